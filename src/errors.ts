@@ -1,0 +1,52 @@
+/**
+ * What went wrong, for code to branch on. Stable: part of the public interface.
+ *
+ * - `USAGE`: the command line or a function's arguments are wrong.
+ * - `CONFIG_INVALID`: one or more settings are wrong; the message lists all of them.
+ * - `INPUT_INVALID`: a file or a list of ids is not what it should be; nothing was enqueued.
+ * - `REDIS_UNREACHABLE`: no answer from Redis within the time limit.
+ * - `REDIS_UNSUITABLE`: Redis answers, but would lose or evict requests.
+ * - `REDIS_MISSING`: no `REDIS_URL`, and no redis-server could be found or installed for the embedded one.
+ * - `CAMPAIGN_UNKNOWN`: no campaign has this name.
+ * - `CAMPAIGN_CLOSED`: the campaign was aborted or has expired and takes no more ids.
+ * - `INTERNAL`: a bug in Standdown.
+ */
+export type ErrorCode =
+  | 'USAGE'
+  | 'CONFIG_INVALID'
+  | 'INPUT_INVALID'
+  | 'REDIS_UNREACHABLE'
+  | 'REDIS_UNSUITABLE'
+  | 'REDIS_MISSING'
+  | 'CAMPAIGN_UNKNOWN'
+  | 'CAMPAIGN_CLOSED'
+  | 'INTERNAL';
+
+export interface ErrorDetails {
+  cause?: unknown;
+  /** Facts for logs and programs; never a secret. */
+  context?: Record<string, unknown>;
+}
+
+/** The one error class: a stable `code`, a message that says what to do, the cause, and the facts. */
+export class StanddownError extends Error {
+  override readonly name = 'StanddownError';
+  readonly code: ErrorCode;
+  readonly context: Record<string, unknown>;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.context = details.context ?? {};
+  }
+}
+
+/** For the end of a switch over a union: a value nobody thought of is a bug, never a success. */
+export function unreachable(value: never): never {
+  throw new StanddownError('INTERNAL', `unexpected value: ${JSON.stringify(value)}`);
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
