@@ -6,6 +6,7 @@
  * - `INPUT_INVALID`: a file or a list of ids is not what it should be; nothing was enqueued.
  * - `REDIS_UNREACHABLE`: no answer from Redis within the time limit.
  * - `REDIS_UNSUITABLE`: Redis answers, but would lose or evict requests.
+ * - `REDIS_FAILED`: a command failed on the way or in Redis (connection lost, out of memory, read-only replica …).
  * - `REDIS_MISSING`: no `REDIS_URL`, and no redis-server could be found or installed for the embedded one.
  * - `CAMPAIGN_UNKNOWN`: no campaign has this name.
  * - `CAMPAIGN_CLOSED`: the campaign was aborted or has expired and takes no more ids.
@@ -17,6 +18,7 @@ export type ErrorCode =
   | 'INPUT_INVALID'
   | 'REDIS_UNREACHABLE'
   | 'REDIS_UNSUITABLE'
+  | 'REDIS_FAILED'
   | 'REDIS_MISSING'
   | 'CAMPAIGN_UNKNOWN'
   | 'CAMPAIGN_CLOSED'

@@ -1,0 +1,156 @@
+import type { EpochContext } from './budget/epoch.ts';
+import { graceFor } from './budget/guard.ts';
+import { createMemory, type Memory } from './budget/memory.ts';
+import { createSession } from './budget/session.ts';
+import { formatWindows, type Limits, longestMs } from './budget/windows.ts';
+import { systemClock } from './clock.ts';
+import type { Config, SignInConfig } from './config.ts';
+import { createClient, createDispatcher } from './defender/client.ts';
+import { createSignIn } from './defender/sign-in.ts';
+import { StanddownError } from './errors.ts';
+import { type Keys, keysFor, LANES } from './keys.ts';
+import { createService } from './lane/service.ts';
+import { createLedger, type Ledger } from './ledger/ledger.ts';
+import type { Logger } from './log.ts';
+import { checkRedis } from './redis/check.ts';
+import { closeRedis, openRedis } from './redis/connect.ts';
+import { startEmbedded } from './redis/embedded.ts';
+import type { RedisRole } from './redis/options.ts';
+import { parseRedisUrl } from './redis/redis-url.ts';
+import { describeRedis, type RedisTarget } from './redis/target.ts';
+import type { RedisClient } from './script.ts';
+
+export interface AppDeps {
+  config: Config;
+  log: Logger;
+  /** Folders to search for programs, as in the environment's PATH. */
+  path: string;
+}
+
+/** Where Redis is, and how an embedded one is brought back. */
+export interface RedisPlace {
+  target: RedisTarget;
+  ensure?: () => Promise<void>;
+}
+
+/** One tenant, as everything that works on it sees it. */
+export interface Tenant {
+  redis: RedisClient;
+  keys: Keys;
+  memory: Memory;
+  ledger: Ledger;
+  epoch: EpochContext;
+  limits: Limits;
+}
+
+/**
+ * Finds Redis: REDIS_URL, or the embedded one, which is installed and started where it is not there yet.
+ *
+ * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE
+ */
+export async function locateRedis({ config, log, path }: AppDeps): Promise<RedisPlace> {
+  if (config.redisUrl) return { target: parseRedisUrl(config.redisUrl.reveal()) };
+  const { target, ensure } = await startEmbedded({ dataDir: config.dataDir, path, log, install: true });
+  return { target, ensure };
+}
+
+/** Opens a connection of the given kind. @throws StanddownError REDIS_UNREACHABLE */
+export function connect(place: RedisPlace, role: RedisRole, name: string, log: Logger): Promise<RedisClient> {
+  return openRedis({ ...place, role, connectionName: `standdown-${name}`, log });
+}
+
+/** @throws StanddownError REDIS_UNSUITABLE; warnings are logged. */
+export async function checkPlace(redis: RedisClient, log: Logger): Promise<void> {
+  const { warnings, version, server } = await checkRedis(redis);
+  for (const warning of warnings) log.warn(warning);
+  log.debug({ version, server }, 'Redis');
+}
+
+/** @throws StanddownError CONFIG_INVALID when nothing says which tenant. */
+export function tenantOf(config: Config): string {
+  if (config.tenant !== null) return config.tenant;
+  throw new StanddownError(
+    'CONFIG_INVALID',
+    'which tenant? Set STANDDOWN_TENANT (a label), or AZURE_TENANT_ID, in the environment or in a file given by --env-file',
+  );
+}
+
+/** Builds what works on a tenant over a connection. */
+export function createTenant(config: Config, redis: RedisClient): Tenant {
+  const { limits } = config;
+  const keys = keysFor(tenantOf(config));
+  const longest = longestMs(limits.windows);
+  const memory = createMemory({ keepMs: longest });
+  const session = createSession({ redis, keys, memory });
+  const { monotonic } = systemClock;
+  const epoch: EpochContext = { redis, keys, memory, session, monotonic, graceMs: graceFor(longest) };
+  const { callTimeoutMs, maxAttempts } = config;
+  const ledger = createLedger({ ...epoch, settings: { limits, callTimeoutMs, maxAttempts } });
+  return { redis, keys, memory, ledger, epoch, limits };
+}
+
+export interface Worker {
+  /** Takes no new job, ends waits, finishes calls in flight within the call timeout. May be called again. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a worker for the configured tenant; it drains until stopped.
+ *
+ * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
+ */
+export async function startWorker(deps: AppDeps): Promise<Worker> {
+  const { config, log } = deps;
+  const signInConfig = signInOf(config);
+  tenantOf(config);
+  const place = await locateRedis(deps);
+  // A first look with a time limit: a worker that starts should say at once that Redis is away or unsuitable.
+  const probe = await connect(place, 'command', 'check', log);
+  await checkPlace(probe, log).finally(() => closeRedis(probe));
+  const lanesRedis = await connect(place, 'worker', 'lanes', log);
+  const redis = await connect(place, 'ledger', 'ledger', log);
+  const { concurrency, callTimeoutMs } = config;
+  const dispatcher = createDispatcher({ connections: LANES.length * concurrency, ...config });
+  const service = createService({
+    ...createTenant(config, redis),
+    lanesRedis,
+    signIn: createSignIn({ config: signInConfig, dispatcher, clock: systemClock, timeoutMs: callTimeoutMs }),
+    client: createClient({ apiUrl: config.apiUrl, dispatcher }),
+    clock: systemClock,
+    callTimeoutMs,
+    concurrency,
+    defaultComment: config.defaultComment,
+    retentionMs: config.resultRetentionMs,
+    precheck: config.precheck === 'auto',
+    log,
+  });
+  service.start();
+  log.info(
+    { redis: describeRedis(place.target), api: config.apiUrl, limits: formatWindows(config.limits.windows) },
+    'worker started',
+  );
+  return {
+    stop: async () => {
+      await service.stop();
+      await Promise.all([closeRedis(lanesRedis), closeRedis(redis), dispatcher.destroy()]);
+    },
+  };
+}
+
+function signInOf(config: Config): SignInConfig {
+  if (config.signIn) return config.signIn;
+  const missing = config.signInMissing.join(', ');
+  throw new StanddownError('CONFIG_INVALID', `a worker has to sign in; missing: ${missing}`);
+}
+
+/** Runs something on a tenant over a connection of its own, which is closed afterwards. */
+export async function withTenant<T>(deps: AppDeps, run: (tenant: Tenant) => Promise<T>): Promise<T> {
+  tenantOf(deps.config);
+  const redis = await connect(await locateRedis(deps), 'command', 'command', deps.log);
+  try {
+    await checkPlace(redis, deps.log);
+    return await run(createTenant(deps.config, redis));
+  } finally {
+    await closeRedis(redis);
+  }
+}

@@ -1,0 +1,195 @@
+import type { Keys, Operation } from '../keys.ts';
+import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { GUARD_LUA, TIME_TOLERANCE_MS } from './guard.ts';
+import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Looks at the epoch and at what changed among the slots, without taking any.
+ *
+ * KEYS  state, slots of each operation
+ * ARGV  grace ms, run, epoch, seq, time, tolerance, then for each operation the time since which changes are wanted
+ * Returns  {'ok', now, epoch, seq, grace, steer, penalty, hold, reason, {slot, stamp, …} per operation}
+ *          {'epoch', now, reason} another epoch holds, or a new one was opened; {'time', now} the clock is off
+ */
+const pulseScript = defineScript(
+  'pulse',
+  /* lua */ `
+${GUARD_LUA}
+local now = clock()
+local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', 'steer',
+  'cancel:penalty', 'cancel:hold', 'cancel:reason')
+local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
+local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expected, tonumber(ARGV[1]))
+if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
+local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or ''}
+for i = 2, #KEYS do
+  reply[#reply + 1] = since(KEYS[i], ARGV[5 + i])
+end
+return reply
+`,
+);
+
+/**
+ * Puts slots back after a loss. Late ones too: better a slot too many than a call too many.
+ *
+ * KEYS  state, slots
+ * ARGV  grace ms, run, highest known slot number, then slot, stamp, own (0 or 1)…
+ * Returns  {epoch, seq} that hold now
+ */
+const putBackScript = defineScript(
+  'put-back',
+  /* lua */ `
+${GUARD_LUA}
+local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq')
+local seq = tonumber(f[3]) or 0
+if not f[2] or f[1] ~= ARGV[2] then
+  f[2] = tostring(reopen(KEYS[1], clock(), ARGV[2], math.max(seq, tonumber(ARGV[3])), tonumber(ARGV[1]), 'restarted'))
+  seq = tonumber(f[2])
+end
+for i = 4, #ARGV, 3 do
+  -- Others' slots are known less exactly than their owners know them.
+  if ARGV[i + 2] == '1' then redis.call('ZADD', KEYS[2], ARGV[i + 1], ARGV[i])
+  else redis.call('ZADD', KEYS[2], 'NX', ARGV[i + 1], ARGV[i]) end
+end
+return {f[2], tostring(seq)}
+`,
+);
+
+/**
+ * Redis' clock jumped: moves every stamp by as much and opens a new epoch. Only the first to notice does so.
+ *
+ * KEYS  state, slots of each operation
+ * ARGV  grace ms, the epoch in which the jump was noticed, ms to move by
+ * Returns  {epoch, seq} that hold now
+ */
+const shiftScript = defineScript(
+  'shift',
+  /* lua */ `
+${GUARD_LUA}
+local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq')
+if f[2] ~= ARGV[2] then return {f[2] or '', f[3] or '0'} end
+for i = 2, #KEYS do
+  local slots = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES')
+  for s = 1, #slots, 2 do redis.call('ZADD', KEYS[i], tonumber(slots[s + 1]) + tonumber(ARGV[3]), slots[s]) end
+end
+local epoch = reopen(KEYS[1], clock(), f[1], tonumber(f[3]) or 0, tonumber(ARGV[1]), 'clock')
+return {tostring(epoch), tostring(epoch)}
+`,
+);
+
+export interface EpochContext {
+  redis: RedisClient;
+  keys: Keys;
+  memory: Memory;
+  /** Ms in which nobody sends after a new epoch opened. */
+  graceMs: number;
+  /** Knows which Redis process answers. */
+  session: Session;
+  /** The monotonic clock, in ms. */
+  monotonic(): number;
+}
+
+/** What stands for the tenant's cancels, in ms of Redis' clock. */
+export interface Stance {
+  /** Changes whenever somebody pauses, resumes or aborts something. */
+  steer: string;
+  /** Nothing goes out before: a grace or a penalty. */
+  notBefore: number;
+  /** What the hold of an upstream in trouble is about; empty: none. */
+  trouble: string;
+}
+
+export type Pulse =
+  | ({ kind: 'steady' } & Stance)
+  /** Redis was slow to answer: nothing was learned. */
+  | { kind: 'skipped' }
+  /** Another epoch holds: what this worker remembers was put back. */
+  | { kind: 'reopened'; why: string };
+
+/** Looks at the epoch; after a loss or a jump of Redis' clock puts back what this worker remembers. */
+export async function pulse(context: EpochContext, operations: readonly Operation[]): Promise<Pulse> {
+  const { redis, keys, memory, graceMs } = context;
+  await context.session.ready();
+  const sentAt = context.monotonic();
+  const expectations = operations.map((operation) => memory.expect(operation, sentAt));
+  const [first] = expectations;
+  if (!first) return { kind: 'skipped' };
+  const reply = asList(
+    await pulseScript(
+      redis,
+      [keys.state, ...operations.map(keys.slots)],
+      [graceMs, ...expectationArguments(first), ...expectations.map((each) => each.seen)],
+    ),
+  );
+  const receivedAt = context.monotonic();
+  if (reply[0] !== 'ok')
+    return recover(context, asText(reply[0]), asNumber(reply[1]), asText(reply[2]), sentAt, receivedAt);
+  let jump = 0;
+  operations.forEach((operation, index) => {
+    jump ||= memory.learn(operation, sighting(reply.slice(1, 4), reply[9 + index]), sentAt, receivedAt);
+  });
+  if (jump !== 0) return shift(context, jump);
+  const notBefore = Math.max(asNumber(reply[4]), asNumber(reply[6]), asNumber(reply[7]));
+  return { kind: 'steady', steer: asText(reply[5]), notBefore, trouble: asText(reply[8]) };
+}
+
+/** What to do when a script refused because of the epoch or the clock. */
+export async function recover(
+  context: EpochContext,
+  refusal: string,
+  now: number,
+  why: string,
+  sentAt: number,
+  receivedAt: number,
+): Promise<Pulse> {
+  if (refusal !== 'time') return putBack(context, why);
+  const jump = context.memory.compare(now, sentAt, receivedAt);
+  return jump === 0 ? { kind: 'skipped' } : shift(context, jump);
+}
+
+/** Redis' clock jumped by so many ms: moves the slots along. */
+export async function shift(context: EpochContext, jumpMs: number): Promise<Pulse> {
+  const { redis, keys, memory, graceMs } = context;
+  const { epoch } = memory.expect('cancel', 0);
+  await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], [graceMs, epoch, jumpMs]);
+  return putBack(context, 'clock');
+}
+
+async function putBack(context: EpochContext, why: string): Promise<Pulse> {
+  const { redis, keys, memory, graceMs } = context;
+  const { run, seq } = memory.expect('cancel', 0);
+  for (const operation of ALL) {
+    const slots = memory.remembered(operation);
+    const head = [graceMs, run, seq];
+    const reply = asList(
+      await putBackScript(
+        redis,
+        [keys.state, keys.slots(operation)],
+        [...head, ...slots.flatMap(slotArguments)],
+      ),
+    );
+    memory.entered(asText(reply[0]), asNumber(reply[1]));
+  }
+  return { kind: 'reopened', why };
+}
+
+const ALL: readonly Operation[] = ['cancel', 'get', 'list'];
+
+function slotArguments({ slot, stamp, own }: Remembered): string[] {
+  return [slot, stamp.toFixed(3), own ? '1' : '0'];
+}
+
+/** The first arguments of every guarded script, after the grace. */
+export function expectationArguments(expectation: Expectation): (string | number)[] {
+  const { run, epoch, seq, time } = expectation;
+  return [run, epoch, seq, time.toFixed(3), TIME_TOLERANCE_MS];
+}
+
+/** Reads `now, epoch, seq` and a flat list of slots and stamps. */
+export function sighting(head: readonly unknown[], slots: unknown): Sighting {
+  const flat = asList(slots);
+  const pairs: [string, number][] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([asText(flat[i]), asNumber(flat[i + 1])]);
+  return { now: asNumber(head[0]), epoch: asText(head[1]), seq: asNumber(head[2]), slots: pairs };
+}

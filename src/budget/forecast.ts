@@ -1,0 +1,68 @@
+import type { Window } from './windows.ts';
+
+/**
+ * When a number of further calls will have been made, as fast as the windows allow: pure arithmetic over what stands.
+ *
+ * The n-th call goes out when, for every window, the call `max` places before it has become older than the window.
+ * Beyond a few turns of the tightest window that repeats with its length, so the rest is added as whole turns: the
+ * cost does not grow with the number of calls.
+ */
+export interface ForecastInput {
+  /** Any clock, in ms; the answer is on the same one. */
+  now: number;
+  /** Stamps of the slots that still count, ascending, on that clock. */
+  stamps: readonly number[];
+  windows: readonly Window[];
+  /** No call before this time: a penalty or a hold. */
+  notBefore?: number;
+  /** What one call takes from slot to answer, in ms; 0 by default. It delays every turn of a window. */
+  latencyMs?: number;
+}
+
+/** The time at which the `calls`-th further call goes out; `now` for none. */
+export function forecast(input: ForecastInput, calls: number): number {
+  if (calls <= 0) return input.now;
+  const { windows, stamps, latencyMs = 0 } = input;
+  const tightest = windows.reduce((best, window) => (pace(window) > pace(best) ? window : best));
+  const simulated = Math.min(calls, repeatAfter(windows, tightest, calls));
+  const turns = Math.floor((calls - simulated) / tightest.max);
+  const rest = calls - simulated - turns * tightest.max;
+  const times = [...stamps];
+  const start = Math.max(input.now, input.notBefore ?? 0);
+  let sent = start;
+  for (let call = 0; call < simulated + rest; call++) {
+    for (const window of windows) {
+      const deciding = times[times.length - window.max];
+      if (deciding !== undefined) sent = Math.max(sent, deciding + window.lengthMs);
+    }
+    times.push(sent + latencyMs);
+  }
+  return sent + turns * (tightest.lengthMs + latencyMs);
+}
+
+/** How many calls could go out within the next `withinMs`, at most `limit`. */
+export function callsWithin(input: ForecastInput, withinMs: number, limit: number): number {
+  const end = input.now + withinMs;
+  const times = [...input.stamps];
+  let sent = Math.max(input.now, input.notBefore ?? 0);
+  for (let call = 0; call < limit; call++) {
+    for (const window of input.windows) {
+      const deciding = times[times.length - window.max];
+      if (deciding !== undefined) sent = Math.max(sent, deciding + window.lengthMs);
+    }
+    if (sent > end) return call;
+    times.push(sent);
+  }
+  return limit;
+}
+
+/** Milliseconds a call costs when the window is used to the full. */
+function pace(window: Window): number {
+  return window.lengthMs / window.max;
+}
+
+/** After so many calls the pattern repeats with the tightest window: old stamps and wider windows no longer decide. */
+function repeatAfter(windows: readonly Window[], tightest: Window, calls: number): number {
+  const largest = Math.max(...windows.map((window) => window.max));
+  return Math.min(calls, 3 * largest + 2 * tightest.max);
+}

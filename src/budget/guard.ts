@@ -1,0 +1,62 @@
+/**
+ * What every script that may send does first: make sure that Redis still holds the slots it is believed to hold.
+ *
+ * The tenant's `state` hash carries the run id of the Redis process, an epoch and the number of the last slot. When the
+ * process is another one (restart, failover), the hash is gone (data lost) or the number went back (older AOF), slots
+ * may be missing: a new epoch opens, with a grace in which nobody sends and every worker puts back what it remembers.
+ * A new epoch's numbers start at the time in ms, far above any number given before: they never repeat.
+ */
+export const GUARD_LUA = /* lua */ `
+local function clock()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + t[2] / 1000
+end
+
+local function ms(time)
+  return string.format('%.3f', time)
+end
+
+-- Opens a new epoch. Returns its number.
+local function reopen(stateKey, now, run, known, graceMs, reason)
+  local epoch = math.max(math.floor(now), known) + 1
+  redis.call('HSET', stateKey, 'run', run, 'epoch', epoch, 'seq', epoch, 'grace', ms(now + graceMs), 'why', reason)
+  return epoch
+end
+
+-- s: run, epoch, seq of the state hash. expected: the caller's run, epoch, seq, time and tolerance in ms.
+-- Returns nil when all is well, or the refusal to answer with.
+local function guard(stateKey, now, s, expected, graceMs)
+  local seq = tonumber(s.seq) or 0
+  local reason
+  if not s.epoch then reason = 'new'
+  elseif s.run ~= expected.run then reason = 'restarted'
+  elseif seq < expected.seq then reason = 'rewound'
+  end
+  if reason then
+    reopen(stateKey, now, expected.run, math.max(seq, expected.seq), graceMs, reason)
+    return {'epoch', reason}
+  end
+  if expected.epoch ~= '' and s.epoch ~= expected.epoch then return {'epoch', s.epoch} end
+  if expected.time > 0 and math.abs(now - expected.time) > expected.tolerance then return {'time'} end
+  return nil
+end
+
+-- Slots that were taken or settled since the caller last looked: those in flight have a stamp still to come.
+local function since(slotsKey, seen)
+  return redis.call('ZRANGEBYSCORE', slotsKey, '(' .. seen, '+inf', 'WITHSCORES')
+end
+`;
+
+/** How long nothing is sent after a new epoch opened, in ms: three looks of an idle worker. */
+export const GRACE_MS = 6_000;
+
+/** How often an idle worker looks at the epoch, in ms. */
+export const PULSE_MS = 2_000;
+
+/** How far Redis' clock may be from what the caller expects before nothing is sent, in ms. Covers a slow round trip. */
+export const TIME_TOLERANCE_MS = 1_000;
+
+/** After a time as long as the longest window no earlier call matters, so that is the longest grace needed. */
+export function graceFor(longestMs: number): number {
+  return Math.min(GRACE_MS, longestMs);
+}

@@ -1,0 +1,134 @@
+import type { Operation } from '../keys.ts';
+import { asList, asNumber, asText, defineScript } from '../script.ts';
+import { type EpochContext, expectationArguments, recover, shift, sighting } from './epoch.ts';
+import { GUARD_LUA } from './guard.ts';
+import { SLOTS_LUA } from './slots.ts';
+import { longestMs, type Window } from './windows.ts';
+
+/**
+ * Takes a slot for a call that belongs to no single request (the list's).
+ *
+ * KEYS  1 state, 2 slots
+ * ARGV  1 grace ms, 2 run, 3 epoch, 4 seq, 5 time, 6 tolerance, 7 changes since, 8 operation, 9 call timeout ms,
+ *       10 longest window ms, 11… max, length of each window
+ * Returns  {'granted', slot, until, {now, epoch, seq}, slots} | {'wait', ms} | {'epoch' | 'time', now, why}
+ */
+const takeScript = defineScript(
+  'take',
+  /* lua */ `
+${GUARD_LUA}
+${SLOTS_LUA}
+local now, op = clock(), ARGV[8]
+local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty')
+local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
+local refusal = guard(KEYS[1], now, {run = s[1], epoch = s[2], seq = s[3]}, expected, tonumber(ARGV[1]))
+if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
+local held = math.max(tonumber(s[4]) or 0, tonumber(s[5]) or 0)
+if held > now then return {'wait', ms(held - now)} end
+local wait = waitFor(KEYS[2], now, 11)
+if wait then return {'wait', ms(wait)} end
+local untilMs = math.ceil(now + 2 * tonumber(ARGV[9]))
+local slot = take(KEYS[1], KEYS[2], now, untilMs, tonumber(ARGV[10]))
+return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(slot)}, since(KEYS[2], ARGV[7])}
+`,
+);
+
+/**
+ * Settles such a slot.
+ *
+ * KEYS  1 state, 2 slots
+ * ARGV  1 operation, 2 slot, 3 until ms, 4 answered | lost | unsent, 5 penalty ms, 6 longest window ms
+ */
+const settleScript = defineScript(
+  'settle-slot',
+  /* lua */ `
+${GUARD_LUA}
+${SLOTS_LUA}
+local now, op, longest = clock(), ARGV[1], tonumber(ARGV[6])
+settle(KEYS[2], ARGV[2], ARGV[4], now, tonumber(ARGV[3]), longest)
+local penalty = math.min(tonumber(ARGV[5]), longest)
+if penalty > 0 and now + penalty > tonumber(redis.call('HGET', KEYS[1], op .. ':penalty') or '0') then
+  redis.call('HSET', KEYS[1], op .. ':penalty', math.ceil(now + penalty))
+end
+return {}
+`,
+);
+
+export interface SlotGrant {
+  slot: string;
+  /** Up to when the call may be counted, on Redis' clock, in ms. */
+  untilMs: number;
+  /** Monotonic time before which the slot was not taken. */
+  askedAt: number;
+}
+
+export interface OperationBudget {
+  /** A slot, or null when there is none to be had now: this budget is not waited for. */
+  take(operation: Operation): Promise<SlotGrant | null>;
+  settle(
+    operation: Operation,
+    grant: SlotGrant,
+    fate: 'answered' | 'lost' | 'unsent',
+    penaltyMs: number,
+  ): Promise<void>;
+}
+
+export function createOperationBudget(
+  deps: EpochContext & { windows: readonly Window[]; callTimeoutMs: number },
+): OperationBudget {
+  const { redis, keys, memory, windows } = deps;
+  const longest = longestMs(windows);
+
+  async function settle(
+    operation: Operation,
+    grant: SlotGrant,
+    fate: 'answered' | 'lost' | 'unsent',
+    penaltyMs: number,
+  ) {
+    if (fate === 'answered') memory.settled(operation, grant.slot, deps.monotonic());
+    if (fate === 'unsent') memory.returned(operation, grant.slot);
+    const { slot, untilMs } = grant;
+    const args = [operation, slot, untilMs, fate, Math.ceil(penaltyMs), longest];
+    await settleScript(redis, [keys.state, keys.slots(operation)], args);
+  }
+
+  return {
+    settle,
+    take: async (operation) => {
+      await deps.session.ready();
+      const askedAt = deps.monotonic();
+      const expectation = memory.expect(operation, askedAt);
+      const reply = asList(
+        await takeScript(
+          redis,
+          [keys.state, keys.slots(operation)],
+          [
+            deps.graceMs,
+            ...expectationArguments(expectation),
+            expectation.seen,
+            operation,
+            deps.callTimeoutMs,
+            longest,
+            ...windows.flatMap((window) => [window.max, window.lengthMs]),
+          ],
+        ),
+      );
+      const [kind, first, second, head, slots] = reply;
+      if (kind === 'wait') return null;
+      const receivedAt = deps.monotonic();
+      if (kind !== 'granted') {
+        await recover(deps, asText(kind), asNumber(first), asText(second), askedAt, receivedAt);
+        return null;
+      }
+      const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), askedAt };
+      const jump = memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt);
+      if (jump === 0) {
+        memory.took(operation, grant.slot, grant.untilMs);
+        return grant;
+      }
+      await settle(operation, grant, 'unsent', 0);
+      await shift(deps, jump);
+      return null;
+    },
+  };
+}

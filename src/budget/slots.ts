@@ -1,0 +1,44 @@
+/**
+ * Taking and settling slots, inside the scripts that begin and finish a call.
+ *
+ * One sorted set per operation holds the slots of the longest window: member = the slot's number, score = its stamp in
+ * ms of Redis' clock. A call is allowed when, for every window, the max-th newest slot is older than the window's length.
+ *
+ * A slot is stamped when the answer arrives: the server counted the call somewhere between sending and answer, so the
+ * stamp is never earlier than its count, and network delay cannot squeeze too many into one of its windows. Until then
+ * the slot's stamp is `until`, two call timeouts after it was taken: the first passes before the caller gives up, the
+ * second because a lost call may still arrive. A lost answer therefore needs no further bookkeeping.
+ */
+export const SLOTS_LUA = /* lua */ `
+-- How long until every window has room. windows: max, length, max, length, … from ARGV[first] on.
+-- Returns nil when there is room now, else ms and whether that only says when to look again (the deciding slot is in flight).
+local function waitFor(slotsKey, now, first)
+  local exact, inFlight
+  for i = first, #ARGV, 2 do
+    local max, length = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+    local slot = redis.call('ZREVRANGE', slotsKey, max - 1, max - 1, 'WITHSCORES')
+    local stamp = tonumber(slot[2])
+    if stamp and stamp > now then inFlight = true
+    elseif stamp and stamp + length >= now then exact = math.max(exact or 0, stamp + length - now)
+    end
+  end
+  if inFlight then return math.max(exact or 0, 1000), (exact or 0) <= 1000 end
+  return exact, false
+end
+
+-- Takes the next slot. Returns its number.
+local function take(stateKey, slotsKey, now, untilMs, longest)
+  local slot = redis.call('HINCRBY', stateKey, 'seq', 1)
+  redis.call('ZADD', slotsKey, untilMs, slot)
+  if slot % 64 == 0 then redis.call('ZREMRANGEBYSCORE', slotsKey, '-inf', now - longest) end
+  return slot
+end
+
+-- how: 'answered', 'lost' (it may still be counted) or 'unsent' (it provably never left).
+local function settle(slotsKey, slot, how, now, untilMs, longest)
+  if how == 'unsent' then redis.call('ZREM', slotsKey, slot)
+  elseif how == 'lost' then redis.call('ZADD', slotsKey, 'NX', untilMs, slot)
+  elseif untilMs > now - longest then redis.call('ZADD', slotsKey, math.min(now, untilMs), slot)
+  end
+end
+`;

@@ -1,0 +1,118 @@
+import type { Keys, Operation } from '../keys.ts';
+import { asNumber, type RedisClient } from '../script.ts';
+import { type Limits, type Window, windowsFor } from './windows.ts';
+
+/** How one window stands. */
+export interface WindowUse extends Window {
+  /** Calls that count in it now, those in flight included. */
+  used: number;
+  /** Calls that may still go out now. */
+  free: number;
+  /** Of its limit, what is kept from bulk. */
+  reserved: number;
+}
+
+/** Why bulk waits, and until when in ms of Redis' clock; null: not known. */
+export interface Hold {
+  reason: string;
+  until: number | null;
+  /** In words. */
+  detail: string;
+}
+
+export interface BudgetView {
+  /** Redis' clock, in ms. */
+  now: number;
+  windows: WindowUse[];
+  /** Stamps of the slots that count, ascending. */
+  stamps: number[];
+  /** Holds that stand, the most telling first. */
+  holds: Hold[];
+}
+
+interface Notice {
+  code?: string;
+  message?: string;
+  at?: number;
+  until?: number;
+}
+
+/** A sign-in hold is renewed at each attempt; one older than this is a dead worker's. */
+const STALE_NOTICE_MS = 90_000;
+
+/** Looks at the budget of one operation without touching it. */
+export async function viewBudget(
+  redis: RedisClient,
+  keys: Keys,
+  limits: Limits,
+  operation: Operation = 'cancel',
+): Promise<BudgetView> {
+  const [time, state, notices, flat] = await Promise.all([
+    redis.time(),
+    redis.hmget(keys.state, 'grace', `${operation}:penalty`, `${operation}:hold`, `${operation}:reason`),
+    redis.hgetall(keys.holds),
+    redis.zrange(keys.slots(operation), '0', '-1', 'WITHSCORES'),
+  ]);
+  const now = Number(time[0]) * 1_000 + Number(time[1]) / 1_000;
+  const stamps = flat.filter((_, index) => index % 2 === 1).map(Number);
+  const windows = limits.windows.map((window) => useOf(window, limits, stamps, now));
+  const holds = standingHolds(state, notices, now);
+  const full = windowHold(windowsFor(limits, 'bulk'), stamps, now);
+  return { now, windows, stamps, holds: full ? [...holds, full] : holds };
+}
+
+function useOf(window: Window, limits: Limits, stamps: readonly number[], now: number): WindowUse {
+  const used = stamps.filter((stamp) => stamp >= now - window.lengthMs).length;
+  const reserved = limits.reserve?.lengthMs === window.lengthMs ? limits.reserve.max : 0;
+  return { ...window, used, free: Math.max(0, window.max - used), reserved };
+}
+
+function standingHolds(state: (string | null)[], notices: Record<string, string>, now: number): Hold[] {
+  const [grace, penalty, hold] = state.slice(0, 3).map(asNumber);
+  const reason = state[3] ?? '';
+  const holds: Hold[] = [];
+  const signIn = parseNotice(notices['sign-in']);
+  if (signIn?.at && now - signIn.at < STALE_NOTICE_MS) {
+    holds.push({ reason: 'sign-in', until: signIn.until ?? null, detail: describe(signIn) });
+  }
+  if (reason !== '') {
+    const until = hold && hold > now ? hold : null;
+    holds.push({ reason, until, detail: describe(parseNotice(notices[reason])) });
+  }
+  if (penalty && penalty > now) {
+    holds.push({ reason: 'penalty', until: penalty, detail: describe(parseNotice(notices['penalty'])) });
+  }
+  if (grace && grace > now) {
+    const detail = 'Redis is new or was restarted: workers put back the calls they remember';
+    holds.push({ reason: 'grace', until: grace, detail });
+  }
+  return holds;
+}
+
+function windowHold(windows: readonly Window[], stamps: readonly number[], now: number): Hold | null {
+  let until = 0;
+  let detail = '';
+  for (const window of windows) {
+    const deciding = stamps[stamps.length - window.max];
+    if (deciding === undefined || deciding + window.lengthMs < now || deciding + window.lengthMs <= until)
+      continue;
+    until = deciding + window.lengthMs;
+    detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that is allowed`;
+  }
+  return until === 0 ? null : { reason: 'window', until, detail };
+}
+
+function parseNotice(text: string | undefined): Notice | null {
+  try {
+    const value: unknown = text === undefined ? null : JSON.parse(text);
+    return typeof value === 'object' ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function describe(notice: Notice | null): string {
+  if (!notice) return '';
+  const { code = '', message = '' } = notice;
+  return code && message && !message.includes(code) ? `${code}: ${message}` : message || code;
+}

@@ -1,0 +1,84 @@
+import { formatDuration, parseDuration } from '../duration.ts';
+
+/** At most `max` calls in any rolling `lengthMs`. */
+export interface Window {
+  max: number;
+  lengthMs: number;
+}
+
+/** The limits of one tenant's operation, and what is kept from bulk for urgent requests. */
+export interface Limits {
+  /** All windows hold at once. The first is the one people mean by "the rate". */
+  windows: readonly Window[];
+  /** Slots kept from bulk in the window of the same length; null: none. */
+  reserve: Window | null;
+}
+
+/** Urgent requests may use every slot, bulk (single cancels and campaigns) leaves the reserve. */
+export type SlotClass = 'urgent' | 'bulk';
+
+/** Microsoft's documented limits for each of cancel, get and list: 100 calls a minute and 1,500 an hour. */
+export const DEFAULT_RATE_LIMITS = '100/1m,1500/1h';
+export const DEFAULT_URGENT_RESERVE = '30/1h';
+
+/**
+ * Reads `max/duration[,max/duration…]`.
+ *
+ * @returns the windows as given, or a sentence that says what is wrong.
+ */
+export function parseWindows(text: string): readonly Window[] | string {
+  const windows: Window[] = [];
+  for (const part of text.split(',')) {
+    const window = parseWindow(part.trim());
+    if (typeof window === 'string') return window;
+    if (window.max === 0) return `"${part.trim()}" allows no call at all`;
+    if (windows.some((other) => other.lengthMs === window.lengthMs)) {
+      return `two limits for ${formatDuration(window.lengthMs)}`;
+    }
+    windows.push(window);
+  }
+  return windows;
+}
+
+/**
+ * Reads URGENT_RESERVE: `max/duration`, `none`, or `0/…`.
+ *
+ * A duration that is no window is a mistake when somebody gave it, and means no reserve when it is only the default.
+ */
+export function parseReserve(text: string | undefined, windows: readonly Window[]): Window | null | string {
+  const given = text !== undefined;
+  const value = (text ?? DEFAULT_URGENT_RESERVE).trim();
+  if (value === 'none') return null;
+  const reserve = parseWindow(value);
+  if (typeof reserve === 'string') return reserve;
+  if (reserve.max === 0) return null;
+  const window = windows.find((candidate) => candidate.lengthMs === reserve.lengthMs);
+  if (!window) return given ? `no limit has a window of ${formatDuration(reserve.lengthMs)}` : null;
+  if (reserve.max < window.max) return reserve;
+  return given ? `${reserve.max} is not less than the limit of ${window.max} that it is taken from` : null;
+}
+
+/** The windows as they bind one class: bulk sees the reserved one smaller, whoever used its slots. */
+export function windowsFor(limits: Limits, slotClass: SlotClass): readonly Window[] {
+  const { windows, reserve } = limits;
+  if (slotClass === 'urgent' || !reserve) return windows;
+  return windows.map((window) =>
+    window.lengthMs === reserve.lengthMs ? { ...window, max: window.max - reserve.max } : window,
+  );
+}
+
+/** How long a slot can matter: the longest window. */
+export function longestMs(windows: readonly Window[]): number {
+  return Math.max(...windows.map((window) => window.lengthMs));
+}
+
+export function formatWindows(windows: readonly Window[]): string {
+  return windows.map((window) => `${window.max}/${formatDuration(window.lengthMs)}`).join(',');
+}
+
+function parseWindow(text: string): Window | string {
+  const match = /^(\d{1,9})\/(\S+)$/.exec(text);
+  const lengthMs = match?.[2] === undefined ? null : parseDuration(match[2]);
+  if (!match || lengthMs === null) return `"${text}" is not max/duration, such as 100/1m (units ms, s, m, h)`;
+  return { max: Number(match[1]), lengthMs };
+}

@@ -1,0 +1,186 @@
+import { StanddownError } from '../errors.ts';
+import type { Keys } from '../keys.ts';
+import type { ResultOrigin } from '../ledger/result.ts';
+import { OUTCOMES, type Outcome } from '../outcome.ts';
+import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+
+/** `running` also when nothing is left to do; `aborted`, `expired` and `deleted` take no more ids. */
+export type CampaignState = 'running' | 'paused' | 'aborted' | 'expired' | 'deleted';
+
+export interface Campaign {
+  number: number;
+  name: string;
+  state: CampaignState;
+  /** 1 (first) to 9 (last). */
+  priority: number;
+  /** Whether it holds single cancels of services: then refusals do not pause it. */
+  direct: boolean;
+  comment: string;
+  requestedBy: string | null;
+  /** Ms since 1970. */
+  createdAt: number;
+  /** Ms since 1970; null: never. */
+  expiresAt: number | null;
+  /** Ms since 1970 of its last outcome; null: none yet. */
+  decidedAt: number | null;
+  /** Ids of its own. */
+  total: number;
+  open: number;
+  /** Own ids by outcome, where there are any. */
+  outcomes: Partial<Record<Outcome, number>>;
+  /** Why it was paused, where something other than a person did. */
+  pausedReason: string | null;
+  /** Ids of its list that were handed to the lane. */
+  cursor: number;
+  /** Ids of its list below this place are decided. */
+  low: number;
+}
+
+export interface NewCampaign {
+  name: string;
+  comment: string;
+  requestedBy?: string | null;
+  priority?: number;
+  /** Ms since 1970. */
+  expiresAt?: number | null;
+  direct?: boolean;
+  /** Ms since 1970. */
+  now: number;
+}
+
+export const DEFAULT_PRIORITY = 5;
+
+/** What every campaign of single cancels is called before its day. */
+const DIRECT_PREFIX = 'direct-';
+
+/**
+ * Creates a campaign unless one has this name already.
+ *
+ * KEYS  1 campaigns, 2 campaign, 3 expiries
+ * ARGV  1 name, 2 number to give it, 3 when it expires (ms, 0: never), 4… fields
+ * Returns  {number, '1' when created}
+ */
+const openScript = defineScript(
+  'open-campaign',
+  /* lua */ `
+local number = redis.call('HGET', KEYS[1], ARGV[1])
+if number then return {number, '0'} end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], unpack(ARGV, 4))
+if ARGV[3] ~= '0' then redis.call('ZADD', KEYS[3], ARGV[3], 'c' .. ARGV[2]) end
+return {ARGV[2], '1'}
+`,
+);
+
+/** Opens a campaign by name. One that exists stays as it is, whatever else is asked for. */
+export async function openCampaign(
+  redis: RedisClient,
+  keys: Keys,
+  wanted: NewCampaign,
+): Promise<{ number: number; created: boolean }> {
+  const known = await redis.hget(keys.campaigns, wanted.name);
+  if (known !== null) return { number: Number(known), created: false };
+  const number = await redis.hincrby(keys.state, 'campaigns', 1);
+  const fields = {
+    name: wanted.name,
+    state: 'running',
+    priority: wanted.priority ?? DEFAULT_PRIORITY,
+    direct: wanted.direct ? 1 : 0,
+    comment: wanted.comment,
+    requestedBy: wanted.requestedBy ?? '',
+    createdAt: wanted.now,
+    expiresAt: wanted.expiresAt ?? 0,
+    total: 0,
+    open: 0,
+  };
+  const reply = asList(
+    await openScript(
+      redis,
+      [keys.campaigns, keys.campaign(number), keys.expiries],
+      [wanted.name, number, fields.expiresAt, ...Object.entries(fields).flat()],
+    ),
+  );
+  return { number: asNumber(reply[0]), created: reply[1] === '1' };
+}
+
+/** The campaign of the day's single cancels, by UTC. */
+export function openDirectCampaign(redis: RedisClient, keys: Keys, now: number) {
+  const name = `${DIRECT_PREFIX}${new Date(now).toISOString().slice(0, 10)}`;
+  return openCampaign(redis, keys, { name, comment: '', direct: true, now });
+}
+
+/**
+ * Checks a campaign's name.
+ *
+ * @returns what is wrong with it, or null.
+ */
+export function campaignNameProblem(name: string): string | null {
+  if (name.trim() !== name || name === '') return 'may not be empty or begin or end with a space';
+  if (name.length > 100) return 'may not be longer than 100 characters';
+  if (/\p{Cc}|\p{Zl}|\p{Zp}/u.test(name)) return 'may not hold control characters';
+  if (name.startsWith(DIRECT_PREFIX))
+    return `may not begin with "${DIRECT_PREFIX}": those hold single cancels`;
+  return null;
+}
+
+/** @throws StanddownError CAMPAIGN_UNKNOWN */
+export async function findCampaign(redis: RedisClient, keys: Keys, name: string): Promise<Campaign> {
+  const number = await redis.hget(keys.campaigns, name);
+  const campaign = number === null ? null : await readCampaign(redis, keys, Number(number));
+  if (!campaign || campaign.state === 'deleted') {
+    const hint = 'see "standdown status" for those that exist';
+    throw new StanddownError('CAMPAIGN_UNKNOWN', `no campaign is called ${JSON.stringify(name)}; ${hint}`);
+  }
+  return campaign;
+}
+
+/** Null when there is no such campaign (any more). */
+export async function readCampaign(redis: RedisClient, keys: Keys, number: number): Promise<Campaign | null> {
+  const fields = await redis.hgetall(keys.campaign(number));
+  return fields['name'] === undefined ? null : parseCampaign(number, fields);
+}
+
+/** All campaigns, in the order of their creation; those being deleted only when asked for. */
+export async function listCampaigns(
+  redis: RedisClient,
+  keys: Keys,
+  withDeleted = false,
+): Promise<Campaign[]> {
+  const numbers = Object.values(await redis.hgetall(keys.campaigns)).map(Number);
+  const campaigns: Campaign[] = [];
+  for (const number of numbers.sort((a, b) => a - b)) {
+    const campaign = await readCampaign(redis, keys, number);
+    if (campaign && (withDeleted || campaign.state !== 'deleted')) campaigns.push(campaign);
+  }
+  return campaigns;
+}
+
+/** What the campaign adds to its results. */
+export function originOf(campaign: Campaign): ResultOrigin {
+  return { campaign: campaign.name, requestedBy: campaign.requestedBy, requestedAt: campaign.createdAt };
+}
+
+function parseCampaign(number: number, fields: Record<string, string>): Campaign {
+  const count = (field: string) => asNumber(fields[field] ?? '0');
+  const time = (field: string) => count(field) || null;
+  const outcomes: Partial<Record<Outcome, number>> = {};
+  for (const outcome of OUTCOMES) if (count(outcome) > 0) outcomes[outcome] = count(outcome);
+  return {
+    number,
+    name: asText(fields['name']),
+    state: asText(fields['state']) as CampaignState,
+    priority: count('priority') || DEFAULT_PRIORITY,
+    direct: fields['direct'] === '1',
+    comment: asText(fields['comment']),
+    requestedBy: fields['requestedBy'] || null,
+    createdAt: count('createdAt'),
+    expiresAt: time('expiresAt'),
+    decidedAt: time('decidedAt'),
+    total: count('total'),
+    open: count('open'),
+    outcomes,
+    pausedReason: fields['pausedReason'] || null,
+    cursor: count('cursor'),
+    low: count('low'),
+  };
+}

@@ -1,0 +1,103 @@
+import { forecast } from '../budget/forecast.ts';
+import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
+import { type Limits, windowsFor } from '../budget/windows.ts';
+import type { Keys } from '../keys.ts';
+import type { Outcome } from '../outcome.ts';
+import type { RedisClient } from '../script.ts';
+import { type Campaign, findCampaign, readCampaign } from './registry.ts';
+
+/** `done`: it runs, and nothing of it is open. */
+export type DisplayState = Campaign['state'] | 'done';
+
+/** What `status --json` prints of a campaign. */
+export interface CampaignStatus {
+  campaign: string;
+  state: DisplayState;
+  /** Ids of its own. */
+  total: number;
+  open: number;
+  /** Ids that it names and another campaign owns. */
+  elsewhere: number;
+  outcomes: Partial<Record<Outcome, number>>;
+  /** Why nothing of it goes out now. Times in ISO 8601 UTC; null: not known. */
+  hold: { reason: string; until: string | null; detail: string } | null;
+  /** When its last call will have been made, as things stand; null: nothing left, or not running. */
+  etaAt: string | null;
+}
+
+export interface StatusDeps {
+  redis: RedisClient;
+  keys: Keys;
+  limits: Limits;
+}
+
+/** @throws StanddownError CAMPAIGN_UNKNOWN */
+export async function campaignStatus(deps: StatusDeps, name: string): Promise<CampaignStatus> {
+  const { redis, keys, limits } = deps;
+  const [campaign, budget] = await Promise.all([
+    findCampaign(redis, keys, name),
+    viewBudget(redis, keys, limits),
+  ]);
+  return statusOf(deps, campaign, budget);
+}
+
+export async function statusOf(
+  deps: StatusDeps,
+  campaign: Campaign,
+  budget: BudgetView,
+): Promise<CampaignStatus> {
+  const { redis, keys } = deps;
+  const isRunning = campaign.state === 'running' && campaign.open > 0;
+  const [elsewhere, ahead] = await Promise.all([
+    redis.scard(keys.elsewhere(campaign.number)),
+    isRunning ? openAhead(deps, campaign) : 0,
+  ]);
+  return {
+    campaign: campaign.name,
+    state: campaign.state === 'running' && campaign.open === 0 ? 'done' : campaign.state,
+    total: campaign.total,
+    open: campaign.open,
+    elsewhere,
+    outcomes: campaign.outcomes,
+    hold: campaign.open === 0 ? null : holdOf(campaign, budget.holds),
+    etaAt: isRunning ? toIso(completion(deps.limits, budget, ahead + campaign.open)) : null,
+  };
+}
+
+/** When so many further bulk calls will have been made, in ms of Redis' clock. */
+export function completion(limits: Limits, budget: BudgetView, calls: number): number {
+  const windows = windowsFor(limits, 'bulk');
+  const notBefore = Math.max(0, ...budget.holds.filter(isExact).map((hold) => hold.until ?? 0));
+  // A slot in flight is stamped when its answer comes: soon.
+  const stamps = budget.stamps.map((stamp) => Math.min(stamp, budget.now));
+  return forecast({ now: budget.now, stamps, windows, notBefore }, calls);
+}
+
+/** What the forecast knows from the slots themselves is not counted twice. */
+function isExact(hold: Hold): boolean {
+  return hold.reason !== 'window';
+}
+
+/** Open ids of running campaigns that are fed before this one, and what services wait for. */
+async function openAhead({ redis, keys }: StatusDeps, campaign: Campaign): Promise<number> {
+  const [score, singles, urgent] = await Promise.all([
+    redis.zscore(keys.running, String(campaign.number)),
+    redis.llen(keys.lane('cancel', 'wait')),
+    redis.llen(keys.lane('cancel-urgent', 'wait')),
+  ]);
+  const before = score === null ? [] : await redis.zrangebyscore(keys.running, '-inf', `(${score}`);
+  const others = await Promise.all(before.map((number) => readCampaign(redis, keys, Number(number))));
+  return singles + urgent + others.reduce((sum, other) => sum + (other?.open ?? 0), 0);
+}
+
+function holdOf(campaign: Campaign, holds: readonly Hold[]): CampaignStatus['hold'] {
+  if (campaign.state === 'paused')
+    return { reason: 'paused', until: null, detail: campaign.pausedReason ?? '' };
+  const [hold] = campaign.state === 'running' ? holds : [];
+  if (!hold) return null;
+  return { reason: hold.reason, until: hold.until === null ? null : toIso(hold.until), detail: hold.detail };
+}
+
+function toIso(ms: number): string {
+  return new Date(Math.ceil(ms)).toISOString();
+}

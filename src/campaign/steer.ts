@@ -1,0 +1,99 @@
+import { StanddownError } from '../errors.ts';
+import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Outcome } from '../outcome.ts';
+import { asText, defineScript, type RedisClient } from '../script.ts';
+import { eachPart } from './ids.ts';
+import { type Campaign, type CampaignState, findCampaign } from './registry.ts';
+
+/**
+ * Changes a campaign's state, and lets every worker know.
+ *
+ * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped; and after a pause
+ * because of refusals, further ones are taken as they come.
+ *
+ * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state
+ * ARGV  1 number, 2 pause | resume | abort
+ * Returns  the state before
+ */
+const steerScript = defineScript(
+  'steer',
+  /* lua */ `
+local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason')
+local before, number = f[1] or 'deleted', tonumber(ARGV[1])
+if ARGV[2] == 'pause' and before == 'running' then
+  redis.call('HSET', KEYS[1], 'state', 'paused')
+  redis.call('ZREM', KEYS[2], number)
+elseif ARGV[2] == 'resume' and before == 'paused' then
+  redis.call('HSET', KEYS[1], 'state', 'running', 'cursor', f[3] or 0, 'refusals', 0)
+  if f[4] then redis.call('HSET', KEYS[1], 'tolerant', 1) end
+  redis.call('HDEL', KEYS[1], 'pausedReason')
+  redis.call('ZADD', KEYS[2], tonumber(f[2]) * 1e9 + number, number)
+elseif ARGV[2] == 'abort' and (before == 'running' or before == 'paused') then
+  redis.call('HSET', KEYS[1], 'state', 'aborted')
+  redis.call('ZREM', KEYS[2], number)
+  redis.call('SADD', KEYS[3], number)
+  redis.call('ZREM', KEYS[4], 'c' .. ARGV[1])
+else
+  return before
+end
+redis.call('HINCRBY', KEYS[5], 'steer', 1)
+return before
+`,
+);
+
+export interface SteerDeps {
+  redis: RedisClient;
+  keys: Keys;
+}
+
+type Steering = 'pause' | 'resume' | 'abort';
+
+/** In which states each makes sense, and in which it was done already. */
+const RULES: Record<Steering, { from: readonly CampaignState[]; already: CampaignState }> = {
+  pause: { from: ['running'], already: 'paused' },
+  resume: { from: ['paused'], already: 'running' },
+  abort: { from: ['running', 'paused'], already: 'aborted' },
+};
+
+/**
+ * Pauses, resumes or aborts a campaign. Doing it again changes nothing. What is being called is finished and counts.
+ *
+ * @returns the campaign as it was before.
+ * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
+ */
+export async function steer(deps: SteerDeps, name: string, steering: Steering): Promise<Campaign> {
+  const { redis, keys } = deps;
+  const campaign = await findCampaign(redis, keys, name);
+  const { number } = campaign;
+  const touched = [keys.campaign(number), keys.running, keys.ending, keys.expiries, keys.state];
+  const before = asText(await steerScript(redis, touched, [number, steering])) as CampaignState;
+  const rule = RULES[steering];
+  if (!rule.from.includes(before) && before !== rule.already) {
+    throw new StanddownError('CAMPAIGN_CLOSED', `${name} is ${before}: there is nothing to ${steering}`);
+  }
+  return { ...campaign, state: before };
+}
+
+/** Ids per script. */
+const PART = 1_000;
+
+/**
+ * Opens a campaign's own ids again that ended in one of these ways, as their next generation. The earlier outcomes stay
+ * in its results.
+ *
+ * @returns how many were opened.
+ * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
+ */
+export async function retryCampaign(
+  deps: SteerDeps & { ledger: Ledger },
+  name: string,
+  outcomes: readonly Outcome[],
+): Promise<number> {
+  const { redis, keys, ledger } = deps;
+  const { number } = await findCampaign(redis, keys, name);
+  let reopened = 0;
+  for await (const ids of eachPart(redis, keys, number, PART))
+    reopened += await ledger.retry(number, ids, outcomes);
+  return reopened;
+}

@@ -1,0 +1,82 @@
+import { StanddownError } from '../errors.ts';
+import type { Keys } from '../keys.ts';
+import { ID_BYTES } from '../ledger/batch.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { RecordState } from '../outcome.ts';
+import type { RedisClient } from '../script.ts';
+import { campaignNameProblem, type NewCampaign, openCampaign, readCampaign } from './registry.ts';
+
+export interface SubmitDeps {
+  redis: RedisClient;
+  keys: Keys;
+  ledger: Ledger;
+}
+
+/** Ids that another campaign owns. */
+export interface ElsewhereCount {
+  campaign: string;
+  /** Its outcome there, or `open`. */
+  outcome: RecordState;
+  count: number;
+}
+
+export interface SubmitSummary {
+  campaign: string;
+  /** Opened by this submit. */
+  accepted: number;
+  /** This campaign's before, or named twice. */
+  already: number;
+  elsewhere: ElsewhereCount[];
+  /** Whether the campaign is new. One that exists keeps its comment. */
+  created: boolean;
+  comment: string;
+}
+
+/**
+ * Puts ids into a campaign, which is created unless it exists. Repeating it, also after it was cut off half-way,
+ * changes nothing.
+ *
+ * @param ids 16 bytes each, in parts of any number of them.
+ * @throws StanddownError USAGE for a bad name or an empty comment, CAMPAIGN_CLOSED
+ */
+export async function submitCampaign(
+  deps: SubmitDeps,
+  wanted: NewCampaign,
+  ids: AsyncIterable<Buffer>,
+): Promise<SubmitSummary> {
+  const { redis, keys, ledger } = deps;
+  const problem = campaignNameProblem(wanted.name);
+  if (problem) throw new StanddownError('USAGE', `the campaign's name ${problem}`);
+  if (wanted.comment.trim() === '') throw new StanddownError('USAGE', 'the comment may not be empty');
+  const { number, created } = await openCampaign(redis, keys, wanted);
+  const total = { accepted: 0, already: 0 };
+  const elsewhere = new Map<string, { campaign: number; outcome: RecordState; count: number }>();
+  for await (const part of ids) {
+    if (part.length % ID_BYTES !== 0) throw new TypeError('ids are 16 bytes each');
+    const done = await ledger.submit(number, part);
+    total.accepted += done.accepted;
+    total.already += done.already;
+    for (const { campaign, state, count } of done.elsewhere) {
+      const place = `${campaign} ${state}`;
+      const known = elsewhere.get(place) ?? { campaign, outcome: state, count: 0 };
+      elsewhere.set(place, { ...known, count: known.count + count });
+    }
+  }
+  const campaign = await readCampaign(redis, keys, number);
+  return {
+    campaign: wanted.name,
+    ...total,
+    elsewhere: await Promise.all([...elsewhere.values()].map(named)),
+    created,
+    comment: campaign?.comment ?? wanted.comment,
+  };
+
+  async function named(entry: {
+    campaign: number;
+    outcome: RecordState;
+    count: number;
+  }): Promise<ElsewhereCount> {
+    const name = await redis.hget(keys.campaign(entry.campaign), 'name');
+    return { ...entry, campaign: name ?? `#${entry.campaign}` };
+  }
+}

@@ -1,0 +1,144 @@
+import type { Keys } from '../keys.ts';
+import { ID_BYTES } from '../ledger/batch.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+import { defineScript, type RedisClient } from '../script.ts';
+import { eachPart, readIds } from './ids.ts';
+import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
+
+/**
+ * Ends a campaign whose time has passed, unless it has ended otherwise or its time was changed.
+ *
+ * KEYS  1 campaign, 2 ending, 3 running, 4 expiries, 5 state
+ * ARGV  1 number, 2 now in ms
+ */
+const expireScript = defineScript(
+  'expire-campaign',
+  /* lua */ `
+local f = redis.call('HMGET', KEYS[1], 'state', 'expiresAt')
+local at = tonumber(f[2]) or 0
+if at > tonumber(ARGV[2]) then redis.call('ZADD', KEYS[4], at, 'c' .. ARGV[1]) return {} end
+redis.call('ZREM', KEYS[4], 'c' .. ARGV[1])
+if (f[1] ~= 'running' and f[1] ~= 'paused') or at == 0 then return {} end
+redis.call('HSET', KEYS[1], 'state', 'expired')
+redis.call('SADD', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('HINCRBY', KEYS[5], 'steer', 1)
+return {}
+`,
+);
+
+/**
+ * Closes a campaign that may be forgotten: from then on it takes no more ids.
+ *
+ * KEYS  1 campaign, 2 running
+ * ARGV  1 number, 2 ms since 1970 before which its last outcome must be
+ * Returns  1 when closed (already)
+ */
+const closeScript = defineScript(
+  'close-campaign',
+  /* lua */ `
+local f = redis.call('HMGET', KEYS[1], 'state', 'open', 'decidedAt', 'createdAt')
+if f[1] == 'deleted' then return 1 end
+if f[2] ~= '0' or tonumber(f[3] or f[4]) > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'deleted')
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1
+`,
+);
+
+export interface SweepDeps {
+  redis: RedisClient;
+  keys: Keys;
+  ledger: Ledger;
+  log: Logger;
+  /** Ms since 1970. */
+  wall(): number;
+}
+
+/** How far a sweep came: `claims`: only live claims were left, whose calls end soon or whose claims lapse. */
+export type Progress = 'done' | 'claims' | 'more';
+
+/** Ids per script. */
+const PART = 1_000;
+
+/** Parts in one go; then others get their turn. */
+const PARTS_AT_ONCE = 100;
+
+/** Single cancels that are ended at once because their time has passed. */
+const DUE_AT_ONCE = 500;
+
+export type Sweep = ReturnType<typeof createSweep>;
+
+/** Ends what may not be called any more, and forgets what need not be kept any more. Any worker may do any of it. */
+export function createSweep(deps: SweepDeps) {
+  const { redis, keys, ledger, log } = deps;
+
+  /** Ends the open ids of aborted and expired campaigns, as far as it comes in one go. */
+  async function endCampaigns(): Promise<Progress> {
+    let progress: Progress = 'done';
+    for (const number of (await redis.smembers(keys.ending)).map(Number)) {
+      const campaign = await readCampaign(redis, keys, number);
+      if (!campaign || campaign.open === 0) await redis.srem(keys.ending, number);
+      else if ((await endSome(campaign)) === 'more') progress = 'more';
+      else if (progress === 'done') progress = 'claims';
+    }
+    return progress;
+  }
+
+  async function endSome(campaign: Campaign): Promise<Progress> {
+    const { number } = campaign;
+    const outcome = campaign.state === 'expired' ? 'expired' : 'withdrawn';
+    let place = Number((await redis.hget(keys.campaign(number), 'swept')) ?? 0);
+    for (let part = 0; part < PARTS_AT_ONCE; part++) {
+      const ids = await readIds(redis, keys, number, place, PART);
+      if (ids.length === 0) {
+        await redis.hset(keys.campaign(number), 'swept', 0);
+        return 'claims';
+      }
+      await ledger.end(number, ids, outcome);
+      place += ids.length / ID_BYTES;
+      await redis.hset(keys.campaign(number), 'swept', place);
+    }
+    return 'more';
+  }
+
+  /** Ends single cancels and campaigns whose time has passed. */
+  async function endDue(): Promise<void> {
+    const due = await redis.zrangebyscoreBuffer(keys.expiries, '-inf', deps.wall(), 'LIMIT', 0, DUE_AT_ONCE);
+    const ids = due.filter((member) => member.length === ID_BYTES);
+    const records = await ledger.look(Buffer.concat(ids));
+    for (const [index, id] of ids.entries()) {
+      const record = records[index];
+      if (record) await ledger.end(record.campaign, id, 'expired', true);
+      else await redis.zrem(keys.expiries, id);
+    }
+    for (const member of due)
+      if (member.length !== ID_BYTES) await expire(Number(member.toString().slice(1)));
+  }
+
+  async function expire(number: number): Promise<void> {
+    await expireScript(
+      redis,
+      [keys.campaign(number), keys.ending, keys.running, keys.expiries],
+      [number, deps.wall()],
+    );
+  }
+
+  /** Forgets campaigns whose last outcome is older than the retention. */
+  async function forgetOld(retentionMs: number): Promise<void> {
+    const before = deps.wall() - retentionMs;
+    for (const campaign of await listCampaigns(redis, keys, true)) {
+      if ((campaign.decidedAt ?? campaign.createdAt) > before) continue;
+      const { number } = campaign;
+      if ((await closeScript(redis, [keys.campaign(number), keys.running], [number, before])) !== 1) continue;
+      for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
+      await redis.unlink(keys.ids(number), keys.elsewhere(number), keys.results(number));
+      await redis.hdel(keys.campaigns, campaign.name);
+      await redis.unlink(keys.campaign(number));
+      log.info({ campaign: campaign.name }, 'forgotten: its retention is over');
+    }
+  }
+
+  return { endCampaigns, endDue, forgetOld };
+}

@@ -1,0 +1,68 @@
+import { withTenant } from '../app.ts';
+import { type BudgetView, viewBudget } from '../budget/view.ts';
+import { formatDuration } from '../duration.ts';
+import { OPERATIONS, type Operation } from '../keys.ts';
+import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { describeHold } from './status.ts';
+import { count, formatTable } from './table.ts';
+
+/** Use of each window, the reserve, and why nothing is running. */
+export function runBudget(context: CommandContext, options: { json: boolean }): Promise<number> {
+  return withTenant(context, async ({ redis, keys, limits }) => {
+    const views = await Promise.all(
+      OPERATIONS.map(async (operation) => ({
+        operation,
+        view: await viewBudget(redis, keys, limits, operation),
+      })),
+    );
+    if (options.json) await writeJson(context.out, views.map(toJson));
+    else await context.out.write(`${describe(views)}\n`);
+    return EXIT.done;
+  });
+}
+
+interface Seen {
+  operation: Operation;
+  view: BudgetView;
+}
+
+function toJson({ operation, view }: Seen) {
+  return {
+    operation,
+    windows: view.windows,
+    holds: view.holds.map((hold) => ({ ...hold, until: hold.until === null ? null : toIso(hold.until) })),
+  };
+}
+
+function describe(views: readonly Seen[]): string {
+  const columns = [
+    { title: 'calls' },
+    { title: 'window' },
+    { title: 'used', align: 'right' as const },
+    { title: 'limit', align: 'right' as const },
+    { title: 'free', align: 'right' as const },
+    { title: 'kept for urgent', align: 'right' as const },
+  ];
+  const rows = views.flatMap(({ operation, view }) =>
+    view.windows.map((window) => [
+      operation,
+      formatDuration(window.lengthMs),
+      count(window.used),
+      count(window.max),
+      count(window.free),
+      window.reserved > 0 ? count(window.reserved) : '',
+    ]),
+  );
+  const now = Date.now();
+  const [cancel] = views;
+  const holds = (cancel?.view.holds ?? []).map((hold) =>
+    describeHold({ ...hold, until: hold.until === null ? null : toIso(hold.until) }, now),
+  );
+  return [formatTable(columns, rows), '', ...(holds.length > 0 ? holds : ['nothing holds calls back'])].join(
+    '\n',
+  );
+}
+
+function toIso(ms: number): string {
+  return new Date(Math.ceil(ms)).toISOString();
+}

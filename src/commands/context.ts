@@ -1,0 +1,30 @@
+import type { Readable } from 'node:stream';
+import type { AppDeps } from '../app.ts';
+import type { Environment } from '../config.ts';
+
+/** Where a command's words go. Results only on standard output; everything else on standard error. */
+export interface Output {
+  /** Writes a text to standard output and waits until there is room for more. */
+  write(text: string): Promise<void>;
+  /** A line on standard error, for a person. */
+  note(line: string): void;
+  /** Whether standard output is a terminal. */
+  isTerminal: boolean;
+  columns: number;
+}
+
+/** What every command gets. It returns its exit code and touches neither signals nor the exit. */
+export interface CommandContext extends AppDeps {
+  env: Environment;
+  out: Output;
+  stdin: Readable;
+  /** Aborted at the first SIGINT or SIGTERM. */
+  stop: AbortSignal;
+}
+
+/** Exit codes: done; the work failed; bad usage or bad input. After a signal: 130 or 143. */
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+export function writeJson(out: Output, value: unknown): Promise<void> {
+  return out.write(`${JSON.stringify(value)}\n`);
+}

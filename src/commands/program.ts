@@ -1,0 +1,169 @@
+import { readFile } from 'node:fs/promises';
+import { parseEnv } from 'node:util';
+import { Command, CommanderError, Option } from 'commander';
+import { type Environment, readConfig } from '../config.ts';
+import { messageOf, StanddownError } from '../errors.ts';
+import { createLog } from '../log.ts';
+import { runBudget } from './budget.ts';
+import { type CommandContext, EXIT } from './context.ts';
+import { runDemo } from './demo.ts';
+import { runReport } from './report.ts';
+import { runSimulate } from './simulate.ts';
+import { runStatus } from './status.ts';
+import { runRetry, runSteer } from './steer.ts';
+import { runSubmit } from './submit.ts';
+import { runWorker } from './worker.ts';
+
+/** What the process gives; `cli.ts` is the only place that touches it. */
+export type Process = Omit<CommandContext, 'config' | 'log' | 'path'> & {
+  version: string;
+  /** Whether standard error is a terminal: then the log is for people. */
+  isErrorTerminal: boolean;
+};
+
+type Run = (context: CommandContext) => Promise<number>;
+
+/**
+ * Parses the command line and runs what it asks for.
+ *
+ * @returns the exit code.
+ */
+export async function runProgram(argv: readonly string[], process: Process): Promise<number> {
+  let code: number = EXIT.done;
+  const program = createProgram(process, async (run, envFile) => {
+    code = await run(await openContext(process, envFile));
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    return explain(error, process);
+  }
+}
+
+function createProgram(
+  process: Process,
+  start: (run: Run, envFile: string | undefined) => Promise<void>,
+): Command {
+  const program = new Command('standdown')
+    .description(
+      'Cancels Microsoft Defender for Endpoint machine actions in bulk, as fast as the API allows and never faster.',
+    )
+    .version(process.version)
+    .option('--env-file <path>', 'read settings from this file; the environment goes first')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void process.out.write(text),
+      writeErr: (text) => process.out.note(text.trimEnd()),
+    })
+    .showHelpAfterError('(see --help)');
+
+  const add = (usage: string, description: string) => program.command(usage).description(description);
+  const go = (run: Run) => start(run, program.opts<{ envFile?: string }>().envFile);
+  const json = () => new Option('--json', 'print JSON for a program').default(false);
+
+  add('worker', 'drain the lanes until stopped').action(() => go(runWorker));
+
+  add('submit [file]', 'put the ids in a file into a campaign')
+    .argument('[file]', 'one id per line, CSV with a header, or JSONL; - for standard input', '-')
+    .requiredOption('--campaign <name>', 'the campaign; created unless it exists')
+    .requiredOption('--comment <text>', "sent with every cancel and kept in Defender's action center")
+    .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
+    .addOption(json())
+    .action((file: string, options) => go((context) => runSubmit(context, { ...options, file })));
+
+  add('status [campaign]', 'how far a campaign is, or all of them')
+    .addOption(json())
+    .action((campaign: string | undefined, options) =>
+      go((context) => runStatus(context, { ...options, ...(campaign !== undefined && { campaign }) })),
+    );
+
+  add('report <campaign>', 'what became of each id')
+    .addOption(new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv']).default('jsonl'))
+    .option('--output <file>', 'write there instead of to standard output')
+    .action((campaign: string, options) => go((context) => runReport(context, { ...options, campaign })));
+
+  add('budget', 'use of each window, the reserve, and why nothing is running')
+    .addOption(json())
+    .action((options) => go((context) => runBudget(context, options)));
+
+  for (const steering of ['pause', 'resume', 'abort'] as const) {
+    add(`${steering} <campaign>`, STEERING[steering])
+      .addOption(json())
+      .action((campaign: string, options) =>
+        go((context) => runSteer(context, steering, { ...options, campaign })),
+      );
+  }
+
+  add('retry <campaign>', 'open ids again that ended in a certain way')
+    .requiredOption('--outcome <outcomes>', 'such as unresolved,forbidden')
+    .addOption(json())
+    .action((campaign: string, options) => go((context) => runRetry(context, { ...options, campaign })));
+
+  add('simulate', 'run the simulator of the Defender API alone, on this machine')
+    .option('--port <port>', 'of the API; 0: any', '0')
+    .option('--actions <number>', 'made-up machine actions to begin with', '1000')
+    .option('--seed <number>', 'of what is made up', '1')
+    .addOption(
+      new Option('--mode <mode>', 'of its limits')
+        .choices(['sliding', 'fixed', 'token-bucket'])
+        .default('sliding'),
+    )
+    .option('--limits <limits>', 'its limits', '100/1m,1500/1h')
+    .option('--ids <file>', 'write the ids of its actions there')
+    .addOption(json())
+    .action((options) => go((context) => runSimulate(context, options)));
+
+  add('demo', 'a whole campaign against the simulator, on this machine')
+    .option('--real-time', 'do not shorten the windows', false)
+    .option('--actions <number>', 'how many machine actions', '250')
+    .action((options) => go((context) => runDemo(context, options)));
+
+  return program;
+}
+
+const STEERING = {
+  pause: 'stop calling for a campaign; what is being called is finished',
+  resume: 'go on with a paused campaign',
+  abort: 'end a campaign: what has not been called ends as withdrawn',
+} as const;
+
+async function openContext(process: Process, envFile: string | undefined): Promise<CommandContext> {
+  const env = envFile === undefined ? process.env : { ...(await readEnvFile(envFile)), ...process.env };
+  const config = readConfig(env);
+  const log = await createLog({ level: config.logLevel, pretty: process.isErrorTerminal });
+  return { ...process, env, config, log, path: env['PATH'] ?? '' };
+}
+
+async function readEnvFile(path: string): Promise<Environment> {
+  try {
+    return parseEnv(await readFile(path, 'utf8')) as Environment;
+  } catch (cause) {
+    throw new StanddownError('CONFIG_INVALID', `--env-file ${path} cannot be read: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** Says what went wrong in words, and returns the exit code for it. */
+function explain(error: unknown, process: Process): number {
+  // commander has said it already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (process.stop.aborted) return EXIT.failed;
+  if (error instanceof StanddownError && error.code !== 'INTERNAL') {
+    process.out.note(`standdown: ${error.message}`);
+    return USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
+  }
+  process.out.note(
+    `standdown: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
+  return EXIT.failed;
+}
+
+const USAGE_CODES: ReadonlySet<string> = new Set([
+  'USAGE',
+  'CONFIG_INVALID',
+  'INPUT_INVALID',
+  'CAMPAIGN_UNKNOWN',
+  'CAMPAIGN_CLOSED',
+]);

@@ -1,0 +1,56 @@
+import type { WindowUse } from '../budget/view.ts';
+import type { CampaignStatus } from '../campaign/status.ts';
+import { describeDuration, formatDuration } from '../duration.ts';
+import { OUTCOMES } from '../outcome.ts';
+import { describeHold } from './status.ts';
+import { count } from './table.ts';
+
+export interface Progress {
+  status: CampaignStatus;
+  windows: readonly WindowUse[];
+  /** Ms since 1970. */
+  now: number;
+}
+
+const BAR = 30;
+
+/** A campaign in progress, a few lines for a terminal. */
+export function renderProgress({ status, windows, now }: Progress): string {
+  const decided = status.total - status.open;
+  const share = status.total === 0 ? 1 : decided / status.total;
+  const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
+  return [
+    `${bar(share)} ${count(decided)} of ${count(status.total)} (${Math.floor(share * 100)} %)${left}`,
+    outcomesLine(status),
+    ...windows.map(renderWindow),
+    status.hold ? describeHold(status.hold, now) : 'calling',
+  ].join('\n');
+}
+
+/** The same in one line, for what is no terminal. */
+export function renderLine({ status, windows, now }: Progress): string {
+  const uses = windows
+    .map((window) => `${window.used}/${window.max} in ${formatDuration(window.lengthMs)}`)
+    .join(', ');
+  const hold = status.hold ? `; ${describeHold(status.hold, now)}` : '';
+  return `${count(status.total - status.open)} of ${count(status.total)} decided; calls ${uses}${hold}`;
+}
+
+function outcomesLine(status: CampaignStatus): string {
+  const parts = OUTCOMES.flatMap((outcome) => {
+    const number = status.outcomes[outcome];
+    return number ? [`${outcome} ${count(number)}`] : [];
+  });
+  return parts.join(' · ') || 'nothing decided yet';
+}
+
+function renderWindow(window: WindowUse): string {
+  const reserve = window.reserved > 0 ? `, ${window.reserved} of them kept for urgent` : '';
+  const limit = `${count(window.used)} of ${count(window.max)} calls in ${formatDuration(window.lengthMs)}${reserve}`;
+  return `${bar(window.used / window.max)} ${limit}`;
+}
+
+function bar(share: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * BAR);
+  return '█'.repeat(full) + '░'.repeat(BAR - full);
+}

@@ -1,0 +1,79 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseWindows } from '../budget/windows.ts';
+import { StanddownError } from '../errors.ts';
+import {
+  DEMO_MIX,
+  type LimitMode,
+  makeActions,
+  type SimulatorAddresses,
+  startSimulator,
+} from '../simulator/index.ts';
+import { type CommandContext, EXIT, writeJson } from './context.ts';
+
+export interface SimulateOptions {
+  port: string;
+  actions: string;
+  seed: string;
+  mode: LimitMode;
+  limits: string;
+  ids?: string;
+  json: boolean;
+}
+
+/** Runs the simulator until stopped. Prints the settings that lead a worker to it. */
+export async function runSimulate(context: CommandContext, options: SimulateOptions): Promise<number> {
+  const { out, stop, config } = context;
+  const windows = parseWindows(options.limits);
+  if (typeof windows === 'string') throw new StanddownError('USAGE', `--limits: ${windows}`);
+  const made = makeActions({
+    count: whole('--actions', options.actions),
+    seed: whole('--seed', options.seed),
+    mix: DEMO_MIX,
+  });
+  const quotas = windows.map(({ max, lengthMs }) => ({ max, windowMs: lengthMs }));
+  const simulator = await startSimulator({
+    dir: join(config.dataDir, 'simulator'),
+    port: whole('--port', options.port),
+    limits: { mode: options.mode, cancel: quotas, get: quotas, list: quotas },
+    latencyMs: { min: 20, max: 80 },
+    faults: made.faults,
+    actions: made.actions,
+  });
+  try {
+    if (options.ids) await writeFile(options.ids, `${made.ids.join('\n')}\n`);
+    const settings = settingsFor(simulator, options.limits);
+    if (options.json) await writeJson(out, { ...settings, ids: made.ids.length });
+    else
+      await out.write(
+        Object.entries(settings)
+          .map(([name, value]) => `${name}=${value}\n`)
+          .join(''),
+      );
+    out.note(`simulating at ${simulator.apiUrl} until stopped (Ctrl-C)`);
+    if (!stop.aborted)
+      await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+    return EXIT.done;
+  } finally {
+    await simulator.stop();
+  }
+}
+
+/** The environment of a worker that talks to a simulator. */
+export function settingsFor(simulator: SimulatorAddresses, limits: string): Record<string, string> {
+  return {
+    AZURE_TENANT_ID: simulator.tenantId,
+    AZURE_CLIENT_ID: simulator.clientId,
+    AZURE_CLIENT_SECRET: simulator.clientSecret,
+    AZURE_AUTHORITY_HOST: simulator.authorityUrl,
+    DEFENDER_API_URL: simulator.apiUrl,
+    DEFENDER_SCOPE: simulator.scope,
+    RATE_LIMITS: limits,
+    NODE_EXTRA_CA_CERTS: simulator.caFile,
+  };
+}
+
+export function whole(option: string, text: string): number {
+  if (/^\d{1,7}$/.test(text)) return Number(text);
+  throw new StanddownError('USAGE', `${option}: "${text}" is not a whole number`);
+}

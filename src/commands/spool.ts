@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ID_BYTES } from '../ledger/batch.ts';
+
+/** Ids read back at once. */
+const READ_BYTES = 4_000 * ID_BYTES;
+
+export interface Spool {
+  add(ids: Buffer): Promise<void>;
+  /** Everything that was added, in order. */
+  read(): AsyncGenerator<Buffer>;
+  close(): Promise<void>;
+}
+
+/**
+ * Keeps ids between checking a file and submitting it: 16 bytes each, on disk. A file may change between two readings,
+ * a pipe cannot be read twice, and nothing may be submitted before all of it is known to be right.
+ *
+ * The file has no name as soon as it is open, so that nothing stays behind, whatever happens.
+ */
+export async function openSpool(dir: string): Promise<Spool> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const path = join(dir, `submit-${randomBytes(6).toString('hex')}.ids`);
+  const file: FileHandle = await open(path, 'wx+', 0o600);
+  const isUnnamed = await rm(path).then(
+    () => true,
+    () => false,
+  );
+  let end = 0;
+  return {
+    add: async (ids) => {
+      await file.appendFile(ids);
+      end += ids.length;
+    },
+    read: async function* () {
+      for (let at = 0; at < end; at += READ_BYTES) {
+        const part = Buffer.alloc(Math.min(READ_BYTES, end - at));
+        await file.read(part, 0, part.length, at);
+        yield part;
+      }
+    },
+    close: async () => {
+      await file.close();
+      if (!isUnnamed) await rm(path, { force: true });
+    },
+  };
+}

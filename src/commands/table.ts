@@ -1,0 +1,49 @@
+import Table from 'cli-table3';
+
+export interface Column {
+  title: string;
+  align?: 'left' | 'right';
+}
+
+/** Rows of texts under titles, with two spaces between columns and no lines. */
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const table = new Table({
+    head: columns.map(({ title }) => title),
+    colAligns: columns.map(({ align }) => align ?? 'left'),
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: NO_LINES,
+  });
+  for (const row of rows) table.push([...row]);
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+const NO_LINES = Object.fromEntries(
+  ['top', 'bottom', 'left', 'right', 'mid', 'middle'].flatMap((side) =>
+    side === 'mid'
+      ? [side, 'left-mid', 'mid-mid', 'right-mid'].map((name) => [name, ''])
+      : [side, `${side}-mid`, `${side}-left`, `${side}-right`].map((name) => [name, '']),
+  ),
+);
+
+/** 12345 as 12,345. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** A time of day, with the date where it is another day. */
+export function clockTime(iso: string, now: number): string {
+  const time = new Date(iso);
+  const clock = time.toTimeString().slice(0, 8);
+  const isToday = time.toDateString() === new Date(now).toDateString();
+  return isToday
+    ? clock
+    : `${time.getFullYear()}-${pad(time.getMonth() + 1)}-${pad(time.getDate())} ${clock}`;
+}
+
+function pad(value: number): string {
+  return String(value).padStart(2, '0');
+}

@@ -1,0 +1,232 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import {
+  DEFAULT_RATE_LIMITS,
+  type Limits,
+  parseReserve,
+  parseWindows,
+  type Window,
+} from './budget/windows.ts';
+import { CLOUDS, type CloudName } from './defender/clouds.ts';
+import { parseDuration } from './duration.ts';
+import { StanddownError } from './errors.ts';
+import type { LogLevel } from './log.ts';
+import { Secret } from './secret.ts';
+
+/** How the application proves who it is. */
+export type Credential =
+  | { kind: 'secret'; secret: Secret }
+  /** A PEM file with the private key and the certificate, read afresh whenever it changes. */
+  | { kind: 'certificate'; path: string };
+
+export interface SignInConfig {
+  tenantId: string;
+  clientId: string;
+  credential: Credential;
+  authorityHost: string;
+  scope: string;
+}
+
+export interface Config {
+  /** Null: the embedded Redis. */
+  redisUrl: Secret | null;
+  /** Label of the tenant in Redis; null where neither it nor a tenant id was given. */
+  tenant: string | null;
+  /** Null where it is incomplete: commands that only look at Redis need none. */
+  signIn: SignInConfig | null;
+  /** What is missing to sign in. */
+  signInMissing: readonly string[];
+  cloud: CloudName;
+  /** Without a slash at the end. */
+  apiUrl: string;
+  limits: Limits;
+  concurrency: number;
+  callTimeoutMs: number;
+  maxAttempts: number;
+  defaultComment: string | null;
+  resultRetentionMs: number;
+  precheck: 'auto' | 'off';
+  /** Absolute. */
+  dataDir: string;
+  logLevel: LogLevel;
+  httpsProxy: Secret | null;
+  noProxy: string | null;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const CLOUD_NAMES = ['public', 'gcc', 'gcc-high', 'dod'] as const;
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'may hold letters, digits, ".", "_" and "-" only, 64 at most');
+
+/** A GUID, or the domain of a tenant. */
+const tenantId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$/, 'is not a tenant id or domain');
+
+const duration = z.string().transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms === null)
+    context.addIssue({ code: 'custom', message: `"${text}" is not a duration such as 30s or 90d` });
+  return ms ?? 0;
+});
+
+const whole = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, 'is not a whole number')
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be from ${least} to ${most}`);
+
+const environmentSchema = z.object({
+  REDIS_URL: z.string().optional(),
+  STANDDOWN_TENANT: name.optional(),
+  AZURE_TENANT_ID: tenantId.optional(),
+  AZURE_CLIENT_ID: z.string().optional(),
+  AZURE_CLIENT_SECRET: z.string().optional(),
+  AZURE_CLIENT_CERTIFICATE_PATH: z.string().optional(),
+  AZURE_AUTHORITY_HOST: z
+    .string()
+    .refine((text) => URL.canParse(text) && new URL(text).protocol === 'https:', 'must begin with https://')
+    .transform(baseUrl)
+    .optional(),
+  DEFENDER_CLOUD: z.enum(CLOUD_NAMES, `must be one of ${CLOUD_NAMES.join(', ')}`).default('public'),
+  DEFENDER_API_URL: z.string().transform(baseUrl).optional(),
+  DEFENDER_SCOPE: z.string().optional(),
+  RATE_LIMITS: z.string().default(DEFAULT_RATE_LIMITS).transform(readWith(parseWindows)),
+  URGENT_RESERVE: z.string().optional(),
+  CONCURRENCY: whole(1, 1_000).default(10),
+  CALL_TIMEOUT: duration
+    .default(30_000)
+    .refine((ms) => ms >= 100 && ms <= 300_000, 'must be from 100ms to 5m'),
+  MAX_ATTEMPTS: whole(1, 100).default(8),
+  DEFAULT_COMMENT: z.string().trim().max(4_000, 'may not be longer than 4000 characters').optional(),
+  RESULT_RETENTION: duration.default(90 * 86_400_000),
+  PRECHECK: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
+  STANDDOWN_DATA_DIR: z.string().default('.standdown'),
+  LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+  HTTPS_PROXY: z
+    .string()
+    .refine(
+      (text) => /^https?:\/\//.test(text) && URL.canParse(text),
+      'is not an address such as http://proxy:8080',
+    )
+    .optional(),
+  NO_PROXY: z.string().optional(),
+});
+
+type Parsed = z.infer<typeof environmentSchema>;
+
+/**
+ * Reads the settings, once. A variable that is set to nothing counts as not set.
+ *
+ * @throws StanddownError CONFIG_INVALID that lists every mistake, one a line.
+ */
+export function readConfig(environment: Environment): Config {
+  const given = Object.fromEntries(
+    Object.keys(environmentSchema.shape).flatMap((key) => {
+      const value = environment[key] ?? (key.endsWith('PROXY') ? environment[key.toLowerCase()] : undefined);
+      return value === undefined || value.trim() === '' ? [] : [[key, value.trim()]];
+    }),
+  );
+  const parsed = environmentSchema.safeParse(given);
+  const mistakes = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  const windows = parsed.success
+    ? parsed.data.RATE_LIMITS
+    : parseWindows(given['RATE_LIMITS'] ?? DEFAULT_RATE_LIMITS);
+  const reserve = typeof windows === 'string' ? null : parseReserve(given['URGENT_RESERVE'], windows);
+  if (typeof reserve === 'string') mistakes.push(`URGENT_RESERVE: ${reserve}`);
+  if (given['AZURE_CLIENT_SECRET'] && given['AZURE_CLIENT_CERTIFICATE_PATH']) {
+    mistakes.push('AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH: give one of them, not both');
+  }
+  if (!parsed.success || typeof windows === 'string' || typeof reserve === 'string' || mistakes.length > 0) {
+    throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`);
+  }
+  return toConfig(parsed.data, windows, reserve);
+}
+
+function toConfig(env: Parsed, windows: readonly Window[], reserve: Window | null): Config {
+  const cloud = CLOUDS[env.DEFENDER_CLOUD];
+  return {
+    redisUrl: secret(env.REDIS_URL),
+    tenant: env.STANDDOWN_TENANT ?? env.AZURE_TENANT_ID?.toLowerCase() ?? null,
+    ...signInConfig(env, cloud.authorityHost, cloud.scope),
+    cloud: env.DEFENDER_CLOUD,
+    apiUrl: env.DEFENDER_API_URL ?? cloud.apiUrl,
+    limits: { windows, reserve },
+    concurrency: env.CONCURRENCY,
+    callTimeoutMs: env.CALL_TIMEOUT,
+    maxAttempts: env.MAX_ATTEMPTS,
+    defaultComment: env.DEFAULT_COMMENT ?? null,
+    resultRetentionMs: env.RESULT_RETENTION,
+    precheck: env.PRECHECK,
+    dataDir: resolve(env.STANDDOWN_DATA_DIR),
+    logLevel: env.LOG_LEVEL,
+    httpsProxy: secret(env.HTTPS_PROXY),
+    noProxy: env.NO_PROXY ?? null,
+  };
+}
+
+function signInConfig(
+  env: Parsed,
+  authorityHost: string,
+  scope: string,
+): Pick<Config, 'signIn' | 'signInMissing'> {
+  const { AZURE_TENANT_ID: tenant, AZURE_CLIENT_ID: clientId } = env;
+  const credential = credentialOf(env);
+  const missing = [
+    ...(tenant ? [] : ['AZURE_TENANT_ID']),
+    ...(clientId ? [] : ['AZURE_CLIENT_ID']),
+    ...(credential ? [] : ['AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH']),
+  ];
+  if (!tenant || !clientId || !credential) return { signIn: null, signInMissing: missing };
+  const signIn = {
+    tenantId: tenant,
+    clientId,
+    credential,
+    authorityHost: env.AZURE_AUTHORITY_HOST ?? authorityHost,
+    scope: env.DEFENDER_SCOPE ?? scope,
+  };
+  return { signIn, signInMissing: [] };
+}
+
+function credentialOf(env: Parsed): Credential | null {
+  if (env.AZURE_CLIENT_SECRET) return { kind: 'secret', secret: new Secret(env.AZURE_CLIENT_SECRET) };
+  if (env.AZURE_CLIENT_CERTIFICATE_PATH) {
+    return { kind: 'certificate', path: resolve(env.AZURE_CLIENT_CERTIFICATE_PATH) };
+  }
+  return null;
+}
+
+function secret(value: string | undefined): Secret | null {
+  return value === undefined ? null : new Secret(value);
+}
+
+function readWith<T>(read: (text: string) => T | string) {
+  return (text: string, context: z.RefinementCtx): T => {
+    const value = read(text);
+    if (typeof value !== 'string') return value;
+    context.addIssue({ code: 'custom', message: value });
+    return z.NEVER;
+  };
+}
+
+/** A base address, its slash at the end taken off. Plain http only where it does not leave the machine. */
+function baseUrl(text: string, context: z.RefinementCtx): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    context.addIssue({ code: 'custom', message: 'is not an address that begins with https://' });
+  } else if (url.protocol === 'http:' && !isLoopback) {
+    context.addIssue({
+      code: 'custom',
+      message: 'plain http would send tokens readable; it is for this machine only',
+    });
+  } else if (url.search || url.hash || url.username) {
+    context.addIssue({ code: 'custom', message: 'may hold a host and a path, nothing else' });
+  }
+  return text.replace(/\/+$/, '');
+}

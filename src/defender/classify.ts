@@ -1,0 +1,180 @@
+import { z } from 'zod';
+
+import type { ActionSummary, Detail, Outcome } from '../outcome.ts';
+import type { HttpAnswer, NoAnswer } from './exchange.ts';
+
+/** What an answer means for a request. */
+export type Meaning =
+  /** 200 with the action. */
+  | { kind: 'action'; action: ActionSummary; detail: Detail }
+  | { kind: 'not_found' | 'forbidden' | 'rejected'; detail: Detail }
+  /** 400: may be final, or may have been ours. */
+  | { kind: 'bad_request'; detail: Detail }
+  | { kind: 'unauthorized'; detail: Detail }
+  | { kind: 'throttled'; retryAfterMs: number; detail: Detail }
+  /** Not an answer of the API, or not one to build on. */
+  | { kind: 'fault'; lost: boolean; detail: Detail };
+
+/** The states from which an action does not change any more. Microsoft's list grows: an unknown one is not final. */
+const FINAL_STATUSES = ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'];
+
+/** Where a 429 says nothing: documented clients wait for the shorter window. */
+const DEFAULT_RETRY_MS = 60_000;
+
+const MAX_TEXT = 300;
+
+const text = z.string().nullish().catch(null);
+
+const actionSchema = z.object({
+  id: z.string(),
+  status: z.string(),
+  type: text,
+  machineId: text,
+  computerDnsName: text,
+  creationDateTimeUtc: text,
+  lastUpdateDateTimeUtc: text,
+});
+
+const errorSchema = z.object({ error: z.object({ code: text, message: text, target: text }) });
+
+/** A machine action as the API gives it, of which only what is kept was read. */
+export interface Action {
+  /** Lower case. */
+  id: string;
+  summary: ActionSummary;
+}
+
+/** Reads a machine action; null when it is none. */
+export function readAction(value: unknown): Action | null {
+  const parsed = actionSchema.safeParse(value);
+  if (!parsed.success) return null;
+  const { id, status, type, machineId, computerDnsName, creationDateTimeUtc, lastUpdateDateTimeUtc } =
+    parsed.data;
+  const summary = {
+    status: bounded(status) ?? null,
+    type: bounded(type) ?? null,
+    machineId: bounded(machineId) ?? null,
+    computerDnsName: bounded(computerDnsName) ?? null,
+    createdAt: time(creationDateTimeUtc),
+    updatedAt: time(lastUpdateDateTimeUtc),
+  };
+  return { id: id.toLowerCase(), summary };
+}
+
+export function isFinal(action: ActionSummary): boolean {
+  return action.status !== null && FINAL_STATUSES.includes(action.status);
+}
+
+/** The outcome of a cancel that was answered with 200. */
+export function outcomeOf(action: ActionSummary): Outcome {
+  if (action.status === 'Cancelled') return 'cancelled';
+  return isFinal(action) ? 'already_final' : 'accepted';
+}
+
+/**
+ * Judges an answer to cancel or Get. By status first; a body that is not the API's (a gateway's page, a cut-off text)
+ * makes it a fault, for then something else answered.
+ *
+ * @param id lower-case GUID that was asked for.
+ * @param nowWall ms since 1970, to read a Retry-After that is a date.
+ */
+export function classify(answer: HttpAnswer | NoAnswer, id: string, nowWall: number): Meaning {
+  if (answer.kind !== 'answer') {
+    const detail = {
+      errorCode: bounded(answer.code) ?? 'NETWORK',
+      errorMessage: bounded(answer.message) ?? '',
+    };
+    return { kind: 'fault', lost: answer.kind === 'lost', detail };
+  }
+  const body = parseJson(answer.body);
+  const detail = { httpStatus: answer.status, ...errorDetail(body) };
+  const { status } = answer;
+  if (status === 429)
+    return { kind: 'throttled', retryAfterMs: retryAfter(answer, detail.errorMessage, nowWall), detail };
+  if (status === 401) return { kind: 'unauthorized', detail };
+  if (status >= 500)
+    return {
+      kind: 'fault',
+      lost: detail.errorCode === undefined,
+      detail: { ...detail, ...unread(body, answer) },
+    };
+  if (status === 200) return readSuccess(body, answer, id);
+  const readable = body !== undefined || answer.body.trim() === '';
+  if (!readable || status < 400 || status === 407 || status === 408) {
+    return { kind: 'fault', lost: false, detail: { ...detail, ...unread(body, answer) } };
+  }
+  if (status === 404) return { kind: 'not_found', detail };
+  if (status === 403) return { kind: 'forbidden', detail };
+  return { kind: status === 400 ? 'bad_request' : 'rejected', detail };
+}
+
+/** An exponential backoff with full jitter in its upper half: 1 s, 2 s, 4 s … 60 s. `attempts` made so far, from 1. */
+export function backoff(attempts: number, random: number): number {
+  const ceiling = Math.min(60_000, 1_000 * 2 ** (attempts - 1));
+  return ceiling / 2 + (random * ceiling) / 2;
+}
+
+/** Ms to wait after a 429: the header (seconds or a date), else what the message says, else a minute. */
+export function retryAfter(answer: HttpAnswer, message: string | undefined, nowWall: number): number {
+  const header = headerOf(answer, 'retry-after')?.trim();
+  if (header && /^\d{1,7}$/.test(header)) return Math.max(1_000, Number(header) * 1_000);
+  const date = header ? Date.parse(header) : Number.NaN;
+  // Against the server's own clock where it tells the time, so that a clock that is off does no harm.
+  const served = Date.parse(headerOf(answer, 'date') ?? '');
+  if (!Number.isNaN(date)) return Math.max(1_000, date - (Number.isNaN(served) ? nowWall : served));
+  const seconds = /\bin (\d{1,7}) seconds?\b/i.exec(message ?? '')?.[1];
+  return seconds === undefined ? DEFAULT_RETRY_MS : Math.max(1_000, Number(seconds) * 1_000);
+}
+
+function readSuccess(body: unknown, answer: HttpAnswer, id: string): Meaning {
+  const action = readAction(body);
+  if (!action || action.id !== id) {
+    const detail = {
+      httpStatus: 200,
+      errorCode: 'UNREADABLE',
+      errorMessage: 'the answer is not this machine action',
+    };
+    return { kind: 'fault', lost: true, detail: { ...detail, ...unread(body, answer) } };
+  }
+  return { kind: 'action', action: action.summary, detail: { httpStatus: 200, action: action.summary } };
+}
+
+/** What to say of an answer that is not the API's. */
+function unread(body: unknown, answer: HttpAnswer): Detail {
+  if (body !== undefined) return {};
+  const start = bounded(answer.body.replace(/\s+/g, ' ').trim().slice(0, 80));
+  return { errorCode: 'UNREADABLE', errorMessage: start ? `not JSON: ${start}` : 'empty answer' };
+}
+
+function errorDetail(body: unknown): Pick<Detail, 'errorCode' | 'errorMessage' | 'correlationId'> {
+  const parsed = errorSchema.safeParse(body);
+  if (!parsed.success) return {};
+  const { code, message, target } = parsed.data.error;
+  return {
+    ...(code && { errorCode: bounded(code) ?? '' }),
+    ...(message && { errorMessage: bounded(message) ?? '' }),
+    ...(target && { correlationId: bounded(target) ?? '' }),
+  };
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body.startsWith('\ufeff') ? body.slice(1) : body);
+  } catch {
+    return undefined;
+  }
+}
+
+function headerOf(answer: HttpAnswer, name: string): string | undefined {
+  const value = answer.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function bounded(value: string | null | undefined): string | undefined {
+  return value ? value.slice(0, MAX_TEXT) : undefined;
+}
+
+function time(value: string | null | undefined): string | null {
+  const ms = value ? Date.parse(/[zZ]|[+-]\d\d:?\d\d$/.test(value) ? value : `${value}Z`) : Number.NaN;
+  return Number.isNaN(ms) ? null : new Date(ms).toISOString();
+}

@@ -1,0 +1,58 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Configuration } from '@azure/msal-node';
+import type { Credential } from '../config.ts';
+import { messageOf } from '../errors.ts';
+import { remember } from '../secret.ts';
+
+/** Why the application cannot even ask for a token. */
+export class CredentialError extends Error {
+  override readonly name = 'CredentialError';
+  readonly code = 'credential_unreadable';
+}
+
+type ClientCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate'>;
+
+/**
+ * Reads the credential as msal wants it; a file afresh at each call, so that it can be replaced while a worker runs.
+ *
+ * @throws CredentialError
+ */
+export async function readCredential(credential: Credential): Promise<ClientCredential> {
+  if (credential.kind === 'secret') return { clientSecret: credential.secret.reveal() };
+  const pem = await readPem(credential.path);
+  try {
+    const [leaf] = pem.certificates;
+    if (!leaf) throw new Error('it holds no certificate');
+    if (!pem.key) throw new Error('it holds no private key');
+    const certificate = new X509Certificate(leaf);
+    if (!certificate.checkPrivateKey(createPrivateKey(pem.key)))
+      throw new Error('its key and certificate do not belong together');
+    remember(pem.key);
+    return {
+      clientCertificate: {
+        thumbprintSha256: certificate.fingerprint256.replaceAll(':', ''),
+        privateKey: createPrivateKey(pem.key).export({ type: 'pkcs8', format: 'pem' }).toString(),
+        x5c: pem.certificates.join('\n'),
+      },
+    };
+  } catch (cause) {
+    throw new CredentialError(`the certificate file ${credential.path} cannot be used: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+async function readPem(path: string): Promise<{ key: string | undefined; certificates: string[] }> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new CredentialError(`the certificate file cannot be read: ${messageOf(cause)}`, { cause });
+  }
+  const blocks = text.match(/-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g) ?? [];
+  return {
+    key: blocks.find((block) => block.includes('PRIVATE KEY-----')),
+    certificates: blocks.filter((block) => block.startsWith('-----BEGIN CERTIFICATE-----')),
+  };
+}

@@ -1,0 +1,116 @@
+import { Buffer } from 'node:buffer';
+import type { Dispatcher } from 'undici';
+import { messageOf } from '../errors.ts';
+
+/** More of an answer is not read: the largest legitimate one, a page of the list, is well below it. */
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
+
+export interface Exchange {
+  origin: string;
+  path: string;
+  method: 'GET' | 'POST';
+  headers: Record<string, string>;
+  body?: string;
+  /** The answer has to be complete by then, in ms from now. */
+  timeoutMs: number;
+  /** Aborts the call, whether sent or not. */
+  signal?: AbortSignal;
+  /** Asked at the very moment of writing to the socket; false: do not send. */
+  maySend?: () => boolean;
+}
+
+/** A complete answer, whatever its status. */
+export interface HttpAnswer {
+  kind: 'answer';
+  status: number;
+  /** Lower-case names. */
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  body: string;
+}
+
+/** No answer, or not a complete one. */
+export interface NoAnswer {
+  /** `unsent`: not a byte of the request was written. `lost`: it may have been received, and its answer was lost. */
+  kind: 'unsent' | 'lost';
+  /** A system's or undici's error code. */
+  code: string;
+  message: string;
+}
+
+/**
+ * Makes one HTTP call, never repeated.
+ *
+ * Written on undici's dispatch rather than its request method, because its handler is told right before the request is
+ * written: only so can a call that never left be told from one whose answer was lost.
+ */
+export function exchange(dispatcher: Dispatcher, call: Exchange): Promise<HttpAnswer | NoAnswer> {
+  return new Promise((resolve) => {
+    let sent = false;
+    let ended = false;
+    let abort: ((reason: Error) => void) | null = null;
+    let status = 0;
+    let headers: HttpAnswer['headers'] = {};
+    const chunks: Buffer[] = [];
+    let size = 0;
+
+    const end = (result: HttpAnswer | NoAnswer) => {
+      if (ended) return;
+      ended = true;
+      clearTimeout(timer);
+      call.signal?.removeEventListener('abort', onAbort);
+      resolve(result);
+    };
+    const giveUp = (code: string, message: string) => {
+      end({ kind: sent ? 'lost' : 'unsent', code, message });
+      abort?.(new Error(message));
+    };
+    const onAbort = () => giveUp('ABORTED', 'the call was aborted');
+    const timer = setTimeout(
+      () => giveUp('TIMEOUT', `no answer within ${call.timeoutMs} ms`),
+      call.timeoutMs,
+    );
+    call.signal?.addEventListener('abort', onAbort, { once: true });
+    if (call.signal?.aborted) return onAbort();
+
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart(controller) {
+        abort = (reason) => controller.abort(reason);
+        if (ended) return controller.abort(new Error('too late'));
+        if (call.maySend && !call.maySend())
+          return giveUp('TOO_LATE', 'the worker was held up before sending');
+        sent = true;
+      },
+      onResponseStart(_controller, statusCode, received) {
+        status = statusCode;
+        headers = received;
+      },
+      onResponseData(_controller, chunk) {
+        size += chunk.length;
+        if (size > MAX_BODY_BYTES) giveUp('TOO_LARGE', 'the answer is too large');
+        else chunks.push(chunk);
+      },
+      onResponseEnd() {
+        end({ kind: 'answer', status, headers, body: Buffer.concat(chunks).toString('utf8') });
+      },
+      onResponseError(_controller, error) {
+        giveUp(codeOf(error), messageOf(error));
+      },
+    };
+    const { origin, path, method, body } = call;
+    try {
+      dispatcher.dispatch(
+        { origin, path, method, headers: call.headers, ...(body !== undefined && { body }) },
+        handler,
+      );
+    } catch (error) {
+      giveUp(codeOf(error), messageOf(error));
+    }
+  });
+}
+
+function codeOf(error: unknown): string {
+  const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
+  if (typeof code === 'string') return code;
+  const cause: unknown = error instanceof Error ? error.cause : undefined;
+  return cause === undefined ? 'NETWORK' : codeOf(cause);
+}

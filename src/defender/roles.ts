@@ -1,0 +1,46 @@
+import { decodeJwt } from 'jose';
+
+/**
+ * Application permissions of which any one lets an application cancel. Microsoft's page spells the first one without
+ * its last letter, other pages with it: both are accepted.
+ */
+export const CANCEL_ROLES = [
+  'Machine.CollectForensics',
+  'Machine.CollectForensic',
+  'Machine.Isolate',
+  'Machine.RestrictExecution',
+  'Machine.Scan',
+  'Machine.Offboard',
+  'Machine.StopAndQuarantine',
+  'Machine.LiveResponse',
+] as const;
+
+/** Application permissions of which any one lets an application get and list machine actions. */
+export const READ_ROLES = ['Machine.Read.All', 'Machine.ReadWrite.All'] as const;
+
+/** Delegated counterparts of the latter, as they stand in a token's `scp`. */
+const READ_SCOPES = ['Machine.Read', 'Machine.ReadWrite'];
+
+/** The permissions a token carries; null where it cannot be read (an access token is opaque by contract). */
+export function rolesOf(token: string): string[] | null {
+  try {
+    const claims = decodeJwt(token);
+    const roles = Array.isArray(claims['roles']) ? claims['roles'].map(String) : [];
+    const scopes = typeof claims['scp'] === 'string' ? claims['scp'].split(' ').filter(Boolean) : [];
+    return [...roles, ...scopes];
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a token's permissions allow reading; unknown permissions are worth a try. */
+export function mayRead(roles: readonly string[] | null): boolean {
+  return roles === null || roles.some((role) => [...READ_ROLES, ...READ_SCOPES].includes(role));
+}
+
+/** Why cancels are refused, in words that say what to change. */
+export function describeRefusal(roles: readonly string[] | null): string {
+  const carried =
+    roles === null ? 'cannot be read' : roles.length === 0 ? 'carries none' : `carries ${roles.join(', ')}`;
+  return `refused (403) time after time; the token ${carried}; one of these would do: ${CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic').join(', ')}`;
+}

@@ -1,0 +1,178 @@
+import {
+  AuthError,
+  ConfidentialClientApplication,
+  type INetworkModule,
+  type NetworkRequestOptions,
+} from '@azure/msal-node';
+import type { Dispatcher } from 'undici';
+import type { Clock } from '../clock.ts';
+import type { SignInConfig } from '../config.ts';
+import { messageOf } from '../errors.ts';
+import { forget, remember, withoutSecrets } from '../secret.ts';
+import { readCredential } from './credential.ts';
+import { exchange } from './exchange.ts';
+import { rolesOf } from './roles.ts';
+
+export interface Token {
+  accessToken: string;
+  /** What it permits; null where it cannot be read. */
+  roles: string[] | null;
+  /** Wall time from which on a newer one is wanted, in ms. */
+  renewAt: number;
+  /** Wall time at which it ends, in ms. */
+  expiresAt: number;
+}
+
+/** No token is to be had for now. `code` is msal's error code, which says what to look at. */
+export class SignInError extends Error {
+  override readonly name = 'SignInError';
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(withoutSecrets(message), { cause });
+    this.code = code;
+  }
+}
+
+export interface SignIn {
+  /** A token that still holds. @throws SignInError */
+  token(): Promise<Token>;
+  /** Another token than this one, which the API refused. @throws SignInError */
+  renewed(refused: Token): Promise<Token>;
+}
+
+/** A token is renewed this long before it ends, or after half of its time, whichever is later. As msal does. */
+const RENEW_BEFORE_MS = 300_000;
+
+/**
+ * Signs in with client credentials through msal-node. One request at a time, however many calls ask for a token. Once
+ * there is a token, a renewal that fails does no harm until the token has ended.
+ *
+ * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
+ */
+export function createSignIn(deps: {
+  config: SignInConfig;
+  dispatcher: Dispatcher;
+  clock: Clock;
+  timeoutMs: number;
+}): SignIn {
+  const { config, clock } = deps;
+  let current: Token | null = null;
+  let asking: Promise<Token> | null = null;
+  let application: { credential: string; msal: ConfidentialClientApplication } | null = null;
+
+  async function msal(): Promise<ConfidentialClientApplication> {
+    const credential = await readCredential(config.credential);
+    const fingerprint = JSON.stringify(credential);
+    if (application?.credential !== fingerprint) {
+      const authority = `${config.authorityHost}/${config.tenantId}`;
+      application = {
+        credential: fingerprint,
+        msal: new ConfidentialClientApplication({
+          auth: {
+            clientId: config.clientId,
+            authority,
+            knownAuthorities: [new URL(authority).host],
+            ...credential,
+          },
+          system: { networkClient: networkClient(deps), disableInternalRetries: true },
+        }),
+      };
+    }
+    return application.msal;
+  }
+
+  async function ask(skipCache: boolean): Promise<Token> {
+    try {
+      const app = await msal();
+      const result = await app.acquireTokenByClientCredential({ scopes: [config.scope], skipCache });
+      if (!result?.accessToken) throw new SignInError('empty_answer', 'the sign-in service gave no token');
+      return toToken(result.accessToken, result.expiresOn?.getTime() ?? clock.wall() + 3_600_000);
+    } catch (error) {
+      throw toSignInError(error);
+    }
+  }
+
+  function toToken(accessToken: string, expiresAt: number): Token {
+    const now = clock.wall();
+    const renewAt = Math.max(expiresAt - RENEW_BEFORE_MS, now + (expiresAt - now) / 2);
+    if (current && current.accessToken !== accessToken) forget(current.accessToken);
+    remember(accessToken);
+    current = { accessToken, roles: rolesOf(accessToken), renewAt, expiresAt };
+    return current;
+  }
+
+  function askOnce(skipCache: boolean): Promise<Token> {
+    asking ??= ask(skipCache).finally(() => {
+      asking = null;
+    });
+    return asking;
+  }
+
+  return {
+    token: async () => {
+      const now = clock.wall();
+      if (current && now < current.renewAt) return current;
+      const standing = current;
+      try {
+        return await askOnce(standing !== null);
+      } catch (error) {
+        if (standing && now < standing.expiresAt) return standing;
+        throw error;
+      }
+    },
+    renewed: async (refused) => {
+      if (current && current.accessToken !== refused.accessToken) return current;
+      return askOnce(true);
+    },
+  };
+}
+
+/** msal's way out: undici, with a time limit, through the proxy where there is one. */
+function networkClient(deps: { dispatcher: Dispatcher; timeoutMs: number }): INetworkModule {
+  const send = async <T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) => {
+    const { origin, pathname, search } = new URL(url);
+    const answer = await exchange(deps.dispatcher, {
+      origin,
+      path: pathname + search,
+      method,
+      headers: options?.headers ?? {},
+      timeoutMs: deps.timeoutMs,
+      ...(options?.body !== undefined && { body: options.body }),
+    });
+    if (answer.kind !== 'answer') {
+      const code = answer.code === 'TIMEOUT' ? 'request_timeout' : 'network_error';
+      throw new AuthError(code, '', `${answer.code}: ${answer.message}`);
+    }
+    const headers = Object.fromEntries(
+      Object.entries(answer.headers).map(([key, value]) => [key, String(value)]),
+    );
+    return { status: answer.status, headers, body: parseBody<T>(answer.body, answer.status) };
+  };
+  return {
+    sendGetRequestAsync: (url, options) => send('GET', url, options),
+    sendPostRequestAsync: (url, options) => send('POST', url, options),
+  };
+}
+
+/** A gateway's page in place of an answer is told to msal in the sign-in service's own form. */
+function parseBody<T>(text: string, status: number): T {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new AuthError('unreadable_answer', '', `the sign-in service answered ${status} without JSON`);
+  }
+}
+
+function toSignInError(error: unknown): SignInError {
+  if (error instanceof SignInError) return error;
+  const code: unknown = error instanceof AuthError ? error.errorCode : Reflect.get(Object(error), 'code');
+  // Entra's own number says more than OAuth's word: AADSTS7000215 is a wrong secret, AADSTS700016 a wrong client id.
+  const number = /AADSTS\d+/.exec(messageOf(error))?.[0];
+  const name = typeof code === 'string' && code !== '' ? code : 'sign_in_failed';
+  return new SignInError(
+    number && !name.includes(number) ? `${name} ${number}` : name,
+    messageOf(error),
+    error,
+  );
+}

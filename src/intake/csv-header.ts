@@ -1,0 +1,84 @@
+import { StanddownError } from '../errors.ts';
+import { countQuotes, SEPARATORS, type Separator, splitRecords } from './csv-cells.ts';
+import { cleanName, findIdName, ID_NAMES } from './id-column.ts';
+import { excerpt } from './id-line.ts';
+import { type Line, MAX_LINE, TOO_LONG } from './lines.ts';
+
+export interface CsvHeader {
+  separator: Separator;
+  /** How many columns a record must have. */
+  columns: number;
+  /** Index of the column that holds the id. */
+  idIndex: number;
+  /** The column's name as the file writes it, bounded and printable. */
+  idName: string;
+}
+
+interface HeaderCollector {
+  /** The header, once its last line came: there is more than one where a name in quotes has a line break in it. */
+  take(line: Line): CsvHeader | undefined;
+  /** @throws StanddownError `INPUT_INVALID`: the header is not complete, and never will be. */
+  refuse(): never;
+}
+
+/** @throws StanddownError `INPUT_INVALID` from `take`, as {@link readHeader}, and when no quote closes within 64 Ki. */
+export function createHeaderCollector(): HeaderCollector {
+  const texts: string[] = [];
+  let size = 0;
+  let quotes = 0;
+  const refuse = (): never => {
+    throw new StanddownError('INPUT_INVALID', 'a quote opens in the header line and is never closed');
+  };
+  return {
+    take(line) {
+      texts.push(line.text);
+      size += line.text.length + 1;
+      quotes += countQuotes(line.text);
+      if (line.flaw === TOO_LONG) return refuse();
+      if (quotes % 2 === 0) return readHeader(texts.join('\n'));
+      return size > MAX_LINE ? refuse() : undefined;
+    },
+    refuse,
+  };
+}
+
+/**
+ * Finds the separator and the id column: the separator that brings out such a column, or most columns.
+ *
+ * @throws StanddownError `INPUT_INVALID` when there is no such column, two of one name, or the quotes are broken.
+ */
+function readHeader(record: string): CsvHeader {
+  const readings = SEPARATORS.map((separator) => reading(record, separator)).filter(
+    (one) => one !== undefined,
+  );
+  const best = readings.toSorted(
+    (a, b) => Number(b.found !== 'none') - Number(a.found !== 'none') || b.width - a.width,
+  )[0];
+  if (best === undefined)
+    throw new StanddownError('INPUT_INVALID', 'the quotes in the header line are broken');
+  const { separator, width, names, found } = best;
+  if (found === 'twice') throw refused('the header names the id column twice', names);
+  if (found === 'none') throw refused(`the header has none of the columns ${ID_NAMES.join(', ')}`, names);
+  return { separator, columns: width, idIndex: found, idName: excerpt((names[found] ?? '').trim(), 40) };
+}
+
+interface Reading {
+  separator: Separator;
+  names: string[];
+  width: number;
+  found: number | 'none' | 'twice';
+}
+
+function reading(record: string, separator: Separator): Reading | undefined {
+  const names = splitRecords([record], separator)[0];
+  if (names === undefined) return undefined;
+  return { separator, names, width: names.length, found: findIdName(names.map(cleanName)) };
+}
+
+function refused(what: string, names: readonly string[]): StanddownError {
+  const shown = names.slice(0, 20).map((name) => excerpt(name.trim(), 40) || '(no name)');
+  const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
+  return new StanddownError('INPUT_INVALID', `${what}; it has: ${shown.join(', ')}${more}`, {
+    context: { columns: shown, expected: [...ID_NAMES] },
+  });
+}

@@ -1,0 +1,76 @@
+import { unreachable } from '../errors.ts';
+import { createCsvReader } from './csv-reader.ts';
+import {
+  detectFormat,
+  type Format,
+  type FormatReader,
+  isPreamble,
+  namesIdColumn,
+  refuseJsonDocument,
+} from './format.ts';
+import { type IdLine, problemLine } from './id-line.ts';
+import { readJsonLine } from './json-line.ts';
+import { type Line, NOT_DECODABLE, TOO_LONG } from './lines.ts';
+import { readPlainLine } from './plain-line.ts';
+
+interface FormatSelector extends FormatReader {
+  /** Undefined until a line has told. */
+  format(): Format | undefined;
+}
+
+/** Finds the format from the first line that counts and hands all lines from there on to its reader. */
+export function createFormatSelector(): FormatSelector {
+  let format: Format | undefined;
+  let reader: FormatReader | undefined;
+
+  const select = (lines: readonly Line[]): IdLine[] => {
+    const problems: IdLine[] = [];
+    for (const [at, line] of lines.entries()) {
+      if (isPreamble(line)) continue;
+      if (isTelling(line)) {
+        format = detectFormat(line.text);
+        reader = createReader(format);
+        return [...problems, ...reader.read(lines.slice(at))];
+      }
+      problems.push(problemLine(line.number, line.flaw ?? '', line.text));
+    }
+    return problems;
+  };
+
+  return {
+    read: (lines) => (reader === undefined ? select(lines) : reader.read(lines)),
+    end: () => reader?.end() ?? [],
+    details: () => reader?.details() ?? {},
+    format: () => format,
+  };
+}
+
+function createReader(format: Format): FormatReader {
+  switch (format) {
+    case 'csv':
+      return createCsvReader();
+    case 'jsonl':
+      return eachLine(readJsonLine);
+    case 'plain':
+      return eachLine(readPlainLine);
+    default:
+      return unreachable(format);
+  }
+}
+
+function eachLine(readLine: (line: Line) => IdLine | undefined): FormatReader {
+  return {
+    read: (lines) => lines.map(readLine).filter((result) => result !== undefined),
+    end: () => [],
+    details: () => ({}),
+  };
+}
+
+/**
+ * A flawed line is a problem and says nothing, with two exceptions: a JSON document in one long line is refused, and a
+ * header in an old code page (`Gerät`) still names its columns, so that only the lines with such letters are lost.
+ */
+function isTelling(line: Line): boolean {
+  if (line.flaw === TOO_LONG) refuseJsonDocument(line.text);
+  return line.flaw === undefined || (line.flaw === NOT_DECODABLE && namesIdColumn(line.text));
+}

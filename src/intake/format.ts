@@ -1,0 +1,89 @@
+import { StanddownError } from '../errors.ts';
+import { parseGuid } from '../guid.ts';
+import type { Separator } from './csv-cells.ts';
+import { cleanName, ID_NAMES, idNameRank } from './id-column.ts';
+import type { IdLine } from './id-line.ts';
+import type { Line } from './lines.ts';
+
+export type Format = 'plain' | 'csv' | 'jsonl';
+
+/** Makes ids and problems of the lines of one file, the first of which is the one that told the format. */
+export interface FormatReader {
+  read(lines: readonly Line[]): IdLine[];
+  /** What was waiting for more lines. */
+  end(): IdLine[];
+  /** CSV only, once its header was read. */
+  details(): { separator?: Separator; column?: string };
+}
+
+const SEPARATOR = /[,;\t]/;
+
+/**
+ * What may stand before the first line that counts: blank lines, comments (Windows PowerShell's Export-Csv begins with
+ * `#TYPE …`), and Excel's `sep=;`, whose word the header makes superfluous.
+ */
+export function isPreamble(line: Line): boolean {
+  const text = line.text.trim();
+  // The beginning of a line that is too long may be blank, its end not.
+  if (text === '') return line.flaw === undefined;
+  return text.startsWith('#') || /^"?sep=.?"?$/i.test(text);
+}
+
+/**
+ * The format, from the first line that counts.
+ *
+ * A single word that is neither a GUID nor a column's name makes a plain list whose first line is a problem: a typing
+ * error there must not turn the whole list into something else.
+ *
+ * @throws StanddownError `INPUT_INVALID` for a CSV without a header and for a JSON document.
+ */
+export function detectFormat(text: string): Format {
+  const line = text.trim();
+  if (parseGuid(line) !== null) return 'plain';
+  refuseJsonDocument(line);
+  const cells = line.split(SEPARATOR);
+  // `{guid},host` begins with a brace as well.
+  if (line.startsWith('{') && !isGuid(cells[0] ?? '')) return 'jsonl';
+  if (cells.some(isGuid)) {
+    const names = ID_NAMES.join(' or ');
+    throw new StanddownError(
+      'INPUT_INVALID',
+      `several columns, but no header line: add one that names a column ${names}`,
+    );
+  }
+  return cells.length > 1 || namesIdColumn(line) || OPEN_QUOTE.test(line) ? 'csv' : 'plain';
+}
+
+/** A header whose first name has a line break in it. */
+const OPEN_QUOTE = /^"[^"]*$/;
+
+/** Whether a line is a CSV header, as far as can be said without parsing it. */
+export function namesIdColumn(line: string): boolean {
+  return line.split(SEPARATOR).some((cell) => idNameRank(cleanName(cell)) !== -1);
+}
+
+/**
+ * One JSON value over the whole file would have to be held in memory, and could not be checked line by line.
+ *
+ * @throws StanddownError `INPUT_INVALID` for an array, an object over several lines, and an answer of the API.
+ */
+export function refuseJsonDocument(line: string): void {
+  const start = line.trimStart();
+  if (start.startsWith('[')) throw oneObjectPerLine('a JSON array', '.[]');
+  if (/^\{\s*$/.test(start)) throw oneObjectPerLine('a JSON document over several lines', '.');
+  if (API_ANSWER.test(start)) throw oneObjectPerLine('an answer of the API in one piece', '.value[]');
+}
+
+/** `{"@odata.context":"…","value":[…` */
+const API_ANSWER = /^\{(?:\s*"@odata[^"]*"\s*:\s*(?:"[^"]*"|\d+)\s*,)*\s*"value"\s*:\s*\[/;
+
+function oneObjectPerLine(what: string, filter: string): StanddownError {
+  return new StanddownError(
+    'INPUT_INVALID',
+    `this is ${what}: write one object per line (jq -c '${filter}')`,
+  );
+}
+
+function isGuid(cell: string): boolean {
+  return parseGuid(cell.trim()) !== null;
+}

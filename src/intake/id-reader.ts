@@ -1,0 +1,73 @@
+import type { Separator } from './csv-cells.ts';
+import { createDecoder, type Encoding, HEAD_BYTES, sniff } from './encoding.ts';
+import type { Format } from './format.ts';
+import { createFormatSelector } from './format-selector.ts';
+import type { IdLine } from './id-line.ts';
+import { createLineSplitter } from './lines.ts';
+
+/** What a file turned out to be. */
+export interface IdFileSummary {
+  /** `empty`: nothing but blank lines, comments, and lines that are no text. */
+  format: Format | 'empty';
+  encoding: Encoding;
+  /** CSV of more than one column. */
+  separator?: Separator;
+  /** CSV: the column the ids were read from, as the file names it. */
+  column?: string;
+  /** Physical lines, blank ones and comments included. */
+  lines: number;
+}
+
+/** Bytes in, ids and problems out, without any waiting: encoding, then lines, then format, then ids. */
+interface IdReader {
+  /** @throws StanddownError `INPUT_INVALID` when this is no list of ids. */
+  push(chunk: Buffer): IdLine[];
+  /** @throws StanddownError `INPUT_INVALID` when this is no list of ids. */
+  end(): { rest: IdLine[]; summary: IdFileSummary };
+}
+
+/** However the input is cut into chunks, the result is the same: the head is collected before anything is decided. */
+export function createIdReader(): IdReader {
+  let head = Buffer.alloc(0);
+  let text: IdReader | undefined;
+
+  const begin = (): { reader: IdReader; first: IdLine[] } => {
+    const { encoding, markBytes } = sniff(head);
+    const reader = createTextReader(encoding);
+    const first = reader.push(head.subarray(markBytes));
+    head = Buffer.alloc(0);
+    return { reader, first };
+  };
+
+  return {
+    push(chunk) {
+      if (text !== undefined) return text.push(chunk);
+      head = Buffer.concat([head, chunk]);
+      if (head.length < HEAD_BYTES) return [];
+      const { reader, first } = begin();
+      text = reader;
+      return first;
+    },
+    end() {
+      if (text !== undefined) return text.end();
+      const { reader, first } = begin();
+      const { rest, summary } = reader.end();
+      return { rest: [...first, ...rest], summary };
+    },
+  };
+}
+
+function createTextReader(encoding: Encoding): IdReader {
+  const decoder = createDecoder(encoding);
+  const splitter = createLineSplitter(decoder);
+  const selector = createFormatSelector();
+  return {
+    push: (chunk) => selector.read(splitter.push(decoder.units(chunk))),
+    end() {
+      const lines = [...splitter.push(decoder.rest()), ...splitter.end()];
+      const rest = [...selector.read(lines), ...selector.end()];
+      const format = selector.format() ?? 'empty';
+      return { rest, summary: { format, encoding, ...selector.details(), lines: splitter.count() } };
+    },
+  };
+}

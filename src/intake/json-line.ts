@@ -1,0 +1,39 @@
+import { findIdName, ID_NAMES } from './id-column.ts';
+import { type IdLine, idLine, problemLine } from './id-line.ts';
+import type { Line } from './lines.ts';
+
+/** The id in a JSON object (see {@link ID_NAMES}) or a JSON string; nothing for a blank line. */
+export function readJsonLine({ number, text, flaw }: Line): IdLine | undefined {
+  if (flaw !== undefined) return problemLine(number, flaw, text);
+  const value = parseJson(text);
+  if (typeof value === 'string') return idLine(number, value, text);
+  if (isObject(value)) return readObject(number, value, text);
+  if (text.trim() === '') return undefined;
+  return problemLine(
+    number,
+    value === undefined ? 'not valid JSON' : 'neither a JSON object nor a string',
+    text,
+  );
+}
+
+function readObject(line: number, object: Record<string, unknown>, text: string): IdLine {
+  const names = Object.keys(object);
+  const found = findIdName(names);
+  if (found === 'none') return problemLine(line, `has none of the keys ${ID_NAMES.join(', ')}`, text);
+  if (found === 'twice') return problemLine(line, 'names the id twice', text);
+  const id = object[names[found] ?? ''];
+  return typeof id === 'string' ? idLine(line, id, text) : problemLine(line, 'the id is not a string', text);
+}
+
+/** JSON has no undefined, so that stands for what is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,61 @@
+/** An API operation; each has a budget of its own. */
+export type Operation = 'cancel' | 'get' | 'list';
+
+export const OPERATIONS: readonly Operation[] = ['cancel', 'get', 'list'];
+
+/** A BullMQ queue. `cancel` and `cancel-urgent` are for other services; only the feeder fills `cancel-campaign`. */
+export type LaneName = 'cancel' | 'cancel-urgent' | 'cancel-campaign';
+
+export const LANES: readonly LaneName[] = ['cancel', 'cancel-urgent', 'cancel-campaign'];
+
+/** The only job name in the lanes. */
+export const JOB_NAME = 'cancel';
+
+export type Keys = ReturnType<typeof keysFor>;
+
+/**
+ * Every key Standdown uses in Redis, BullMQ's included. The hash tag keeps a tenant in one cluster slot, so that a
+ * script may touch all of them.
+ *
+ * @param tenant label of the tenant: letters, digits, `.`, `_` and `-`.
+ */
+export function keysFor(tenant: string) {
+  const prefix = `{standdown:${tenant}}`;
+  const campaign = (number: number) => `${prefix}:campaign:${number}`;
+  return {
+    /** BullMQ's `prefix` option: its keys are `<prefix>:<lane>:…`. */
+    prefix,
+    /** Hash: epoch, slot numbers, grace, penalties, upstream holds, number of ledger buckets. */
+    state: `${prefix}:state`,
+    /** Sorted set: slot number by stamp, in ms since 1970 with fractions. */
+    slots: (operation: Operation) => `${prefix}:slots:${operation}`,
+    /** Hash: what a hold is about, in words, by reason. */
+    holds: `${prefix}:holds`,
+    /** Hash: packed record by the action's 16 bytes. */
+    bucket: (index: number) => `${prefix}:ledger:${index}`,
+    /** What every bucket's key starts with. */
+    bucketPrefix: `${prefix}:ledger:`,
+    /** Hash: the 400 that put a record into `checking`, as JSON, by the action's 16 bytes. */
+    checking: `${prefix}:checking`,
+    /** Sorted set: by the time it expires, in ms: a service's wish (the action's 16 bytes) or a campaign (`c` and number). */
+    expiries: `${prefix}:expiries`,
+    /** Hash: campaign number by name. */
+    campaigns: `${prefix}:campaigns`,
+    /** Sorted set: campaigns with ids to feed, by priority, then number. */
+    running: `${prefix}:running`,
+    /** Set: aborted and expired campaigns whose open ids are being swept. */
+    ending: `${prefix}:ending`,
+    /** Hash: one campaign's facts and counters. */
+    campaign,
+    /** List: the campaign's ids in order, 16 bytes each. */
+    ids: (number: number) => `${campaign(number)}:ids`,
+    /** Set: those of its ids that another campaign owns. */
+    elsewhere: (number: number) => `${campaign(number)}:elsewhere`,
+    /** Stream: the campaign's outcomes in the order of their decision; entry `<position>-0`. */
+    results: (number: number) => `${campaign(number)}:results`,
+    /** String: who feeds the campaign lane just now; only saves duplicate work. */
+    feeder: `${prefix}:feeder`,
+    /** BullMQ's own key of a lane. */
+    lane: (lane: LaneName, suffix: string) => `${prefix}:${lane}:${suffix}`,
+  };
+}

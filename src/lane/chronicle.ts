@@ -1,0 +1,90 @@
+import { originOf, readCampaign } from '../campaign/registry.ts';
+import type { Request } from '../job.ts';
+import type { Keys } from '../keys.ts';
+import { entryValues, type ResultOrigin, readEntry } from '../ledger/result.ts';
+import type { CancelResult, Outcome } from '../outcome.ts';
+import type { RedisClient } from '../script.ts';
+
+export type Chronicle = ReturnType<typeof createChronicle>;
+
+/** Turns what the ledger recorded into results as jobs return them. */
+export function createChronicle(deps: { redis: RedisClient; keys: Keys; wall(): number }) {
+  const { redis, keys } = deps;
+  const origins = new Map<number, ResultOrigin>();
+
+  /** A campaign's name and time never change. */
+  async function originFor(number: number): Promise<ResultOrigin> {
+    const known = origins.get(number);
+    if (known) return known;
+    const campaign = await readCampaign(redis, keys, number);
+    const origin = campaign
+      ? originOf(campaign)
+      : { campaign: '', requestedBy: null, requestedAt: deps.wall() };
+    if (origins.size > 1_000) origins.clear();
+    origins.set(number, origin);
+    return origin;
+  }
+
+  return {
+    originFor,
+
+    /** What was decided just now. */
+    decided: async (campaign: number, values: readonly unknown[]): Promise<CancelResult> =>
+      readEntry(values, await originFor(campaign)).result,
+
+    /** What was decided before, from the campaign's results. */
+    async recorded(
+      campaign: number,
+      { outcome, position }: { outcome: Outcome; position: number },
+      request: Request,
+    ): Promise<CancelResult> {
+      const origin = await originFor(campaign);
+      const [entry] = await redis.xrange(keys.results(campaign), `${position}-0`, `${position}-0`);
+      if (entry) return readEntry(entryValues(entry[1]), origin).result;
+      const time = new Date(origin.requestedAt).toISOString();
+      const rest = {
+        attempts: 0,
+        uncertain: false,
+        campaign: origin.campaign,
+        requestedAt: time,
+        decidedAt: time,
+      };
+      return { machineActionId: request.machineActionId, outcome, ...rest };
+    },
+
+    /** What a job is told that asks for nothing that can be done. */
+    invalid: async (
+      bad: { machineActionId: string; reason: string },
+      campaign: number,
+      requestedAt: number,
+    ): Promise<CancelResult> => ({
+      machineActionId: bad.machineActionId,
+      outcome: 'invalid',
+      errorMessage: bad.reason,
+      attempts: 0,
+      uncertain: false,
+      campaign: (await originFor(campaign)).campaign,
+      requestedAt: new Date(requestedAt).toISOString(),
+      decidedAt: new Date(deps.wall()).toISOString(),
+    }),
+
+    /** The end of a wish that leaves the ledger as it is. */
+    async unrecorded(
+      work: { request: Request; requestedAt: number },
+      campaign: number,
+      outcome: Outcome,
+    ): Promise<CancelResult> {
+      const { request } = work;
+      return {
+        machineActionId: request.machineActionId,
+        outcome,
+        attempts: 0,
+        uncertain: false,
+        campaign: (await originFor(campaign)).campaign,
+        ...(request.requestedBy !== null && { requestedBy: request.requestedBy }),
+        requestedAt: new Date(work.requestedAt).toISOString(),
+        decidedAt: new Date(deps.wall()).toISOString(),
+      };
+    },
+  };
+}

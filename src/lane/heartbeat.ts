@@ -1,0 +1,98 @@
+import { type EpochContext, type Pulse, pulse, type Stance } from '../budget/epoch.ts';
+import { PULSE_MS } from '../budget/guard.ts';
+import type { Progress, Sweep } from '../campaign/sweep.ts';
+import type { Clock } from '../clock.ts';
+import type { Operation } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+import type { Feeder } from './feeder.ts';
+import type { Lanes } from './lanes.ts';
+import type { Notices } from './notices.ts';
+
+export interface HeartbeatDeps {
+  epoch: EpochContext;
+  lanes: Pick<Lanes, 'release' | 'promote'>;
+  feeder: Feeder;
+  sweep: Sweep;
+  ledger: Ledger;
+  notices: Notices;
+  /** Told what stands at each look. */
+  onStance(stance: Stance): void;
+  retentionMs: number;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Every so many beats single cancels and campaigns that are due are ended. */
+const DUE_BEATS = 2;
+/** Every so many beats old campaigns are forgotten and full buckets split: an hour. */
+const TIDY_BEATS = 1_800;
+
+/**
+ * What a worker does every two seconds, whether it has work or not: looks at the epoch and at what others changed, feeds
+ * the campaigns' lane, ends what has to end.
+ */
+export function createHeartbeat(deps: HeartbeatDeps) {
+  const { clock, log } = deps;
+  const stop = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+  let steer: string | null = null;
+  let trouble = '';
+  // A worker that was killed may have left something.
+  let ending: Progress = 'more';
+
+  async function beat(count: number): Promise<void> {
+    const operations = new Set<Operation>(['cancel', ...deps.epoch.memory.operations()]);
+    await follow(await pulse(deps.epoch, [...operations]));
+    await deps.feeder.feed();
+    if (ending !== 'done') ending = await deps.sweep.endCampaigns();
+    if (count % DUE_BEATS === 0) await deps.sweep.endDue();
+    if (count % TIDY_BEATS === 0) {
+      await deps.sweep.forgetOld(deps.retentionMs);
+      await deps.ledger.tidy();
+    }
+  }
+
+  async function follow(seen: Pulse): Promise<void> {
+    if (seen.kind === 'reopened') {
+      log.warn({ why: seen.why }, 'slots put back from memory: nothing is sent for a few seconds');
+      return deps.lanes.release();
+    }
+    if (seen.kind === 'skipped') return;
+    deps.onStance(seen);
+    if (trouble !== '' && seen.trouble === '') {
+      log.info({ trouble }, 'hold ended');
+      deps.notices.clear(trouble === 'upstream' ? 'upstream' : 'unauthorized');
+      await deps.lanes.release();
+    }
+    if (trouble === '' && seen.trouble !== '') log.warn({ trouble: seen.trouble }, 'holding');
+    trouble = seen.trouble;
+    if (steer !== null && steer !== seen.steer) {
+      ending = 'more';
+      await deps.lanes.promote();
+    }
+    steer = seen.steer;
+  }
+
+  async function run(): Promise<void> {
+    for (let count = 0; !stop.signal.aborted; count++) {
+      try {
+        await beat(count);
+      } catch (err) {
+        log.debug({ err }, 'heartbeat');
+      }
+      // More to end: the others get a moment in between.
+      await clock.sleep(ending === 'more' ? 20 : PULSE_MS, stop.signal).catch(() => undefined);
+    }
+  }
+
+  return {
+    start: () => {
+      running = run();
+    },
+    stop: async () => {
+      stop.abort();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { type Processor, Worker, type WorkerOptions } from 'bullmq';
+
+/** How long a job's lock lasts, and how often stalled jobs are looked for: a killed worker's jobs go on within twice that. */
+const LOCK_MS = 15_000;
+
+/** An idle worker blocks on its lane for so long, in seconds: what wakes it is a job, not the clock. */
+const DRAIN_DELAY_S = 30;
+
+/**
+ * A BullMQ worker that can be woken from a held lane.
+ *
+ * BullMQ sleeps through a rate limit in `delay`, and only closing wakes it. A hold can end early (the upstream answers
+ * again), and up to half a minute of every such end would be lost.
+ */
+export class LaneWorker<Data, Result> extends Worker<Data, Result> {
+  #sleeping: { abort(): void } | undefined;
+
+  constructor(name: string, processor: Processor<Data, Result>, options: WorkerOptions) {
+    super(name, processor, {
+      lockDuration: LOCK_MS,
+      stalledInterval: LOCK_MS,
+      // A job may meet any number of dying workers: the ledger bounds its calls, and stalling must not fail it.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      drainDelay: DRAIN_DELAY_S,
+      ...options,
+    });
+  }
+
+  override async delay(milliseconds?: number, controller?: Parameters<Worker['delay']>[1]): Promise<void> {
+    this.#sleeping = controller;
+    await super.delay(milliseconds, controller);
+  }
+
+  /** Ends a wait for the lane's rate limit; the lane is looked at again at once. */
+  wake(): void {
+    this.#sleeping?.abort();
+  }
+}

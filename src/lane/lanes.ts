@@ -1,0 +1,186 @@
+import { type Job, type KeepJobs, Queue } from 'bullmq';
+import { openDirectCampaign } from '../campaign/registry.ts';
+import type { Clock } from '../clock.ts';
+import type { SignInError } from '../defender/sign-in.ts';
+import { guidToBytes } from '../guid.ts';
+import { parseJob } from '../job.ts';
+import { type Keys, LANES, type LaneName } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+import type { CancelResult } from '../outcome.ts';
+import type { RedisClient } from '../script.ts';
+import type { Chronicle } from './chronicle.ts';
+import { giveBackPlace } from './door.ts';
+import type { Executed, Work } from './execute.ts';
+import { fedJobSchema } from './fed-job.ts';
+import { LaneWorker } from './lane-worker.ts';
+import { createProcessor, type Dropped, type Intake } from './processor.ts';
+
+export interface LanesDeps {
+  redis: RedisClient;
+  keys: Keys;
+  ledger: Ledger;
+  chronicle: Chronicle;
+  execute(work: Work): Promise<Executed>;
+  signInFailed(error: SignInError): Promise<void>;
+  /** After each job, whatever became of it. */
+  onJob(lane: LaneName): void;
+  clock: Clock;
+  concurrency: number;
+  /** BullMQ's own limiter: the door, where the budget is the law. */
+  door: { max: number; duration: number };
+  defaultComment: string | null;
+  log: Logger;
+  stopping: AbortSignal;
+}
+
+/** How many of a lane's results BullMQ keeps, and for how long in seconds. The campaigns' results keep all of them. */
+const KEPT: Record<LaneName, KeepJobs> = {
+  cancel: { count: 10_000, age: 86_400 },
+  'cancel-urgent': { count: 10_000, age: 86_400 },
+  'cancel-campaign': { count: 1_000, age: 3_600 },
+};
+
+/** Failed jobs are bugs; the last of them are enough to find one. */
+const KEPT_FAILED: KeepJobs = { count: 1_000 };
+
+/** How many of BullMQ's own events a lane keeps, about. */
+const KEPT_EVENTS = 1_000;
+
+/** How many delayed jobs of services are brought forward at once when something was resumed. */
+const PROMOTED = 1_000;
+
+export type Lanes = ReturnType<typeof createLanes>;
+
+/** The three queues and their workers in this process. */
+export function createLanes(deps: LanesDeps) {
+  const { redis, keys, log } = deps;
+  const directs = new Map<string, Promise<number>>();
+  const lanes = LANES.map((name) => ({ name, queue: openQueue(name), worker: createWorker(name) }));
+
+  function openQueue(name: LaneName): Queue {
+    const queue = new Queue(name, {
+      connection: redis,
+      prefix: keys.prefix,
+      streams: { events: { maxLen: KEPT_EVENTS } },
+    });
+    return queue.on('error', (err) => log.debug({ lane: name, err }, 'queue'));
+  }
+
+  function createWorker(name: LaneName): LaneWorker<unknown, CancelResult | Dropped> {
+    const process = createProcessor({
+      read: (job) => (name === 'cancel-campaign' ? readFed(job) : readWish(name, job)),
+      execute: deps.execute,
+      holdLane: async (ms) => {
+        await queueOf(name).rateLimit(Math.ceil(ms));
+      },
+      giveBackPlace: () => giveBackPlace(redis, keys.lane(name, 'limiter'), deps.door.max),
+      signInFailed: deps.signInFailed,
+      log,
+      stopping: deps.stopping,
+    });
+    const worker = new LaneWorker<unknown, CancelResult | Dropped>(
+      name,
+      async (job, token) => {
+        boundResult(job, name);
+        try {
+          return await process(job, token);
+        } finally {
+          deps.onJob(name);
+        }
+      },
+      {
+        connection: redis,
+        prefix: keys.prefix,
+        autorun: false,
+        concurrency: deps.concurrency,
+        limiter: deps.door,
+        removeOnComplete: KEPT[name],
+        removeOnFail: KEPT_FAILED,
+      },
+    );
+    worker.on('error', (err) => log.warn({ lane: name, err }, 'lane'));
+    worker.on('stalled', (jobId) => log.info({ lane: name, jobId }, 'taken over from a worker that is gone'));
+    return worker;
+  }
+
+  function queueOf(name: LaneName): Queue {
+    const lane = lanes.find((candidate) => candidate.name === name);
+    if (!lane) throw new TypeError(`no lane ${name}`);
+    return lane.queue;
+  }
+
+  /** Number of the day's campaign of single cancels. */
+  function direct(now: number): Promise<number> {
+    const day = new Date(now).toISOString().slice(0, 10);
+    const known = directs.get(day);
+    if (known) return known;
+    const opening = openDirectCampaign(redis, keys, now).then(({ number }) => number);
+    directs.clear();
+    directs.set(day, opening);
+    opening.catch(() => directs.delete(day));
+    return opening;
+  }
+
+  async function readFed(job: Job<unknown>): Promise<Intake> {
+    const parsed = fedJobSchema.safeParse(job.data);
+    if (!parsed.success) return { kind: 'drop' };
+    const { id, comment, campaign } = parsed.data;
+    const request = { machineActionId: id, comment, requestedBy: null, expiresAt: null, again: false };
+    return { kind: 'work', work: { request, slotClass: 'bulk', campaign, fed: true, requestedAt: 0 } };
+  }
+
+  async function readWish(name: LaneName, job: Job<unknown>): Promise<Intake> {
+    const now = deps.clock.wall();
+    const campaign = await direct(now);
+    const parsed = parseJob(job.name, job.data, { comment: deps.defaultComment });
+    const requestedAt = isTime(job.timestamp) ? job.timestamp : now;
+    if (!parsed.ok) {
+      return { kind: 'result', result: await deps.chronicle.invalid(parsed, campaign, requestedAt) };
+    }
+    const { request } = parsed;
+    if (request.again && job.id !== undefined) {
+      await deps.ledger.renew(guidToBytes(request.machineActionId), campaign, keys.lane(name, job.id));
+    }
+    const slotClass = name === 'cancel-urgent' ? 'urgent' : 'bulk';
+    return { kind: 'work', work: { request, slotClass, campaign, fed: false, requestedAt } };
+  }
+
+  return {
+    queueOf,
+    start: () => {
+      for (const { worker, name } of lanes) {
+        worker.run().catch((err) => log.error({ lane: name, err }, 'lane ended'));
+      }
+    },
+    /** Takes no more jobs here until `resume`; those in progress go on. */
+    pause: () => Promise.all(lanes.map(({ worker }) => worker.pause(true))),
+    resume: () => {
+      for (const { worker } of lanes) worker.resume();
+    },
+    /** A hold has ended before its time: looks at the lanes at once. */
+    release: async () => {
+      await Promise.all(lanes.map(({ queue }) => queue.removeRateLimitKey()));
+      for (const { worker } of lanes) worker.wake();
+    },
+    /** Something was resumed: brings forward what services put into the lanes. */
+    promote: async () => {
+      for (const { name, queue } of lanes)
+        if (name !== 'cancel-campaign') await queue.promoteJobs({ count: PROMOTED });
+    },
+    stop: async () => {
+      await Promise.all(lanes.map(({ worker }) => worker.close()));
+      await Promise.all(lanes.map(({ queue }) => queue.close()));
+    },
+  };
+}
+
+/** A job that asks to be kept for ever is kept as long as others. */
+function boundResult(job: Job<unknown>, name: LaneName): void {
+  if (job.opts.removeOnComplete !== true) job.opts.removeOnComplete = KEPT[name];
+  if (job.opts.removeOnFail !== true) job.opts.removeOnFail = KEPT_FAILED;
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value < 8.64e15;
+}

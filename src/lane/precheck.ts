@@ -1,0 +1,81 @@
+import type { OperationBudget } from '../budget/operation.ts';
+import type { Clock } from '../clock.ts';
+import { classify, isFinal } from '../defender/classify.ts';
+import { type DefenderClient, IDS_PER_LIST, readPage } from '../defender/client.ts';
+import { mayRead } from '../defender/roles.ts';
+import type { SignIn } from '../defender/sign-in.ts';
+import { bytesToGuid, guidToBytes } from '../guid.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+
+export interface PrecheckDeps {
+  ledger: Ledger;
+  signIn: SignIn;
+  client: DefenderClient;
+  /** The list's own budget. */
+  budget: OperationBudget;
+  clock: Clock;
+  callTimeoutMs: number;
+  log: Logger;
+}
+
+/** The list only saves calls: it is not waited for longer than this, in ms. */
+const PATIENCE_MS = 10_000;
+
+/** After an answer that is no list, ids are simply called for so long, in ms. */
+const SILENCE_MS = 60_000;
+
+export type Precheck = (campaign: number, ids: Buffer[]) => Promise<Set<string>>;
+
+/**
+ * Lists the next ids shortly before their turn and settles those that have ended already, so that no cancel is spent on
+ * them. Optional in every way: without the permission, without a slot of the list's budget or without an answer, the
+ * ids are simply called. So is an id that the list does not show.
+ *
+ * @returns the ids (lower-case GUIDs) that are settled.
+ */
+export function createPrecheck(deps: PrecheckDeps): Precheck {
+  const { ledger, log } = deps;
+  /** Refused once, it is not asked again for a while: a permission is not granted between two pages. */
+  let silentUntil = 0;
+
+  async function list(ids: readonly string[]) {
+    const token = await deps.signIn.token();
+    if (!mayRead(token.roles)) return [];
+    const grant = await deps.budget.take('list');
+    if (!grant) return [];
+    const elapsed = () => deps.clock.monotonic() - grant.askedAt;
+    const answer = await deps.client.list(ids, {
+      accessToken: token.accessToken,
+      timeoutMs: Math.max(1, Math.min(deps.callTimeoutMs, PATIENCE_MS) - elapsed()),
+      maySend: () => elapsed() < 2_000,
+    });
+    const meaning =
+      answer.kind === 'answer' && answer.status === 200 ? null : classify(answer, '', deps.clock.wall());
+    const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
+    await deps.budget.settle('list', grant, fate, meaning?.kind === 'throttled' ? meaning.retryAfterMs : 0);
+    if (meaning) {
+      silentUntil = deps.clock.monotonic() + SILENCE_MS;
+      log.info({ answer: meaning.kind, ...meaning.detail }, 'precheck left out for a while');
+      return [];
+    }
+    return answer.kind === 'answer' ? (readPage(answer) ?? []) : [];
+  }
+
+  return async (campaign, ids) => {
+    const settled = new Set<string>();
+    if (deps.clock.monotonic() < silentUntil) return settled;
+    for (let at = 0; at < ids.length; at += IDS_PER_LIST) {
+      const asked = ids.slice(at, at + IDS_PER_LIST).map((id) => bytesToGuid(id));
+      const actions = await list(asked);
+      for (const action of actions) {
+        // Only what was asked for: a list that ignores the filter must not settle anything else.
+        if (!isFinal(action.summary) || !asked.includes(action.id)) continue;
+        const detail = { action: action.summary };
+        const answer = await ledger.settle(campaign, guidToBytes(action.id), detail);
+        if (answer.kind === 'settled') settled.add(action.id);
+      }
+    }
+    return settled;
+  };
+}

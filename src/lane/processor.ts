@@ -1,0 +1,106 @@
+import { DelayedError, type Job, RateLimitError, WaitingError } from 'bullmq';
+import { SignInError } from '../defender/sign-in.ts';
+import { StanddownError, unreachable } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { CancelResult } from '../outcome.ts';
+import type { Disposition, Executed, Work } from './execute.ts';
+
+/** What a job brings: work, or a result that needs none. */
+export type Intake =
+  | { kind: 'work'; work: Work }
+  | { kind: 'result'; result: CancelResult }
+  | { kind: 'drop' };
+
+/** What a fed job returns that its campaign may not run now; it is removed at once. */
+export interface Dropped {
+  dropped: string;
+}
+
+export interface ProcessorDeps {
+  read(job: Job<unknown>): Promise<Intake>;
+  execute(work: Work): Promise<Executed>;
+  /** Nothing of this lane is taken for so many ms. */
+  holdLane(ms: number): Promise<void>;
+  /** The job made no call: its place in BullMQ's limiter goes to another. */
+  giveBackPlace(): Promise<void>;
+  /** No token is to be had: nothing is taken by this worker until there is one. */
+  signInFailed(error: SignInError): Promise<void>;
+  log: Logger;
+  stopping: AbortSignal;
+}
+
+/** A job that Redis failed under is looked at again after so many ms. */
+const REDIS_FAILED_MS = 2_000;
+
+/**
+ * BullMQ's side of a job: what is decided becomes its result; waiting leaves its attempts alone. A job fails only by a
+ * bug.
+ */
+export function createProcessor(deps: ProcessorDeps) {
+  return async function process(job: Job<unknown>, token?: string): Promise<CancelResult | Dropped> {
+    try {
+      const intake = await deps.read(job);
+      if (intake.kind !== 'work') {
+        await deps.giveBackPlace();
+        if (intake.kind === 'drop') return drop(job, 'unreadable');
+        logDecision(deps.log, intake.result);
+        return intake.result;
+      }
+      const { disposition, called } = await deps.execute(intake.work);
+      if (!called && disposition.kind !== 'hold') await deps.giveBackPlace();
+      if (disposition.kind === 'done') logDecision(deps.log, disposition.result);
+      return await dispose(job, token, disposition);
+    } catch (error) {
+      return await recover(job, token, error);
+    }
+  };
+
+  async function dispose(job: Job<unknown>, token: string | undefined, disposition: Disposition) {
+    switch (disposition.kind) {
+      case 'done':
+        return disposition.result;
+      case 'drop':
+        return drop(job, disposition.reason);
+      case 'hold':
+        await deps.holdLane(disposition.ms);
+        throw new RateLimitError();
+      case 'later':
+        await job.moveToDelayed(Date.now() + Math.ceil(disposition.ms), token);
+        throw new DelayedError();
+      default:
+        return unreachable(disposition);
+    }
+  }
+
+  /** What is not the job's doing sends it back to its lane. */
+  async function recover(job: Job<unknown>, token: string | undefined, error: unknown): Promise<never> {
+    if (isSignal(error)) throw error;
+    if (error instanceof SignInError) {
+      await deps.signInFailed(error);
+    } else if (error instanceof StanddownError && error.code === 'REDIS_FAILED') {
+      deps.log.warn({ jobId: job.id, err: error }, 'Redis failed under a job; it will be looked at again');
+      // If this fails too, the job's lock runs out and the lane takes it back as stalled.
+      await job.moveToDelayed(Date.now() + REDIS_FAILED_MS, token).catch(() => undefined);
+      throw new DelayedError();
+    } else if (!deps.stopping.aborted) {
+      deps.log.error({ jobId: job.id, err: error }, 'a job failed: this is a bug');
+      throw error;
+    }
+    await job.moveToWait(token).catch(() => undefined);
+    throw new WaitingError();
+  }
+}
+
+function isSignal(error: unknown): boolean {
+  return error instanceof RateLimitError || error instanceof DelayedError;
+}
+
+function drop(job: Job<unknown>, reason: string): Dropped {
+  job.opts.removeOnComplete = true;
+  return { dropped: reason };
+}
+
+function logDecision(log: Logger, result: CancelResult): void {
+  const { machineActionId: id, outcome, httpStatus, errorCode, campaign, attempts, uncertain } = result;
+  log.info({ id, outcome, httpStatus, errorCode, campaign, attempts, uncertain }, 'decided');
+}

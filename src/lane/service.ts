@@ -1,0 +1,166 @@
+import type { EpochContext, Stance } from '../budget/epoch.ts';
+import { callsWithin } from '../budget/forecast.ts';
+import type { Memory } from '../budget/memory.ts';
+import { createOperationBudget } from '../budget/operation.ts';
+import { type Limits, type Window, windowsFor } from '../budget/windows.ts';
+import { createSweep } from '../campaign/sweep.ts';
+import type { Clock } from '../clock.ts';
+import type { DefenderClient } from '../defender/client.ts';
+import type { SignIn } from '../defender/sign-in.ts';
+import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+import type { RedisClient } from '../script.ts';
+import { createChronicle } from './chronicle.ts';
+import { createExecutor } from './execute.ts';
+import { createFeeder } from './feeder.ts';
+import { createGate } from './gate.ts';
+import { createHeartbeat } from './heartbeat.ts';
+import { createLanes } from './lanes.ts';
+import { createNotices } from './notices.ts';
+import { createPrecheck } from './precheck.ts';
+import { createSignInHold } from './sign-in-hold.ts';
+
+export interface ServiceDeps {
+  /** The connection of BullMQ; the ledger has one of its own. */
+  lanesRedis: RedisClient;
+  redis: RedisClient;
+  keys: Keys;
+  memory: Memory;
+  ledger: Ledger;
+  epoch: EpochContext;
+  limits: Limits;
+  signIn: SignIn;
+  client: DefenderClient;
+  clock: Clock;
+  callTimeoutMs: number;
+  concurrency: number;
+  defaultComment: string | null;
+  retentionMs: number;
+  precheck: boolean;
+  log: Logger;
+}
+
+/** How much of the campaigns' work waits in the lane, in ms of calls. */
+const FEED_AHEAD_MS = 120_000;
+/** However fast the calls, no more jobs than this wait in the lane: they are what pausing has to drop. */
+const MOST_FED = 1_000;
+
+export interface Service {
+  start(): void;
+  /** Takes no new job, ends waits, finishes calls in flight. May be called again. */
+  stop(): Promise<void>;
+}
+
+/** One tenant's worker: its lanes and what keeps them going. */
+export function createService(deps: ServiceDeps): Service {
+  const { redis, keys, ledger, clock, log, memory } = deps;
+  const stopping = new AbortController();
+  const windows = windowsFor(deps.limits, 'bulk');
+  const random = Math.random;
+  const wall = () => clock.wall();
+  const notices = createNotices({ redis, keys, wall, log });
+  const chronicle = createChronicle({ redis, keys, wall });
+  const gate = createGate(clock);
+  const sweep = createSweep({ redis, keys, ledger, log, wall });
+  const budget = createOperationBudget({
+    ...deps.epoch,
+    windows: deps.limits.windows,
+    callTimeoutMs: deps.callTimeoutMs,
+  });
+  let stance: Stance | null = null;
+  let jobsSinceFed = 0;
+  let lastDemand = 0;
+
+  const signInHold = createSignInHold({
+    signIn: deps.signIn,
+    notices,
+    clock,
+    random,
+    pauseLanes: () => lanes.pause(),
+    resumeLanes: () => lanes.resume(),
+    log,
+    stopping: stopping.signal,
+  });
+  const execute = createExecutor({
+    ...deps,
+    gate,
+    chronicle,
+    notices,
+    random,
+    onRecovered: () => void lanes.release().catch((err) => log.debug({ err }, 'release')),
+    stopping: stopping.signal,
+  });
+  const lanes = createLanes({
+    ...deps,
+    redis: deps.lanesRedis,
+    chronicle,
+    execute,
+    signInFailed: signInHold.enter,
+    onJob: (lane) => {
+      if (lane !== 'cancel-campaign' || ++jobsSinceFed < Math.max(5, lastDemand / 2)) return;
+      jobsSinceFed = 0;
+      feeder.feed().catch((err) => log.debug({ err }, 'feeding'));
+    },
+    door: doorOf(deps.limits.windows),
+    stopping: stopping.signal,
+  });
+  const feeder = createFeeder({
+    redis,
+    keys,
+    ledger,
+    queue: lanes.queueOf('cancel-campaign'),
+    precheck: deps.precheck ? createPrecheck({ ...deps, budget }) : null,
+    demand,
+    monotonic: () => clock.monotonic(),
+    log,
+  });
+  const heartbeat = createHeartbeat({
+    epoch: deps.epoch,
+    lanes,
+    feeder,
+    sweep,
+    ledger,
+    notices,
+    onStance: (seen) => {
+      stance = seen;
+    },
+    retentionMs: deps.retentionMs,
+    clock,
+    log,
+  });
+
+  /** By what this worker remembers of the slots: costs Redis nothing. */
+  function demand(): number {
+    const now = clock.monotonic();
+    const redisNow = memory.redisTime(now);
+    if (redisNow === null || stance === null) return 0;
+    const notBefore = stance.notBefore - redisNow + now;
+    const stamps = memory.stamps('cancel');
+    lastDemand = callsWithin({ now, stamps, windows, notBefore }, FEED_AHEAD_MS, MOST_FED);
+    return lastDemand;
+  }
+
+  let stopped: Promise<void> | null = null;
+  return {
+    start: () => {
+      lanes.start();
+      heartbeat.start();
+    },
+    stop: () => {
+      stopped ??= (async () => {
+        stopping.abort(new Error('the worker stops'));
+        await heartbeat.stop();
+        await lanes.stop();
+      })();
+      return stopped;
+    },
+  };
+}
+
+/** BullMQ's limiter has one window: the first. */
+function doorOf(windows: readonly Window[]): { max: number; duration: number } {
+  const [first] = windows;
+  if (!first) throw new TypeError('no windows');
+  return { max: first.max, duration: first.lengthMs };
+}

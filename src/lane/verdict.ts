@@ -1,0 +1,112 @@
+import { backoff, isFinal, type Meaning, outcomeOf } from '../defender/classify.ts';
+import type { NoAnswer } from '../defender/exchange.ts';
+import { unreachable } from '../errors.ts';
+import type { FinishInput, Verdict } from '../ledger/finish.ts';
+import type { Detail } from '../outcome.ts';
+
+/** What a call's answer means for its slot, its request and the upstream. */
+export type Judgement = Pick<FinishInput, 'slotFate' | 'verdict' | 'penaltyMs' | 'sign'>;
+
+export interface Circumstances {
+  /** Attempts made before this call. */
+  attempts: number;
+  /** From 0 to 1, for jitter. */
+  random: number;
+  /** Whether Get may be asked about a 400. */
+  mayRead: boolean;
+  /** Whether a fresh token was used already. */
+  freshToken: boolean;
+}
+
+/** Between two looks with Get at what a 400 was about, in ms. */
+const CHECK_AGAIN_MS = 5_000;
+
+const ANSWERED = { slotFate: 'answered', penaltyMs: 0, sign: 'alive' } as const;
+
+/** Judges an answer to a cancel. */
+export function judgeCancel(meaning: Meaning, circumstances: Circumstances): Judgement {
+  const { detail } = meaning;
+  switch (meaning.kind) {
+    case 'action':
+      return { ...ANSWERED, verdict: { kind: 'decided', outcome: outcomeOf(meaning.action), detail } };
+    case 'not_found':
+    case 'forbidden':
+    case 'rejected':
+      return { ...ANSWERED, verdict: { kind: 'decided', outcome: meaning.kind, detail } };
+    case 'bad_request':
+      if (circumstances.mayRead) return { ...ANSWERED, verdict: { kind: 'check', detail } };
+      return { ...ANSWERED, verdict: { kind: 'decided', outcome: 'rejected', detail } };
+    case 'fault':
+      return judgeFault(meaning, circumstances);
+    default:
+      return judgeWait(meaning, circumstances, 0);
+  }
+}
+
+/** Judges Get's answer about an action whose cancel was answered with 400 (`refusal`). */
+export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refusal: Detail): Judgement {
+  switch (meaning.kind) {
+    case 'action': {
+      const outcome = isFinal(meaning.action) ? 'already_final' : 'rejected';
+      return {
+        ...ANSWERED,
+        verdict: { kind: 'decided', outcome, detail: { ...refusal, action: meaning.action } },
+      };
+    }
+    case 'not_found':
+    case 'forbidden':
+    case 'rejected':
+    case 'bad_request':
+      return { ...ANSWERED, verdict: { kind: 'decided', outcome: 'rejected', detail: refusal } };
+    case 'fault':
+      return {
+        ...judgeFault(meaning, circumstances),
+        verdict: { kind: 'wait', delayMs: CHECK_AGAIN_MS, detail: refusal },
+      };
+    default:
+      return judgeWait(meaning, circumstances, CHECK_AGAIN_MS);
+  }
+}
+
+function judgeWait(
+  meaning: Extract<Meaning, { kind: 'throttled' | 'unauthorized' }>,
+  { freshToken }: Circumstances,
+  delayMs: number,
+): Judgement {
+  const verdict: Verdict = { kind: 'wait', delayMs, detail: meaning.detail };
+  switch (meaning.kind) {
+    case 'throttled':
+      return { slotFate: 'answered', verdict, penaltyMs: meaning.retryAfterMs, sign: 'none' };
+    case 'unauthorized':
+      return { slotFate: 'answered', verdict, penaltyMs: 0, sign: freshToken ? 'unauthorized' : 'none' };
+    default:
+      return unreachable(meaning);
+  }
+}
+
+/** What the worker did itself (it stops, it was held up) is no sign of the upstream. */
+const OWN_DOING = ['ABORTED', 'TOO_LATE'];
+
+function judgeFault(meaning: Extract<Meaning, { kind: 'fault' }>, circumstances: Circumstances): Judgement {
+  const { detail, lost } = meaning;
+  const slotFate = fateOf(meaning);
+  const sign = OWN_DOING.includes(detail.errorCode ?? '') ? 'none' : 'fault';
+  if (slotFate === 'unsent' && sign === 'none') {
+    return { slotFate, verdict: { kind: 'wait', delayMs: 0, detail }, penaltyMs: 0, sign };
+  }
+  const delayMs = backoff(circumstances.attempts + 1, circumstances.random);
+  const costsAttempt = slotFate !== 'unsent';
+  return {
+    slotFate,
+    verdict: { kind: 'retry', delayMs, uncertain: lost, costsAttempt, detail },
+    penaltyMs: 0,
+    sign,
+  };
+}
+
+/** A fault with a status is an answer; without one it depends on whether the call left. */
+function fateOf(meaning: Extract<Meaning, { kind: 'fault' }>): FinishInput['slotFate'] {
+  if (meaning.detail.httpStatus !== undefined) return 'answered';
+  const kind: NoAnswer['kind'] = meaning.lost ? 'lost' : 'unsent';
+  return kind;
+}

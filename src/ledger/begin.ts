@@ -1,0 +1,312 @@
+import { expectationArguments, sighting } from '../budget/epoch.ts';
+import { GUARD_LUA } from '../budget/guard.ts';
+import type { Expectation, Sighting } from '../budget/memory.ts';
+import { SLOTS_LUA } from '../budget/slots.ts';
+import type { Window } from '../budget/windows.ts';
+import type { Keys, Operation } from '../keys.ts';
+import type { Outcome } from '../outcome.ts';
+import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { DECIDE_LUA } from './result.ts';
+
+/**
+ * Asks whether an action may be called now, and if so takes a slot and claims the action in the same step.
+ *
+ * The ledger answers first (an outcome, an owner that may not run, a time that has not come, somebody else's claim), then
+ * the holds, then the windows. The slot's number is the claim's token. A claim that lapsed is taken over: its answer was
+ * lost, so the record is uncertain from then on and an attempt is counted. Asking again with the same nonce returns the
+ * same claim, so that a reply lost on the way to the worker costs nothing.
+ *
+ * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries
+ * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
+ *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 run, 12 epoch, 13 seq, 14 time,
+ *       15 tolerance ms, 16 changes since, 17 longest window ms, 18 ms for a check, 19 requested by, 20 requested at,
+ *       21… max, length of each window
+ * Returns  {answer, …}, see `readPermit`; with {now, epoch, seq}, slots where the budget was looked at
+ */
+const beginScript = defineScript(
+  'begin',
+  /* lua */ `
+${GUARD_LUA}
+${SLOTS_LUA}
+${RECORD_LUA}
+${DECIDE_LUA}
+local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local expiresAt = tonumber(ARGV[8])
+local now = clock()
+local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason')
+local buckets = s[1] or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
+
+local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = KEYS[8]}
+local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct')
+local r = load(k.bucket, id)
+if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
+
+local function decided(outcome, detail)
+  local _, values = decide(k, id, r, outcome, detail, now)
+  return {'decided', values}
+end
+
+local function wish()
+  local detail = {}
+  detail[11], detail[12] = ARGV[19], ARGV[20]
+  return detail
+end
+
+local isNew = not r
+if isNew then
+  if ARGV[4] ~= '1' then return {'unknown'} end
+  if c[1] ~= 'running' and c[1] ~= 'paused' then return {'owner', c[1] or 'deleted'} end
+  r = newRecord(number, 1)
+  save(k.bucket, id, r)
+  redis.call('HINCRBY', KEYS[1], 'records', 1)
+  redis.call('HINCRBY', k.campaign, 'total', 1)
+  redis.call('HINCRBY', k.campaign, 'open', 1)
+  redis.call('RPUSH', KEYS[5], id)
+end
+if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
+-- A single cancel expires when its wish does. Of several wishes for one action the one that lasts longest counts.
+local function noteExpiry()
+  if isNew and expiresAt > 0 then
+    redis.call('ZADD', KEYS[8], expiresAt, id)
+    setFlag(r, EXPIRES, true)
+  elseif hasFlag(r, EXPIRES) and expiresAt == 0 then
+    redis.call('ZREM', KEYS[8], id)
+    setFlag(r, EXPIRES, false)
+  elseif hasFlag(r, EXPIRES) then
+    redis.call('ZADD', KEYS[8], 'GT', expiresAt, id)
+    return
+  else
+    return
+  end
+  save(k.bucket, id, r)
+end
+
+local check = r[STATE] == CHECKING and cjson.decode(redis.call('HGET', KEYS[7], id) or '{}')
+local function granted(probe)
+  return {'granted', tostring(r[SLOT]), tostring(r[LAPSE]), r[ATTEMPTS], probe, check and cjson.encode(check.detail or {}) or ''}
+end
+if isClaimed(r, now) then
+  if ARGV[5] ~= tostring(r[NONCE]) then return {'claimed', ms(r[LAPSE] - now)} end
+  return granted('')
+end
+
+-- A claim that lapsed: its call may have been made, and its answer was lost.
+if r[SLOT] ~= 0 then
+  if r[STATE] == OPEN then
+    setFlag(r, UNCERTAIN, true)
+    r[ATTEMPTS] = r[ATTEMPTS] + 1
+  end
+  release(r)
+  save(k.bucket, id, r)
+end
+
+if check then
+  if (tonumber(check.since) or 0) + tonumber(ARGV[18]) <= now then
+    redis.call('HDEL', KEYS[7], id)
+    return decided('rejected', check.detail or {})
+  end
+  if op ~= 'get' then return {'check'} end
+else
+  if op ~= 'cancel' then return {'open'} end
+  local campaignEnd = tonumber(c[2]) or 0
+  if c[1] == 'aborted' or c[1] == 'deleted' then return decided(endingOf(r, 'withdrawn'), wish()) end
+  if c[1] == 'expired' or (campaignEnd > 0 and campaignEnd <= now) then return decided(endingOf(r, 'expired'), wish()) end
+  if c[3] == '1' then noteExpiry() end
+  local score = hasFlag(r, EXPIRES) and tonumber(redis.call('ZSCORE', KEYS[8], id))
+  if score and score <= now then return decided(endingOf(r, 'expired'), wish()) end
+  if expiresAt > 0 and expiresAt <= now then return {'lapsed'} end
+  if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', wish()) end
+  if c[1] ~= 'running' then return {'owner', c[1] or 'deleted'} end
+end
+if r[NOT_BEFORE] > now then return {'later', ms(r[NOT_BEFORE] - now)} end
+
+local expected = {run = ARGV[11], epoch = ARGV[12], seq = tonumber(ARGV[13]), time = tonumber(ARGV[14]), tolerance = tonumber(ARGV[15])}
+local refusal = guard(KEYS[1], now, {run = s[2], epoch = s[3], seq = s[4]}, expected, tonumber(ARGV[10]))
+if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
+
+local function seen(answer)
+  answer[#answer + 1] = {ms(now), s[3], s[4]}
+  answer[#answer + 1] = since(KEYS[3], ARGV[16])
+  return answer
+end
+
+local function hold(reason, untilMs)
+  return seen({'hold', reason, ms(untilMs - now)})
+end
+
+local grace, penalty, upstream = tonumber(s[5]) or 0, tonumber(s[6]) or 0, tonumber(s[7]) or 0
+if grace > now then return hold('grace', grace) end
+if penalty > now then return hold('penalty', penalty) end
+if upstream > now then return hold(s[8], upstream) end
+
+local longest = tonumber(ARGV[17])
+local wait, look = waitFor(KEYS[3], now, 21)
+if wait then return seen({'window', ms(wait), look and 1 or 0}) end
+
+local timeout = tonumber(ARGV[6])
+local lapse = math.ceil(now + timeout)
+if upstream > 0 then
+  -- One probe at a time: the others wait until it has told, or has had its time.
+  redis.call('HSET', KEYS[1], op .. ':hold', lapse)
+end
+local slot = take(KEYS[1], KEYS[3], now, lapse + timeout, longest)
+s[4] = tostring(slot)
+r[SLOT], r[LAPSE], r[NONCE] = slot, lapse, tonumber(ARGV[5])
+save(k.bucket, id, r)
+return seen(granted(upstream > 0 and 'probe' or ''))
+`,
+);
+
+export interface BeginInput {
+  /** The action's 16 bytes. */
+  id: Buffer;
+  operation: Operation;
+  /** The campaign believed to own the action. */
+  campaign: number;
+  /** Whether an id the ledger does not know is to be opened in that campaign. */
+  register: boolean;
+  /** A number that no other run of any job uses; below 2^31. */
+  nonce: number;
+  /** When this wish expires, in ms since 1970; null: never. */
+  expiresAt: number | null;
+  requestedBy: string | null;
+  /** Ms since 1970. */
+  requestedAt: number;
+  buckets: number;
+  windows: readonly Window[];
+  expectation: Expectation;
+}
+
+export interface BeginSettings {
+  callTimeoutMs: number;
+  maxAttempts: number;
+  graceMs: number;
+  longestMs: number;
+  /** How long a 400 may remain unexplained. */
+  checkMs: number;
+}
+
+/** What the ledger and the budget say to a request. Waits in ms. */
+export type Permit =
+  /** Call now. `lapse`: when the claim ends, on Redis' clock. */
+  | { kind: 'granted'; slot: string; lapse: number; attempts: number; probe: boolean; check: string[] }
+  /** It has ended already; `position` is its place in the campaign's results. */
+  | { kind: 'outcome'; outcome: Outcome; position: number }
+  /** It ended just now, without a call: values of its results entry. */
+  | { kind: 'decided'; values: readonly unknown[] }
+  /** A 400 is being looked into: Get only. */
+  | { kind: 'check' }
+  /** No longer in `checking`: cancel again. */
+  | { kind: 'open' }
+  | { kind: 'unknown' }
+  /** The owner may not run: paused, or ended while the id was unknown. */
+  | { kind: 'owner'; state: string }
+  /** This wish has expired; the action's own campaign goes on. */
+  | { kind: 'lapsed' }
+  | { kind: 'later'; ms: number }
+  | { kind: 'claimed'; ms: number }
+  | { kind: 'hold'; reason: string; ms: number }
+  /** `look`: not an exact wait, only when to look again. */
+  | { kind: 'window'; ms: number; look: boolean }
+  /** Keys were built from an outdated view. */
+  | { kind: 'again'; buckets?: number; campaign?: number }
+  /** The epoch is another one, or Redis' clock is off: nothing was taken. */
+  | { kind: 'refused'; refusal: string; now: number; why: string };
+
+export interface BeginReply {
+  permit: Permit;
+  /** What changed among the slots, where the script looked at them. */
+  sighting: Sighting | null;
+}
+
+export async function begin(
+  redis: RedisClient,
+  keys: Keys,
+  bucketKey: string,
+  input: BeginInput,
+  settings: BeginSettings,
+): Promise<BeginReply> {
+  const { campaign, operation, expectation } = input;
+  const reply = await beginScript(
+    redis,
+    [
+      keys.state,
+      bucketKey,
+      keys.slots(operation),
+      keys.campaign(campaign),
+      keys.ids(campaign),
+      keys.results(campaign),
+      keys.checking,
+      keys.expiries,
+    ],
+    [
+      input.id,
+      operation,
+      campaign,
+      input.register ? 1 : 0,
+      input.nonce,
+      settings.callTimeoutMs,
+      settings.maxAttempts,
+      input.expiresAt ?? 0,
+      input.buckets,
+      settings.graceMs,
+      ...expectationArguments(expectation),
+      expectation.seen,
+      settings.longestMs,
+      settings.checkMs,
+      input.requestedBy ?? '',
+      input.requestedAt,
+      ...input.windows.flatMap((window) => [window.max, window.lengthMs]),
+    ],
+  );
+  return readReply(asList(reply));
+}
+
+function readReply(reply: readonly unknown[]): BeginReply {
+  const permit = readPermit(reply);
+  const looked = permit.kind === 'granted' || permit.kind === 'hold' || permit.kind === 'window';
+  const head = looked ? reply.at(-2) : null;
+  return { permit, sighting: Array.isArray(head) ? sighting(head, reply.at(-1)) : null };
+}
+
+function readPermit(reply: readonly unknown[]): Permit {
+  const [kind, first, second, third, fourth, fifth] = reply;
+  switch (kind) {
+    case 'granted':
+      return {
+        kind,
+        slot: asText(first),
+        lapse: asNumber(second),
+        attempts: asNumber(third),
+        probe: fourth === 'probe',
+        check: typeof fifth === 'string' && fifth.startsWith('[') ? (JSON.parse(fifth) as string[]) : [],
+      };
+    case 'outcome':
+      return { kind, outcome: asText(first) as Outcome, position: asNumber(second) };
+    case 'decided':
+      return { kind, values: asList(first) };
+    case 'check':
+    case 'open':
+    case 'unknown':
+    case 'lapsed':
+      return { kind };
+    case 'owner':
+      return { kind, state: asText(first) };
+    case 'later':
+    case 'claimed':
+      return { kind, ms: asNumber(first) };
+    case 'hold':
+      return { kind, reason: asText(first), ms: asNumber(second) };
+    case 'window':
+      return { kind, ms: asNumber(first), look: asNumber(second) === 1 };
+    case 'again':
+      return first === 'buckets' ? { kind, buckets: asNumber(second) } : { kind, campaign: asNumber(second) };
+    case 'epoch':
+    case 'time':
+      return { kind: 'refused', refusal: kind, now: asNumber(first), why: asText(second) };
+    default:
+      throw new TypeError(`begin answered ${JSON.stringify(reply)}`);
+  }
+}

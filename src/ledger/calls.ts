@@ -1,0 +1,164 @@
+import { randomInt } from 'node:crypto';
+import { type EpochContext, recover, shift } from '../budget/epoch.ts';
+import { type Limits, longestMs, type SlotClass, windowsFor } from '../budget/windows.ts';
+import type { Operation } from '../keys.ts';
+import { type BeginReply, begin, type Permit } from './begin.ts';
+import { type Finished, type FinishInput, finish } from './finish.ts';
+import type { View } from './view.ts';
+
+export interface CallSettings {
+  limits: Limits;
+  /** Most time for one call, in ms. */
+  callTimeoutMs: number;
+  maxAttempts: number;
+}
+
+/** How long a 400 may remain unexplained before it is taken as a refusal, in ms. */
+export const CHECK_MS = 60_000;
+
+/** One request's wish to call now. */
+export interface Ask {
+  /** The action's 16 bytes. */
+  id: Buffer;
+  operation: Operation;
+  slotClass: SlotClass;
+  /** Number of the campaign believed to own the action. */
+  campaign: number;
+  /** Whether an id the ledger does not know is to be opened in that campaign. */
+  register: boolean;
+  /** When this wish expires, in ms since 1970; null: never. */
+  expiresAt: number | null;
+  requestedBy: string | null;
+  /** Ms since 1970. */
+  requestedAt: number;
+}
+
+/** Leave to make one call. */
+export interface Grant {
+  kind: 'granted';
+  slot: string;
+  /** Up to when the call may be counted, on Redis' clock, in ms. */
+  untilMs: number;
+  attempts: number;
+  probe: boolean;
+  /** Details of the 400 that is looked into, as stored. */
+  check: readonly string[];
+  /** Monotonic time before which the slot was not taken: the call's time starts here. */
+  askedAt: number;
+}
+
+type SettledPermit = Exclude<Permit, { kind: 'again' } | { kind: 'refused' }>;
+
+/** An answer of the ledger that needs no other view of the keys. */
+export type Answer = Exclude<SettledPermit, { kind: 'granted' }> | Grant;
+
+export interface Begun {
+  answer: Answer;
+  /** Number of the campaign that owns the action. */
+  campaign: number;
+}
+
+export type FinishAsk = Omit<FinishInput, 'buckets'>;
+export type Finish = Exclude<Finished, { kind: 'again' }>;
+
+export type Calls = ReturnType<typeof createCalls>;
+
+/** The two steps around a call. Each keeps the worker's own memory of the slots up to date. */
+export function createCalls(deps: EpochContext & { settings: CallSettings; view: View }) {
+  const { redis, keys, memory, settings, view } = deps;
+  const { maxAttempts } = settings;
+  const longest = longestMs(settings.limits.windows);
+  const beginSettings = { ...settings, graceMs: deps.graceMs, longestMs: longest, checkMs: CHECK_MS };
+
+  /** Takes in what a begin showed of the slots. A jump of Redis' clock gives back what was just granted. */
+  async function takeIn(
+    ask: Ask,
+    permit: SettledPermit,
+    reply: BeginReply,
+    askedAt: number,
+  ): Promise<Answer> {
+    const jump = reply.sighting ? memory.learn(ask.operation, reply.sighting, askedAt, deps.monotonic()) : 0;
+    if (permit.kind !== 'granted') return permit;
+    const grant: Grant = { ...permit, untilMs: permit.lapse + settings.callTimeoutMs, askedAt };
+    if (jump === 0) {
+      memory.took(ask.operation, permit.slot, grant.untilMs);
+      return grant;
+    }
+    await giveBack(ask, grant);
+    await shift(deps, jump);
+    return { kind: 'hold', reason: 'grace', ms: deps.graceMs };
+  }
+
+  /** Asks whether an action may be called now, and if so takes a slot and claims it. */
+  async function beginCall(ask: Ask): Promise<Begun> {
+    const nonce = randomInt(1, 2 ** 31);
+    let { campaign } = ask;
+    let askedAt = 0;
+    let isRepeat = false;
+    const attempt = async () => {
+      await deps.session.ready();
+      if (!isRepeat) askedAt = deps.monotonic();
+      const expectation = memory.expect(ask.operation, deps.monotonic());
+      const windows = windowsFor(settings.limits, ask.slotClass);
+      const input = { ...ask, campaign, nonce, buckets: view.buckets, windows, expectation };
+      const reply = await begin(redis, keys, view.bucketKey(ask.id), input, beginSettings);
+      if (reply.permit.kind !== 'refused') return { ...reply, ...reply.permit };
+      await recover(
+        deps,
+        reply.permit.refusal,
+        reply.permit.now,
+        reply.permit.why,
+        askedAt,
+        deps.monotonic(),
+      );
+      return { ...reply, kind: 'again' as const };
+    };
+    // An answer lost on the way may have granted: asked with the same nonce, Redis says so.
+    const attemptTwice = () =>
+      attempt().catch((error: unknown) => {
+        if (isRepeat) throw error;
+        isRepeat = true;
+        return attempt();
+      });
+    const { permit, sighting } = await view.settled(attemptTwice, (again) => {
+      if (again.permit.kind === 'again') campaign = again.permit.campaign ?? campaign;
+    });
+    const settledPermit = permit as SettledPermit;
+    const answer = await takeIn({ ...ask, campaign }, settledPermit, { permit, sighting }, askedAt);
+    return { answer, campaign };
+  }
+
+  /** Settles the slot, and records what became of the request if the claim still stands. */
+  async function finishCall(ask: FinishAsk): Promise<Finish> {
+    if (ask.slotFate === 'answered') memory.settled(ask.operation, ask.slot, deps.monotonic());
+    if (ask.slotFate === 'unsent') memory.returned(ask.operation, ask.slot);
+    let { campaign } = ask;
+    const options = { maxAttempts, longestMs: longest };
+    return view.settled(
+      () => finish(redis, keys, view.bucketKey(ask.id), { ...ask, campaign, buckets: view.buckets }, options),
+      (again) => {
+        if (again.kind === 'again') campaign = again.campaign ?? campaign;
+      },
+    );
+  }
+
+  /** Gives back a slot whose call provably never left, and releases the claim. */
+  function giveBack(ask: Pick<Ask, 'id' | 'operation' | 'campaign'>, grant: Grant): Promise<Finish> {
+    const { id, operation, campaign } = ask;
+    return finishCall({
+      id,
+      operation,
+      campaign,
+      slot: grant.slot,
+      untilMs: grant.untilMs,
+      slotFate: 'unsent',
+      verdict: { kind: 'wait', delayMs: 0, detail: {} },
+      penaltyMs: 0,
+      sign: 'none',
+      probe: false,
+      pauseReason: '',
+    });
+  }
+
+  return { begin: beginCall, finish: finishCall, giveBack };
+}

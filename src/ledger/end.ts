@@ -1,0 +1,87 @@
+import type { Keys } from '../keys.ts';
+import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
+import { BATCH_LUA, type Batch } from './batch.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { DECIDE_LUA } from './result.ts';
+
+/**
+ * Ends what is still open among ids of an aborted or expired campaign. Live claims are left alone: their call counts. A
+ * 400 that is being looked into is left alone for as long as a look may take.
+ *
+ * KEYS  1 state, 2 campaign, 3 results, 4 expiries, 5 checking, then the batch's buckets
+ * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5 outcome, 6 ms for a check, 7 '1' to end only what the index of
+ *       expiries says is due
+ * Returns  {'done', ended, left} | {'again', buckets}
+ */
+const endScript = defineScript(
+  'end',
+  /* lua */ `
+${RECORD_LUA}
+${DECIDE_LUA}
+${BATCH_LUA}
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[2] then return {'again', buckets} end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + t[2] / 1000
+local number, ended, left = tonumber(ARGV[1]), 0, 0
+
+local function endOpen(k, id, r)
+  if r[SLOT] ~= 0 then
+    setFlag(r, UNCERTAIN, true)
+    r[ATTEMPTS] = r[ATTEMPTS] + 1
+  end
+  decide(k, id, r, endingOf(r, ARGV[5]), {}, now)
+  return true
+end
+
+local function endCheck(k, id, r)
+  local check = cjson.decode(redis.call('HGET', KEYS[5], id) or '{}')
+  if (tonumber(check.since) or 0) + tonumber(ARGV[6]) > now then return false end
+  redis.call('HDEL', KEYS[5], id)
+  decide(k, id, r, 'rejected', check.detail or {}, now)
+  return true
+end
+
+each(ARGV[3], ARGV[4], 6, function(id, bucket)
+  local r = load(bucket, id)
+  if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
+  if ARGV[7] == '1' and not hasFlag(r, EXPIRES) then return end
+  local k = {bucket = bucket, campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4]}
+  local done = not isClaimed(r, now) and (r[STATE] == OPEN and endOpen(k, id, r) or r[STATE] == CHECKING and endCheck(k, id, r))
+  if done then ended = ended + 1 else left = left + 1 end
+end)
+return {'done', tostring(ended), tostring(left)}
+`,
+);
+
+export type Ended = { kind: 'done'; ended: number; left: number } | { kind: 'again'; buckets: number };
+
+export interface EndInput {
+  campaign: number;
+  buckets: number;
+  batch: Batch;
+  outcome: 'withdrawn' | 'expired';
+  checkMs: number;
+  /** Only single cancels whose own time has passed. */
+  onlyDue: boolean;
+}
+
+export async function endBatch(redis: RedisClient, keys: Keys, input: EndInput): Promise<Ended> {
+  const { campaign, batch } = input;
+  const reply = asList(
+    await endScript(
+      redis,
+      [
+        keys.state,
+        keys.campaign(campaign),
+        keys.results(campaign),
+        keys.expiries,
+        keys.checking,
+        ...batch.bucketKeys,
+      ],
+      [campaign, input.buckets, batch.ids, batch.places, input.outcome, input.checkMs, input.onlyDue ? 1 : 0],
+    ),
+  );
+  if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(reply[1]) };
+  return { kind: 'done', ended: asNumber(reply[1]), left: asNumber(reply[2]) };
+}

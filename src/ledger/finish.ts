@@ -1,0 +1,234 @@
+import { GUARD_LUA } from '../budget/guard.ts';
+import { SLOTS_LUA } from '../budget/slots.ts';
+import type { Keys, Operation } from '../keys.ts';
+import type { Detail, Outcome } from '../outcome.ts';
+import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { DECIDE_LUA, detailArguments } from './result.ts';
+
+/** After so many failures in a row, with no success between, the upstream is taken as down. */
+export const DOWN_AFTER = 10;
+/** The first probe of an upstream that is down goes out after this, in ms; doubling from probe to probe. */
+export const FIRST_PROBE_MS = 1_000;
+export const LAST_PROBE_MS = 30_000;
+/** Probes that fall to one id beyond this count as its attempts. */
+export const FREE_PROBES = 100;
+/** After so many refusals (403) in a row within a named campaign it is paused. */
+export const PAUSE_AFTER_REFUSALS = 20;
+
+/**
+ * Ends a call: settles its slot in any case, and, with the claim's token only, records what became of the request.
+ *
+ * A penalty is never shortened. A success ends the hold of an upstream that was down; a failure counts towards it. While
+ * that hold stands, and for probes, a failure costs the request no attempt: it is not the request's own trouble.
+ *
+ * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running
+ * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
+ *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
+ *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
+ *       pause, 18 buckets, 19… detail
+ * Returns  {answer, …}, see `readFinished`
+ */
+const finishScript = defineScript(
+  'finish',
+  /* lua */ `
+${GUARD_LUA}
+${SLOTS_LUA}
+${RECORD_LUA}
+${DECIDE_LUA}
+local id, op, number, slot, verdict = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7]
+local now, longest = clock(), tonumber(ARGV[16])
+local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':penalty', op .. ':hold', op .. ':step', op .. ':streak')
+if (s[1] or '${FIRST_BUCKETS}') ~= ARGV[18] then return {'again', 'buckets', s[1] or '${FIRST_BUCKETS}'} end
+local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = KEYS[7]}
+local r = load(k.bucket, id)
+if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
+
+settle(KEYS[3], slot, ARGV[6], now, tonumber(ARGV[5]), longest)
+
+local penalty = math.min(tonumber(ARGV[12]), longest)
+if penalty > 0 and now + penalty > (tonumber(s[2]) or 0) then
+  redis.call('HSET', KEYS[1], op .. ':penalty', math.ceil(now + penalty))
+end
+
+local sign, hold, streak = ARGV[13], tonumber(s[3]) or 0, tonumber(s[5]) or 0
+local wasDown = hold > 0
+local function holdOn(reason, step)
+  local untilMs = math.ceil(now + math.min(${FIRST_PROBE_MS} * 2 ^ step, ${LAST_PROBE_MS}))
+  redis.call('HSET', KEYS[1], op .. ':hold', untilMs, op .. ':reason', reason, op .. ':step', step)
+end
+if sign == 'alive' and (wasDown or streak > 0) then
+  redis.call('HDEL', KEYS[1], op .. ':hold', op .. ':reason', op .. ':step', op .. ':streak')
+elseif sign == 'fault' or sign == 'unauthorized' then
+  if sign == 'fault' then streak = redis.call('HINCRBY', KEYS[1], op .. ':streak', 1) end
+  local reason = sign == 'fault' and 'upstream' or 'unauthorized'
+  if ARGV[14] == '1' then holdOn(reason, (tonumber(s[4]) or 0) + 1)
+  elseif not wasDown and (sign == 'unauthorized' or streak >= ${DOWN_AFTER}) then holdOn(reason, 0)
+  end
+end
+
+if not r then return {'unknown'} end
+if tostring(r[SLOT]) ~= slot then
+  if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
+  return {'open', '0'}
+end
+
+if verdict == 'check' then
+  local check = {since = math.floor(now), detail = detailFrom(19)}
+  redis.call('HSET', KEYS[6], id, cjson.encode(check))
+  r[STATE], r[NOT_BEFORE] = CHECKING, 0
+  r[ATTEMPTS] = r[ATTEMPTS] + 1
+  release(r)
+  save(k.bucket, id, r)
+  return {'check'}
+end
+
+if verdict == 'decided' then
+  if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
+  if r[STATE] == CHECKING then redis.call('HDEL', KEYS[6], id)
+  else r[ATTEMPTS] = r[ATTEMPTS] + 1 end
+  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(19), now)
+  if refusals < ${PAUSE_AFTER_REFUSALS} then return {'decided', values} end
+  local c = redis.call('HMGET', k.campaign, 'state', 'direct', 'tolerant')
+  if c[1] ~= 'running' or c[2] == '1' or c[3] == '1' then return {'decided', values} end
+  redis.call('HSET', k.campaign, 'state', 'paused', 'pausedReason', ARGV[17])
+  redis.call('ZREM', KEYS[8], number)
+  redis.call('HINCRBY', KEYS[1], 'steer', 1)
+  return {'decided', values, 'paused'}
+end
+
+-- Another attempt is needed, or another look.
+local costs = ARGV[10] == '1' and not wasDown and ARGV[14] ~= '1'
+if verdict == 'retry' and r[STATE] == OPEN then
+  if not costs then r[PROBES] = r[PROBES] + 1 end
+  if costs or r[PROBES] > ${FREE_PROBES} then r[ATTEMPTS] = r[ATTEMPTS] + 1 end
+  if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
+end
+release(r)
+local delay = tonumber(ARGV[11])
+r[NOT_BEFORE] = delay > 0 and math.ceil(now + delay) or 0
+if r[STATE] == OPEN then
+  local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt')
+  local campaignEnd = tonumber(c[2]) or 0
+  local ending
+  if c[1] == 'aborted' or c[1] == 'deleted' then ending = endingOf(r, 'withdrawn')
+  elseif c[1] == 'expired' or (campaignEnd > 0 and campaignEnd <= now) then ending = endingOf(r, 'expired')
+  elseif r[ATTEMPTS] >= tonumber(ARGV[15]) then ending = 'unresolved'
+  end
+  if ending then
+    local _, values = decide(k, id, r, ending, detailFrom(19), now)
+    return {'decided', values}
+  end
+end
+save(k.bucket, id, r)
+return {'open', ms(delay)}
+`,
+);
+
+/** What a call came to, for the ledger. */
+export type Verdict =
+  | { kind: 'decided'; outcome: Outcome; detail: Detail }
+  /** Not answered as it should be: another attempt after `delayMs`. `uncertain`: its answer was lost. */
+  | { kind: 'retry'; delayMs: number; uncertain: boolean; costsAttempt: boolean; detail: Detail }
+  /** Not its own trouble (429, 401, given back): no attempt. */
+  | { kind: 'wait'; delayMs: number; detail: Detail }
+  /** A 400: from now on only Get. */
+  | { kind: 'check'; detail: Detail };
+
+export interface FinishInput {
+  /** The action's 16 bytes. */
+  id: Buffer;
+  operation: Operation;
+  campaign: number;
+  slot: string;
+  /** Up to when the call may still be counted, on Redis' clock, in ms. */
+  untilMs: number;
+  /** `unsent` only when the call provably never left. */
+  slotFate: 'answered' | 'lost' | 'unsent';
+  verdict: Verdict;
+  /** From a 429; 0 for none. */
+  penaltyMs: number;
+  /** What the answer says about the upstream. */
+  sign: 'alive' | 'fault' | 'unauthorized' | 'none';
+  probe: boolean;
+  /** Shown when this refusal pauses the campaign. */
+  pauseReason: string;
+  buckets: number;
+}
+
+export type Finished =
+  /** Values of its results entry; `paused`: this refusal paused the campaign. */
+  | { kind: 'decided'; values: readonly unknown[]; paused: boolean }
+  /** Somebody else's outcome stands. */
+  | { kind: 'outcome'; outcome: Outcome; position: number }
+  | { kind: 'open'; ms: number }
+  | { kind: 'check' }
+  | { kind: 'unknown' }
+  | { kind: 'again'; buckets?: number; campaign?: number };
+
+export async function finish(
+  redis: RedisClient,
+  keys: Keys,
+  bucketKey: string,
+  input: FinishInput,
+  settings: { maxAttempts: number; longestMs: number },
+): Promise<Finished> {
+  const { campaign, operation, verdict } = input;
+  const reply = await finishScript(
+    redis,
+    [
+      keys.state,
+      bucketKey,
+      keys.slots(operation),
+      keys.campaign(campaign),
+      keys.results(campaign),
+      keys.checking,
+      keys.expiries,
+      keys.running,
+    ],
+    [
+      input.id,
+      operation,
+      campaign,
+      input.slot,
+      input.untilMs,
+      input.slotFate,
+      ...verdictArguments(verdict),
+      input.penaltyMs,
+      input.sign,
+      input.probe ? 1 : 0,
+      settings.maxAttempts,
+      settings.longestMs,
+      input.pauseReason,
+      input.buckets,
+      ...detailArguments(verdict.detail),
+    ],
+  );
+  return readFinished(asList(reply));
+}
+
+function verdictArguments(verdict: Verdict): (string | number)[] {
+  const outcome = verdict.kind === 'decided' ? verdict.outcome : '';
+  const retry = verdict.kind === 'retry' ? verdict : null;
+  const delayMs = verdict.kind === 'retry' || verdict.kind === 'wait' ? verdict.delayMs : 0;
+  return [verdict.kind, outcome, retry?.uncertain ? 1 : 0, retry?.costsAttempt ? 1 : 0, Math.ceil(delayMs)];
+}
+
+function readFinished(reply: readonly unknown[]): Finished {
+  const [kind, first, second] = reply;
+  switch (kind) {
+    case 'decided':
+      return { kind, values: asList(first), paused: second === 'paused' };
+    case 'outcome':
+      return { kind, outcome: asText(first) as Outcome, position: asNumber(second) };
+    case 'open':
+      return { kind, ms: asNumber(first) };
+    case 'check':
+    case 'unknown':
+      return { kind };
+    case 'again':
+      return first === 'buckets' ? { kind, buckets: asNumber(second) } : { kind, campaign: asNumber(second) };
+    default:
+      throw new TypeError(`finish answered ${JSON.stringify(reply)}`);
+  }
+}

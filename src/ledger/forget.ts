@@ -1,0 +1,47 @@
+import type { Keys } from '../keys.ts';
+import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
+import { BATCH_LUA, type Batch } from './batch.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+
+/**
+ * Removes the records of a campaign whose retention is over. Records that another campaign owns by now stay.
+ *
+ * KEYS  1 state, then the batch's buckets
+ * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places
+ * Returns  {'done', removed} | {'again', buckets}
+ */
+const forgetScript = defineScript(
+  'forget',
+  /* lua */ `
+${RECORD_LUA}
+${BATCH_LUA}
+local number, removed = tonumber(ARGV[1]), 0
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[2] then return {'again', buckets} end
+each(ARGV[3], ARGV[4], 2, function(id, bucket)
+  local r = load(bucket, id)
+  if r and r[CAMPAIGN] == number then removed = removed + redis.call('HDEL', bucket, id) end
+end)
+if removed > 0 then redis.call('HINCRBY', KEYS[1], 'records', -removed) end
+return {'done', tostring(removed)}
+`,
+);
+
+export type Forgotten = { kind: 'done'; removed: number } | { kind: 'again'; buckets: number };
+
+export async function forgetBatch(
+  redis: RedisClient,
+  keys: Keys,
+  input: { campaign: number; buckets: number; batch: Batch },
+): Promise<Forgotten> {
+  const { batch } = input;
+  const reply = asList(
+    await forgetScript(
+      redis,
+      [keys.state, ...batch.bucketKeys],
+      [input.campaign, input.buckets, batch.ids, batch.places],
+    ),
+  );
+  if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(reply[1]) };
+  return { kind: 'done', removed: asNumber(reply[1]) };
+}

@@ -1,0 +1,155 @@
+import type { EpochContext } from '../budget/epoch.ts';
+import { StanddownError } from '../errors.ts';
+import type { Detail, Outcome } from '../outcome.ts';
+import type { Batch } from './batch.ts';
+import { type CallSettings, CHECK_MS, createCalls } from './calls.ts';
+import { endBatch } from './end.ts';
+import { forgetBatch } from './forget.ts';
+import { grow, ledgerSize } from './grow.ts';
+import { type Look, look } from './look.ts';
+import { RECORDS_PER_BUCKET } from './record.ts';
+import { renew, retryBatch } from './reopen.ts';
+import { settle } from './settle.ts';
+import { type Elsewhere, type Submitted, submitBatch } from './submit.ts';
+import { createView } from './view.ts';
+
+export interface SubmitCount {
+  accepted: number;
+  already: number;
+  elsewhere: Elsewhere[];
+}
+
+/** How many buckets one submit of a batch splits at most: enough to keep up with it. */
+const SPLITS_PER_BATCH = 64;
+
+export type Ledger = ReturnType<typeof createLedger>;
+
+/**
+ * The ledger of one tenant: what may be called, and what became of each action. Ids are given as 16 bytes each, in a
+ * row. Hides that its buckets split, that a record may belong to another campaign than believed, and that Redis may have
+ * lost slots.
+ *
+ * All throw StanddownError REDIS_FAILED when Redis does.
+ */
+export function createLedger(deps: EpochContext & { settings: CallSettings }) {
+  const { redis, keys } = deps;
+  const view = createView(keys);
+
+  return {
+    ...createCalls({ ...deps, view }),
+
+    /**
+     * Puts ids into a campaign; splits buckets where the ledger has outgrown them.
+     *
+     * @throws StanddownError CAMPAIGN_CLOSED
+     */
+    async submit(campaign: number, ids: Buffer): Promise<SubmitCount> {
+      const count: SubmitCount = { accepted: 0, already: 0, elsewhere: [] };
+      let owners: number[] = [];
+      const run = (batch: Batch) =>
+        submitBatch(redis, keys, { campaign, buckets: view.buckets, batch, owners });
+      const learn = (again: Submitted) => {
+        if (again.kind === 'again' && again.owners) owners = [...new Set([...owners, ...again.owners])];
+      };
+      for await (const done of view.overBatches(ids, run, learn)) {
+        if (done.kind === 'closed') throw closed(done.state);
+        count.accepted += done.accepted;
+        count.already += done.already;
+        count.elsewhere.push(...done.elsewhere);
+        if (done.records > view.buckets * RECORDS_PER_BUCKET) {
+          view.buckets = await grow(redis, keys, view.buckets, done.records, SPLITS_PER_BATCH);
+        }
+      }
+      return count;
+    },
+
+    /** What the ledger says of ids, in their order; null: unknown. */
+    async look(ids: Buffer): Promise<(Look | null)[]> {
+      const records: (Look | null)[] = [];
+      const run = (batch: Batch) => look(redis, keys, view.buckets, batch);
+      for await (const done of view.overBatches(ids, run)) records.push(...done.records);
+      return records;
+    },
+
+    /** Ends open ids of an aborted or expired campaign; `left`: live claims. */
+    async end(campaign: number, ids: Buffer, outcome: 'withdrawn' | 'expired', onlyDue = false) {
+      const total = { ended: 0, left: 0 };
+      const run = (batch: Batch) =>
+        endBatch(redis, keys, {
+          campaign,
+          buckets: view.buckets,
+          batch,
+          outcome,
+          checkMs: CHECK_MS,
+          onlyDue,
+        });
+      for await (const done of view.overBatches(ids, run)) {
+        total.ended += done.ended;
+        total.left += done.left;
+      }
+      return total;
+    },
+
+    /** Settles an action that has ended already, if it was never called. */
+    settle(campaign: number, id: Buffer, detail: Detail) {
+      return view.settled(() =>
+        settle(redis, keys, { id, bucketKey: view.bucketKey(id), campaign, buckets: view.buckets, detail }),
+      );
+    },
+
+    /**
+     * Opens this campaign's own ids again that ended in one of these ways.
+     *
+     * @throws StanddownError CAMPAIGN_CLOSED
+     */
+    async retry(campaign: number, ids: Buffer, outcomes: readonly Outcome[]): Promise<number> {
+      let reopened = 0;
+      const run = (batch: Batch) =>
+        retryBatch(redis, keys, { campaign, buckets: view.buckets, batch, outcomes });
+      for await (const done of view.overBatches(ids, run)) {
+        if (done.kind === 'closed') throw closed(done.state);
+        reopened += done.reopened;
+      }
+      return reopened;
+    },
+
+    /** Carries out a job's `again`, once per job. `direct`: number of the campaign of single cancels. */
+    async renew(id: Buffer, direct: number, jobKey: string): Promise<void> {
+      let owner = direct;
+      await view.settled(
+        () =>
+          renew(redis, keys, {
+            id,
+            bucketKey: view.bucketKey(id),
+            jobKey,
+            direct,
+            owner,
+            buckets: view.buckets,
+          }),
+        (again) => {
+          if (again.kind === 'again') owner = again.campaign ?? owner;
+        },
+      );
+    },
+
+    /** Removes a campaign's records. */
+    async forget(campaign: number, ids: Buffer): Promise<number> {
+      let removed = 0;
+      const run = (batch: Batch) => forgetBatch(redis, keys, { campaign, buckets: view.buckets, batch });
+      for await (const done of view.overBatches(ids, run)) removed += done.removed;
+      return removed;
+    },
+
+    /** Splits buckets that single cancels have filled. */
+    async tidy(): Promise<void> {
+      const size = await ledgerSize(redis, keys);
+      view.buckets = await grow(redis, keys, size.buckets, size.records, 1_000);
+    },
+  };
+}
+
+function closed(state: string): StanddownError {
+  return new StanddownError('CAMPAIGN_CLOSED', `the campaign is ${state} and takes no more ids`, {
+    context: { state },
+  });
+}

@@ -1,0 +1,78 @@
+import type { Keys } from '../keys.ts';
+import { RECORD_STATES, type RecordState } from '../outcome.ts';
+import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { BATCH_LUA, type Batch } from './batch.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+
+/**
+ * What the ledger says of ids, without changing anything.
+ *
+ * KEYS  1 state, then the batch's buckets
+ * ARGV  1 buckets, 2 ids, 3 places
+ * Returns  {'done', state code, campaign, generation, position, busy, attempts, uncertain, …} | {'again', buckets}
+ */
+const lookScript = defineScript(
+  'look',
+  /* lua */ `
+${RECORD_LUA}
+${BATCH_LUA}
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[1] then return {'again', buckets} end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + t[2] / 1000
+local reply = {'done'}
+each(ARGV[2], ARGV[3], 2, function(id, bucket)
+  local r = load(bucket, id)
+  local n = #reply
+  if not r then
+    for i = 1, 7 do reply[n + i] = -1 end
+    return
+  end
+  local busy = isClaimed(r, now) or r[NOT_BEFORE] > now
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = r[STATE], r[CAMPAIGN], r[GENERATION], r[POSITION]
+  reply[n + 5], reply[n + 6], reply[n + 7] = busy and 1 or 0, r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0
+end)
+return reply
+`,
+);
+
+/** A record as it stands. */
+export interface Look {
+  state: RecordState;
+  /** Number of the owning campaign. */
+  campaign: number;
+  generation: number;
+  /** Place of its outcome in that campaign's results; 0: none yet. */
+  position: number;
+  /** Being called, or waiting for its next attempt. */
+  busy: boolean;
+  attempts: number;
+  uncertain: boolean;
+}
+
+export type Looked = { kind: 'done'; records: (Look | null)[] } | { kind: 'again'; buckets: number };
+
+export async function look(redis: RedisClient, keys: Keys, buckets: number, batch: Batch): Promise<Looked> {
+  const reply = asList(
+    await lookScript(redis, [keys.state, ...batch.bucketKeys], [buckets, batch.ids, batch.places]),
+  );
+  if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(asText(reply[1])) };
+  return { kind: 'done', records: Array.from({ length: batch.count }, (_, i) => readLook(reply, 1 + 7 * i)) };
+}
+
+function readLook(reply: readonly unknown[], at: number): Look | null {
+  const [code, campaign, generation, position, busy, attempts, uncertain] = reply
+    .slice(at, at + 7)
+    .map(Number);
+  const state = code === undefined ? undefined : RECORD_STATES[code];
+  if (!state) return null;
+  return {
+    state,
+    campaign: campaign ?? 0,
+    generation: generation ?? 0,
+    position: position ?? 0,
+    busy: busy === 1,
+    attempts: attempts ?? 0,
+    uncertain: uncertain === 1,
+  };
+}

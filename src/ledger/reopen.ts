@@ -1,0 +1,151 @@
+import type { Keys } from '../keys.ts';
+import type { Outcome } from '../outcome.ts';
+import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { BATCH_LUA, type Batch } from './batch.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+
+/** Opens a decided record again, as the next generation. That an answer was lost once stays true. */
+const REOPEN_LUA = /* lua */ `
+local function reopened(r, number)
+  local new = newRecord(number, r[GENERATION] + 1)
+  setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))
+  return new
+end
+`;
+
+/**
+ * Opens again what ended in one of the given ways and is this campaign's own.
+ *
+ * KEYS  1 state, 2 campaign, 3 running, then the batch's buckets
+ * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5… outcomes
+ * Returns  {'done', reopened} | {'again', buckets} | {'closed', state}
+ */
+const retryScript = defineScript(
+  'retry',
+  /* lua */ `
+${RECORD_LUA}
+${BATCH_LUA}
+${REOPEN_LUA}
+local number = tonumber(ARGV[1])
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[2] then return {'again', buckets} end
+local c = redis.call('HMGET', KEYS[2], 'state', 'priority')
+if c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
+local wanted, count, by = {}, 0, {}
+for i = 5, #ARGV do wanted[ARGV[i]] = true end
+each(ARGV[3], ARGV[4], 4, function(id, bucket)
+  local r = load(bucket, id)
+  if not r or r[CAMPAIGN] ~= number or not wanted[STATES[r[STATE]]] then return end
+  save(bucket, id, reopened(r, number))
+  count = count + 1
+  by[STATES[r[STATE]]] = (by[STATES[r[STATE]]] or 0) + 1
+end)
+if count > 0 then
+  for outcome, n in pairs(by) do redis.call('HINCRBY', KEYS[2], outcome, -n) end
+  redis.call('HINCRBY', KEYS[2], 'open', count)
+  redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0, 'refusals', 0)
+  if c[1] == 'running' then redis.call('ZADD', KEYS[3], tonumber(c[2]) * 1e9 + number, number) end
+end
+return {'done', tostring(count)}
+`,
+);
+
+export type Retried =
+  | { kind: 'done'; reopened: number }
+  | { kind: 'again'; buckets: number }
+  | { kind: 'closed'; state: string };
+
+export async function retryBatch(
+  redis: RedisClient,
+  keys: Keys,
+  input: { campaign: number; buckets: number; batch: Batch; outcomes: readonly Outcome[] },
+): Promise<Retried> {
+  const { campaign, batch } = input;
+  const reply = asList(
+    await retryScript(
+      redis,
+      [keys.state, keys.campaign(campaign), keys.running, ...batch.bucketKeys],
+      [campaign, input.buckets, batch.ids, batch.places, ...input.outcomes],
+    ),
+  );
+  if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(reply[1]) };
+  if (reply[0] === 'closed') return { kind: 'closed', state: asText(reply[1]) };
+  return { kind: 'done', reopened: asNumber(reply[1]) };
+}
+
+/**
+ * A service's job that says `again`: opens the next generation after any outcome, under the campaign of single cancels.
+ * The job keeps the generation it asked for, so that a re-run of it is not taken for a new wish.
+ *
+ * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 its elsewhere
+ * ARGV  1 id (16 bytes), 2 number of the campaign of single cancels, 3 buckets, 4 number of the owner declared, or 0
+ * Returns  {'done'} | {'again', 'buckets' | 'campaign', n}
+ */
+const renewScript = defineScript(
+  'renew',
+  /* lua */ `
+${RECORD_LUA}
+${REOPEN_LUA}
+local id, number, owner = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[3] then return {'again', 'buckets', buckets} end
+if redis.call('EXISTS', KEYS[3]) == 0 or redis.call('HEXISTS', KEYS[3], 'sd:generation') == 1 then return {'done'} end
+local r = load(KEYS[2], id)
+if r and isDecided(r) and r[CAMPAIGN] ~= owner then return {'again', 'campaign', r[CAMPAIGN]} end
+local generation = r and r[GENERATION] or 1
+if r and isDecided(r) then
+  local direct = redis.call('HGET', KEYS[4], 'state')
+  if direct ~= 'running' and direct ~= 'paused' then return {'done'} end
+  local new = reopened(r, number)
+  generation = new[GENERATION]
+  save(KEYS[2], id, new)
+  redis.call('HINCRBY', KEYS[7], STATES[r[STATE]], -1)
+  if owner ~= number then
+    redis.call('HINCRBY', KEYS[7], 'total', -1)
+    redis.call('SADD', KEYS[8], id)
+    redis.call('HINCRBY', KEYS[4], 'total', 1)
+    if redis.call('SREM', KEYS[6], id) == 0 then redis.call('RPUSH', KEYS[5], id) end
+  end
+  redis.call('HINCRBY', KEYS[4], 'open', 1)
+end
+redis.call('HSET', KEYS[3], 'sd:generation', generation)
+return {'done'}
+`,
+);
+
+export interface RenewInput {
+  id: Buffer;
+  bucketKey: string;
+  /** BullMQ's key of the job. */
+  jobKey: string;
+  direct: number;
+  /** The campaign believed to own the action. */
+  owner: number;
+  buckets: number;
+}
+
+export type Renewed = { kind: 'done' } | { kind: 'again'; buckets?: number; campaign?: number };
+
+export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): Promise<Renewed> {
+  const { direct, owner } = input;
+  const reply = asList(
+    await renewScript(
+      redis,
+      [
+        keys.state,
+        input.bucketKey,
+        input.jobKey,
+        keys.campaign(direct),
+        keys.ids(direct),
+        keys.elsewhere(direct),
+        keys.campaign(owner),
+        keys.elsewhere(owner),
+      ],
+      [input.id, direct, input.buckets, owner],
+    ),
+  );
+  if (reply[0] === 'done') return { kind: 'done' };
+  return reply[1] === 'buckets'
+    ? { kind: 'again', buckets: asNumber(reply[2]) }
+    : { kind: 'again', campaign: asNumber(reply[2]) };
+}

@@ -1,0 +1,208 @@
+import { type ActionSummary, type CancelResult, type Detail, OUTCOMES, type Outcome } from '../outcome.ts';
+import { asText } from '../script.ts';
+
+/**
+ * The fields of a results entry, always all of them and in this order: Redis stores the names once per node then.
+ * Empty where there is nothing to say; times in ms since 1970; `requestedBy` and `requestedAt` empty where the
+ * campaign's hold.
+ */
+const RESULT_FIELDS = [
+  'machineActionId',
+  'generation',
+  'outcome',
+  'attempts',
+  'uncertain',
+  'decidedAt',
+  'httpStatus',
+  'errorCode',
+  'errorMessage',
+  'correlationId',
+  'status',
+  'type',
+  'machineId',
+  'computerDnsName',
+  'createdAt',
+  'updatedAt',
+  'requestedBy',
+  'requestedAt',
+] as const;
+
+/** What the scripts fill in themselves; the rest is the caller's detail. */
+const OWN_FIELDS = 6;
+
+/** How many detail arguments `decide` takes. */
+export const DETAIL_LENGTH = RESULT_FIELDS.length - OWN_FIELDS;
+
+export function detailArguments(detail: Detail): string[] {
+  const { action } = detail;
+  const values = [
+    detail.httpStatus,
+    detail.errorCode,
+    detail.errorMessage,
+    detail.correlationId,
+    action?.status,
+    action?.type,
+    action?.machineId,
+    action?.computerDnsName,
+    toMs(action?.createdAt),
+    toMs(action?.updatedAt),
+    detail.requestedBy,
+    detail.requestedAt,
+  ];
+  return values.map((value) => (value === undefined || value === null ? '' : String(value)));
+}
+
+/** The reverse of `detailArguments`, as far as a refusal's details go. */
+export function detailFromArguments(values: readonly string[]): Detail {
+  const [httpStatus, errorCode, errorMessage, correlationId] = values;
+  return {
+    ...(httpStatus && { httpStatus: Number(httpStatus) }),
+    ...(errorCode && { errorCode }),
+    ...(errorMessage && { errorMessage }),
+    ...(correlationId && { correlationId }),
+  };
+}
+
+/** What a campaign adds to each of its results. */
+export interface ResultOrigin {
+  campaign: string;
+  requestedBy: string | null;
+  /** Ms since 1970. */
+  requestedAt: number;
+}
+
+/** A results entry, as far as reading it needs no campaign. */
+export interface ResultEntry {
+  generation: number;
+  result: CancelResult;
+}
+
+/** Reads the values of a results entry, in the order of the fields. */
+export function readEntry(values: readonly unknown[], origin: ResultOrigin): ResultEntry {
+  const [id, generation, outcome, attempts, uncertain, decidedAt, ...rest] = values.map(asText);
+  const [
+    httpStatus,
+    errorCode,
+    errorMessage,
+    correlationId,
+    status,
+    type,
+    machineId,
+    dnsName,
+    created,
+    updated,
+    by,
+    at,
+  ] = rest;
+  const action = {
+    status,
+    type,
+    machineId,
+    computerDnsName: dnsName,
+    createdAt: toIso(created),
+    updatedAt: toIso(updated),
+  };
+  const requestedBy = by || origin.requestedBy;
+  return {
+    generation: Number(generation),
+    result: {
+      machineActionId: id ?? '',
+      outcome: asOutcome(outcome),
+      ...(httpStatus && { httpStatus: Number(httpStatus) }),
+      ...(errorCode && { errorCode }),
+      ...(errorMessage && { errorMessage }),
+      ...(correlationId && { correlationId }),
+      ...(status && { action: emptyToNull(action) }),
+      attempts: Number(attempts),
+      uncertain: uncertain === '1',
+      campaign: origin.campaign,
+      ...(requestedBy && { requestedBy }),
+      requestedAt: new Date(at ? Number(at) : origin.requestedAt).toISOString(),
+      decidedAt: new Date(Number(decidedAt)).toISOString(),
+    },
+  };
+}
+
+/** Takes the values out of a stream entry's flat list of names and values. */
+export function entryValues(flat: readonly unknown[]): unknown[] {
+  const byName = new Map<string, unknown>();
+  for (let i = 0; i + 1 < flat.length; i += 2) byName.set(asText(flat[i]), flat[i + 1]);
+  return RESULT_FIELDS.map((field) => byName.get(field));
+}
+
+function asOutcome(text: string | undefined): Outcome {
+  const outcome = OUTCOMES.find((candidate) => candidate === text);
+  if (!outcome) throw new TypeError(`unknown outcome in the results: ${text}`);
+  return outcome;
+}
+
+function emptyToNull(action: Record<keyof ActionSummary, string | null | undefined>): ActionSummary {
+  const clean = (value: string | null | undefined) => (value ? value : null);
+  return {
+    status: clean(action.status),
+    type: clean(action.type),
+    machineId: clean(action.machineId),
+    computerDnsName: clean(action.computerDnsName),
+    createdAt: clean(action.createdAt),
+    updatedAt: clean(action.updatedAt),
+  };
+}
+
+function toMs(iso: string | null | undefined): number | undefined {
+  const ms = iso ? Date.parse(iso) : Number.NaN;
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+function toIso(ms: string | undefined): string | null {
+  return ms ? new Date(Number(ms)).toISOString() : null;
+}
+
+/**
+ * Ends a request: writes the outcome into the record, counts it in its campaign, appends it to the results.
+ *
+ * k: bucket, campaign, results, expiries. detail: ARGV[detail…], or a list. Returns position and the entry's values.
+ */
+export const DECIDE_LUA = /* lua */ `
+local FIELDS = {${RESULT_FIELDS.map((field) => `'${field}'`).join(',')}}
+local GUID = '%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x'
+
+local function guid(id)
+  return string.format(GUID, string.byte(id, 1, 16))
+end
+
+local function detailFrom(first)
+  local detail = {}
+  for i = 1, ${DETAIL_LENGTH} do detail[i] = ARGV[first + i - 1] or '' end
+  return detail
+end
+
+local function decide(k, id, r, outcome, detail, now)
+  local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals')
+  local position = (tonumber(c[3]) or 0) + 1
+  r[STATE], r[POSITION], r[PROBES], r[NOT_BEFORE] = CODES[outcome], position, 0, 0
+  release(r)
+  if hasFlag(r, EXPIRES) then
+    redis.call('ZREM', k.expiries, id)
+    setFlag(r, EXPIRES, false)
+  end
+  save(k.bucket, id, r)
+  local refusals = outcome == 'forbidden' and (tonumber(c[4]) or 0) + 1 or 0
+  redis.call('HSET', k.campaign, 'open', (tonumber(c[1]) or 1) - 1, outcome, (tonumber(c[2]) or 0) + 1, 'results', position,
+    'refusals', refusals, 'decidedAt', math.floor(now))
+  local values = {guid(id), r[GENERATION], outcome, r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0, math.floor(now)}
+  for i = 1, ${DETAIL_LENGTH} do values[${OWN_FIELDS} + i] = detail[i] or '' end
+  local entry = {}
+  for i, name in ipairs(FIELDS) do
+    entry[2 * i - 1], entry[2 * i] = name, values[i]
+  end
+  redis.call('XADD', k.results, position .. '-0', unpack(entry))
+  for i, value in ipairs(values) do values[i] = tostring(value) end
+  return position, values, refusals
+end
+
+-- How a request ends whose campaign was aborted or whose time has passed: an answer that was lost is not hidden.
+local function endingOf(r, wanted)
+  if hasFlag(r, UNCERTAIN) then return 'unresolved' end
+  return wanted
+end
+`;

@@ -1,0 +1,167 @@
+import type { Keys } from '../keys.ts';
+import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
+import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { BATCH_LUA, type Batch } from './batch.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+
+/**
+ * Puts ids into a campaign. Repeating it changes nothing.
+ *
+ * An unknown id becomes open. One that this campaign owns stays as it is. One that another campaign owns is noted as
+ * elsewhere, unless it ended there in a way that does not last (see LASTING_OUTCOMES): then it opens again here, as the
+ * next generation, and is elsewhere for the former owner.
+ *
+ * KEYS  1 state, 2 campaign, 3 ids, 4 elsewhere, 5 running, then the batch's buckets, then campaign and elsewhere of
+ *       each other owner that is declared
+ * ARGV  1 campaign number, 2 buckets, 3 number of bucket keys, 4 ids, 5 places, 6… numbers of the declared owners
+ * Returns  {'done', accepted, already, records, buckets, {owner, state, count, …}}
+ *          {'again', 'buckets', n} | {'again', 'owners', n, …} | {'closed', state}
+ */
+const submitScript = defineScript(
+  'submit',
+  /* lua */ `
+${RECORD_LUA}
+${BATCH_LUA}
+local FIRST, number = 6, tonumber(ARGV[1])
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[2] then return {'again', 'buckets', buckets} end
+local c = redis.call('HMGET', KEYS[2], 'state', 'priority')
+if c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
+
+local owners = {}
+for i = 6, #ARGV do
+  local at = FIRST + tonumber(ARGV[3]) + 2 * (i - 6)
+  owners[tonumber(ARGV[i])] = {campaign = KEYS[at], elsewhere = KEYS[at + 1]}
+end
+local LASTS = {open = true, checking = true, ${LASTING_OUTCOMES.map((outcome) => `${outcome} = true`).join(', ')}}
+
+-- First look at all of them: nothing is written before every key that will be is declared.
+local records, missing = {}, {}
+each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
+  local r = load(bucket, id)
+  records[id] = r
+  if r and r[CAMPAIGN] ~= number and not LASTS[STATES[r[STATE]]] and not owners[r[CAMPAIGN]] then
+    missing[#missing + 1] = r[CAMPAIGN]
+  end
+end)
+if #missing > 0 then return {'again', 'owners', unpack(missing)} end
+
+local accepted, already, fresh, rewind = 0, 0, 0, false
+local listed, elsewhere = {}, {}
+local someElsewhere = redis.call('SCARD', KEYS[4]) > 0
+
+local function noteElsewhere(id, r)
+  if redis.call('SADD', KEYS[4], id) == 1 then listed[#listed + 1] = id end
+  local place = r[CAMPAIGN] .. ' ' .. STATES[r[STATE]]
+  elsewhere[place] = (elsewhere[place] or 0) + 1
+end
+
+local function takeOver(id, r)
+  local owner = owners[r[CAMPAIGN]]
+  redis.call('HINCRBY', owner.campaign, 'total', -1)
+  redis.call('HINCRBY', owner.campaign, STATES[r[STATE]], -1)
+  redis.call('SADD', owner.elsewhere, id)
+end
+
+each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
+  local r = records[id]
+  if r and r[CAMPAIGN] == number then already = already + 1 return end
+  if r and LASTS[STATES[r[STATE]]] then return noteElsewhere(id, r) end
+  local new = newRecord(number, r and r[GENERATION] + 1 or 1)
+  if r then
+    takeOver(id, r)
+    setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))
+  else
+    fresh = fresh + 1
+  end
+  save(bucket, id, new)
+  records[id] = new
+  accepted = accepted + 1
+  if someElsewhere and redis.call('SREM', KEYS[4], id) == 1 then rewind = true
+  else listed[#listed + 1] = id end
+end)
+
+if #listed > 0 then redis.call('RPUSH', KEYS[3], unpack(listed)) end
+if rewind then redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0) end
+local total = redis.call('HGET', KEYS[1], 'records') or '0'
+if accepted > 0 then
+  redis.call('HINCRBY', KEYS[2], 'total', accepted)
+  redis.call('HINCRBY', KEYS[2], 'open', accepted)
+  total = tostring(redis.call('HINCRBY', KEYS[1], 'records', fresh))
+  if c[1] == 'running' then redis.call('ZADD', KEYS[5], tonumber(c[2]) * 1e9 + number, number) end
+end
+local places = {}
+for place, count in pairs(elsewhere) do
+  places[#places + 1] = place
+  places[#places + 1] = tostring(count)
+end
+return {'done', tostring(accepted), tostring(already), total, buckets, places}
+`,
+);
+
+/** Ids that another campaign owns: how many, in which state, and the campaign's number. */
+export interface Elsewhere {
+  campaign: number;
+  state: RecordState;
+  count: number;
+}
+
+export type Submitted =
+  | { kind: 'done'; accepted: number; already: number; elsewhere: Elsewhere[]; records: number }
+  | { kind: 'again'; buckets?: number; owners?: number[] }
+  /** The campaign takes no more ids. */
+  | { kind: 'closed'; state: string };
+
+export async function submitBatch(
+  redis: RedisClient,
+  keys: Keys,
+  input: { campaign: number; buckets: number; batch: Batch; owners: readonly number[] },
+): Promise<Submitted> {
+  const { campaign, batch, owners } = input;
+  const reply = asList(
+    await submitScript(
+      redis,
+      [
+        keys.state,
+        keys.campaign(campaign),
+        keys.ids(campaign),
+        keys.elsewhere(campaign),
+        keys.running,
+        ...batch.bucketKeys,
+        ...owners.flatMap((owner) => [keys.campaign(owner), keys.elsewhere(owner)]),
+      ],
+      [campaign, input.buckets, batch.bucketKeys.length, batch.ids, batch.places, ...owners],
+    ),
+  );
+  return readSubmitted(reply);
+}
+
+function readSubmitted(reply: readonly unknown[]): Submitted {
+  switch (reply[0]) {
+    case 'done':
+      return {
+        kind: 'done',
+        accepted: asNumber(reply[1]),
+        already: asNumber(reply[2]),
+        records: asNumber(reply[3]),
+        elsewhere: readElsewhere(asList(reply[5])),
+      };
+    case 'again':
+      return reply[1] === 'buckets'
+        ? { kind: 'again', buckets: asNumber(reply[2]) }
+        : { kind: 'again', owners: [...new Set(reply.slice(2).map(asNumber))] };
+    case 'closed':
+      return { kind: 'closed', state: asText(reply[1]) };
+    default:
+      throw new TypeError(`submit answered ${JSON.stringify(reply)}`);
+  }
+}
+
+function readElsewhere(flat: readonly unknown[]): Elsewhere[] {
+  const found: Elsewhere[] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const [campaign, state] = asText(flat[i]).split(' ');
+    found.push({ campaign: Number(campaign), state: state as RecordState, count: asNumber(flat[i + 1]) });
+  }
+  return found;
+}

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { runProgram } from './commands/program.ts';
+import { withoutSecrets } from './secret.ts';
+
+type StopSignal = 'SIGINT' | 'SIGTERM';
+
+/** The process: its arguments, streams, signals and exit code. */
+export async function main(): Promise<void> {
+  const stop = new AbortController();
+  let signal: StopSignal | null = null;
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (signal) process.exit(codeOf(name));
+      signal = name;
+      stop.abort(new Error(name));
+    });
+  }
+  // Whoever reads may have had enough (head, less): that is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  const args = process.argv.slice(2);
+  const code = await runProgram(args, {
+    env: process.env,
+    stdin: process.stdin,
+    stop: stop.signal,
+    version: await version(),
+    isErrorTerminal: process.stderr.isTTY === true,
+    out: {
+      write,
+      note: (line) => void process.stderr.write(`${withoutSecrets(line)}\n`),
+      isTerminal: process.stdout.isTTY === true,
+      columns: process.stdout.columns ?? 80,
+    },
+  });
+  // A worker that was told to stop has done what it should; everything else was cut off.
+  process.exitCode = signal && code !== 0 ? codeOf(signal) : code;
+  // Nothing should be left to wait for; if something is, it must not keep the process.
+  setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
+}
+
+const EXIT_GRACE_MS = 2_000;
+
+function codeOf(signal: StopSignal): number {
+  return 128 + constants.signals[signal];
+}
+
+function write(text: string): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.stdout.write(text)) resolve();
+    else process.stdout.once('drain', resolve);
+  });
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
+  const parsed: unknown = JSON.parse(text);
+  return String(Reflect.get(Object(parsed), 'version'));
+}

@@ -1,0 +1,81 @@
+/**
+ * How a request can end. The order is part of the ledger's record format (see `ledger/record.ts`): append only.
+ *
+ * - `cancelled`: 200, and the object says Cancelled.
+ * - `accepted`: 200, but the object does not say so yet.
+ * - `already_final`: the action had ended before our call, however.
+ * - `not_found`: 404, no action has this id.
+ * - `forbidden`: 403.
+ * - `rejected`: any other final refusal.
+ * - `invalid`: a bad request; no call was made.
+ * - `withdrawn`: aborted before its call, or before another attempt.
+ * - `expired`: its time passed first.
+ * - `unresolved`: its attempts ran out.
+ */
+export const OUTCOMES = [
+  'cancelled',
+  'accepted',
+  'already_final',
+  'not_found',
+  'forbidden',
+  'rejected',
+  'invalid',
+  'withdrawn',
+  'expired',
+  'unresolved',
+] as const;
+
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** What is true of a machine action in the ledger; an outcome once it has one. `checking`: asking Get after a 400. */
+export type RecordState = 'open' | 'checking' | Outcome;
+
+/** The state at position `code` of a packed record. */
+export const RECORD_STATES: readonly RecordState[] = ['open', 'checking', ...OUTCOMES];
+
+/** Outcomes that stand for every campaign: a submit under another name does not open them again. */
+export const LASTING_OUTCOMES: readonly Outcome[] = ['cancelled', 'accepted', 'already_final', 'not_found'];
+
+/** The fields of Defender's machine action that are kept. Times in ISO 8601 UTC; `null` where the API left one out. */
+export interface ActionSummary {
+  status: string | null;
+  type: string | null;
+  machineId: string | null;
+  computerDnsName: string | null;
+  createdAt: string | null;
+  updatedAt: string | null;
+}
+
+/** What became of one request: the job's return value, an entry of the results stream, a line of a report. */
+export interface CancelResult {
+  machineActionId: string;
+  outcome: Outcome;
+  httpStatus?: number;
+  errorCode?: string;
+  errorMessage?: string;
+  /** Defender's `error.target`, for a support case. */
+  correlationId?: string;
+  action?: ActionSummary;
+  /** Calls that counted as an attempt. 429s, 401s and probes of an upstream that is down are not among them. */
+  attempts: number;
+  /** An earlier attempt's answer was lost, so this outcome may be our own doing. */
+  uncertain: boolean;
+  campaign: string;
+  requestedBy?: string;
+  /** ISO 8601 UTC. */
+  requestedAt: string;
+  /** ISO 8601 UTC. */
+  decidedAt: string;
+}
+
+/** What is known about an outcome beyond its name. */
+export interface Detail {
+  httpStatus?: number;
+  errorCode?: string;
+  errorMessage?: string;
+  correlationId?: string;
+  action?: ActionSummary;
+  requestedBy?: string;
+  /** Ms since 1970. */
+  requestedAt?: number;
+}

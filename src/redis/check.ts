@@ -1,0 +1,153 @@
+import { Cluster, type Redis } from 'ioredis';
+import { StanddownError } from '../errors.ts';
+import type { RedisClient } from '../script.ts';
+import { isAtLeast, OLDEST_REDIS } from './version.ts';
+
+export interface RedisFacts {
+  /** One sentence each; Redis can be used all the same. */
+  warnings: string[];
+  /** `unknown` where Redis does not say. */
+  version: string;
+  server: 'redis' | 'valkey' | 'dragonfly' | 'unknown';
+  /** Changes when the server is started anew or another takes over; empty where Redis does not say. */
+  runId: string;
+}
+
+/**
+ * Looks whether Redis keeps what it is given, in a cluster at each master.
+ *
+ * @throws StanddownError `REDIS_UNSUITABLE` when it is older than 6.2, is a replica, or may evict requests. What it does
+ *   not let us see is a warning.
+ */
+export async function checkRedis(redis: RedisClient): Promise<RedisFacts> {
+  const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
+  const facts = await Promise.all(nodes.map(checkServer));
+  const [first] = facts;
+  if (first === undefined) throw unsuitable('the Redis cluster has no master; repair it and start again');
+  return {
+    ...first,
+    warnings: [...new Set(facts.flatMap(({ warnings }) => warnings))],
+    runId: facts.map(({ runId }) => runId).join(','),
+  };
+}
+
+async function checkServer(redis: Redis): Promise<RedisFacts> {
+  const info = await readInfo(redis);
+  if (info === undefined) return { warnings: [NO_INFO], version: 'unknown', server: 'unknown', runId: '' };
+  const save = info.aof_enabled === '1' ? undefined : await readSavePoints(redis);
+  return {
+    warnings: judgeRedis({ info, save }),
+    version: info.redis_version ?? 'unknown',
+    server: serverOf(info),
+    runId: info.run_id ?? '',
+  };
+}
+
+const NO_INFO =
+  'Redis does not let us look at INFO: make sure that it is 6.2 or newer, never evicts (maxmemory-policy noeviction) and keeps its data over a restart (appendonly yes).';
+
+/** The fields of INFO. */
+export type Info = Readonly<Record<string, string | undefined>>;
+
+export interface Seen {
+  info: Info;
+  /** The setting `save`: pairs of seconds and changes, empty without snapshots; `undefined` when it may not be seen. */
+  save: string | undefined;
+}
+
+/** The warnings about one server. Throws as `checkRedis` does. */
+export function judgeRedis({ info, save }: Seen): string[] {
+  return [
+    ...judgeVersion(info),
+    ...judgeRole(info),
+    ...judgeEviction(info),
+    ...judgePersistence({ info, save }),
+  ];
+}
+
+function judgeVersion({ redis_version: version }: Info): string[] {
+  if (version === undefined)
+    return [`Redis does not tell its version: make sure that it is ${OLDEST_REDIS} or newer.`];
+  if (isAtLeast(version, OLDEST_REDIS)) return [];
+  throw unsuitable(`Redis ${version} is too old; use ${OLDEST_REDIS} or newer`);
+}
+
+function judgeRole({ role, master_host: host, master_port: port }: Info): string[] {
+  if (role !== 'slave') return [];
+  throw unsuitable(
+    `this Redis is a replica and takes no writes; point REDIS_URL at its master, ${host}:${port}, or at its sentinels`,
+  );
+}
+
+function judgeEviction({ maxmemory_policy: policy, maxmemory = '0' }: Info): string[] {
+  if (policy === undefined)
+    return ['Redis does not tell its maxmemory-policy: make sure that it is noeviction.'];
+  if (policy === 'noeviction') return [];
+  const advice = 'set "maxmemory-policy noeviction" in its configuration';
+  if (Number(maxmemory) === 0)
+    return [
+      `Redis would throw requests away once it is given a maxmemory (maxmemory-policy is ${policy}): ${advice}.`,
+    ];
+  throw unsuitable(
+    `Redis may throw requests away when its memory is full (maxmemory-policy is ${policy}); ${advice}`,
+  );
+}
+
+function judgePersistence({ info, save }: Seen): string[] {
+  const advice = 'set "appendonly yes" in its configuration';
+  if (info.aof_enabled === '1') {
+    if (info.aof_last_write_status === 'ok') return [];
+    return ['Redis could not write its append-only file the last time: look at its disk and its log.'];
+  }
+  if (save === undefined) {
+    return [
+      `Redis does not tell whether it takes snapshots, and a restart may lose requests and outcomes: ${advice}.`,
+    ];
+  }
+  if (save === '')
+    return [`Redis keeps nothing on disk, and a restart loses all requests and outcomes: ${advice}.`];
+  const seconds = save.split(' ').filter((_, index) => index % 2 === 0);
+  const longest = Math.max(...seconds.map(Number));
+  const warning = `Redis takes only snapshots, and a crash loses up to ${longest} s of requests and outcomes: ${advice}.`;
+  if (info.rdb_last_bgsave_status !== 'err') return [warning];
+  return [
+    warning,
+    'Redis could not write its last snapshot and may refuse requests: look at its disk and its log.',
+  ];
+}
+
+async function readInfo(redis: Redis): Promise<Info | undefined> {
+  try {
+    const lines = (await redis.info()).split(/\r?\n/).filter((line) => line.includes(':'));
+    return Object.fromEntries(
+      lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+    );
+  } catch (error) {
+    if (isRefusal(error)) return undefined;
+    throw error;
+  }
+}
+
+async function readSavePoints(redis: Redis): Promise<string | undefined> {
+  try {
+    const reply: unknown = await redis.config('GET', 'save');
+    return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined;
+  } catch (error) {
+    if (isRefusal(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Redis answered and said no (ACL, renamed or unknown command), which is not the same as no answer. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+function serverOf(info: Info): RedisFacts['server'] {
+  if (info.dragonfly_version !== undefined) return 'dragonfly';
+  return info.valkey_version !== undefined || info.server_name === 'valkey' ? 'valkey' : 'redis';
+}
+
+function unsuitable(message: string): StanddownError {
+  return new StanddownError('REDIS_UNSUITABLE', message);
+}

@@ -1,0 +1,15 @@
+/** The files of an embedded Redis, in its folder; the server, its keeper and its clients agree on them here. */
+export const SOCKET_FILE = 'redis.sock';
+export const START_LOCK = 'start.lock';
+export const REDIS_LOG = 'redis.log';
+export const KEEPER_LOG = 'keeper.log';
+
+/** What the keeper is told on its command line, as JSON. */
+export interface KeeperOrders {
+  /** Absolute path of the server. */
+  command: string;
+  /** The server's whole environment. */
+  env: Record<string, string>;
+  /** How long the server stays without clients, in ms. */
+  graceMs: number;
+}

@@ -1,0 +1,83 @@
+/*
+ * The keeper of an embedded Redis: a small process of its own that starts the server, looks every second whether anybody
+ * is connected, and stops it when nobody has been for a while. embedded.ts starts it, in the server's folder. When
+ * something goes wrong it says so in one line on stderr, which is keeper.log.
+ */
+import { stat } from 'node:fs/promises';
+import { systemClock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import { type KeeperOrders, SOCKET_FILE, START_LOCK } from './embedded-files.ts';
+import { withLock } from './lock.ts';
+import { ask, probe } from './probe.ts';
+import { type ServerProcess, startServer } from './server-process.ts';
+
+const NAME = 'standdown-redis-keeper';
+const LOOK_MS = 1000;
+const LOCK_WAIT_MS = 20_000;
+/** Longer than the server takes from the last look to its end. */
+const CLOSING_MS = 10_000;
+
+async function main([, , folder = '', orders = '{}']: readonly string[]): Promise<void> {
+  process.title = `${NAME} ${folder}`;
+  const { graceMs, ...server }: KeeperOrders = JSON.parse(orders);
+  const lock = {
+    path: START_LOCK,
+    waitMs: LOCK_WAIT_MS,
+    what: 'starting Redis',
+    code: 'REDIS_UNREACHABLE',
+  } as const;
+  const started = await withLock(lock, async () => {
+    // Whoever listens there lives and writes to the files, even if it does not answer.
+    return (await probe(SOCKET_FILE)) === 'absent' ? startServer({ ...server, graceMs }) : undefined;
+  });
+  if (started !== undefined) await keep(started, graceMs);
+}
+
+async function keep(server: ServerProcess, graceMs: number): Promise<void> {
+  const { ino } = await stat(SOCKET_FILE);
+  let usedAt = systemClock.monotonic();
+  while (!server.ended) {
+    await Promise.race([systemClock.sleep(Math.min(LOOK_MS, graceMs)), server.end]);
+    // Without its socket, or behind another's, nobody can reach it any more: the folder was deleted, perhaps.
+    if (!(await isSocket(ino))) break;
+    if (!(await isAlone(['CLIENT LIST']))) usedAt = systemClock.monotonic();
+    else if (systemClock.monotonic() - usedAt >= graceMs && (await closeDoor())) break;
+  }
+  await server.stop();
+}
+
+/**
+ * Looks a last time and in the same step keeps everybody from writing, unless somebody is there. So a client that comes
+ * now cannot have a write done and miss the answer: it finds its connection closed, has the server started again, and
+ * sends the write once more.
+ */
+async function closeDoor(): Promise<boolean> {
+  if (await isAlone(['MULTI', `CLIENT PAUSE ${CLOSING_MS} WRITE`, 'CLIENT LIST', 'EXEC'])) return true;
+  await tell(['CLIENT UNPAUSE']);
+  return false;
+}
+
+/** Whether the list of clients shows this process and nobody else; false when the server does not say. */
+async function isAlone(commands: string[]): Promise<boolean> {
+  const said = await tell([`CLIENT SETNAME ${NAME}`, ...commands]);
+  const clients = said.split('\n').filter((line) => line.startsWith('id='));
+  return clients.length > 0 && clients.every((line) => line.includes(` name=${NAME} `));
+}
+
+async function tell(commands: string[]): Promise<string> {
+  return ask({ socketPath: SOCKET_FILE, commands, timeoutMs: 5000 }).catch(() => '');
+}
+
+async function isSocket(ino: number): Promise<boolean> {
+  return stat(SOCKET_FILE).then(
+    (found) => found.ino === ino,
+    () => false,
+  );
+}
+
+try {
+  await main(process.argv);
+} catch (error) {
+  process.stderr.write(`${messageOf(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,118 @@
+import type * as ioredis from 'ioredis';
+import type { ClusterTarget, RedisTarget, SentinelTarget } from './target.ts';
+
+/** Replies are mapped as by default; ioredis' own types do not let an option that is perhaps absent through. */
+type RedisOptions = Omit<ioredis.RedisOptions, 'replyMapping'>;
+type CommonRedisOptions = Omit<ioredis.CommonRedisOptions, 'replyMapping' | 'retryStrategy'>;
+type ClusterOptions = Omit<ioredis.ClusterOptions, 'redisOptions'> & { redisOptions: CommonRedisOptions };
+
+/**
+ * Who uses the connection: a worker waits for Redis as long as it takes, a command soon says that it is away. A ledger
+ * waits too, but what was under way when the connection broke fails: it must not be sent to another Redis process as if
+ * nothing had happened.
+ */
+export type RedisRole = 'worker' | 'ledger' | 'command';
+
+/** A command's limits, in ms. Each keeps the failure it is for under 5 s. */
+export const COMMAND_LIMITS = { openMs: 4500, connectMs: 3000, answerMs: 4000, outageMs: 4000 };
+
+/** What ioredis asks while it runs. */
+export interface Reactions {
+  /** Delay in ms before the next attempt, the `times`-th in a row, or `null` to give up. */
+  retry(times: number): number | null;
+  /** Redis answered with an error: 2 to connect anew and send the command again, `false` to hand the error on. */
+  onReplyError(error: Error): false | 2;
+}
+
+export interface OptionsParams<Target extends RedisTarget> {
+  target: Target;
+  role: RedisRole;
+  connectionName: string;
+  reactions: Reactions;
+}
+
+/** ioredis' options for everything but a cluster. */
+export function redisOptions(params: OptionsParams<Exclude<RedisTarget, ClusterTarget>>): RedisOptions {
+  const { target, reactions } = params;
+  const options: RedisOptions = { ...commonOptions(params), db: target.db, retryStrategy: reactions.retry };
+  switch (target.kind) {
+    case 'unix':
+      return { ...options, path: target.path };
+    case 'single':
+      return { ...options, host: target.host, port: target.port, ...(target.tls ? { tls: {} } : {}) };
+    case 'sentinel':
+      return { ...options, ...sentinelOptions({ ...params, target }) };
+  }
+}
+
+/** ioredis' options for a cluster. */
+export function clusterOptions(params: OptionsParams<ClusterTarget>): ClusterOptions {
+  const { tls } = params.target;
+  return {
+    lazyConnect: true,
+    clusterRetryStrategy: params.reactions.retry,
+    redisOptions: { ...commonOptions(params), ...(tls ? { tls: {} } : {}) },
+    // A certificate is for a name, so with TLS the names that nodes announce are not looked up before connecting.
+    ...(tls ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
+  };
+}
+
+function sentinelOptions({ target, role, reactions }: OptionsParams<SentinelTarget>): RedisOptions {
+  return {
+    sentinels: target.sentinels,
+    name: target.master,
+    sentinelUsername: target.sentinelUsername,
+    sentinelPassword: target.sentinelPassword,
+    sentinelRetryStrategy: reactions.retry,
+    // A sentinel that is away must leave time to ask the next one.
+    connectTimeout: 1000,
+    sentinelCommandTimeout: 1000,
+    // A master that was cut off and replaced keeps its connections: the sentinels tell us when to leave it.
+    failoverDetector: role !== 'command',
+    ...(target.tls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
+  };
+}
+
+function commonOptions({
+  target,
+  role,
+  connectionName,
+  reactions,
+}: OptionsParams<RedisTarget>): CommonRedisOptions {
+  const { username, password } = target;
+  return {
+    connectionName,
+    username,
+    password,
+    lazyConnect: true,
+    keepAlive: 10_000,
+    maxLoadingRetryTime: 1000,
+    /*
+     * Commands wait in the offline queue while Redis is away, and one whose answer was lost is sent again on the next
+     * connection. It may then run twice, so whatever is sent must bear that: our scripts do, and so do BullMQ's.
+     */
+    enableOfflineQueue: true,
+    autoResendUnfulfilledCommands: role !== 'ledger',
+    /*
+     * Off, as by default: it would gather the commands of one tick into a pipeline unasked. One that breaks off among its
+     * answers is not sent again but fails, so that a command's fate would hang on its neighbours'.
+     */
+    enableAutoPipelining: false,
+    // BullMQ insists on it for its blocking connections. How long a command may wait is said by the limits below.
+    maxRetriesPerRequest: null,
+    reconnectOnError: reactions.onReplyError,
+    ...(role === 'command' ? COMMAND : WORKER),
+  };
+}
+
+/**
+ * A worker's commands have no limit of their own, for BullMQ's blocking ones take up to 10 s. But a connection that owes
+ * an answer and brings nothing for 30 s is dead, whatever TCP thinks: a lost route would show only after 15 minutes.
+ */
+const WORKER: CommonRedisOptions = { connectTimeout: 5000, socketTimeout: 30_000 };
+
+/** The command's limit runs from the call on, also while it waits in the offline queue. */
+const COMMAND: CommonRedisOptions = {
+  connectTimeout: COMMAND_LIMITS.connectMs,
+  commandTimeout: COMMAND_LIMITS.answerMs,
+};

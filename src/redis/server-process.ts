@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { systemClock } from '../clock.ts';
+import { type KeeperOrders, REDIS_LOG, SOCKET_FILE } from './embedded-files.ts';
+import { probe } from './probe.ts';
+
+const START_LIMIT_MS = 15_000;
+const LOOK_MS = 5;
+
+/*
+ * The server must not outlive its keeper, however that ends. So a shell between the two starts the server and listens to
+ * a pipe from the keeper: when the pipe closes, because the keeper stops the server or because it is no more, the server
+ * gets its TERM and ends in order. When the server ends first, the shell ends too, with its code. Of these processes any
+ * one may be killed and the rest goes away.
+ */
+const GUARD = `
+exec 3<&0
+"$@" 3<&- & server=$!
+{ read -r line <&3; kill "$server"; } 2>/dev/null & listener=$!
+wait "$server"; code=$?
+kill "$listener" 2>/dev/null
+exit "$code"
+`;
+
+const SETTINGS: Readonly<Record<string, string>> = {
+  port: '0',
+  // Relative, for the path of a socket may not be longer than about 100 bytes.
+  unixsocket: SOCKET_FILE,
+  unixsocketperm: '600',
+  dir: '.',
+  logfile: REDIS_LOG,
+  loglevel: 'warning',
+  daemonize: 'no',
+  appendonly: 'yes',
+  appendfsync: 'everysec',
+  // A crash may leave half a command at the end; the rest is still good.
+  'aof-load-truncated': 'yes',
+  save: '',
+  maxmemory: '0',
+  'maxmemory-policy': 'noeviction',
+};
+
+/** A server that this process started. */
+export interface ServerProcess {
+  /** Whether it has ended. */
+  readonly ended: boolean;
+  /** Resolves when it has ended, to how. */
+  readonly end: Promise<string>;
+  /** Lets it write its data and end; resolves when it has. May be called again. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a server in the current folder; returns as soon as it listens, while it may still be loading its data.
+ * Throws with the last line of its log when it ends instead, or does not listen within 15 s.
+ */
+export async function startServer({ command, env }: KeeperOrders): Promise<ServerProcess> {
+  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => [`--${name}`, value]);
+  const child = spawn('/bin/sh', ['-c', GUARD, 'standdown-redis-guard', command, ...settings], {
+    // A locale that is not installed would keep the server from starting.
+    env: { ...env, LC_ALL: 'C' },
+    stdio: ['pipe', 'ignore', 'inherit'],
+  });
+  const server = watch(child);
+  const deadline = systemClock.monotonic() + START_LIMIT_MS;
+  while ((await probe(SOCKET_FILE)) === 'absent') {
+    if (server.ended)
+      throw new Error(`${command} ended (${await server.end}): ${await lastLineOf(REDIS_LOG)}`);
+    if (systemClock.monotonic() > deadline) {
+      await server.stop();
+      throw new Error(`${command} did not listen within ${START_LIMIT_MS / 1000} s`);
+    }
+    await systemClock.sleep(LOOK_MS);
+  }
+  return server;
+}
+
+function watch(child: ChildProcess): ServerProcess {
+  let ended = false;
+  const end = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(signal ?? `code ${code}`));
+  }).finally(() => {
+    ended = true;
+  });
+  // Writing to a pipe whose reader is gone is no news: that the server ended is told by its exit.
+  child.stdin?.on('error', () => undefined);
+  return {
+    get ended() {
+      return ended;
+    },
+    end,
+    stop: async () => {
+      child.stdin?.end();
+      await end;
+    },
+  };
+}
+
+/** The last line of a log that is not empty; an empty text when there is none. */
+export async function lastLineOf(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return text.trim().split('\n').at(-1) ?? '';
+}

@@ -1,0 +1,43 @@
+import type { Cluster, Redis } from 'ioredis';
+import { messageOf, StanddownError } from './errors.ts';
+
+/** An ioredis connection, to a single server (or sentinels) or to a cluster. */
+export type RedisClient = Redis | Cluster;
+
+export type ScriptArgument = string | number | Buffer;
+
+/** One Lua script. Loaded once per connection and then called by its hash. */
+export type Script = (redis: RedisClient, keys: string[], args: ScriptArgument[]) => Promise<unknown>;
+
+/**
+ * Wraps a Lua text. The name appears in no key and in no reply; it only has to be unique.
+ *
+ * @throws StanddownError REDIS_FAILED when the call failed on the way or in Redis.
+ */
+export function defineScript(name: string, lua: string): Script {
+  const command = `standdown:${name}`;
+  return async (redis, keys, args) => {
+    if (!Reflect.has(redis, command)) redis.defineCommand(command, { lua });
+    const call: unknown = Reflect.get(redis, command);
+    if (typeof call !== 'function') throw new TypeError(`script ${name} is not loaded`);
+    try {
+      return await call.call(redis, keys.length, ...keys, ...args);
+    } catch (cause) {
+      throw new StanddownError('REDIS_FAILED', `Redis failed in ${name}: ${messageOf(cause)}`, { cause });
+    }
+  };
+}
+
+/** A reply as a list; scripts answer with nothing else. */
+export function asList(reply: unknown): readonly unknown[] {
+  if (!Array.isArray(reply)) throw new TypeError(`unexpected script reply: ${JSON.stringify(reply)}`);
+  return reply;
+}
+
+export function asText(value: unknown): string {
+  return typeof value === 'string' ? value : value === null || value === undefined ? '' : String(value);
+}
+
+export function asNumber(value: unknown): number {
+  return Number(asText(value));
+}

@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto';
+import { exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
+import type { Clock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+
+export interface AccessTokensDeps {
+  clock: Clock;
+  tenantId: string;
+  clientId: string;
+  /** The resource the tokens are for. */
+  audience: string;
+  lifetimeMs: number;
+}
+
+export interface IssuedToken {
+  token: string;
+  jti: string;
+  expiresInSeconds: number;
+}
+
+export type Bearer = { ok: true; jti: string; roles: readonly string[] } | { ok: false; reason: string };
+
+export interface AccessTokens {
+  issue(roles: readonly string[]): Promise<IssuedToken>;
+  /** Judges an Authorization header. At once for a token seen before. */
+  verify(authorization: string | undefined): Bearer | Promise<Bearer>;
+  /** No token issued so far is good any more. */
+  revoke(): void;
+  /** The public key, as the sign-in service publishes it. */
+  jwk: JWK;
+}
+
+interface GoodToken {
+  bearer: Bearer & { ok: true };
+  /** Seconds since 1970. */
+  expiresAt: number;
+}
+
+const EXPIRED: Bearer = { ok: false, reason: 'The token has expired.' };
+
+/** Issues and verifies RS256 access tokens with a key pair made at the start. */
+export async function createAccessTokens(deps: AccessTokensDeps): Promise<AccessTokens> {
+  const { clock, tenantId, audience } = deps;
+  const { publicKey, privateKey } = await generateKeyPair('RS256');
+  const kid = randomUUID();
+  const issuer = `https://sts.windows.net/${tenantId}/`;
+  const issued = new Set<string>();
+  // By header: a signature is verified once, not thousands of times a second.
+  const good = new Map<string, GoodToken>();
+  const seconds = () => Math.floor(clock.wall() / 1_000);
+
+  const check = async (authorization: string): Promise<Bearer> => {
+    const [scheme = '', token = ''] = authorization.split(' ');
+    if (scheme.toLowerCase() !== 'bearer') return { ok: false, reason: 'A bearer token is expected.' };
+    try {
+      const expected = { issuer, audience, algorithms: ['RS256'], currentDate: new Date(clock.wall()) };
+      const { payload } = await jwtVerify<{ roles?: string[] }>(token, publicKey, expected);
+      const { jti = '', exp = 0, roles = [] } = payload;
+      if (!issued.has(jti)) return { ok: false, reason: 'The token has been revoked.' };
+      const bearer = { ok: true, jti, roles } as const;
+      good.set(authorization, { bearer, expiresAt: exp });
+      return bearer;
+    } catch (error) {
+      return { ok: false, reason: messageOf(error) };
+    }
+  };
+
+  return {
+    issue: async (roles) => {
+      const jti = randomUUID();
+      const iat = seconds();
+      const expiresInSeconds = Math.max(1, Math.floor(deps.lifetimeMs / 1_000));
+      const claims = { tid: tenantId, appid: deps.clientId, roles: [...roles], ver: '1.0' };
+      const times = { iat, nbf: iat, exp: iat + expiresInSeconds };
+      const token = await new SignJWT({ ...claims, ...times, iss: issuer, aud: audience, jti })
+        .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
+        .sign(privateKey);
+      issued.add(jti);
+      return { token, jti, expiresInSeconds };
+    },
+    verify: (authorization) => {
+      if (authorization === undefined) return { ok: false, reason: 'No token was sent.' };
+      const known = good.get(authorization);
+      if (!known) return check(authorization);
+      return known.expiresAt > seconds() ? known.bearer : EXPIRED;
+    },
+    revoke: () => {
+      issued.clear();
+      good.clear();
+    },
+    jwk: { ...(await exportJWK(publicKey)), kid, use: 'sig', alg: 'RS256' },
+  };
+}

@@ -1,0 +1,46 @@
+import type { Clock } from '../clock.ts';
+import type { Behaviour } from './behaviour.ts';
+import type { FaultRule } from './faults.ts';
+import type { LatencyOptions } from './latency.ts';
+import type { LimitSettings } from './limits.ts';
+import type { SeedAction } from './machine-action.ts';
+
+export interface SimulatorOptions extends LatencyOptions {
+  /** Where the sign-in's certificate is written, for clients to trust. Made when missing. */
+  dir: string;
+  /** Of the API. Default 0: any free one. */
+  port?: number;
+  /** Of the sign-in. Default 0: any free one. */
+  authorityPort?: number;
+  /** Default: a random GUID. */
+  tenantId?: string;
+  /** The one application that may sign in. Default: a random GUID. */
+  clientId?: string;
+  /** Default: a random one. */
+  clientSecret?: string;
+  /** The application's certificate, PEM, for signing in with an assertion. Default none. */
+  clientCertificate?: string;
+  /** The one scope that tokens are for, ending in `/.default`. Default that of the public cloud. */
+  scope?: string;
+  /** The application's roles. Default: all that cancelling and reading can ask for. */
+  roles?: readonly string[];
+  /** How long a token is good, in whole seconds' worth of ms. Default 3,600,000. */
+  tokenLifetimeMs?: number;
+  /** Default: 100 per minute and 1,500 per hour for each operation, sliding. */
+  limits?: Partial<LimitSettings>;
+  behaviour?: Partial<Behaviour>;
+  faults?: readonly FaultRule[];
+  actions?: readonly SeedAction[];
+  /** How many actions a page of the list holds. Default 10,000, which is also the most. */
+  pageSize?: number;
+  /** For latencies and fault rates. Default 1. */
+  seed?: number;
+  /** Default the system's. Decides arrival times, token expiry and waits. */
+  clock?: Clock;
+}
+
+/** What can be given as JSON. */
+export type PlainSimulatorOptions = Omit<SimulatorOptions, 'clock'>;
+
+export const DEFAULT_SCOPE = 'https://api.securitycenter.microsoft.com/.default';
+export const DEFAULT_TOKEN_LIFETIME_MS = 3_600_000;

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { StanddownError } from '../../src/errors.ts';
+import { readIdBatches, readIds } from '../../src/intake/id-file.ts';
+import { encode, guid, idsOf, read, readBytes, readText, temporaryFolder } from './reading.ts';
+
+test('what cannot be read is named in one line', async () => {
+  await using folder = await temporaryFolder();
+  const missing = join(folder.path, 'missing.txt');
+  assert.equal((await read(missing)).error, `INPUT_INVALID ${missing}: there is no such file`);
+  assert.equal((await read(folder.path)).error, `INPUT_INVALID ${folder.path}: this is a folder, not a file`);
+  assert.match(
+    (await read('a\0b\nc')).error ?? '',
+    /^INPUT_INVALID a\\u0000b\\u000ac: cannot be read: [^\n]*$/,
+  );
+});
+
+test('a file without permission is refused', {
+  skip: process.getuid?.() === 0 && 'root may read anything',
+}, async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'secret.txt');
+  await writeFile(path, guid(1));
+  await chmod(path, 0);
+  assert.equal((await read(path)).error, `INPUT_INVALID ${path}: no permission to read it`);
+});
+
+test('what is no text, or not in lines, says what to do instead', async () => {
+  const cases: [content: Buffer | string, message: RegExp][] = [
+    [Buffer.from('504b03041400060008000000', 'hex'), /^this looks like an Excel workbook: save it as CSV$/],
+    [Buffer.from('d0cf11e0a1b11ae10000', 'hex'), /Excel workbook/],
+    [gzipSync(guid(1)), /compressed \(gzip\)/],
+    [Buffer.from('fffe00006100000062000000', 'hex'), /UTF-32/],
+    [Buffer.from('0000feff0000006100000062', 'hex'), /UTF-32/],
+    // UTF-32 without a mark, and an executable.
+    [Buffer.from([...guid(1)].flatMap((char) => [char.charCodeAt(0), 0, 0, 0])), /not a text file/],
+    [Buffer.from('7f454c46020101000000000000000000', 'hex'), /not a text file/],
+    [`["${guid(1)}"]`, /a JSON array: write one object per line \(jq -c '\.\[\]'\)/],
+    [`  [\n{"id":"${guid(1)}"}\n]`, /a JSON array/],
+    [`[${`{"id":"${guid(1)}"},`.repeat(2000)}`, /a JSON array/],
+    [`{\n  "id": "${guid(1)}"\n}`, /several lines/],
+    [`{"@odata.context":"https://x","@odata.count":1,"value":[{"id":"${guid(1)}"}]}`, /jq -c '\.value\[\]'/],
+    [`{"value": [${`{"id":"${guid(1)}"},`.repeat(2000)}`, /answer of the API/],
+    [
+      `${guid(1)},host`,
+      /^several columns, but no header line: add one that names a column machineActionId or id or ActionId$/,
+    ],
+    [`host\t"${guid(1)}"`, /no header line/],
+    [`{${guid(1)}};host`, /no header line/],
+    [`${guid(1)},\n${guid(2)},`, /no header line/],
+    ['Machine Id,Status\n', /none of the columns machineActionId, id, ActionId; it has: Machine Id, Status$/],
+    ['a;"b;c"; ;d\n', /it has: a, b;c, \(no name\), d$/],
+    ['\u202eab,c\u0007\n', /it has: \\u202eab, c\\u0007$/],
+    [`${'x,'.repeat(50)}y\n`, /x, x and 31 more$/],
+    [`id,ID\n${guid(1)},${guid(2)}`, /names the id column twice; it has: id, ID$/],
+    ['id,ho"s"t\n', /quotes in the header line are broken/],
+    ['id,ho"st\n', /a quote opens in the header line and is never closed/],
+    ['"open\n', /never closed/],
+    [`id,"open\n${'x"'.repeat(40_000)}\n${guid(1)},x`, /never closed/],
+    [`id,"host\n${`${guid(1)},x\n`.repeat(2000)}`, /never closed/],
+  ];
+  for (const [content, message] of cases) {
+    const { error } = await readBytes(Buffer.from(content));
+    const [code, source, ...rest] = error?.split(' ') ?? [];
+    assert.deepEqual([code, source], ['INPUT_INVALID', 'input:'], String(content).slice(0, 80));
+    assert.match(rest.join(' '), message);
+    assert.doesNotMatch(rest.join(' '), /\n/);
+  }
+});
+
+test('the same is refused in UTF-16', async () => {
+  for (const encoding of ['utf-16le', 'utf-16be'] as const) {
+    for (const mark of [false, true]) {
+      const { error } = await readBytes(encode(`[\n"${guid(1)}"\n]`, encoding, mark));
+      assert.match(error ?? '', /a JSON array/);
+    }
+  }
+});
+
+test('an error carries the facts', async () => {
+  const reading = readIds(Readable.from([Buffer.from('a,b\n')]), { name: 'clip\u001bboard' });
+  await assert.rejects(reading.next(), (error) => {
+    assert.ok(error instanceof StanddownError);
+    assert.match(error.message, /^clip\\u001bboard: the header has none/);
+    const expected = ['machineActionId', 'id', 'ActionId'];
+    assert.deepEqual(error.context, { columns: ['a', 'b'], expected, source: 'clip\u001bboard' });
+    return true;
+  });
+});
+
+test('a stream that fails half-way is refused, whatever came before', async () => {
+  const source = Readable.from(
+    (function* () {
+      yield Buffer.from(`${guid(1)}\n`.repeat(1000));
+      throw new Error('connection lost\nat some place');
+    })(),
+  );
+  assert.equal((await read(source)).error, 'INPUT_INVALID input: cannot be read: connection lost');
+});
+
+test('a stream of text is read, one of objects is not', async () => {
+  assert.deepEqual(idsOf(await read(Readable.from([`${guid(1)}\n${guid(2)}`]))), [guid(1), guid(2)]);
+  assert.match(
+    (await read(Readable.from([{ id: guid(1) }]))).error ?? '',
+    /^USAGE input: the stream of ids must yield/,
+  );
+});
+
+test('leaving early closes the source and tells no summary', async () => {
+  const source = Readable.from([Buffer.from(`${guid(1)}\n`.repeat(5000)), Buffer.from(guid(2))]);
+  for await (const batch of readIdBatches(source, { onSummary: () => assert.fail('not at the end') })) {
+    assert.ok(batch.length > 0);
+    break;
+  }
+  assert.ok(source.destroyed);
+});
+
+test('a problem says enough to find the line, and nothing that could harm a terminal', async () => {
+  const { lines } = await readText(
+    `${guid(1)}\n\u001b[2Jx\u202e\u0000\n${'y'.repeat(500)}\n${'\u0001'.repeat(300)}\n${'😀'.repeat(70)}\n`,
+  );
+  const texts = lines.slice(1).map((line) => line.text);
+  assert.equal(texts[0], '\\u001b[2Jx\\u202e\\u0000');
+  assert.equal(texts[1], `${'y'.repeat(119)}…`);
+  assert.equal(texts[2], `${'\\u0001'.repeat(19)}…`);
+  assert.equal(texts[3], `${'😀'.repeat(59)}…`);
+});
