@@ -3,9 +3,9 @@ import type { Window } from './windows.ts';
 /**
  * When a number of further calls will have been made, as fast as the windows allow: pure arithmetic over what stands.
  *
- * The n-th call goes out when, for every window, the call `max` places before it has become older than the window.
- * Beyond a few turns of the tightest window that repeats with its length, so the rest is added as whole turns: the
- * cost does not grow with the number of calls.
+ * The n-th call goes out when, for every window, the call `max` places before it has become older than the window. The
+ * first tens of thousands are counted call by call. By then the tightest window decides, in turns of its length, and the
+ * rest is added as whole turns: a million calls cost no more.
  */
 export interface ForecastInput {
   /** Any clock, in ms; the answer is on the same one. */
@@ -24,7 +24,7 @@ export function forecast(input: ForecastInput, calls: number): number {
   if (calls <= 0) return input.now;
   const { windows, stamps, latencyMs = 0 } = input;
   const tightest = windows.reduce((best, window) => (pace(window) > pace(best) ? window : best));
-  const simulated = Math.min(calls, repeatAfter(windows, tightest, calls));
+  const simulated = Math.min(calls, repeatAfter(windows));
   const turns = Math.floor((calls - simulated) / tightest.max);
   const rest = calls - simulated - turns * tightest.max;
   const times = [...stamps];
@@ -61,8 +61,7 @@ function pace(window: Window): number {
   return window.lengthMs / window.max;
 }
 
-/** After so many calls the pattern repeats with the tightest window: old stamps and wider windows no longer decide. */
-function repeatAfter(windows: readonly Window[], tightest: Window, calls: number): number {
-  const largest = Math.max(...windows.map((window) => window.max));
-  return Math.min(calls, 3 * largest + 2 * tightest.max);
+/** How many calls are counted one by one: all of any usual campaign, and several turns of the widest window. */
+function repeatAfter(windows: readonly Window[]): number {
+  return 20_000 + 3 * Math.max(...windows.map((window) => window.max));
 }

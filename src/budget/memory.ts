@@ -59,8 +59,13 @@ export interface Memory {
 interface Entry {
   /** Monotonic ms; in flight: the time up to which it may still be counted. */
   at: number;
-  inFlight: boolean;
   own: boolean;
+}
+
+interface Slots {
+  /** By slot, in about the order of their stamps. */
+  known: Map<string, Entry>;
+  othersInFlight: Set<string>;
 }
 
 /** How much faster or slower one clock may run than the other: twice what NTP slews at most. */
@@ -75,7 +80,7 @@ const JITTER_MS = 5;
  * @param options.keepMs how long a slot can matter: the longest window.
  */
 export function createMemory(options: { keepMs: number }): Memory {
-  const slots = new Map<Operation, Map<string, Entry>>();
+  const operations = new Map<Operation, Slots>();
   const seen = new Map<Operation, number>();
   let run = '';
   let epoch = '';
@@ -83,10 +88,10 @@ export function createMemory(options: { keepMs: number }): Memory {
   /** Redis' clock minus the monotonic one lies between these, as read at `readAt`. */
   let offset: { low: number; high: number; readAt: number } | null = null;
 
-  const of = (operation: Operation): Map<string, Entry> => {
-    const known = slots.get(operation) ?? new Map<string, Entry>();
-    slots.set(operation, known);
-    return known;
+  const of = (operation: Operation): Slots => {
+    const slots = operations.get(operation) ?? { known: new Map(), othersInFlight: new Set() };
+    operations.set(operation, slots);
+    return slots;
   };
 
   function compareClocks(now: number, sentAt: number, receivedAt: number): number {
@@ -109,19 +114,30 @@ export function createMemory(options: { keepMs: number }): Memory {
   }
 
   function takeIn(operation: Operation, sighting: Sighting, mid: number): void {
-    const known = of(operation);
+    const { known, othersInFlight } = of(operation);
     const present = new Set<string>();
     for (const [slot, stamp] of sighting.slots) {
       present.add(slot);
+      if (known.get(slot)?.own) continue;
+      put(operation, slot, { at: stamp - mid, own: false });
+      if (stamp > sighting.now) othersInFlight.add(slot);
+      else othersInFlight.delete(slot);
+    }
+    // What was in flight and is not shown any more was given back, unless its time is simply over.
+    for (const slot of othersInFlight) {
+      if (present.has(slot)) continue;
+      othersInFlight.delete(slot);
       const entry = known.get(slot);
-      if (entry?.own) continue;
-      known.set(slot, { at: stamp - mid, inFlight: stamp > sighting.now, own: false });
+      if (entry && entry.at > sighting.now - mid) known.delete(slot);
     }
-    const horizon = sighting.now - mid - options.keepMs;
-    for (const [slot, entry] of known) {
-      const givenBack = entry.inFlight && !entry.own && !present.has(slot) && entry.at > sighting.now - mid;
-      if (entry.at < horizon || givenBack) known.delete(slot);
-    }
+    prune(known, sighting.now - mid - options.keepMs);
+  }
+
+  /** Newly known stamps go to the end, so that the oldest are found at the beginning. */
+  function put(operation: Operation, slot: string, entry: Entry): void {
+    const { known } = of(operation);
+    known.delete(slot);
+    known.set(slot, entry);
   }
 
   return {
@@ -151,28 +167,35 @@ export function createMemory(options: { keepMs: number }): Memory {
       seen.clear();
     },
     took: (operation, slot, untilMs) => {
-      if (offset) of(operation).set(slot, { at: untilMs - middle(offset), inFlight: true, own: true });
+      if (offset) put(operation, slot, { at: untilMs - middle(offset), own: true });
     },
     settled: (operation, slot, monotonic) => {
-      const entry = of(operation).get(slot);
-      if (entry) of(operation).set(slot, { at: Math.min(entry.at, monotonic), inFlight: false, own: true });
+      const entry = of(operation).known.get(slot);
+      if (entry) put(operation, slot, { at: Math.min(entry.at, monotonic), own: true });
     },
     returned: (operation, slot) => {
-      of(operation).delete(slot);
+      of(operation).known.delete(slot);
     },
     remembered: (operation) => {
       const known = offset;
       if (!known) return [];
-      return [...of(operation)].map(([slot, entry]) => ({
+      return [...of(operation).known].map(([slot, entry]) => ({
         slot,
         stamp: entry.at + known.high,
         own: entry.own,
       }));
     },
-    stamps: (operation) => [...of(operation).values()].map((entry) => entry.at).sort((a, b) => a - b),
+    stamps: (operation) => [...of(operation).known.values()].map((entry) => entry.at).sort((a, b) => a - b),
     redisTime: (monotonic) => (offset ? monotonic + middle(offset) : null),
-    operations: () => [...slots.keys()].filter((operation) => of(operation).size > 0),
+    operations: () => [...operations.keys()].filter((operation) => of(operation).known.size > 0),
   };
+}
+
+function prune(known: Map<string, Entry>, horizon: number): void {
+  for (const [slot, entry] of known) {
+    if (entry.at >= horizon) return;
+    known.delete(slot);
+  }
 }
 
 function middle(bounds: { low: number; high: number }): number {

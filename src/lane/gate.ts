@@ -7,8 +7,9 @@ export const SHORT_WAIT_MS = 1_000;
 
 export interface Gate {
   /**
-   * Asks, one at a time and in order of arrival, so that a full window costs one sleeper and not one per job. While the
-   * answer is a short wait, sleeps and asks again. Urgent requests have a line of their own.
+   * Asks whether a call may be made. Where the answer is a short wait, or others wait already, stands in line: one at a
+   * time sleeps and asks again, in order of arrival, so that a full window costs one sleeper and not one per job. Urgent
+   * requests have a line of their own.
    *
    * @throws the signal's reason when aborted while waiting.
    */
@@ -22,14 +23,13 @@ export interface Gate {
 }
 
 export function createGate(clock: Clock): Gate {
-  const lines: Record<SlotClass, Promise<unknown>> = { urgent: Promise.resolve(), bulk: Promise.resolve() };
+  const lines: Record<SlotClass, Line> = { urgent: createLine(), bulk: createLine() };
   let lookAgain = new AbortController();
 
-  async function sleep(answer: Answer & { ms: number }, signal: AbortSignal): Promise<void> {
-    const look = answer.kind === 'window' && answer.look;
-    const nudged = lookAgain.signal;
+  async function sleep(answer: Wait, signal: AbortSignal): Promise<void> {
+    const isLook = answer.kind === 'window' && answer.look;
     try {
-      await clock.sleep(answer.ms, look ? AbortSignal.any([signal, nudged]) : signal);
+      await clock.sleep(answer.ms, isLook ? AbortSignal.any([signal, lookAgain.signal]) : signal);
     } catch (reason) {
       if (signal.aborted) throw reason;
     }
@@ -42,21 +42,49 @@ export function createGate(clock: Clock): Gate {
     for (;;) {
       signal.throwIfAborted();
       const asked = await ask();
-      const { answer } = asked;
-      if ((answer.kind !== 'window' && answer.kind !== 'hold') || answer.ms > SHORT_WAIT_MS) return asked;
-      await sleep(answer, signal);
+      if (!isShortWait(asked.answer)) return asked;
+      await sleep(asked.answer, signal);
     }
   }
 
   return {
-    pass: (slotClass, ask, signal) => {
-      const turn = lines[slotClass].then(() => askUntilAnswered(ask, signal));
-      lines[slotClass] = turn.catch(() => undefined);
-      return turn;
+    pass: async (slotClass, ask, signal) => {
+      const line = lines[slotClass];
+      if (line.isEmpty()) {
+        const asked = await ask();
+        if (!isShortWait(asked.answer)) return asked;
+      }
+      return line.join(() => askUntilAnswered(ask, signal));
     },
     nudge: () => {
       lookAgain.abort();
       lookAgain = new AbortController();
+    },
+  };
+}
+
+type Wait = Extract<Answer, { kind: 'window' | 'hold' }>;
+
+function isShortWait(answer: Answer): answer is Wait {
+  return (answer.kind === 'window' || answer.kind === 'hold') && answer.ms <= SHORT_WAIT_MS;
+}
+
+interface Line {
+  isEmpty(): boolean;
+  /** Runs after everything that joined before. */
+  join<T>(run: () => Promise<T>): Promise<T>;
+}
+
+function createLine(): Line {
+  let last: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+  return {
+    isEmpty: () => waiting === 0,
+    join: (run) => {
+      waiting++;
+      const turn = last.then(run).finally(() => waiting--);
+      last = turn.catch(() => undefined);
+      return turn;
     },
   };
 }

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { pulse } from '../../src/budget/epoch.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { RedisClient } from '../../src/script.ts';
+import { newWorker as startWorker, type TestWorker } from '../support/epoch.ts';
+import { createProbe, idAt, newIds } from '../support/ledger.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { newTenant, type TestTenant } from '../support/tenant.ts';
+
+const ENV = { RATE_LIMITS: '5/3s', URGENT_RESERVE: 'none' };
+const GRACE_MS = 200;
+
+describe('the epoch', () => {
+  let server: TestRedis;
+  let redis: RedisClient;
+  let tenant: TestTenant;
+  let number: number;
+  let ids: Buffer;
+
+  const newWorker = () => startWorker(tenant, GRACE_MS);
+
+  async function stamps(): Promise<Map<string, number>> {
+    const flat = await redis.zrange(tenant.keys.slots('cancel'), '0', '-1', 'WITHSCORES');
+    return new Map(flat.flatMap((slot, index) => (index % 2 === 0 ? [[slot, Number(flat[index + 1])]] : [])));
+  }
+
+  async function call({ probe }: TestWorker, index: number): Promise<void> {
+    await probe.decide(idAt(ids, index), number, 'cancelled');
+  }
+
+  /** A begin that is expected to be held by the grace. */
+  async function expectGrace({ probe }: TestWorker, index: number): Promise<void> {
+    const { answer } = await probe.begin(idAt(ids, index), number);
+    assert.ok(answer.kind === 'hold' && answer.reason === 'grace', JSON.stringify(answer));
+  }
+
+  async function expectWindow({ probe }: TestWorker, index: number): Promise<number> {
+    const { answer } = await probe.begin(idAt(ids, index), number);
+    assert.ok(answer.kind === 'window', JSON.stringify(answer));
+    return answer.ms;
+  }
+
+  /** What was there is there again, to within what two clocks can say. */
+  function assertLike(now: Map<string, number>, before: Map<string, number>, withinMs = 15): void {
+    assert.deepEqual([...now.keys()].sort(), [...before.keys()].sort());
+    for (const [slot, stamp] of before) {
+      const difference = Math.abs((now.get(slot) ?? 0) - stamp);
+      assert.ok(difference <= withinMs, `slot ${slot} is off by ${difference} ms`);
+    }
+  }
+
+  before(async () => {
+    server = await openTestRedis();
+    redis = await server.connect();
+  });
+  beforeEach(async () => {
+    tenant = await newTenant(redis, ENV);
+    number = await createProbe(tenant).campaign('campaign');
+    ids = newIds(20);
+    await tenant.ledger.submit(number, ids);
+  });
+  after(() => server.close());
+
+  it('opens with a grace where there was none', async () => {
+    await redis.hdel(tenant.keys.state, 'epoch', 'run', 'seq', 'grace');
+    const worker = newWorker();
+    await expectGrace(worker, 0);
+    assert.equal(await redis.hget(tenant.keys.state, 'why'), 'new');
+    await systemClock.sleep(GRACE_MS + 1);
+    await call(worker, 0);
+  });
+
+  it('is adopted by a worker that starts later, which learns of all slots', async () => {
+    const first = newWorker();
+    for (let index = 0; index < 4; index++) await call(first, index);
+    const second = newWorker();
+    await call(second, 4);
+    assert.equal(second.memory.stamps('cancel').length, 5);
+    await expectWindow(second, 5);
+  });
+
+  it('after all data was lost: the slots are put back where they were, and count again', async () => {
+    const worker = newWorker();
+    for (let index = 0; index < 5; index++) await call(worker, index);
+    const before = await stamps();
+    await redis.del(tenant.keys.slots('cancel'));
+    await redis.hdel(tenant.keys.state, 'epoch', 'run', 'seq', 'grace');
+    await expectGrace(worker, 5);
+    assertLike(await stamps(), before);
+    await systemClock.sleep(GRACE_MS + 1);
+    const ms = await expectWindow(worker, 5);
+    assert.ok(ms > 1_500 && ms < 3_000, `${ms}`);
+  });
+
+  it('after all data was lost: an idle worker puts back what others called', async () => {
+    const busy = newWorker();
+    const idle = newWorker();
+    await pulse(idle.context, ['cancel']);
+    for (let index = 0; index < 3; index++) await call(busy, index);
+    assert.equal((await pulse(idle.context, ['cancel'])).kind, 'steady');
+    const before = await stamps();
+    await redis.del(tenant.keys.slots('cancel'), tenant.keys.state);
+    // Only the idle one lives.
+    assert.equal((await pulse(idle.context, ['cancel'])).kind, 'reopened');
+    assertLike(await stamps(), before);
+  });
+
+  it('after all data was lost: calls in flight count to the end of their promise', async () => {
+    const worker = newWorker();
+    const grant = await worker.probe.grant(idAt(ids, 0), number);
+    await redis.del(tenant.keys.slots('cancel'));
+    await redis.hdel(tenant.keys.state, 'epoch', 'run', 'seq', 'grace');
+    await pulse(worker.context, ['cancel']);
+    assertLike(await stamps(), new Map([[grant.slot, grant.untilMs]]));
+    await worker.probe.finish(idAt(ids, 0), number, grant);
+    const [stamp] = (await stamps()).values();
+    assert.ok(stamp !== undefined && stamp < grant.untilMs - 10_000, 'settled when its answer came');
+  });
+
+  it('after older data came back: the slots taken since are put back', async () => {
+    const worker = newWorker();
+    await call(worker, 0);
+    const state = await redis.hgetall(tenant.keys.state);
+    const slots = await redis.dumpBuffer(tenant.keys.slots('cancel'));
+    for (let index = 1; index < 5; index++) await call(worker, index);
+    const before = await stamps();
+    await redis.hset(tenant.keys.state, state);
+    assert(slots);
+    await redis.restore(tenant.keys.slots('cancel'), 0, slots, 'REPLACE');
+    await expectGrace(worker, 5);
+    assert.equal(await redis.hget(tenant.keys.state, 'why'), 'rewound');
+    assertLike(await stamps(), before);
+  });
+
+  it('when another Redis process answers, even if it seems to have everything', async () => {
+    const worker = newWorker();
+    await call(worker, 0);
+    worker.memory.connected('0123456789abcdef');
+    await expectGrace(worker, 1);
+    assert.equal(await redis.hget(tenant.keys.state, 'why'), 'restarted');
+  });
+
+  it('never gives a slot’s number twice, whatever was lost', async () => {
+    const worker = newWorker();
+    const first = await worker.probe.grant(idAt(ids, 0), number);
+    await redis.del(tenant.keys.slots('cancel'));
+    await redis.hdel(tenant.keys.state, 'epoch', 'run', 'seq', 'grace');
+    const stranger = newWorker();
+    await expectGrace(stranger, 1);
+    await systemClock.sleep(GRACE_MS + 1);
+    const second = await stranger.probe.grant(idAt(ids, 1), number);
+    assert.ok(Number(second.slot) > Number(first.slot), `${first.slot} ${second.slot}`);
+  });
+
+  it('takes late slots too: a worker that was stopped during the grace', async () => {
+    const late = newWorker();
+    await call(late, 0);
+    const before = await stamps();
+    await redis.del(tenant.keys.slots('cancel'), tenant.keys.state);
+    const other = newWorker();
+    await expectGrace(other, 1).catch(() => undefined);
+    await systemClock.sleep(GRACE_MS + 1);
+    await pulse(late.context, ['cancel']);
+    assertLike(await stamps(), before);
+  });
+
+  describe('when Redis’ clock jumps', () => {
+    for (const by of [-600_000, -2_000, 2_000, 600_000]) {
+      it(`by ${by} ms: the slots move along`, async () => {
+        const worker = newWorker();
+        for (let index = 0; index < 5; index++) await call(worker, index);
+        const before = await stamps();
+        worker.shiftClock(-by);
+        await expectGrace(worker, 5);
+        assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + by])));
+      });
+    }
+
+    it('by less than a slow answer takes: the slot that was taken is given back', async () => {
+      const worker = newWorker();
+      await call(worker, 0);
+      const before = await stamps();
+      worker.shiftClock(-200);
+      await expectGrace(worker, 1);
+      assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + 200])));
+      assert.equal((await worker.probe.look(idAt(ids, 1)))?.busy, false, 'and the claim is released');
+    });
+
+    it('only one of several workers moves them', async () => {
+      const workers = [newWorker(), newWorker(), newWorker()];
+      for (const [index, worker] of workers.entries()) await call(worker, index);
+      for (const worker of workers) await pulse(worker.context, ['cancel']);
+      const before = await stamps();
+      for (const worker of workers) worker.shiftClock(-50_000);
+      await Promise.all(workers.map((worker) => pulse(worker.context, ['cancel'])));
+      for (const worker of workers) await pulse(worker.context, ['cancel']);
+      assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + 50_000])));
+    });
+  });
+});

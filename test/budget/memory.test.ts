@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createMemory, type Sighting } from '../../src/budget/memory.ts';
+
+const BASE = 1_800_000_000_000;
+
+/** Redis' clock reads BASE + t when the monotonic one reads t. */
+function seen(t: number, slots: [string, number][] = [], seq = 0): Sighting {
+  return { now: BASE + t, epoch: 'e', seq, slots: slots.map(([slot, at]) => [slot, BASE + at]) };
+}
+
+function memoryAt(t = 0) {
+  const memory = createMemory({ keepMs: 1_000 });
+  memory.connected('run');
+  memory.learn('cancel', seen(t), t, t);
+  return memory;
+}
+
+describe('a worker’s memory of the slots', () => {
+  it('expects of Redis what it saw last', () => {
+    const memory = memoryAt();
+    memory.learn('cancel', seen(100, [], 7), 99, 101);
+    const { run, epoch, seq, time, seen: since } = memory.expect('cancel', 150);
+    assert.deepEqual([run, epoch, seq, since], ['run', 'e', 7, BASE + 100]);
+    assert.ok(Math.abs(time - (BASE + 150)) < 1);
+  });
+
+  it('expects nothing before the first look', () => {
+    const { epoch, seq, time, seen: since } = createMemory({ keepMs: 1 }).expect('cancel', 5);
+    assert.deepEqual([epoch, seq, time, since], ['', 0, 0, 0]);
+  });
+
+  it('keeps its own slots in monotonic time', () => {
+    const memory = memoryAt();
+    memory.took('cancel', '1', BASE + 500);
+    assert.deepEqual(memory.stamps('cancel'), [500]);
+    memory.settled('cancel', '1', 120);
+    assert.deepEqual(memory.stamps('cancel'), [120]);
+    memory.took('cancel', '2', BASE + 600);
+    memory.returned('cancel', '2');
+    assert.deepEqual(memory.remembered('cancel'), [{ slot: '1', stamp: BASE + 120, own: true }]);
+  });
+
+  it('never moves a slot past the end of its promise', () => {
+    const memory = memoryAt();
+    memory.took('cancel', '1', BASE + 500);
+    memory.settled('cancel', '1', 9_000);
+    assert.deepEqual(memory.stamps('cancel'), [500]);
+  });
+
+  it('takes in the slots of others, and what becomes of them', () => {
+    const memory = memoryAt();
+    memory.learn(
+      'cancel',
+      seen(10, [
+        ['a', 5],
+        ['b', 400],
+      ]),
+      10,
+      10,
+    );
+    assert.deepEqual(memory.stamps('cancel'), [5, 400]);
+    memory.learn('cancel', seen(20, [['b', 15]]), 20, 20);
+    assert.deepEqual(memory.stamps('cancel'), [5, 15]);
+    assert.ok(memory.remembered('cancel').every(({ own }) => !own));
+  });
+
+  it('forgets another’s slot that was in flight and was given back', () => {
+    const memory = memoryAt();
+    memory.learn(
+      'cancel',
+      seen(10, [
+        ['a', 400],
+        ['b', 400],
+      ]),
+      10,
+      10,
+    );
+    memory.learn('cancel', seen(20, [['b', 400]]), 20, 20);
+    assert.deepEqual(
+      memory.remembered('cancel').map(({ slot }) => slot),
+      ['b'],
+    );
+  });
+
+  it('keeps another’s slot whose answer was lost: its time has only passed', () => {
+    const memory = memoryAt();
+    memory.learn('cancel', seen(10, [['a', 400]]), 10, 10);
+    memory.learn('cancel', seen(500), 500, 500);
+    assert.deepEqual(memory.stamps('cancel'), [400]);
+  });
+
+  it('does not let Redis overwrite what it knows of its own', () => {
+    const memory = memoryAt();
+    memory.took('cancel', '1', BASE + 500);
+    memory.settled('cancel', '1', 100);
+    memory.learn('cancel', seen(110, [['1', 108]]), 110, 110);
+    assert.deepEqual(memory.stamps('cancel'), [100]);
+  });
+
+  it('drops slots that no window reaches any more', () => {
+    const memory = memoryAt();
+    memory.learn('cancel', seen(10, [['a', 5]]), 10, 10);
+    memory.learn('cancel', seen(1_004), 1_004, 1_004);
+    assert.deepEqual(memory.stamps('cancel'), [5]);
+    memory.learn('cancel', seen(1_006), 1_006, 1_006);
+    assert.deepEqual(memory.stamps('cancel'), []);
+  });
+
+  it('keeps operations apart', () => {
+    const memory = memoryAt();
+    memory.took('get', '1', BASE + 500);
+    assert.deepEqual(memory.stamps('cancel'), []);
+    assert.deepEqual(memory.operations(), ['get']);
+  });
+
+  it('keeps what it remembers when another epoch opens, and wants to see everything again', () => {
+    const memory = memoryAt();
+    memory.took('cancel', '1', BASE + 500);
+    memory.entered('f', 99);
+    assert.deepEqual(memory.stamps('cancel'), [500]);
+    const { epoch, seq, seen: since } = memory.expect('cancel', 1);
+    assert.deepEqual([epoch, seq, since], ['f', 99, 0]);
+  });
+
+  describe('notices that Redis’ clock jumped', () => {
+    for (const by of [-600_000, -50, 50, 600_000]) {
+      it(`by ${by} ms`, () => {
+        const memory = memoryAt();
+        const jump = memory.learn('cancel', seen(100 + by), 99, 101);
+        assert.ok(Math.abs(jump - by) <= 2, String(jump));
+        assert.equal(memory.learn('cancel', seen(200 + by), 199, 201), 0, 'once');
+      });
+    }
+
+    it('and not that an answer was slow', () => {
+      const memory = memoryAt();
+      // Redis read its clock somewhere between sending and receiving, 8 s apart.
+      for (const at of [101, 4_000, 8_099]) assert.equal(memory.compare(BASE + at, 100, 8_100), 0);
+    });
+
+    it('also when a slow answer hid the jump at first', () => {
+      const memory = memoryAt();
+      assert.equal(memory.compare(BASE + 7_000, 100, 8_100), 0, 'could be either');
+      const jump = memory.compare(BASE + 9_000 + 500, 8_999, 9_001);
+      assert.ok(Math.abs(jump - 500) <= 12, String(jump));
+    });
+
+    it('and not that two clocks drift a little apart', () => {
+      const memory = memoryAt();
+      for (let t = 2_000; t <= 3_600_000; t += 2_000) {
+        assert.equal(memory.compare(BASE + t * 1.0005, t - 0.2, t + 0.2), 0, `after ${t} ms`);
+      }
+    });
+  });
+});

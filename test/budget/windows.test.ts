@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { formatWindows, parseReserve, parseWindows, windowsFor } from '../../src/budget/windows.ts';
+
+const MINUTE = { max: 100, lengthMs: 60_000 };
+const HOUR = { max: 1_500, lengthMs: 3_600_000 };
+
+describe('limits', () => {
+  it('are read as max/duration, any number of them', () => {
+    assert.deepEqual(parseWindows('100/1m,1500/1h'), [MINUTE, HOUR]);
+    assert.deepEqual(parseWindows(' 5/250ms , 7/2s '), [
+      { max: 5, lengthMs: 250 },
+      { max: 7, lengthMs: 2_000 },
+    ]);
+  });
+
+  const wrong: [string, RegExp][] = [
+    ['', /not max\/duration/],
+    ['100', /not max\/duration/],
+    ['100/1x', /not max\/duration/],
+    ['100/0s', /not max\/duration/],
+    ['-1/1s', /not max\/duration/],
+    ['1e3/1s', /not max\/duration/],
+    ['0/1m', /no call at all/],
+    ['100/1m,', /not max\/duration/],
+    ['100/1m,50/60s', /two limits for 1m/],
+  ];
+  for (const [text, message] of wrong) {
+    it(`says what is wrong with "${text}"`, () => assert.match(String(parseWindows(text)), message));
+  }
+
+  it('are written as they are read', () => {
+    assert.equal(formatWindows([MINUTE, HOUR, { max: 1, lengthMs: 1_500 }]), '100/1m,1500/1h,1/1500ms');
+  });
+});
+
+describe('the reserve', () => {
+  const windows = [MINUTE, HOUR];
+  const table: [string | undefined, unknown][] = [
+    [undefined, { max: 30, lengthMs: 3_600_000 }],
+    ['30/60m', { max: 30, lengthMs: 3_600_000 }],
+    ['5/1m', { max: 5, lengthMs: 60_000 }],
+    ['none', null],
+    ['0/1h', null],
+    ['0/7s', null],
+  ];
+  for (const [text, expected] of table) {
+    it(`reads ${text ?? 'the default'}`, () => assert.deepEqual(parseReserve(text, windows), expected));
+  }
+
+  it('is a mistake when given for a duration that is no window', () => {
+    assert.match(String(parseReserve('5/2m', windows)), /no limit has a window of 2m/);
+  });
+
+  it('is a mistake when given as much as its limit', () => {
+    assert.match(String(parseReserve('100/1m', windows)), /not less than/);
+  });
+
+  it('is left out when only the default does not fit', () => {
+    assert.equal(parseReserve(undefined, [{ max: 100, lengthMs: 1_000 }]), null);
+    assert.equal(parseReserve(undefined, [{ max: 20, lengthMs: 3_600_000 }]), null);
+  });
+
+  it('makes its window smaller for bulk only', () => {
+    const limits = { windows, reserve: { max: 30, lengthMs: 3_600_000 } };
+    assert.deepEqual(windowsFor(limits, 'bulk'), [MINUTE, { max: 1_470, lengthMs: 3_600_000 }]);
+    assert.deepEqual(windowsFor(limits, 'urgent'), windows);
+  });
+});

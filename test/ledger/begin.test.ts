@@ -1,0 +1,301 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { systemClock } from '../../src/clock.ts';
+import { OUTCOMES } from '../../src/outcome.ts';
+import type { RedisClient } from '../../src/script.ts';
+import { createProbe, idAt, newIds, type Probe, recount } from '../support/ledger.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
+
+const FREE = { RATE_LIMITS: '1000000/1s', URGENT_RESERVE: 'none' };
+/** Claims that lapse soon. */
+const BRIEF = { ...FREE, CALL_TIMEOUT: '100ms' };
+
+describe('begin', () => {
+  let server: TestRedis;
+  let redis: RedisClient;
+  let tenant: TestTenant;
+  let probe: Probe;
+  let number: number;
+  let id: Buffer;
+
+  async function use(env: Record<string, string>): Promise<void> {
+    tenant = await newTenant(redis, env);
+    probe = createProbe(tenant);
+    number = await probe.campaign('campaign');
+    id = newIds(1);
+    await tenant.ledger.submit(number, id);
+  }
+
+  before(async () => {
+    server = await openTestRedis();
+    redis = await server.connect();
+  });
+  beforeEach(() => use(FREE));
+  after(() => server.close());
+
+  it('takes a slot and claims the id in one step', async () => {
+    const grant = await probe.grant(id, number);
+    assert.deepEqual(await probe.slots(), [grant.slot]);
+    assert.equal((await probe.look(id))?.busy, true);
+  });
+
+  it('refuses a second claim, of the same worker or another, while the first is live', async () => {
+    await probe.grant(id, number);
+    const { answer } = await probe.begin(id, number);
+    assert.equal(answer.kind, 'claimed');
+    assert.equal((await probe.slots()).length, 1);
+  });
+
+  for (const outcome of OUTCOMES) {
+    it(`answers with the outcome ${outcome}, and takes no slot`, async () => {
+      await probe.decide(id, number, outcome);
+      await redis.del(tenant.keys.slots('cancel'));
+      const { answer } = await probe.begin(id, number);
+      assert.deepEqual(answer, { kind: 'outcome', outcome, position: 1 });
+      assert.deepEqual(await probe.slots(), []);
+    });
+  }
+
+  it('says that the owner is paused', async () => {
+    await redis.hset(tenant.keys.campaign(number), 'state', 'paused');
+    assert.deepEqual((await probe.begin(id, number)).answer, { kind: 'owner', state: 'paused' });
+    assert.deepEqual(await probe.slots(), []);
+  });
+
+  for (const [state, outcome] of [
+    ['aborted', 'withdrawn'],
+    ['deleted', 'withdrawn'],
+    ['expired', 'expired'],
+  ] as const) {
+    it(`ends an id whose owner is ${state} as ${outcome}, without a call`, async () => {
+      await redis.hset(tenant.keys.campaign(number), 'state', state);
+      assert.equal((await probe.begin(id, number)).answer.kind, 'decided');
+      assert.equal((await probe.look(id))?.state, outcome);
+      assert.deepEqual(await probe.slots(), []);
+      await recount(tenant, number);
+    });
+  }
+
+  it('ends an id whose campaign has expired, whoever notices first', async () => {
+    await redis.hset(tenant.keys.campaign(number), 'expiresAt', Date.now() - 1);
+    assert.equal((await probe.begin(id, number)).answer.kind, 'decided');
+    assert.equal((await probe.look(id))?.state, 'expired');
+  });
+
+  it('leaves a live claim of an aborted campaign alone, and counts its outcome', async () => {
+    const grant = await probe.grant(id, number);
+    await redis.hset(tenant.keys.campaign(number), 'state', 'aborted');
+    assert.equal((await probe.begin(id, number)).answer.kind, 'claimed');
+    await probe.finish(id, number, grant);
+    assert.equal((await probe.look(id))?.state, 'cancelled');
+  });
+
+  it('finds the owner when told another campaign, and then asks by its rules', async () => {
+    const other = await probe.campaign('other');
+    const begun = await probe.begin(id, other);
+    assert.equal(begun.answer.kind, 'granted');
+    assert.equal(begun.campaign, number);
+    assert.equal((await probe.read(other)).total, 0);
+  });
+
+  it('finds its bucket when buckets were split since', async () => {
+    const fresh = await newTenant(redis, FREE);
+    const freshProbe = createProbe(fresh);
+    const campaign = await freshProbe.campaign('splitting');
+    const ids = newIds(5_000);
+    // This ledger knows of the splits; the one that asks does not.
+    await fresh.ledger.submit(campaign, ids);
+    const { createTenant } = await import('../../src/app.ts');
+    const outdated = createProbe({ ...fresh, ...createTenant(fresh.config, redis) });
+    for (let index = 0; index < 50; index++) await outdated.grant(idAt(ids, 97 * index), campaign);
+  });
+
+  describe('of an id the ledger does not know', () => {
+    it('drops it where the feeder put it', async () => {
+      assert.deepEqual((await probe.begin(newIds(1), number)).answer, { kind: 'unknown' });
+    });
+
+    it('registers it where a service put it', async () => {
+      const direct = await probe.campaign('direct-test', { direct: true });
+      const unknown = newIds(1);
+      assert.equal((await probe.begin(unknown, direct, { register: true })).answer.kind, 'granted');
+      assert.equal((await probe.read(direct)).total, 1);
+      assert.deepEqual(await probe.list(direct), [unknown.toString('hex')]);
+      await recount(tenant, direct);
+    });
+
+    it('does not register it with a campaign that has ended', async () => {
+      const direct = await probe.campaign('direct-ended', { direct: true });
+      await redis.hset(tenant.keys.campaign(direct), 'state', 'aborted');
+      const unknown = newIds(1);
+      assert.deepEqual((await probe.begin(unknown, direct, { register: true })).answer, {
+        kind: 'owner',
+        state: 'aborted',
+      });
+      assert.equal(await probe.look(unknown), null);
+    });
+  });
+
+  describe('with a claim that lapsed', () => {
+    beforeEach(() => use(BRIEF));
+
+    it('takes it over: the record is uncertain, and an attempt is counted', async () => {
+      const first = await probe.grant(id, number);
+      const second = await eventually(() => probe.grant(id, number), 2_000);
+      assert.notEqual(second.slot, first.slot);
+      assert.equal(second.attempts, 1);
+      const record = await probe.look(id);
+      assert.equal(record?.uncertain, true);
+      assert.equal((await probe.slots()).length, 2, 'the lost call still counts');
+    });
+
+    it('gives up when its attempts ran out by that', async () => {
+      await use({ ...BRIEF, MAX_ATTEMPTS: '2' });
+      await probe.grant(id, number);
+      await eventually(() => probe.grant(id, number), 2_000);
+      const { answer } = await eventually(async () => {
+        const begun = await probe.begin(id, number);
+        assert.notEqual(begun.answer.kind, 'claimed');
+        return begun;
+      }, 2_000);
+      assert.equal(answer.kind, 'decided');
+      const record = await probe.look(id);
+      assert.deepEqual([record?.state, record?.attempts, record?.uncertain], ['unresolved', 2, true]);
+      await recount(tenant, number);
+    });
+
+    it('ends an aborted campaign’s as unresolved, for its answer was lost', async () => {
+      await probe.grant(id, number);
+      await redis.hset(tenant.keys.campaign(number), 'state', 'aborted');
+      await eventually(async () => {
+        await probe.begin(id, number);
+        assert.equal((await probe.look(id))?.state, 'unresolved');
+      }, 2_000);
+    });
+  });
+
+  describe('in a full window', () => {
+    it('says exactly how long', async () => {
+      await use({ RATE_LIMITS: '2/1s,1000/1h', URGENT_RESERVE: 'none' });
+      const ids = newIds(3);
+      await tenant.ledger.submit(number, ids);
+      for (const index of [0, 1]) await probe.decide(idAt(ids, index), number, 'cancelled');
+      const begun = await probe.begin(idAt(ids, 2), number);
+      assert.equal(begun.answer.kind, 'window');
+      assert.ok(
+        'ms' in begun.answer && begun.answer.ms > 900 && begun.answer.ms <= 1_000,
+        JSON.stringify(begun.answer),
+      );
+      const { ms } = begun.answer;
+      await systemClock.sleep(ms + 1);
+      await probe.grant(idAt(ids, 2), number);
+    });
+
+    it('only says when to look again while the deciding call is in flight', async () => {
+      await use({ RATE_LIMITS: '1/10s', URGENT_RESERVE: 'none' });
+      const other = newIds(1);
+      await tenant.ledger.submit(number, other);
+      await probe.grant(id, number);
+      assert.deepEqual((await probe.begin(other, number)).answer, { kind: 'window', ms: 1_000, look: true });
+    });
+
+    it('keeps the reserve from bulk and not from urgent requests', async () => {
+      await use({ RATE_LIMITS: '3/1h', URGENT_RESERVE: '2/1h' });
+      const ids = newIds(3);
+      await tenant.ledger.submit(number, ids);
+      await probe.decide(id, number, 'cancelled');
+      assert.equal((await probe.begin(idAt(ids, 0), number)).answer.kind, 'window');
+      await probe.grant(idAt(ids, 0), number, { slotClass: 'urgent' });
+      await probe.grant(idAt(ids, 1), number, { slotClass: 'urgent' });
+      assert.equal((await probe.begin(idAt(ids, 2), number, { slotClass: 'urgent' })).answer.kind, 'window');
+    });
+
+    it('says the longest of several waits', async () => {
+      await use({ RATE_LIMITS: '1/1s,1/1h', URGENT_RESERVE: 'none' });
+      await probe.decide(id, number, 'cancelled');
+      const other = newIds(1);
+      await tenant.ledger.submit(number, other);
+      const { answer } = await probe.begin(other, number);
+      assert.ok(answer.kind === 'window' && answer.ms > 3_590_000, JSON.stringify(answer));
+    });
+  });
+
+  describe('with a wish that expires', () => {
+    it('ends a single cancel as expired, without a call', async () => {
+      const direct = await probe.campaign('direct-expiry', { direct: true });
+      const single = newIds(1);
+      const options = { register: true, expiresAt: Date.now() - 1 };
+      assert.equal((await probe.begin(single, direct, options)).answer.kind, 'decided');
+      assert.equal((await probe.look(single))?.state, 'expired');
+      assert.deepEqual(await probe.slots(), []);
+      await recount(tenant, direct);
+    });
+
+    it('does not end an action that a campaign wants cancelled', async () => {
+      const direct = await probe.campaign('direct-guest', { direct: true });
+      const { answer } = await probe.begin(id, direct, { register: true, expiresAt: Date.now() - 1 });
+      assert.deepEqual(answer, { kind: 'lapsed' });
+      assert.equal((await probe.look(id))?.state, 'open');
+    });
+
+    it('goes by the wish that lasts longest', async () => {
+      const direct = await probe.campaign('direct-two', { direct: true });
+      const single = newIds(1);
+      const soon = Date.now() + 60_000;
+      await redis.hset(tenant.keys.state, 'cancel:penalty', Date.now() + 30_000);
+      await probe.begin(single, direct, { register: true, expiresAt: soon });
+      assert.equal(await redis.zscore(tenant.keys.expiries, single), String(soon));
+      await probe.begin(single, direct, { register: true, expiresAt: soon + 5_000 });
+      assert.equal(await redis.zscore(tenant.keys.expiries, single), String(soon + 5_000));
+      await probe.begin(single, direct, { register: true, expiresAt: soon });
+      assert.equal(await redis.zscore(tenant.keys.expiries, single), String(soon + 5_000));
+      await probe.begin(single, direct, { register: true });
+      assert.equal(
+        await redis.zscore(tenant.keys.expiries, single),
+        null,
+        'one without an end lasts longest',
+      );
+      await probe.begin(single, direct, { register: true, expiresAt: soon });
+      assert.equal(await redis.zscore(tenant.keys.expiries, single), null);
+    });
+  });
+
+  it('gives the same claim when asked again after a lost reply', async () => {
+    // What a worker sends again when the connection broke before the answer: the very same script call.
+    const { begin } = await import('../../src/ledger/begin.ts');
+    const { expect } = tenant.memory;
+    await probe.begin(newIds(1), number);
+    const input = {
+      id,
+      operation: 'cancel' as const,
+      campaign: number,
+      register: false,
+      nonce: 12_345,
+      expiresAt: null,
+      requestedBy: null,
+      requestedAt: 0,
+      buckets: 16,
+      windows: [{ max: 10, lengthMs: 1_000 }],
+      expectation: expect('cancel', performance.now()),
+    };
+    const settings = {
+      callTimeoutMs: 30_000,
+      maxAttempts: 8,
+      graceMs: 6_000,
+      longestMs: 1_000,
+      checkMs: 60_000,
+    };
+    const bucket = tenant.keys.bucket((await import('../../src/ledger/record.ts')).bucketOf(id, 16));
+    const first = await begin(redis, tenant.keys, bucket, input, settings);
+    const again = await begin(redis, tenant.keys, bucket, input, settings);
+    assert.equal(first.permit.kind, 'granted');
+    assert.equal(again.permit.kind, 'granted');
+    assert.deepEqual(
+      'slot' in again.permit && again.permit.slot,
+      'slot' in first.permit && first.permit.slot,
+    );
+    assert.equal((await probe.slots()).length, 1);
+  });
+});

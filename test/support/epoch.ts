@@ -1,0 +1,43 @@
+import type { EpochContext } from '../../src/budget/epoch.ts';
+import { createMemory, type Memory } from '../../src/budget/memory.ts';
+import { createSession } from '../../src/budget/session.ts';
+import { longestMs } from '../../src/budget/windows.ts';
+import { systemClock } from '../../src/clock.ts';
+import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
+import { createProbe, type Probe } from './ledger.ts';
+import type { TestTenant } from './tenant.ts';
+
+/** What one worker process has of its own: memory, session and a monotonic clock that can be moved. */
+export interface TestWorker {
+  memory: Memory;
+  ledger: Ledger;
+  context: EpochContext;
+  probe: Probe;
+  /** Moves this worker's monotonic clock: the same as Redis' clock jumping the other way. */
+  shiftClock(ms: number): void;
+}
+
+export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
+  const { redis, keys } = tenant;
+  const { limits, callTimeoutMs, maxAttempts } = tenant.config;
+  let shifted = 0;
+  const memory = createMemory({ keepMs: longestMs(limits.windows) });
+  const context: EpochContext = {
+    redis,
+    keys,
+    memory,
+    graceMs,
+    session: createSession({ redis, keys, memory }),
+    monotonic: () => systemClock.monotonic() + shifted,
+  };
+  const ledger = createLedger({ ...context, settings: { limits, callTimeoutMs, maxAttempts } });
+  return {
+    memory,
+    ledger,
+    context,
+    probe: createProbe({ ...tenant, memory, ledger }),
+    shiftClock: (ms) => {
+      shifted += ms;
+    },
+  };
+}

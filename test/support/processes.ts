@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A process that a test started, with what it said. */
+export interface Process {
+  pid: number;
+  stdin: NodeJS.WritableStream;
+  /** Everything on standard output and standard error so far. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The first line of standard output that has not been asked for. */
+  line(): Promise<string>;
+  kill(signal: NodeJS.Signals): void;
+  /** Its exit code, or the signal that ended it. */
+  exited: Promise<number | NodeJS.Signals>;
+}
+
+export interface StartOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+/** Starts `node <script> …` in the project's folder. */
+export function startNode(script: string, args: readonly string[], options: StartOptions = {}): Process {
+  const child = spawn(process.execPath, [script, ...args], {
+    cwd: options.cwd ?? ROOT,
+    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...options.env },
+  });
+  return watch(child);
+}
+
+/** Starts a command of Standdown. */
+export function startCli(args: readonly string[], options: StartOptions = {}): Process {
+  return startNode(`${ROOT}/src/cli.ts`, args, options);
+}
+
+export interface Ran {
+  code: number | NodeJS.Signals;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a command of Standdown to its end. */
+export async function runCli(
+  args: readonly string[],
+  options: StartOptions & { stdin?: string | Buffer } = {},
+): Promise<Ran> {
+  const child = startCli(args, options);
+  child.stdin.end(options.stdin ?? '');
+  const code = await child.exited;
+  return { code, stdout: child.stdout, stderr: child.stderr };
+}
+
+function watch(child: ChildProcessWithoutNullStreams): Process {
+  assert(child.pid !== undefined, 'the process did not start');
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  // What is written to a process that has ended is lost on purpose.
+  child.stdin.on('error', () => undefined);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const exited = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals);
+  return {
+    pid: child.pid,
+    stdin: child.stdin,
+    get stdout() {
+      return stdout;
+    },
+    get stderr() {
+      return stderr;
+    },
+    line: async () => {
+      const next = await lines.next();
+      if (next.done) throw new Error(`the process ended without another line: ${stderr}`);
+      return next.value;
+    },
+    kill: (signal) => void child.kill(signal),
+    exited,
+  };
+}

@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import { settingsFor } from '../../src/commands/simulate.ts';
+import {
+  connectSimulator,
+  type PlainSimulatorOptions,
+  type RemoteSimulator,
+} from '../../src/simulator/index.ts';
+import { ROOT, startNode } from './processes.ts';
+import { TEST_DIR } from './redis.ts';
+import { newLabel } from './tenant.ts';
+
+export interface SimulatorProcess extends RemoteSimulator {
+  /** The environment that leads a worker to it. */
+  settings: Record<string, string>;
+  stop(): Promise<void>;
+}
+
+/** The simulator in a process of its own. `limits` as in RATE_LIMITS. */
+export async function startSimulatorProcess(
+  limits: string,
+  options: Omit<PlainSimulatorOptions, 'dir'> = {},
+): Promise<SimulatorProcess> {
+  const quotas = limits.split(',').map(readQuota);
+  const child = startNode(join(ROOT, 'src/simulator/process.ts'), [
+    JSON.stringify({
+      dir: join(TEST_DIR, 'simulators', newLabel()),
+      ...options,
+      limits: { cancel: quotas, get: quotas, list: quotas, ...options.limits },
+    }),
+  ]);
+  const { apiUrl } = JSON.parse(await child.line()) as { apiUrl: string };
+  const remote = await connectSimulator(apiUrl);
+  return {
+    ...remote,
+    settings: settingsFor(remote, limits),
+    stop: async () => {
+      await remote.close();
+      child.kill('SIGTERM');
+      await child.exited;
+    },
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Written apart from the product's reader, as the limits themselves are. */
+function readQuota(text: string): { max: number; windowMs: number } {
+  const [, max, length, unit] = /^(\d+)\/(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+  return { max: Number(max), windowMs: Number(length) * (UNITS[unit ?? ''] ?? Number.NaN) };
+}

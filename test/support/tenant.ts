@@ -1,0 +1,33 @@
+import { randomBytes } from 'node:crypto';
+import { createTenant, type Tenant } from '../../src/app.ts';
+import { type Config, type Environment, readConfig } from '../../src/config.ts';
+import { type Keys, keysFor } from '../../src/keys.ts';
+import type { RedisClient } from '../../src/script.ts';
+
+/** A label that no other test has. */
+export function newLabel(): string {
+  return `t${randomBytes(6).toString('hex')}`;
+}
+
+export interface TestTenant extends Tenant {
+  label: string;
+  config: Config;
+}
+
+/** A tenant of its own for one test, in which calls may go out at once. */
+export async function newTenant(redis: RedisClient, env: Environment = {}): Promise<TestTenant> {
+  const label = newLabel();
+  const config = readConfig({ STANDDOWN_TENANT: label, ...env });
+  await skipGrace(redis, keysFor(label));
+  return { label, config, ...createTenant(config, redis) };
+}
+
+/**
+ * Opens the tenant's first epoch without the grace that a new data set has: nobody remembers calls of a tenant that has
+ * never existed.
+ */
+export async function skipGrace(redis: RedisClient, keys: Keys): Promise<void> {
+  const run = /run_id:(\w+)/.exec(await redis.info('server'))?.[1] ?? '';
+  const epoch = Date.now();
+  await redis.hset(keys.state, { run, epoch, seq: epoch, grace: 0 });
+}
