@@ -1,6 +1,7 @@
 import { Cluster, type Redis } from 'ioredis';
 import { StanddownError } from '../errors.ts';
 import type { RedisClient } from '../script.ts';
+import { isReply } from './failure.ts';
 import { isAtLeast, OLDEST_REDIS } from './version.ts';
 
 export interface RedisFacts {
@@ -43,8 +44,7 @@ async function checkServer(redis: Redis): Promise<RedisFacts> {
   };
 }
 
-const NO_INFO =
-  'Redis does not let us look at INFO: make sure that it is 6.2 or newer, never evicts (maxmemory-policy noeviction) and keeps its data over a restart (appendonly yes).';
+const NO_INFO = `Redis does not let us look at INFO: make sure that it is ${OLDEST_REDIS} or newer, never evicts (maxmemory-policy noeviction) and keeps its data over a restart (appendonly yes).`;
 
 /** The fields of INFO. */
 export type Info = Readonly<Record<string, string | undefined>>;
@@ -66,8 +66,9 @@ export function judgeRedis({ info, save }: Seen): string[] {
 }
 
 function judgeVersion({ redis_version: version }: Info): string[] {
-  if (version === undefined)
+  if (version === undefined) {
     return [`Redis does not tell its version: make sure that it is ${OLDEST_REDIS} or newer.`];
+  }
   if (isAtLeast(version, OLDEST_REDIS)) return [];
   throw unsuitable(`Redis ${version} is too old; use ${OLDEST_REDIS} or newer`);
 }
@@ -80,17 +81,19 @@ function judgeRole({ role, master_host: host, master_port: port }: Info): string
 }
 
 function judgeEviction({ maxmemory_policy: policy, maxmemory = '0' }: Info): string[] {
-  if (policy === undefined)
+  if (policy === undefined) {
     return ['Redis does not tell its maxmemory-policy: make sure that it is noeviction.'];
+  }
   if (policy === 'noeviction') return [];
   const advice = 'set "maxmemory-policy noeviction" in its configuration';
-  if (Number(maxmemory) === 0)
-    return [
-      `Redis would throw requests away once it is given a maxmemory (maxmemory-policy is ${policy}): ${advice}.`,
-    ];
-  throw unsuitable(
-    `Redis may throw requests away when its memory is full (maxmemory-policy is ${policy}); ${advice}`,
-  );
+  if (Number(maxmemory) > 0) {
+    throw unsuitable(
+      `Redis may throw requests away when its memory is full (it is set to ${policy}); ${advice}`,
+    );
+  }
+  return [
+    `Redis would throw requests away once it is given a maxmemory (it is set to ${policy}): ${advice}.`,
+  ];
 }
 
 function judgePersistence({ info, save }: Seen): string[] {
@@ -104,8 +107,9 @@ function judgePersistence({ info, save }: Seen): string[] {
       `Redis does not tell whether it takes snapshots, and a restart may lose requests and outcomes: ${advice}.`,
     ];
   }
-  if (save === '')
+  if (save === '') {
     return [`Redis keeps nothing on disk, and a restart loses all requests and outcomes: ${advice}.`];
+  }
   const seconds = save.split(' ').filter((_, index) => index % 2 === 0);
   const longest = Math.max(...seconds.map(Number));
   const warning = `Redis takes only snapshots, and a crash loses up to ${longest} s of requests and outcomes: ${advice}.`;
@@ -116,6 +120,7 @@ function judgePersistence({ info, save }: Seen): string[] {
   ];
 }
 
+/** `undefined` when Redis answers and says no (ACL, renamed or unknown command), which is not the same as no answer. */
 async function readInfo(redis: Redis): Promise<Info | undefined> {
   try {
     const lines = (await redis.info()).split(/\r?\n/).filter((line) => line.includes(':'));
@@ -123,7 +128,7 @@ async function readInfo(redis: Redis): Promise<Info | undefined> {
       lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
     );
   } catch (error) {
-    if (isRefusal(error)) return undefined;
+    if (isReply(error)) return undefined;
     throw error;
   }
 }
@@ -133,14 +138,9 @@ async function readSavePoints(redis: Redis): Promise<string | undefined> {
     const reply: unknown = await redis.config('GET', 'save');
     return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined;
   } catch (error) {
-    if (isRefusal(error)) return undefined;
+    if (isReply(error)) return undefined;
     throw error;
   }
-}
-
-/** Redis answered and said no (ACL, renamed or unknown command), which is not the same as no answer. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError';
 }
 
 function serverOf(info: Info): RedisFacts['server'] {

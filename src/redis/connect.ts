@@ -1,16 +1,16 @@
 import { Cluster, Redis } from 'ioredis';
-import type { Logger } from 'pino';
 import { systemClock } from '../clock.ts';
+import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
-import { causeOf, redisUnreachable } from './failure.ts';
+import { causeOf, isReply, isVague, redisUnreachable } from './failure.ts';
 import { COMMAND_LIMITS, clusterOptions, type Reactions, type RedisRole, redisOptions } from './options.ts';
 import { describeRedis, type RedisTarget } from './target.ts';
 
 const SLOWEST_RETRY_MS = 2000;
 /** Well below the embedded server's grace, or it could be gone again before we come. */
-const SLOWEST_EMBEDDED_RETRY_MS = 200;
+const SLOWEST_EMBEDDED_RETRY_MS = 100;
 const READONLY_PAUSE_MS = 1000;
-const QUIT_MS = 1000;
+const CLOSE_MS = 1000;
 
 export interface OpenParams {
   target: RedisTarget;
@@ -26,43 +26,52 @@ export interface OpenParams {
  * Opens a connection, or those of a cluster. It may be given to BullMQ as `connection`: what BullMQ duplicates behaves
  * the same, `ensure` included.
  *
- * As `worker` it returns at once and keeps connecting for ever, 50 ms to 2 s apart; each outage is logged once. Blocking
- * commands may block for 20 s at most. As `command` it returns when Redis is ready; a later outage is bridged for 4 s,
+ * As `worker` or `ledger` it returns at once and keeps connecting for ever, 50 ms to 2 s apart; each outage is logged
+ * once. Blocking commands may block for 20 s at most. As `command` it returns when Redis is ready; a later outage is bridged for 4 s,
  * then every command fails at once.
  *
  * @throws StanddownError `REDIS_UNREACHABLE`, as `command` only: refused, or not ready within 4.5 s.
  */
 export async function openRedis(params: OpenParams): Promise<RedisClient> {
-  const { target, role, log } = params;
-  const state: State = { opened: role !== 'command', lostAt: 0, readonlyAt: Number.NEGATIVE_INFINITY };
+  const state: State = { ...FRESH, opened: params.role !== 'command' };
   const redis = build(params, reactionsFor(params, state));
-  if (role !== 'command') {
-    logOutages({ redis, target, log });
+  const watched = { ...params, redis, state };
+  if (params.role === 'ledger' && redis instanceof Redis) failUnderWay(redis);
+  if (params.role !== 'command') {
+    logOutages(watched);
     redis.connect().catch(() => undefined); // Failures come as error events too.
   } else {
-    await untilReady({ redis, target });
+    await untilReady(watched);
     state.opened = true;
   }
   return redis;
 }
 
 /**
- * Ends a connection: when Redis is there, what runs may finish for up to a second; when it is away, what waits fails
- * now. May be called again.
+ * Ends a connection. When Redis is there, what runs may finish; when it is away, what waits fails. Takes a second at
+ * most. May be called again.
  */
 export async function closeRedis(redis: RedisClient): Promise<void> {
-  if (redis.status === 'ready') {
-    const stop = new AbortController();
-    const limit = systemClock.sleep(QUIT_MS, stop.signal).catch(() => undefined);
-    await Promise.race([redis.quit().catch(() => undefined), limit]);
-    stop.abort();
-  }
-  redis.disconnect();
-  if (redis.status !== 'reconnecting') return;
-  // Between two attempts ioredis only drops the timer and leaves waiting commands hanging. An attempt begun and ended
-  // before it reaches the network settles them.
-  redis.connect().catch(() => undefined);
-  redis.disconnect();
+  const before = redis.status;
+  if (before === 'ready') await atMost(CLOSE_MS, redis.quit());
+  disconnect(redis);
+  if (before !== 'reconnecting') return;
+  // Between two attempts ioredis only drops its timer, and leaves hanging what waits. A last attempt settles that.
+  await atMost(CLOSE_MS, redis.connect());
+  disconnect(redis);
+}
+
+function disconnect(redis: RedisClient): void {
+  // A cluster that has ended would begin to end again, and never be done.
+  if (redis.status !== 'end') redis.disconnect();
+}
+
+/** Waits for something to end, however it does. */
+async function atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
+  const stop = new AbortController();
+  const limit = systemClock.sleep(limitMs, stop.signal).catch(() => undefined);
+  await Promise.race([work.catch(() => undefined), limit]);
+  stop.abort();
 }
 
 interface State {
@@ -71,6 +80,15 @@ interface State {
   /** When the present outage began, and when Redis last said it takes no writes; monotonic, in ms. */
   lostAt: number;
   readonlyAt: number;
+  /** Is told every error of the connection, and why the embedded Redis could not be started. */
+  trouble(error: unknown): void;
+}
+
+const FRESH = { lostAt: 0, readonlyAt: Number.NEGATIVE_INFINITY, trouble: () => undefined };
+
+interface Watched extends OpenParams {
+  redis: RedisClient;
+  state: State;
 }
 
 function build({ target, role, connectionName }: OpenParams, reactions: Reactions): RedisClient {
@@ -80,7 +98,7 @@ function build({ target, role, connectionName }: OpenParams, reactions: Reaction
     : new Redis(redisOptions({ target, ...common }));
 }
 
-function reactionsFor({ role, log, ensure }: OpenParams, state: State): Reactions {
+function reactionsFor({ role, ensure }: OpenParams, state: State): Reactions {
   return {
     retry: (times) => {
       const now = systemClock.monotonic();
@@ -88,9 +106,7 @@ function reactionsFor({ role, log, ensure }: OpenParams, state: State): Reaction
       // An embedded Redis may stop between the look at it and our connecting, even for a command.
       if (!state.opened && ensure === undefined) return null;
       if (role === 'command' && now - state.lostAt > COMMAND_LIMITS.outageMs) return null;
-      ensure?.().catch((error: unknown) =>
-        log.debug({ err: error }, 'the embedded Redis could not be started'),
-      );
+      ensure?.().catch((error: unknown) => state.trouble(error));
       // A server that was made a replica is left by connecting anew; if that leads to the same one again, not in a storm.
       const pause = now - state.readonlyAt < READONLY_PAUSE_MS ? READONLY_PAUSE_MS : 0;
       const slowest = ensure === undefined ? SLOWEST_RETRY_MS : SLOWEST_EMBEDDED_RETRY_MS;
@@ -100,45 +116,68 @@ function reactionsFor({ role, log, ensure }: OpenParams, state: State): Reaction
       // Not always the first word: older servers wrap what a script met.
       if (!error.message.includes('READONLY')) return false;
       state.readonlyAt = systemClock.monotonic();
-      return 2; // It was refused, not run: it can be sent again.
+      // It was refused, not run, so it can be sent again; but a ledger's not to what may be another Redis.
+      return role === 'ledger' ? 1 : 2;
     },
   };
 }
 
-function logOutages({ redis, target, log }: { redis: RedisClient; target: RedisTarget; log: Logger }): void {
+function logOutages({ redis, target, log, state }: Watched): void {
   const where = describeRedis(target);
-  let reported: string | undefined;
-  redis.on('error', (error: unknown) => {
+  const reported = new Set<string>();
+  state.trouble = (error) => {
     const cause = causeOf(error);
-    if (cause === reported) return;
-    reported = cause;
+    if (reported.has(cause)) return;
+    reported.add(cause);
     log.warn({ redis: where, cause }, 'Redis is away; connecting again until it is back');
-  });
+  };
+  // Needed in any case: an error event that nobody hears would end the process.
+  redis.on('error', (error: unknown) => state.trouble(error));
   redis.on('ready', () => {
-    if (reported !== undefined) log.info({ redis: where }, 'Redis is back');
-    reported = undefined;
+    if (reported.size > 0) log.info({ redis: where }, 'Redis is back');
+    reported.clear();
   });
 }
 
-function untilReady({ redis, target }: { redis: RedisClient; target: RedisTarget }): Promise<void> {
+/** What is not to be sent again ioredis only forgets: whoever awaits it would wait for ever. */
+function failUnderWay(redis: Redis): void {
+  let wasReady = false;
+  redis.on('ready', () => {
+    wasReady = true;
+  });
+  redis.on('close', () => {
+    if (!wasReady) return; // Then these are ioredis' own, of the handshake.
+    wasReady = false;
+    for (let item = redis.commandQueue.shift(); item !== undefined; item = redis.commandQueue.shift()) {
+      item.command.reject(new Error('Connection is closed.'));
+    }
+  });
+}
+
+function untilReady({ redis, target, state }: Watched): Promise<void> {
   return new Promise((resolve, reject) => {
     let last: unknown = new Error('Command timed out');
     const settle = (error?: unknown) => {
       clearTimeout(timer);
+      state.trouble = () => undefined; // What comes later fails its own command.
       if (error === undefined) return resolve();
-      redis.disconnect();
+      disconnect(redis);
       reject(redisUnreachable({ target, error }));
     };
     const timer = setTimeout(() => settle(last), COMMAND_LIMITS.openMs);
-    // Stays for the life of the connection: an error event that nobody hears would end the process.
-    redis.on('error', (error: Error) => {
+    state.trouble = (error) => {
       last = error;
-      if (error.name === 'ReplyError') settle(error);
+      // A refusal, of the password for one, is final.
+      if (isReply(error)) settle(error);
+    };
+    // It stays for the life of the connection: an error event that nobody hears would end the process.
+    redis.on('error', (error: unknown) => state.trouble(error));
+    let fromSentinel: unknown;
+    redis.on('sentinelError', (error: unknown) => {
+      fromSentinel = error;
     });
-    redis.on('sentinelError', (error: Error) => {
-      last = error;
-    });
-    redis.once('end', () => settle(last));
+    // The last error may say only that all sentinels failed.
+    redis.once('end', () => settle(isVague(last) ? (fromSentinel ?? last) : last));
     redis.once('ready', () => settle());
     redis.connect().catch(() => undefined);
   });

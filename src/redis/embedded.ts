@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, open } from 'node:fs/promises';
 import { extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Logger } from 'pino';
 import { systemClock } from '../clock.ts';
 import { messageOf, StanddownError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import { KEEPER_LOG, type KeeperOrders, SOCKET_FILE, START_LOCK } from './embedded-files.ts';
 import { lockHolder } from './lock.ts';
 import { probe, type ServerState } from './probe.ts';
@@ -12,9 +12,11 @@ import { findServer, type RedisServer } from './server-binary.ts';
 import { installServer, redisMissing } from './server-install.ts';
 import { lastLineOf } from './server-process.ts';
 import type { UnixTarget } from './target.ts';
+import { NO_SERVER } from './version.ts';
 
 const DEFAULT_GRACE_MS = 3000;
 const START_LIMIT_MS = 15_000;
+const FAILURE_MS = 2000;
 const LOOK_MS = 10;
 /** The shortest limit of all systems (macOS: 104 with the closing zero). */
 const SOCKET_PATH_BYTES = 103;
@@ -56,16 +58,21 @@ export interface EmbeddedRedis {
  */
 export async function startEmbedded(params: EmbeddedParams): Promise<EmbeddedRedis> {
   const { path, platform = process.platform } = params;
-  if (platform === 'win32')
+  if (platform === 'win32') {
     throw await redisMissing({ path, platform, what: 'the embedded Redis does not run on Windows' });
+  }
   const folder = join(resolve(params.dataDir), 'redis');
   const socketPath = reachable(join(folder, SOCKET_FILE));
   await makeFolder(folder);
   let running: Promise<void> | undefined;
+  const forget = () => {
+    running = undefined;
+  };
   const ensure = () => {
-    running ??= bringUp({ params, folder, socketPath }).finally(() => {
-      running = undefined;
-    });
+    if (running !== undefined) return running;
+    running = bringUp({ params, folder, socketPath });
+    // A failure stands for a while: connections ask several times a second, and each try starts two processes.
+    running.then(forget, () => setTimeout(forget, FAILURE_MS).unref());
     return running;
   };
   await ensure();
@@ -111,11 +118,7 @@ async function serverFor(params: EmbeddedParams): Promise<RedisServer> {
   const found = await findServer({ path, dataDir: installDir });
   if (found !== undefined) return found;
   if (params.install === true) return installServer({ path, log, dataDir: installDir, platform });
-  throw await redisMissing({
-    path,
-    platform,
-    what: 'no redis-server or valkey-server (6.2 or newer) was found',
-  });
+  throw await redisMissing({ path, platform, what: NO_SERVER });
 }
 
 /** Detached, with nothing of ours: it outlives this process and must hold neither its terminal nor its secrets. */

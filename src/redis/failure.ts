@@ -1,6 +1,8 @@
 import { messageOf, StanddownError } from '../errors.ts';
 import { describeRedis, type RedisTarget } from './target.ts';
 
+const LOOK = 'look at REDIS_URL and at the server it names';
+const MUTE = 'it does not answer in time; look whether it runs, or is stopped, and at its log and load';
 const CORRECT = 'start it, or correct REDIS_URL';
 const WAY = 'check the address, the network and firewalls';
 const PLAIN = 'write redis:// in REDIS_URL, or switch TLS on there';
@@ -34,16 +36,18 @@ const CAUSES: Readonly<Record<string, string>> = {
   NOPERM: 'its user may not do this (NOPERM); give the user in REDIS_URL more rights',
   DENIED: 'it takes connections from its own machine only (DENIED); set a password there',
   LOADING: 'it is still loading its data (LOADING); try again in a moment',
-  'Command timed out':
-    'it takes connections and does not answer in time; look at its log, its load, and whether it is stopped',
+  'Command timed out': MUTE,
+  timeout: MUTE,
   'Connection is closed.': `it closes the connection; ${WAY}, and whether it speaks TLS (rediss)`,
 };
 
-/** What is the matter with Redis, in a few words and without secrets. */
+/** What is the matter with Redis and what to do, in a few words without secrets. */
 export function causeOf(error: unknown): string {
   const message = messageOf(error);
   const word = message.split(' ')[0] ?? '';
-  return CAUSES[codeOf(error)] ?? CAUSES[message] ?? CAUSES[word] ?? message;
+  const known = CAUSES[codeOf(error)] ?? CAUSES[message] ?? CAUSES[word];
+  if (known !== undefined) return known;
+  return isReply(error) ? `it answers "${message}"; ${LOOK}` : `${message.replace(/\.$/, '')}; ${LOOK}`;
 }
 
 /**
@@ -53,10 +57,23 @@ export function causeOf(error: unknown): string {
 export function redisUnreachable({ target, error }: { target: RedisTarget; error: unknown }): StanddownError {
   if (error instanceof StanddownError) return error;
   const where = describeRedis(target);
-  return new StanddownError('REDIS_UNREACHABLE', `cannot use Redis at ${where}: ${causeOf(deepest(error))}`, {
+  // A server that speaks plain text waits for the rest of what it takes for a command.
+  const mute = 'tls' in target && target.tls && codeOf(error) === 'ETIMEDOUT';
+  const cause = `${causeOf(deepest(error))}${mute ? `; or it does not speak TLS: ${PLAIN}` : ''}`;
+  return new StanddownError('REDIS_UNREACHABLE', `cannot use Redis at ${where}: ${cause}`, {
     cause: error,
     context: { redis: where },
   });
+}
+
+/** Whether an error says little more than that something failed: it has no code and Redis did not say it. */
+export function isVague(error: unknown): boolean {
+  return codeOf(error) === '' && !isReply(error);
+}
+
+/** Whether it is Redis' own answer. */
+export function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
 }
 
 /** A cluster says only that all its nodes failed, and keeps the reason of the last one aside. */

@@ -12,34 +12,33 @@ import { ask, probe } from './probe.ts';
 import { type ServerProcess, startServer } from './server-process.ts';
 
 const NAME = 'standdown-redis-keeper';
+const LOCK = {
+  path: START_LOCK,
+  waitMs: 20_000,
+  what: 'starting Redis',
+  code: 'REDIS_UNREACHABLE',
+} as const;
 const LOOK_MS = 1000;
-const LOCK_WAIT_MS = 20_000;
 /** Longer than the server takes from the last look to its end. */
 const CLOSING_MS = 10_000;
 
 async function main([, , folder = '', orders = '{}']: readonly string[]): Promise<void> {
   process.title = `${NAME} ${folder}`;
-  const { graceMs, ...server }: KeeperOrders = JSON.parse(orders);
-  const lock = {
-    path: START_LOCK,
-    waitMs: LOCK_WAIT_MS,
-    what: 'starting Redis',
-    code: 'REDIS_UNREACHABLE',
-  } as const;
-  const started = await withLock(lock, async () => {
+  const told: KeeperOrders = JSON.parse(orders);
+  const started = await withLock(LOCK, async () => {
     // Whoever listens there lives and writes to the files, even if it does not answer.
-    return (await probe(SOCKET_FILE)) === 'absent' ? startServer({ ...server, graceMs }) : undefined;
+    return (await probe(SOCKET_FILE)) === 'absent' ? startServer(told) : undefined;
   });
-  if (started !== undefined) await keep(started, graceMs);
+  if (started !== undefined) await keep(started, told.graceMs);
 }
 
 async function keep(server: ServerProcess, graceMs: number): Promise<void> {
-  const { ino } = await stat(SOCKET_FILE);
+  const socket = await socketNumber();
   let usedAt = systemClock.monotonic();
   while (!server.ended) {
-    await Promise.race([systemClock.sleep(Math.min(LOOK_MS, graceMs)), server.end]);
     // Without its socket, or behind another's, nobody can reach it any more: the folder was deleted, perhaps.
-    if (!(await isSocket(ino))) break;
+    if (socket === undefined || (await socketNumber()) !== socket) break;
+    await Promise.race([systemClock.sleep(Math.min(LOOK_MS, graceMs)), server.end]);
     if (!(await isAlone(['CLIENT LIST']))) usedAt = systemClock.monotonic();
     else if (systemClock.monotonic() - usedAt >= graceMs && (await closeDoor())) break;
   }
@@ -57,21 +56,27 @@ async function closeDoor(): Promise<boolean> {
   return false;
 }
 
-/** Whether the list of clients shows this process and nobody else; false when the server does not say. */
+/**
+ * Whether the list of clients shows this process and nobody else; false when the server does not say, and while it
+ * loads its data, for whoever has started it waits for that without a connection.
+ */
 async function isAlone(commands: string[]): Promise<boolean> {
-  const said = await tell([`CLIENT SETNAME ${NAME}`, ...commands]);
+  const said = await tell(['PING', `CLIENT SETNAME ${NAME}`, ...commands]);
   const clients = said.split('\n').filter((line) => line.startsWith('id='));
-  return clients.length > 0 && clients.every((line) => line.includes(` name=${NAME} `));
+  return (
+    said.startsWith('+PONG') && clients.length > 0 && clients.every((line) => line.includes(` name=${NAME} `))
+  );
 }
 
 async function tell(commands: string[]): Promise<string> {
   return ask({ socketPath: SOCKET_FILE, commands, timeoutMs: 5000 }).catch(() => '');
 }
 
-async function isSocket(ino: number): Promise<boolean> {
+/** Tells one socket of this name from another; `undefined` when there is none. */
+async function socketNumber(): Promise<number | undefined> {
   return stat(SOCKET_FILE).then(
-    (found) => found.ino === ino,
-    () => false,
+    ({ ino }) => ino,
+    () => undefined,
   );
 }
 
@@ -79,5 +84,6 @@ try {
   await main(process.argv);
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
-  process.exitCode = 1;
+  // At once: while this process lives, so may a server that it started before it failed.
+  process.exit(1);
 }

@@ -20,8 +20,8 @@ export const COMMAND_LIMITS = { openMs: 4500, connectMs: 3000, answerMs: 4000, o
 export interface Reactions {
   /** Delay in ms before the next attempt, the `times`-th in a row, or `null` to give up. */
   retry(times: number): number | null;
-  /** Redis answered with an error: 2 to connect anew and send the command again, `false` to hand the error on. */
-  onReplyError(error: Error): false | 2;
+  /** Redis answered with an error: hand it on (`false`), connect anew besides (1), or do that and send it again (2). */
+  onReplyError(error: Error): false | 1 | 2;
 }
 
 export interface OptionsParams<Target extends RedisTarget> {
@@ -51,6 +51,8 @@ export function clusterOptions(params: OptionsParams<ClusterTarget>): ClusterOpt
   return {
     lazyConnect: true,
     clusterRetryStrategy: params.reactions.retry,
+    // A cluster sends again by itself what was under way to a node that is gone; 0 keeps it from that.
+    ...(params.role === 'ledger' ? { retryDelayOnFailover: 0 } : {}),
     redisOptions: { ...commonOptions(params), ...(tls ? { tls: {} } : {}) },
     // A certificate is for a name, so with TLS the names that nodes announce are not looked up before connecting.
     ...(tls ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
@@ -89,13 +91,15 @@ function commonOptions({
     maxLoadingRetryTime: 1000,
     /*
      * Commands wait in the offline queue while Redis is away, and one whose answer was lost is sent again on the next
-     * connection. It may then run twice, so whatever is sent must bear that: our scripts do, and so do BullMQ's.
+     * connection. It may then run twice, so whatever is sent must bear that: our scripts do, and so do BullMQ's. A
+     * ledger's are not sent again; connect.ts makes them fail.
      */
     enableOfflineQueue: true,
     autoResendUnfulfilledCommands: role !== 'ledger',
     /*
-     * Off, as by default: it would gather the commands of one tick into a pipeline unasked. One that breaks off among its
-     * answers is not sent again but fails, so that a command's fate would hang on its neighbours'.
+     * Off, as by default: it would gather the commands of one tick into a pipeline unasked. One that breaks off among
+     * its answers is not sent again but fails, so that a command's fate would hang on its neighbours', and so would it
+     * on a script that Redis has forgotten.
      */
     enableAutoPipelining: false,
     // BullMQ insists on it for its blocking connections. How long a command may wait is said by the limits below.

@@ -1,14 +1,15 @@
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Logger } from 'pino';
 import { messageOf, StanddownError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import { adviseRedis, PACKAGE_MANAGERS } from './advice.ts';
 import { unpackDebianRedis } from './debian.ts';
 import { withLock } from './lock.ts';
 import { type FindParams, installRoot, onPath, type RedisServer, serverIn } from './server-binary.ts';
+import { NO_SERVER, OLDEST_REDIS } from './version.ts';
 
 /** Apt's lists over a slow line take a while. */
-const INSTALL_WAIT_MS = 5 * 60_000;
+const LOCK = { waitMs: 5 * 60_000, what: 'installing Redis', code: 'REDIS_MISSING' } as const;
 
 export interface InstallParams extends FindParams {
   log: Logger;
@@ -27,29 +28,16 @@ export async function installServer(params: InstallParams): Promise<RedisServer>
   const { dataDir, path, log, platform = process.platform } = params;
   const [aptGet, dpkg] = [await onPath('apt-get', path), await onPath('dpkg', path)];
   if (platform !== 'linux' || aptGet === undefined || dpkg === undefined) {
-    throw await redisMissing({
-      path,
-      platform,
-      what: 'no redis-server or valkey-server (6.2 or newer) was found',
-    });
+    throw await redisMissing({ path, platform, what: NO_SERVER });
   }
   const root = installRoot(dataDir);
-  const lock = {
-    path: `${root}.lock`,
-    waitMs: INSTALL_WAIT_MS,
-    what: 'installing Redis',
-    code: 'REDIS_MISSING',
-  } as const;
-  return withLock(lock, async () => {
+  const unpack = (work: string) => unpackDebianRedis({ aptGet, dpkg, path, work });
+  return withLock({ ...LOCK, path: `${root}.lock` }, async () => {
     const present = await serverIn({ root, path });
     if (present !== undefined) return present;
     log.info({ folder: root }, 'no Redis server found: unpacking one from the system packages');
     try {
-      return await installOnce({
-        root,
-        path,
-        unpack: (work) => unpackDebianRedis({ aptGet, dpkg, path, work }),
-      });
+      return await installOnce({ root, path, unpack });
     } catch (cause) {
       const what = `Redis could not be unpacked from the system packages (${messageOf(cause)})`;
       throw await redisMissing({ path, platform, what, cause });
@@ -85,8 +73,9 @@ async function installOnce({ root, path, unpack }: InstallOnceParams): Promise<R
   const work = await mkdtemp(`${root}.work-`);
   try {
     const tree = await unpack(work);
-    if ((await serverIn({ root: tree, path })) === undefined)
-      throw new Error('it does not run, or is older than 6.2');
+    if ((await serverIn({ root: tree, path })) === undefined) {
+      throw new Error(`it does not run, or is older than ${OLDEST_REDIS}`);
+    }
     // What stands there does not run. The new tree appears under the name complete or not at all.
     await rm(root, { recursive: true, force: true });
     await rename(tree, root);

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { Writable } from 'node:stream';
 import { systemClock } from '../clock.ts';
-import { type KeeperOrders, REDIS_LOG, SOCKET_FILE } from './embedded-files.ts';
+import { type KeeperOrders, REDIS_LOG, SOCKET_FILE, START_LOCK } from './embedded-files.ts';
 import { probe } from './probe.ts';
 
 const START_LIMIT_MS = 15_000;
@@ -14,7 +16,6 @@ const LOOK_MS = 5;
  * one may be killed and the rest goes away.
  */
 const GUARD = `
-exec 3<&0
 "$@" 3<&- & server=$!
 { read -r line <&3; kill "$server"; } 2>/dev/null & listener=$!
 wait "$server"; code=$?
@@ -32,6 +33,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   loglevel: 'warning',
   daemonize: 'no',
   appendonly: 'yes',
+  // Loses a second when the machine fails, and when the server is killed what it held back during a sync.
   appendfsync: 'everysec',
   // A crash may leave half a command at the end; the rest is still good.
   'aof-load-truncated': 'yes',
@@ -51,25 +53,28 @@ export interface ServerProcess {
 }
 
 /**
- * Starts a server in the current folder; returns as soon as it listens, while it may still be loading its data.
- * Throws with the last line of its log when it ends instead, or does not listen within 15 s.
+ * Starts a server in the current folder, under the start lock; returns as soon as it listens, while it may still be
+ * loading its data. Throws with the last line of its log when it ends instead, and when it does not listen within 15 s;
+ * this process must end then, too, for the server to do so.
  */
 export async function startServer({ command, env }: KeeperOrders): Promise<ServerProcess> {
   const settings = Object.entries(SETTINGS).flatMap(([name, value]) => [`--${name}`, value]);
   const child = spawn('/bin/sh', ['-c', GUARD, 'standdown-redis-guard', command, ...settings], {
     // A locale that is not installed would keep the server from starting.
     env: { ...env, LC_ALL: 'C' },
-    stdio: ['pipe', 'ignore', 'inherit'],
+    // Not stdin: a shell may take a socket there, which it is, for a remote login.
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
   });
   const server = watch(child);
   const deadline = systemClock.monotonic() + START_LIMIT_MS;
   while ((await probe(SOCKET_FILE)) === 'absent') {
-    if (server.ended)
+    if (server.ended) {
       throw new Error(`${command} ended (${await server.end}): ${await lastLineOf(REDIS_LOG)}`);
+    }
     if (systemClock.monotonic() > deadline) {
-      await server.stop();
       throw new Error(`${command} did not listen within ${START_LIMIT_MS / 1000} s`);
     }
+    if (!existsSync(START_LOCK)) throw new Error('the folder was deleted');
     await systemClock.sleep(LOOK_MS);
   }
   return server;
@@ -83,15 +88,15 @@ function watch(child: ChildProcess): ServerProcess {
   }).finally(() => {
     ended = true;
   });
-  // Writing to a pipe whose reader is gone is no news: that the server ended is told by its exit.
-  child.stdin?.on('error', () => undefined);
+  const leash = child.stdio[3];
+  leash?.on('error', () => undefined); // That the other end is gone is told by the exit.
   return {
     get ended() {
       return ended;
     },
     end,
     stop: async () => {
-      child.stdin?.end();
+      if (leash instanceof Writable) leash.end();
       await end;
     },
   };

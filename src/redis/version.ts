@@ -1,6 +1,9 @@
 /** Below this BullMQ warns, and `CLIENT PAUSE … WRITE`, which the keeper needs, does not exist. */
 export const OLDEST_REDIS = '6.2';
 
+/** For errors: there is no server to start. */
+export const NO_SERVER = `no redis-server or valkey-server (${OLDEST_REDIS} or newer) was found`;
+
 /** Compares dotted version numbers; missing parts count as 0. */
 export function isAtLeast(version: string, oldest: string): boolean {
   const [have, need] = [parts(version), parts(oldest)];

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkRedis, type Info, judgeRedis } from '../../src/redis/check.ts';
+import { closeRedis, openRedis } from '../../src/redis/connect.ts';
+import { parseRedisUrl } from '../../src/redis/redis-url.ts';
+import { atEnd, quiet, testFolder } from './support/machine.ts';
+import { startRedis } from './support/plain-redis.ts';
+
+const GOOD = ['maxmemory', '0', 'maxmemory-policy', 'noeviction', 'appendonly', 'yes', 'save', ''];
+
+const ON_A_SERVER: [string, string[], RegExp[]][] = [
+  ['all as it should be', [], []],
+  [
+    'eviction, no limit yet',
+    ['maxmemory-policy', 'allkeys-lru'],
+    [/once it is given a maxmemory .*allkeys-lru.*noeviction/],
+  ],
+  ['nothing on disk', ['appendonly', 'no'], [/keeps nothing on disk.*loses all.*appendonly yes/]],
+  [
+    'snapshots only',
+    ['appendonly', 'no', 'save', '3600 1 300 100'],
+    [/only snapshots.*up to 3600 s.*appendonly yes/],
+  ],
+  ['snapshots and append-only file', ['save', '3600 1'], []],
+];
+
+test('what a server is warned about', async (t) => {
+  const { url, admin } = await startRedis(t, { folder: testFolder(t) });
+  const redis = await openRedis({
+    target: parseRedisUrl(url),
+    role: 'command',
+    connectionName: 'test',
+    log: quiet,
+  });
+  atEnd(t, () => closeRedis(redis));
+  for (const [name, settings, expected] of ON_A_SERVER) {
+    await t.test(name, async () => {
+      await admin.config('SET', ...GOOD);
+      if (settings.length > 0) await admin.config('SET', ...settings);
+      const { warnings, version, server, runId } = await checkRedis(redis);
+      assert.equal(warnings.length, expected.length, warnings.join('\n'));
+      for (const [index, pattern] of expected.entries()) assert.match(warnings[index] ?? '', pattern);
+      assert.match(version, /^\d+\.\d+\.\d+$/);
+      assert.equal(server, 'redis');
+      assert.match(runId, /^[0-9a-f]{40}$/);
+    });
+  }
+
+  await t.test('eviction under a limit is refused', async () => {
+    await admin.config('SET', ...GOOD);
+    await admin.config('SET', 'maxmemory', '100mb', 'maxmemory-policy', 'volatile-lru');
+    await assert.rejects(checkRedis(redis), {
+      code: 'REDIS_UNSUITABLE',
+      message: /may throw requests away.*volatile-lru.*"maxmemory-policy noeviction"/,
+    });
+    await admin.config('SET', 'maxmemory-policy', 'noeviction');
+    assert.deepEqual((await checkRedis(redis)).warnings, []);
+  });
+
+  await t.test('a replica is refused', async () => {
+    await admin.replicaof('127.0.0.1', '1');
+    await assert.rejects(checkRedis(redis), {
+      code: 'REDIS_UNSUITABLE',
+      message: /is a replica.*master, 127\.0\.0\.1:1,/,
+    });
+    await admin.replicaof('NO', 'ONE');
+  });
+});
+
+test('what may not be looked at is a warning', async (t) => {
+  const { port, admin } = await startRedis(t, { folder: testFolder(t) });
+  await admin.config('SET', 'appendonly', 'no');
+  const check = async (user: string) => {
+    const target = parseRedisUrl(`redis://${user}:secret@127.0.0.1:${port}`);
+    const redis = await openRedis({ target, role: 'command', connectionName: 'test', log: quiet });
+    atEnd(t, () => closeRedis(redis));
+    return checkRedis(redis);
+  };
+  await admin.call('ACL', 'SETUSER', 'noconfig', 'on', '>secret', '~*', '&*', '+@all', '-config');
+  const noConfig = await check('noconfig');
+  assert.equal(noConfig.warnings.length, 1);
+  assert.match(noConfig.warnings[0] ?? '', /does not tell whether it takes snapshots/);
+
+  await admin.call('ACL', 'SETUSER', 'noinfo', 'on', '>secret', '~*', '&*', '+@all', '-info', '-config');
+  const noInfo = await check('noinfo');
+  assert.equal(noInfo.warnings.length, 1);
+  assert.match(noInfo.warnings[0] ?? '', /does not let us look at INFO/);
+  assert.equal(noInfo.version, 'unknown');
+});
+
+const info: Info = {
+  redis_version: '7.2.4',
+  role: 'master',
+  maxmemory: '0',
+  maxmemory_policy: 'noeviction',
+  aof_enabled: '1',
+  aof_last_write_status: 'ok',
+  rdb_last_bgsave_status: 'ok',
+};
+
+const JUDGED: [string, Info, string | undefined, RegExp[]][] = [
+  ['good', info, undefined, []],
+  ['oldest', { ...info, redis_version: '6.2.0' }, undefined, []],
+  ['no version', { ...info, redis_version: undefined }, undefined, [/version.*6\.2/]],
+  ['no policy', { ...info, maxmemory_policy: undefined }, undefined, [/maxmemory-policy/]],
+  [
+    'append-only file not written',
+    { ...info, aof_last_write_status: 'err' },
+    undefined,
+    [/append-only file.*disk/],
+  ],
+  [
+    'snapshot not written',
+    { ...info, aof_enabled: '0', rdb_last_bgsave_status: 'err' },
+    '60 1',
+    [/up to 60 s/, /last snapshot.*disk/],
+  ],
+];
+
+for (const [name, fields, save, expected] of JUDGED) {
+  test(`judged: ${name}`, () => {
+    const warnings = judgeRedis({ info: fields, save });
+    assert.equal(warnings.length, expected.length);
+    for (const [index, pattern] of expected.entries()) assert.match(warnings[index] ?? '', pattern);
+    for (const warning of warnings) assert.match(warning, /^[A-Z][^\n]*\.$/);
+  });
+}
+
+test('judged: too old', () => {
+  const judge = () => judgeRedis({ info: { ...info, redis_version: '6.0.16' }, save: undefined });
+  assert.throws(judge, { code: 'REDIS_UNSUITABLE', message: 'Redis 6.0.16 is too old; use 6.2 or newer' });
+});

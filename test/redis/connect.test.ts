@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { test } from 'node:test';
+import { Queue, Worker } from 'bullmq';
+import pino from 'pino';
+import { generate } from 'selfsigned';
+import { messageOf } from '../../src/errors.ts';
+import { closeRedis, openRedis } from '../../src/redis/connect.ts';
+import { redisUnreachable } from '../../src/redis/failure.ts';
+import type { RedisRole } from '../../src/redis/options.ts';
+import { parseRedisUrl } from '../../src/redis/redis-url.ts';
+import type { RedisClient } from '../../src/script.ts';
+import { atEnd, eventually, freePort, quiet, testFolder } from './support/machine.ts';
+import { startRedis } from './support/plain-redis.ts';
+
+async function open(t: TestContext, url: string, role: RedisRole, log = quiet): Promise<RedisClient> {
+  const redis = await openRedis({ target: parseRedisUrl(url), role, connectionName: 'test', log });
+  atEnd(t, () => closeRedis(redis));
+  return redis;
+}
+
+/** Opens as a command and returns the error's message and how long it took, which must be under 5 s. */
+async function refused(t: TestContext, url: string): Promise<string> {
+  const at = performance.now();
+  try {
+    await open(t, url, 'command');
+  } catch (error) {
+    const ms = Math.round(performance.now() - at);
+    t.diagnostic(`${ms} ms: ${messageOf(error)}`);
+    assert(ms < 5000, `${ms} ms`);
+    assert(error instanceof Error && 'code' in error);
+    assert.equal(error.code, 'REDIS_UNREACHABLE');
+    assert.doesNotMatch(error.message, /hunter2|\n/);
+    return error.message;
+  }
+  return assert.fail('it was opened');
+}
+
+test('nobody listens', async (t) => {
+  const port = await freePort();
+  const message = await refused(t, `redis://:hunter2@127.0.0.1:${port}/2`);
+  assert.equal(
+    message,
+    `cannot use Redis at redis://127.0.0.1:${port}/2: nothing listens there (ECONNREFUSED); start it, or correct REDIS_URL`,
+  );
+  assert.match(await refused(t, `redis-cluster://:hunter2@127.0.0.1:${port}`), /check the address/);
+  assert.match(
+    await refused(t, `redis-sentinel://:hunter2@127.0.0.1:${port}/mymaster`),
+    /failed to connect to sentinel.*look at REDIS_URL/,
+  );
+  assert.match(await refused(t, 'unix:///nowhere/redis.sock'), /no such socket \(ENOENT\)/);
+});
+
+test('a name that does not exist', async (t) => {
+  assert.match(await refused(t, 'redis://no-such-host.invalid'), /ENOTFOUND|EAI_AGAIN/);
+});
+
+test('a wrong password, none, and one too many', async (t) => {
+  const folder = testFolder(t);
+  const { port } = await startRedis(t, {
+    folder,
+    args: ['--requirepass', 'right'],
+    admin: { password: 'right' },
+  });
+  assert.match(
+    await refused(t, `redis://:hunter2@127.0.0.1:${port}`),
+    /refuses the user name or password \(WRONGPASS\)/,
+  );
+  assert.match(await refused(t, `redis://127.0.0.1:${port}`), /wants a password \(NOAUTH\)/);
+  const redis = await open(t, `redis://:right@127.0.0.1:${port}`, 'command');
+  assert.equal(await redis.ping(), 'PONG');
+});
+
+test('a database that does not exist', async (t) => {
+  const { url } = await startRedis(t, { folder: testFolder(t) });
+  assert.match(await refused(t, `${url}/99`), /answers "ERR DB index is out of range"; look at REDIS_URL/);
+});
+
+test('a server that takes connections and never answers', async (t) => {
+  const { url, child, port } = await startRedis(t, { folder: testFolder(t) });
+  const early = await open(t, url, 'command');
+  child.kill('SIGSTOP');
+  assert.match(await refused(t, url), /does not answer in time/);
+  assert.match(
+    await refused(t, `redis-cluster://127.0.0.1:${port}`),
+    /redis-cluster.*does not answer in time/,
+  );
+  assert.match(
+    await refused(t, `redis-sentinel://127.0.0.1:${port}/m`),
+    /redis-sentinel.*failed to connect to sentinel/,
+  );
+  const at = performance.now();
+  const error = await early.get('key').then(
+    () => assert.fail('answered'),
+    (thrown: unknown) => thrown,
+  );
+  assert(performance.now() - at < 5000);
+  const told = redisUnreachable({ target: parseRedisUrl(url), error });
+  assert.match(told.message, /does not answer in time/);
+});
+
+test('something that is no Redis', async (t) => {
+  const server: Server = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')).listen(
+    0,
+    '127.0.0.1',
+  );
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const address = server.address();
+  assert(typeof address === 'object' && address !== null);
+  await refused(t, `redis://127.0.0.1:${address.port}`);
+});
+
+test('TLS: a certificate that is not trusted, a server without TLS, and plain text to one with it', async (t) => {
+  const folder = testFolder(t);
+  const pems = await generate([{ name: 'commonName', value: '127.0.0.1' }], { keySize: 2048 });
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(cert, pems.cert);
+  writeFileSync(key, pems.private);
+  const tls = [
+    '--tls-port',
+    '--tls-cert-file',
+    cert,
+    '--tls-key-file',
+    key,
+    '--tls-auth-clients',
+    'no',
+    '--tls-ca-cert-file',
+    cert,
+  ];
+  const secured = await startRedis(t, { folder, args: tls, admin: { tls: { rejectUnauthorized: false } } });
+  assert.match(await refused(t, `rediss://127.0.0.1:${secured.port}`), /self-signed.*NODE_EXTRA_CA_CERTS/);
+  assert.match(await refused(t, `redis://127.0.0.1:${secured.port}`), /TLS/);
+  const plain = await startRedis(t, { folder });
+  assert.match(await refused(t, `rediss://127.0.0.1:${plain.port}`), /TLS/);
+});
+
+test('a command bridges a short outage and soon gives up a long one', async (t) => {
+  const folder = testFolder(t);
+  const first = await startRedis(t, { folder, args: ['--appendonly', 'yes'] });
+  const redis = await open(t, first.url, 'command');
+  assert.equal(await redis.incr('count'), 1);
+  await first.stop();
+  const counted = redis.incr('count');
+  const second = await startRedis(t, { folder, port: first.port, args: ['--appendonly', 'yes'] });
+  assert.equal(await counted, 2);
+  await second.stop();
+  const at = performance.now();
+  await assert.rejects(redis.incr('count'));
+  assert(performance.now() - at < 5000);
+  await eventually(() => assert.equal(redis.status, 'end'));
+  const ended = performance.now();
+  await assert.rejects(redis.incr('count'), /closed/);
+  assert(performance.now() - ended < 100);
+});
+
+test('a worker waits for a Redis that is not there yet, and says so once', async (t) => {
+  const folder = testFolder(t);
+  const port = await freePort();
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const redis = await open(t, `redis://:hunter2@127.0.0.1:${port}`, 'worker', log);
+  const counted = redis.incr('count');
+  await eventually(() => assert.equal(redis.status, 'reconnecting'));
+  const server = await startRedis(t, {
+    folder,
+    port,
+    args: ['--requirepass', 'hunter2'],
+    admin: { password: 'hunter2' },
+  });
+  assert.equal(await counted, 1);
+  await eventually(() => assert.equal(lines.length, 2));
+  assert.match(String(lines[0]?.['cause']), /ECONNREFUSED/);
+  assert.equal(lines[0]?.['level'], 40);
+  assert.equal(lines[1]?.['msg'], 'Redis is back');
+  assert.doesNotMatch(JSON.stringify(lines), /hunter2/);
+  await server.stop();
+});
+
+test('a worker leaves a server that has become a replica, and its write is done when it may be', async (t) => {
+  const { url, admin } = await startRedis(t, { folder: testFolder(t) });
+  const redis = await open(t, url, 'worker');
+  await redis.set('key', 'old');
+  await admin.replicaof('127.0.0.1', '1');
+  let attempts = 0;
+  redis.on('close', () => {
+    attempts += 1;
+  });
+  const written = redis.set('key', 'new');
+  await eventually(() => assert(attempts >= 2));
+  await admin.replicaof('NO', 'ONE');
+  assert.equal(await written, 'OK');
+  assert(attempts < 6, 'no storm');
+});
+
+for (const form of ['redis://HOST', 'redis-cluster://HOST', 'redis-sentinel://HOST/mymaster']) {
+  test(`closing does not wait for a Redis that is away, and what waited fails: ${form}`, async (t) => {
+    const redis = await open(t, form.replace('HOST', `127.0.0.1:${await freePort()}`), 'worker');
+    const waiting = assert.rejects(redis.get('key'));
+    let attempts = 0;
+    redis.on('error', () => {
+      attempts += 1;
+    });
+    await eventually(() => assert(attempts >= 2));
+    const at = performance.now();
+    await closeRedis(redis);
+    await closeRedis(redis);
+    assert(performance.now() - at < 1500);
+    await waiting;
+    await eventually(() => assert.equal(redis.status, 'end'));
+  });
+}
+
+test('closing a connection whose server is stopped takes a second at most', async (t) => {
+  const { url, child } = await startRedis(t, { folder: testFolder(t) });
+  const redis = await open(t, url, 'worker');
+  await redis.ping();
+  child.kill('SIGSTOP');
+  const at = performance.now();
+  await closeRedis(redis);
+  assert(performance.now() - at < 1500);
+});
+
+test('BullMQ takes the connection, for queue and worker', async (t) => {
+  const { url } = await startRedis(t, { folder: testFolder(t), args: ['--maxmemory-policy', 'noeviction'] });
+  const connection = await open(t, url, 'worker');
+  const queue = new Queue('test', { connection });
+  const done = Promise.withResolvers<unknown>();
+  const worker = new Worker('test', async (job) => done.resolve(job.data), { connection });
+  atEnd(t, async () => {
+    await worker.close();
+    await queue.close();
+  });
+  await queue.add('job', { n: 1 });
+  assert.deepEqual(await done.promise, { n: 1 });
+});
+
+test('what was under way when the server died: a worker sends it again, for a ledger it fails', async (t) => {
+  const folder = testFolder(t);
+  const first = await startRedis(t, { folder });
+  const worker = await open(t, first.url, 'worker');
+  const ledger = await open(t, first.url, 'ledger');
+  await Promise.all([worker.ping(), ledger.ping()]);
+  first.child.kill('SIGSTOP');
+  const counted = worker.incr('count');
+  const failed = Promise.all([1, 2, 3].map(() => assert.rejects(ledger.incr('count'), /closed/)));
+  await first.stop('SIGKILL');
+  const second = await startRedis(t, { folder, port: first.port });
+  assert.equal(await counted, 1);
+  assert.equal(await ledger.get('count'), '1', 'the connection itself is back');
+  await failed;
+  await second.stop();
+});

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { silentLog } from '../../../src/log.ts';
+import { findServer, type RedisServer } from '../../../src/redis/server-binary.ts';
+import { installServer } from '../../../src/redis/server-install.ts';
+
+export const PATH = process.env['PATH'] ?? '';
+/** Kept from run to run: the Redis that the tests use is installed here once. */
+export const INSTALL_DIR = resolve(import.meta.dirname, '../../../.standdown');
+export const quiet = silentLog;
+
+let server: Promise<RedisServer> | undefined;
+
+/** The Redis server of this machine; installed if there is none. */
+export function redisServer(): Promise<RedisServer> {
+  server ??= findServer({ path: PATH, dataDir: INSTALL_DIR }).then(
+    (found) => found ?? installServer({ path: PATH, dataDir: INSTALL_DIR, log: quiet }),
+  );
+  return server;
+}
+
+const endings = new WeakMap<TestContext, (() => Promise<void>)[]>();
+
+/** Runs at the end of the test, the last one given first: what was begun last is ended first. */
+export function atEnd(t: TestContext, ending: () => Promise<void>): void {
+  const list = endings.get(t) ?? [];
+  list.push(ending);
+  if (endings.has(t)) return;
+  endings.set(t, list);
+  t.after(async () => {
+    const failures: unknown[] = [];
+    for (const end of list.reverse()) await end().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  });
+}
+
+/** A folder for one test. At its end no process may be left that works in it, and it is removed. */
+export function testFolder(t: TestContext): string {
+  const folder = join(INSTALL_DIR, `test-redis-${randomBytes(4).toString('hex')}`);
+  mkdirSync(folder, { recursive: true });
+  atEnd(t, async () => {
+    try {
+      await eventually(() => assert.deepEqual(processesIn(folder), []), 15_000);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+  return folder;
+}
+
+export interface Found {
+  pid: number;
+  name: string;
+}
+
+/** The processes that work in a folder or name it on their command line; this one is left out. */
+export function processesIn(folder: string): Found[] {
+  const found: Found[] = [];
+  for (const pid of readdirSync('/proc').map(Number)) {
+    if (Number.isNaN(pid) || pid === process.pid) continue;
+    try {
+      const name = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      const cwd = readlinkSync(`/proc/${pid}/cwd`);
+      if (name !== '' && (name.includes(folder) || cwd.startsWith(folder))) found.push({ pid, name });
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return found;
+}
+
+/** Repeats an assertion until it holds; throws its last error after `limitMs`. */
+export async function eventually<T>(assertion: () => T | Promise<T>, limitMs = 10_000): Promise<T> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    try {
+      return await assertion();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await delay(20);
+    }
+  }
+}
+
+/** A TCP port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  assert(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+/** Ends a process that the test started; SIGCONT lets a stopped one take it. */
+export async function endProcess(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill(signal);
+  child.kill('SIGCONT');
+  await ended;
+}
+
+export interface Script {
+  child: ChildProcess;
+  /** The next line it says, as JSON. */
+  next(): Promise<Record<string, unknown>>;
+  say(line: string): void;
+}
+
+/** Runs one of the scripts beside this file as a process of its own; it is killed at the end of the test. */
+export function runScript(t: TestContext, name: string, ...args: string[]): Script {
+  const child = spawn(process.execPath, [join(import.meta.dirname, name), ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  atEnd(t, () => endProcess(child, 'SIGKILL'));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    child,
+    next: async () => {
+      const { value, done } = await lines.next();
+      assert(done !== true, `${name} ended`);
+      return JSON.parse(String(value));
+    },
+    say: (line) => child.stdin.write(`${line}\n`),
+  };
+}
