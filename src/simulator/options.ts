@@ -24,7 +24,7 @@ export interface SimulatorOptions extends LatencyOptions {
   scope?: string;
   /** The application's roles. Default: all that cancelling and reading can ask for. */
   roles?: readonly string[];
-  /** How long a token is good, in whole seconds' worth of ms. Default 3,600,000. */
+  /** How long a token is good, cut to whole seconds and at least one. Default 3,600,000. */
   tokenLifetimeMs?: number;
   /** Default: 100 per minute and 1,500 per hour for each operation, sliding. */
   limits?: Partial<LimitSettings>;

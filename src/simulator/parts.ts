@@ -34,7 +34,8 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     audience: identity.scope.replace(/\/\.default$/, ''),
     lifetimeMs: options.tokenLifetimeMs ?? DEFAULT_TOKEN_LIFETIME_MS,
   });
-  const { clientCertificate = null, pageSize = MAX_PAGE_SIZE } = options;
+  const { clientCertificate = null } = options;
+  const pageSize = Math.min(options.pageSize ?? MAX_PAGE_SIZE, MAX_PAGE_SIZE);
   const clientAuth = createClientAuth({ ...identity, clock, clientCertificate });
   const operations = createOperations({ store, behaviour, pageSize, clientId });
   const player = createFaultPlayer({ clock, signal });

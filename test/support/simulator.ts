@@ -7,6 +7,7 @@ import {
 } from '../../src/simulator/index.ts';
 import { ROOT, startNode } from './processes.ts';
 import { TEST_DIR } from './redis.ts';
+import { quotas } from './stack.ts';
 import { newLabel } from './tenant.ts';
 
 export interface SimulatorProcess extends RemoteSimulator {
@@ -20,12 +21,11 @@ export async function startSimulatorProcess(
   limits: string,
   options: Omit<PlainSimulatorOptions, 'dir'> = {},
 ): Promise<SimulatorProcess> {
-  const quotas = limits.split(',').map(readQuota);
   const child = startNode(join(ROOT, 'src/simulator/process.ts'), [
     JSON.stringify({
       dir: join(TEST_DIR, 'simulators', newLabel()),
       ...options,
-      limits: { cancel: quotas, get: quotas, list: quotas, ...options.limits },
+      limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits), ...options.limits },
     }),
   ]);
   const { apiUrl } = JSON.parse(await child.line()) as { apiUrl: string };
@@ -39,12 +39,4 @@ export async function startSimulatorProcess(
       await child.exited;
     },
   };
-}
-
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** Written apart from the product's reader, as the limits themselves are. */
-function readQuota(text: string): { max: number; windowMs: number } {
-  const [, max, length, unit] = /^(\d+)\/(\d+)(ms|s|m|h)$/.exec(text) ?? [];
-  return { max: Number(max), windowMs: Number(length) * (UNITS[unit ?? ''] ?? Number.NaN) };
 }
