@@ -60,6 +60,11 @@ export function createSignIn(deps: {
   let current: Token | null = null;
   let asking: Promise<Token> | null = null;
   let application: { credential: string; msal: ConfidentialClientApplication } | null = null;
+  /** What the way to the sign-in service last failed of: msal keeps that to itself. */
+  let network = '';
+  const client = networkClient(deps, (failure) => {
+    network = failure;
+  });
 
   async function msal(): Promise<ConfidentialClientApplication> {
     const credential = await readCredential(config.credential);
@@ -75,7 +80,7 @@ export function createSignIn(deps: {
             knownAuthorities: [new URL(authority).host],
             ...credential,
           },
-          system: { networkClient: networkClient(deps), disableInternalRetries: true },
+          system: { networkClient: client, disableInternalRetries: true },
         }),
       };
     }
@@ -83,13 +88,14 @@ export function createSignIn(deps: {
   }
 
   async function ask(skipCache: boolean): Promise<Token> {
+    network = '';
     try {
       const app = await msal();
       const result = await app.acquireTokenByClientCredential({ scopes: [config.scope], skipCache });
       if (!result?.accessToken) throw new SignInError('empty_answer', 'the sign-in service gave no token');
       return toToken(result.accessToken, result.expiresOn?.getTime() ?? clock.wall() + 3_600_000);
     } catch (error) {
-      throw toSignInError(error);
+      throw toSignInError(error, network);
     }
   }
 
@@ -129,7 +135,10 @@ export function createSignIn(deps: {
 }
 
 /** msal's way out: undici, with a time limit, through the proxy where there is one. */
-function networkClient(deps: { dispatcher: Dispatcher; timeoutMs: number }): INetworkModule {
+function networkClient(
+  deps: { dispatcher: Dispatcher; timeoutMs: number },
+  onFailure: (what: string) => void,
+): INetworkModule {
   const send = async <T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) => {
     const { origin, pathname, search } = new URL(url);
     const answer = await exchange(deps.dispatcher, {
@@ -142,6 +151,7 @@ function networkClient(deps: { dispatcher: Dispatcher; timeoutMs: number }): INe
     });
     if (answer.kind !== 'answer') {
       const code = answer.code === 'TIMEOUT' ? 'request_timeout' : 'network_error';
+      onFailure(`${code}: ${answer.code} from ${origin}: ${answer.message}`);
       throw new AuthError(code, '', `${answer.code}: ${answer.message}`);
     }
     const headers = Object.fromEntries(
@@ -164,7 +174,7 @@ function parseBody<T>(text: string, status: number): T {
   }
 }
 
-function toSignInError(error: unknown): SignInError {
+function toSignInError(error: unknown, network: string): SignInError {
   if (error instanceof SignInError) return error;
   const code: unknown = error instanceof AuthError ? error.errorCode : Reflect.get(Object(error), 'code');
   // Entra's own number says more than OAuth's word: AADSTS7000215 is a wrong secret, AADSTS700016 a wrong client id.
@@ -172,7 +182,7 @@ function toSignInError(error: unknown): SignInError {
   const name = typeof code === 'string' && code !== '' ? code : 'sign_in_failed';
   return new SignInError(
     number && !name.includes(number) ? `${name} ${number}` : name,
-    messageOf(error),
+    network === '' ? messageOf(error) : network,
     error,
   );
 }

@@ -274,7 +274,7 @@ describe('finish', () => {
       const ids = await breakDown();
       const { answer } = await probe.begin(idAt(ids, DOWN_AFTER), number);
       assert.ok(answer.kind === 'hold' && answer.reason === 'upstream', JSON.stringify(answer));
-      assert.ok(answer.ms > 800 && answer.ms <= 1_000, 'the first probe after a second');
+      assert.ok(answer.ms > 800 && answer.ms <= 1_001, 'the first probe after a second');
     });
 
     it('is not, when there was a success between', async () => {
