@@ -1,3 +1,6 @@
+/** While a call that decides is in flight, its end cannot be known: look again after so many ms. */
+export const LOOK_AGAIN_MS = 1_000;
+
 /**
  * Taking and settling slots, inside the scripts that begin and finish a call.
  *
@@ -22,7 +25,7 @@ local function waitFor(slotsKey, now, first)
     elseif stamp and stamp + length >= now then exact = math.max(exact or 0, stamp + length - now)
     end
   end
-  if inFlight then return math.max(exact or 0, 1000), (exact or 0) <= 1000 end
+  if inFlight then return math.max(exact or 0, ${LOOK_AGAIN_MS}), (exact or 0) <= ${LOOK_AGAIN_MS} end
   return exact, false
 end
 

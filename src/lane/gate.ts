@@ -27,9 +27,8 @@ export function createGate(clock: Clock): Gate {
   let lookAgain = new AbortController();
 
   async function sleep(answer: Wait, signal: AbortSignal): Promise<void> {
-    const isLook = answer.kind === 'window' && answer.look;
     try {
-      await clock.sleep(answer.ms, isLook ? AbortSignal.any([signal, lookAgain.signal]) : signal);
+      await clock.sleep(answer.ms, answer.look ? AbortSignal.any([signal, lookAgain.signal]) : signal);
     } catch (reason) {
       if (signal.aborted) throw reason;
     }

@@ -1,10 +1,11 @@
 import { type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { LONGEST_BLOCK_MS } from '../redis/options.ts';
 
 /** How long a job's lock lasts, and how often stalled jobs are looked for: a killed worker's jobs go on within twice that. */
 const LOCK_MS = 15_000;
 
 /** An idle worker blocks on its lane for so long, in seconds: what wakes it is a job, not the clock. */
-const DRAIN_DELAY_S = 30;
+const DRAIN_DELAY_S = LONGEST_BLOCK_MS / 1_000;
 
 /**
  * A BullMQ worker that can be woken from a held lane.

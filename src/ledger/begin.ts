@@ -1,7 +1,7 @@
 import { expectationArguments, sighting } from '../budget/epoch.ts';
 import { GUARD_LUA } from '../budget/guard.ts';
 import type { Expectation, Sighting } from '../budget/memory.ts';
-import { SLOTS_LUA } from '../budget/slots.ts';
+import { LOOK_AGAIN_MS, SLOTS_LUA } from '../budget/slots.ts';
 import type { Window } from '../budget/windows.ts';
 import type { Keys, Operation } from '../keys.ts';
 import type { Outcome } from '../outcome.ts';
@@ -34,7 +34,7 @@ ${DECIDE_LUA}
 local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
-local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason')
+local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason', op .. ':probing')
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
@@ -133,12 +133,13 @@ local function seen(answer)
 end
 
 local function hold(reason, untilMs)
-  return seen({'hold', reason, ms(untilMs - now)})
+  return seen({'hold', reason, ms(untilMs - now), 0})
 end
 
 local grace, penalty, upstream = tonumber(s[5]) or 0, tonumber(s[6]) or 0, tonumber(s[7]) or 0
 if grace > now then return hold('grace', grace) end
 if penalty > now then return hold('penalty', penalty) end
+if upstream > now and s[7] == s[9] then return seen({'hold', s[8], ms(math.min(upstream - now, ${LOOK_AGAIN_MS})), 1}) end
 if upstream > now then return hold(s[8], upstream) end
 
 local longest = tonumber(ARGV[17])
@@ -148,8 +149,8 @@ if wait then return seen({'window', ms(wait), look and 1 or 0}) end
 local timeout = tonumber(ARGV[6])
 local lapse = math.ceil(now + timeout)
 if upstream > 0 then
-  -- One probe at a time: the others wait until it has told, or has had its time.
-  redis.call('HSET', KEYS[1], op .. ':hold', lapse)
+  -- One probe at a time: the others look every second whether it has told, until it has had its time.
+  redis.call('HSET', KEYS[1], op .. ':hold', lapse, op .. ':probing', lapse)
 end
 local slot = take(KEYS[1], KEYS[3], now, lapse + timeout, longest)
 s[4] = tostring(slot)
@@ -207,8 +208,8 @@ export type Permit =
   | { kind: 'lapsed' }
   | { kind: 'later'; ms: number }
   | { kind: 'claimed'; ms: number }
-  | { kind: 'hold'; reason: string; ms: number }
   /** `look`: not an exact wait, only when to look again. */
+  | { kind: 'hold'; reason: string; ms: number; look: boolean }
   | { kind: 'window'; ms: number; look: boolean }
   /** Keys were built from an outdated view. */
   | { kind: 'again'; buckets?: number; campaign?: number }
@@ -298,7 +299,7 @@ function readPermit(reply: readonly unknown[]): Permit {
     case 'claimed':
       return { kind, ms: asNumber(first) };
     case 'hold':
-      return { kind, reason: asText(first), ms: asNumber(second) };
+      return { kind, reason: asText(first), ms: asNumber(second), look: asNumber(third) === 1 };
     case 'window':
       return { kind, ms: asNumber(first), look: asNumber(second) === 1 };
     case 'again':

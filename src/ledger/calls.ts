@@ -86,7 +86,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
     }
     await giveBack(ask, grant);
     await shift(deps, jump);
-    return { kind: 'hold', reason: 'grace', ms: deps.graceMs };
+    return { kind: 'hold', reason: 'grace', ms: deps.graceMs, look: false };
   }
 
   /** Asks whether an action may be called now, and if so takes a slot and claims it. */

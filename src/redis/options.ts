@@ -13,6 +13,9 @@ type ClusterOptions = Omit<ioredis.ClusterOptions, 'redisOptions'> & { redisOpti
  */
 export type RedisRole = 'worker' | 'ledger' | 'command';
 
+/** A connection without a word for longer counts as dead, so no blocking command may block for longer, in ms. */
+export const LONGEST_BLOCK_MS = 20_000;
+
 /** A command's limits, in ms. Each keeps the failure it is for under 5 s. */
 export const COMMAND_LIMITS = { openMs: 4500, connectMs: 3000, answerMs: 4000, outageMs: 4000 };
 
@@ -110,10 +113,10 @@ function commonOptions({
 }
 
 /**
- * A worker's commands have no limit of their own, for BullMQ's blocking ones take up to 10 s. But a connection that owes
+ * A worker's commands have no limit of their own, for BullMQ's blocking ones take up to `LONGEST_BLOCK_MS`. But a connection that owes
  * an answer and brings nothing for 30 s is dead, whatever TCP thinks: a lost route would show only after 15 minutes.
  */
-const WORKER: CommonRedisOptions = { connectTimeout: 5000, socketTimeout: 30_000 };
+const WORKER: CommonRedisOptions = { connectTimeout: 5000, socketTimeout: LONGEST_BLOCK_MS + 10_000 };
 
 /** The command's limit runs from the call on, also while it waits in the offline queue. */
 const COMMAND: CommonRedisOptions = {

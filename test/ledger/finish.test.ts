@@ -290,7 +290,9 @@ describe('finish', () => {
       const ids = await breakDown();
       const first = await nextProbe(ids);
       assert.equal(first.probe, true);
-      assert.equal((await probe.begin(idAt(ids, DOWN_AFTER + 1), number)).answer.kind, 'hold');
+      const { answer } = await probe.begin(idAt(ids, DOWN_AFTER + 1), number);
+      assert.ok(answer.kind === 'hold' && answer.look, JSON.stringify(answer));
+      assert.ok(answer.ms <= 1_000, 'looks again soon: the probe may have told by then');
     });
 
     it('is probed at doubling intervals while it stays down, and that costs no attempt', async () => {
