@@ -24,14 +24,20 @@ export interface Gate {
 
 export function createGate(clock: Clock): Gate {
   const lines: Record<SlotClass, Line> = { urgent: createLine(), bulk: createLine() };
-  let lookAgain = new AbortController();
+  /** Of those that wait only to look again; null while there are none: a nudge then costs nothing. */
+  let lookAgain: AbortController | null = null;
 
   async function sleep(answer: Wait, signal: AbortSignal): Promise<void> {
     try {
-      await clock.sleep(answer.ms, answer.look ? AbortSignal.any([signal, lookAgain.signal]) : signal);
+      await clock.sleep(answer.ms, answer.look ? AbortSignal.any([signal, nudged()]) : signal);
     } catch (reason) {
       if (signal.aborted) throw reason;
     }
+  }
+
+  function nudged(): AbortSignal {
+    lookAgain ??= new AbortController();
+    return lookAgain.signal;
   }
 
   async function askUntilAnswered<T extends { answer: Answer }>(
@@ -56,8 +62,8 @@ export function createGate(clock: Clock): Gate {
       return line.join(() => askUntilAnswered(ask, signal));
     },
     nudge: () => {
-      lookAgain.abort();
-      lookAgain = new AbortController();
+      lookAgain?.abort();
+      lookAgain = null;
     },
   };
 }
