@@ -2,14 +2,11 @@ import type { EpochContext } from './budget/epoch.ts';
 import { graceFor } from './budget/guard.ts';
 import { createMemory, type Memory } from './budget/memory.ts';
 import { createSession } from './budget/session.ts';
-import { formatWindows, type Limits, longestMs } from './budget/windows.ts';
+import { type Limits, longestMs } from './budget/windows.ts';
 import { systemClock } from './clock.ts';
-import type { Config, SignInConfig } from './config.ts';
-import { createClient, createDispatcher } from './defender/client.ts';
-import { createSignIn } from './defender/sign-in.ts';
+import type { Config } from './config.ts';
 import { StanddownError } from './errors.ts';
-import { type Keys, keysFor, LANES } from './keys.ts';
-import { createService } from './lane/service.ts';
+import { type Keys, keysFor } from './keys.ts';
 import { createLedger, type Ledger } from './ledger/ledger.ts';
 import type { Logger } from './log.ts';
 import { checkRedis } from './redis/check.ts';
@@ -17,7 +14,7 @@ import { closeRedis, openRedis } from './redis/connect.ts';
 import { startEmbedded } from './redis/embedded.ts';
 import type { RedisRole } from './redis/options.ts';
 import { parseRedisUrl } from './redis/redis-url.ts';
-import { describeRedis, type RedisTarget } from './redis/target.ts';
+import type { RedisTarget } from './redis/target.ts';
 import type { RedisClient } from './script.ts';
 
 export interface AppDeps {
@@ -87,60 +84,6 @@ export function createTenant(config: Config, redis: RedisClient): Tenant {
   const { callTimeoutMs, maxAttempts } = config;
   const ledger = createLedger({ ...epoch, settings: { limits, callTimeoutMs, maxAttempts } });
   return { redis, keys, memory, ledger, epoch, limits };
-}
-
-export interface Worker {
-  /** Takes no new job, ends waits, finishes calls in flight within the call timeout. May be called again. */
-  stop(): Promise<void>;
-}
-
-/**
- * Starts a worker for the configured tenant; it drains until stopped.
- *
- * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
- */
-export async function startWorker(deps: AppDeps): Promise<Worker> {
-  const { config, log } = deps;
-  const signInConfig = signInOf(config);
-  tenantOf(config);
-  const place = await locateRedis(deps);
-  // A first look with a time limit: a worker that starts should say at once that Redis is away or unsuitable.
-  const probe = await connect(place, 'command', 'check', log);
-  await checkPlace(probe, log).finally(() => closeRedis(probe));
-  const lanesRedis = await connect(place, 'worker', 'lanes', log);
-  const redis = await connect(place, 'ledger', 'ledger', log);
-  const { concurrency, callTimeoutMs } = config;
-  const dispatcher = createDispatcher({ connections: LANES.length * concurrency, ...config });
-  const service = createService({
-    ...createTenant(config, redis),
-    lanesRedis,
-    signIn: createSignIn({ config: signInConfig, dispatcher, clock: systemClock, timeoutMs: callTimeoutMs }),
-    client: createClient({ apiUrl: config.apiUrl, dispatcher }),
-    clock: systemClock,
-    callTimeoutMs,
-    concurrency,
-    defaultComment: config.defaultComment,
-    retentionMs: config.resultRetentionMs,
-    precheck: config.precheck === 'auto',
-    log,
-  });
-  service.start();
-  log.info(
-    { redis: describeRedis(place.target), api: config.apiUrl, limits: formatWindows(config.limits.windows) },
-    'worker started',
-  );
-  return {
-    stop: async () => {
-      await service.stop();
-      await Promise.all([closeRedis(lanesRedis), closeRedis(redis), dispatcher.destroy()]);
-    },
-  };
-}
-
-function signInOf(config: Config): SignInConfig {
-  if (config.signIn) return config.signIn;
-  const missing = config.signInMissing.join(', ');
-  throw new StanddownError('CONFIG_INVALID', `a worker has to sign in; missing: ${missing}`);
 }
 
 /** Runs something on a tenant over a connection of its own, which is closed afterwards. */

@@ -31,6 +31,13 @@ export function guidToBytes(guid: string): Buffer {
   return bytes;
 }
 
+/** The bytes of many, in a row: as {@link guidToBytes}, without an object for each. */
+export function guidsToBytes(guids: readonly string[]): Buffer {
+  const bytes = Buffer.from(guids.join('').replaceAll('-', ''), 'hex');
+  if (bytes.length !== 16 * guids.length) throw new StanddownError('INTERNAL', 'not canonical GUIDs');
+  return bytes;
+}
+
 /**
  * The canonical text of the 16 bytes at `offset` (default 0).
  *

@@ -4,15 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { type Environment, readConfig } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import { runBudget } from './budget.ts';
 import { type CommandContext, EXIT } from './context.ts';
-import { runDemo } from './demo.ts';
-import { runReport } from './report.ts';
-import { runSimulate } from './simulate.ts';
-import { runStatus } from './status.ts';
-import { runRetry, runSteer } from './steer.ts';
-import { runSubmit } from './submit.ts';
-import { runWorker } from './worker.ts';
 
 /** What the process gives; `cli.ts` is the only place that touches it. */
 export type Process = Omit<CommandContext, 'config' | 'log' | 'path'> & {
@@ -22,6 +14,18 @@ export type Process = Omit<CommandContext, 'config' | 'log' | 'path'> & {
 };
 
 type Run = (context: CommandContext) => Promise<number>;
+
+/** Each command's parts are loaded when it is asked for: the simulator and msal would cost a submit half a second. */
+const load = {
+  worker: () => import('./worker.ts'),
+  submit: () => import('./submit.ts'),
+  status: () => import('./status.ts'),
+  report: () => import('./report.ts'),
+  budget: () => import('./budget.ts'),
+  steer: () => import('./steer.ts'),
+  simulate: () => import('./simulate.ts'),
+  demo: () => import('./demo.ts'),
+};
 
 /**
  * Parses the command line and runs what it asks for.
@@ -62,43 +66,53 @@ function createProgram(
   const go = (run: Run) => start(run, program.opts<{ envFile?: string }>().envFile);
   const json = () => new Option('--json', 'print JSON for a program').default(false);
 
-  add('worker', 'drain the lanes until stopped').action(() => go(runWorker));
+  add('worker', 'drain the lanes until stopped').action(() =>
+    go(async (context) => (await load.worker()).runWorker(context)),
+  );
 
-  add('submit [file]', 'put the ids in a file into a campaign')
+  add('submit', 'put the ids in a file into a campaign')
     .argument('[file]', 'one id per line, CSV with a header, or JSONL; - for standard input', '-')
     .requiredOption('--campaign <name>', 'the campaign; created unless it exists')
     .requiredOption('--comment <text>', "sent with every cancel and kept in Defender's action center")
     .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
     .addOption(json())
-    .action((file: string, options) => go((context) => runSubmit(context, { ...options, file })));
+    .action((file: string, options) =>
+      go(async (context) => (await load.submit()).runSubmit(context, { ...options, file })),
+    );
 
   add('status [campaign]', 'how far a campaign is, or all of them')
     .addOption(json())
     .action((campaign: string | undefined, options) =>
-      go((context) => runStatus(context, { ...options, ...(campaign !== undefined && { campaign }) })),
+      go(async (context) =>
+        (await load.status()).runStatus(context, { ...options, ...(campaign !== undefined && { campaign }) }),
+      ),
     );
 
   add('report <campaign>', 'what became of each id')
     .addOption(new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv']).default('jsonl'))
     .option('--output <file>', 'write there instead of to standard output')
-    .action((campaign: string, options) => go((context) => runReport(context, { ...options, campaign })));
+    .action((campaign: string, options) =>
+      go(async (context) => (await load.report()).runReport(context, { ...options, campaign })),
+    );
 
   add('budget', 'use of each window, the reserve, and why nothing is running')
     .addOption(json())
-    .action((options) => go((context) => runBudget(context, options)));
+    .action((options) => go(async (context) => (await load.budget()).runBudget(context, options)));
 
   for (const steering of ['pause', 'resume', 'abort'] as const) {
     add(`${steering} <campaign>`, STEERING[steering])
       .addOption(json())
       .action((campaign: string, options) =>
-        go((context) => runSteer(context, steering, { ...options, campaign })),
+        go(async (context) => (await load.steer()).runSteer(context, steering, { ...options, campaign })),
       );
   }
 
   add('retry <campaign>', 'open ids again that ended in a certain way')
     .requiredOption('--outcome <outcomes>', 'such as unresolved,forbidden')
     .addOption(json())
-    .action((campaign: string, options) => go((context) => runRetry(context, { ...options, campaign })));
+    .action((campaign: string, options) =>
+      go(async (context) => (await load.steer()).runRetry(context, { ...options, campaign })),
+    );
 
   add('simulate', 'run the simulator of the Defender API alone, on this machine')
     .option('--port <port>', 'of the API; 0: any', '0')
@@ -112,12 +126,12 @@ function createProgram(
     .option('--limits <limits>', 'its limits', '100/1m,1500/1h')
     .option('--ids <file>', 'write the ids of its actions there')
     .addOption(json())
-    .action((options) => go((context) => runSimulate(context, options)));
+    .action((options) => go(async (context) => (await load.simulate()).runSimulate(context, options)));
 
   add('demo', 'a whole campaign against the simulator, on this machine')
     .option('--real-time', 'do not shorten the windows', false)
     .option('--actions <number>', 'how many machine actions', '250')
-    .action((options) => go((context) => runDemo(context, options)));
+    .action((options) => go(async (context) => (await load.demo()).runDemo(context, options)));
 
   return program;
 }

@@ -1,4 +1,4 @@
-import { startWorker } from '../app.ts';
+import { startWorker } from '../app-worker.ts';
 import { type CommandContext, EXIT } from './context.ts';
 
 /** Drains until stopped. */

@@ -34,18 +34,25 @@ export interface LanesDeps {
   stopping: AbortSignal;
 }
 
-/** How many of a lane's results BullMQ keeps, and for how long in seconds. The campaigns' results keep all of them. */
+/**
+ * How many of a lane's results BullMQ keeps, and for how long in seconds. The campaigns' results keep all of them; for
+ * those of a fed job nobody waits, so a few are enough to look at.
+ */
 const KEPT: Record<LaneName, KeepJobs> = {
   cancel: { count: 10_000, age: 86_400 },
   'cancel-urgent': { count: 10_000, age: 86_400 },
-  'cancel-campaign': { count: 1_000, age: 3_600 },
+  'cancel-campaign': { count: 100, age: 3_600 },
 };
 
 /** Failed jobs are bugs; the last of them are enough to find one. */
 const KEPT_FAILED: KeepJobs = { count: 1_000 };
 
-/** How many of BullMQ's own events a lane keeps, about. */
-const KEPT_EVENTS = 1_000;
+/** How many of BullMQ's own events a lane keeps, about: whoever waits for a result hears of it by them. */
+const KEPT_EVENTS: Record<LaneName, number> = {
+  cancel: 1_000,
+  'cancel-urgent': 1_000,
+  'cancel-campaign': 100,
+};
 
 /** How many delayed jobs of services are brought forward at once when something was resumed. */
 const PROMOTED = 1_000;
@@ -62,7 +69,7 @@ export function createLanes(deps: LanesDeps) {
     const queue = new Queue(name, {
       connection: redis,
       prefix: keys.prefix,
-      streams: { events: { maxLen: KEPT_EVENTS } },
+      streams: { events: { maxLen: KEPT_EVENTS[name] } },
     });
     return queue.on('error', (err) => log.debug({ lane: name, err }, 'queue'));
   }

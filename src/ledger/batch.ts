@@ -22,7 +22,7 @@ export function makeBatch(keys: Keys, ids: Buffer, buckets: number): Batch {
   const placeOf = new Map<number, number>();
   const bucketKeys: string[] = [];
   for (let i = 0; i < count; i++) {
-    const bucket = bucketOf(ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES), buckets);
+    const bucket = bucketOf(ids, buckets, i * ID_BYTES);
     let place = placeOf.get(bucket);
     if (place === undefined) {
       place = bucketKeys.push(keys.bucket(bucket)) - 1;
@@ -41,7 +41,8 @@ export const BATCH_LUA = /* lua */ `
 local function each(ids, places, first, fn)
   for i = 0, #ids / ${ID_BYTES} - 1 do
     local id = string.sub(ids, i * ${ID_BYTES} + 1, (i + 1) * ${ID_BYTES})
-    fn(id, KEYS[first + struct.unpack('>I2', places, 2 * i + 1)])
+    local high, low = string.byte(places, 2 * i + 1, 2 * i + 2)
+    fn(id, KEYS[first + high * 256 + low])
   end
 end
 `;

@@ -1,43 +1,53 @@
 import type { Keys } from '../keys.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
-import { BUCKET_LUA, FIRST_BUCKETS, RECORDS_PER_BUCKET } from './record.ts';
+import { FIRST_BUCKETS, HASH_LUA, RECORDS_PER_BUCKET } from './record.ts';
+
+/** Buckets that one script splits at most: a few milliseconds of Redis' time. No more than a new ledger has. */
+const SPLITS = FIRST_BUCKETS;
 
 /**
- * Splits one bucket, so that each stays small as the ledger grows.
+ * Splits the next buckets, so that each stays small as the ledger grows.
  *
- * KEYS  1 state, 2 the bucket to split, 3 the new bucket
- * ARGV  1 buckets before
- * Returns  {buckets now, records}
+ * KEYS  1 state, then for each split the bucket to split and the new one
+ * ARGV  1 buckets before, then for each split the largest power of two up to the number of buckets before it
+ * Returns  {buckets now}
  */
 const growScript = defineScript(
   'grow',
   /* lua */ `
-${BUCKET_LUA}
-local f = redis.call('HMGET', KEYS[1], 'buckets', 'records')
-local buckets = f[1] or '${FIRST_BUCKETS}'
-if buckets ~= ARGV[1] then return {buckets, f[2] or '0'} end
-local grown = tonumber(buckets) + 1
-local entries = redis.call('HGETALL', KEYS[2])
-local move, ids = {}, {}
-for i = 1, #entries, 2 do
-  if bucketOf(entries[i], grown) == grown - 1 then
-    ids[#ids + 1] = entries[i]
-    move[#move + 1] = entries[i]
-    move[#move + 1] = entries[i + 1]
+${HASH_LUA}
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[1] then return {buckets} end
+
+-- Of what was in bucket b, those whose hash has the next bit set belong to the new bucket b + power.
+local function split(from, to, power)
+  local entries = redis.call('HGETALL', from)
+  local move, ids = {}, {}
+  for i = 1, #entries, 2 do
+    if bit.band(hashOf(entries[i]), power) ~= 0 then
+      ids[#ids + 1] = entries[i]
+      move[#move + 1] = entries[i]
+      move[#move + 1] = entries[i + 1]
+    end
+  end
+  for first = 1, #ids, 1000 do
+    local last = math.min(first + 999, #ids)
+    redis.call('HSET', to, unpack(move, 2 * first - 1, 2 * last))
+    redis.call('HDEL', from, unpack(ids, first, last))
   end
 end
-for from = 1, #ids, 1000 do
-  local to = math.min(from + 999, #ids)
-  redis.call('HSET', KEYS[3], unpack(move, 2 * from - 1, 2 * to))
-  redis.call('HDEL', KEYS[2], unpack(ids, from, to))
+
+for i = 2, #ARGV do
+  split(KEYS[2 * i - 2], KEYS[2 * i - 1], tonumber(ARGV[i]))
 end
-redis.call('HSET', KEYS[1], 'buckets', grown)
-return {tostring(grown), f[2] or '0'}
+buckets = tostring(tonumber(buckets) + #ARGV - 1)
+redis.call('HSET', KEYS[1], 'buckets', buckets)
+return {buckets}
 `,
 );
 
 /**
- * Splits buckets until there are enough for `records`, at most `steps`.
+ * Splits buckets until there are enough for `records`, at most `most` of them.
  *
  * @returns how many buckets there are now.
  */
@@ -46,15 +56,22 @@ export async function grow(
   keys: Keys,
   buckets: number,
   records: number,
-  steps: number,
+  most: number,
 ): Promise<number> {
+  const wanted = Math.min(Math.ceil(records / RECORDS_PER_BUCKET), buckets + most);
   let now = buckets;
-  for (let step = 0; step < steps && records > now * RECORDS_PER_BUCKET; step++) {
-    const power = 2 ** Math.floor(Math.log2(now));
-    const reply = asList(
-      await growScript(redis, [keys.state, keys.bucket(now - power), keys.bucket(now)], [now]),
+  while (now < wanted) {
+    const splits = Array.from({ length: Math.min(SPLITS, wanted - now) }, (_, index) => {
+      const before = now + index;
+      return { before, power: 2 ** Math.floor(Math.log2(before)) };
+    });
+    const touched = splits.flatMap(({ before, power }) => [keys.bucket(before - power), keys.bucket(before)]);
+    const reply = await growScript(
+      redis,
+      [keys.state, ...touched],
+      [now, ...splits.map(({ power }) => power)],
     );
-    now = asNumber(reply[0]);
+    now = asNumber(asList(reply)[0]);
   }
   return now;
 }

@@ -33,10 +33,14 @@ local function load(bucket, id)
   return r
 end
 
-local function save(bucket, id, r)
+local function packed(r)
   local last = NONCE
   while r[last] == 0 do last = last - 1 end
-  redis.call('HSET', bucket, id, cmsgpack.pack({unpack(r, 1, last)}))
+  return cmsgpack.pack({unpack(r, 1, last)})
+end
+
+local function save(bucket, id, r)
+  redis.call('HSET', bucket, id, packed(r))
 end
 
 local function hasFlag(r, flag)
@@ -63,27 +67,27 @@ end
 /** How many buckets a new ledger has. */
 export const FIRST_BUCKETS = 16;
 
-/** Records per bucket, on average, from which on buckets are split. Twice as many still store compactly. */
-export const RECORDS_PER_BUCKET = 128;
+/**
+ * Records per bucket, on average, from which on buckets are split. Eight times as many would still be stored compactly,
+ * but a compact hash is searched from its beginning: 128 cost 3.3 µs to add one, and save 1 byte per record.
+ */
+export const RECORDS_PER_BUCKET = 64;
 
-/** Which bucket an action's 16 bytes belong to, of `buckets`. The same arithmetic as `bucketOf` in Lua. */
-export function bucketOf(id: Buffer, buckets: number): number {
-  const folded = id.readUInt32BE(0) ^ id.readUInt32BE(4) ^ id.readUInt32BE(8) ^ id.readUInt32BE(12);
+/** Which bucket an action's 16 bytes at `offset` (default 0) belong to, of `buckets`. The same hash as `hashOf` in Lua. */
+export function bucketOf(ids: Buffer, buckets: number, offset = 0): number {
+  const word = (at: number) => ids.readUInt32BE(offset + at);
+  const folded = word(0) ^ word(4) ^ word(8) ^ word(12);
   const hash = (folded ^ (folded >>> 16)) >>> 0;
   const power = 2 ** Math.floor(Math.log2(buckets));
   const index = hash % (2 * power);
   return index < buckets ? index : index - power;
 }
 
-export const BUCKET_LUA = /* lua */ `
-local function bucketOf(id, buckets)
+export const HASH_LUA = /* lua */ `
+-- Signed, which is all the same where only single bits are looked at.
+local function hashOf(id)
   local a, b, c, d = struct.unpack('>I4I4I4I4', id)
   local folded = bit.bxor(a, b, c, d)
-  local hash = bit.bxor(folded, bit.rshift(folded, 16)) % 4294967296
-  local power = 1
-  while power * 2 <= buckets do power = power * 2 end
-  local index = hash % (2 * power)
-  if index >= buckets then index = index - power end
-  return index
+  return bit.bxor(folded, bit.rshift(folded, 16))
 end
 `;

@@ -33,20 +33,31 @@ for i = 6, #ARGV do
   local at = FIRST + tonumber(ARGV[3]) + 2 * (i - 6)
   owners[tonumber(ARGV[i])] = {campaign = KEYS[at], elsewhere = KEYS[at + 1]}
 end
+local OWN = {}
 local LASTS = {open = true, checking = true, ${LASTING_OUTCOMES.map((outcome) => `${outcome} = true`).join(', ')}}
 
--- First look at all of them: nothing is written before every key that will be is declared.
-local records, missing = {}, {}
+-- Nearly always nearly all of them are unknown, and then one command per id is enough.
+local records, missing, fresh = {}, {}, {}
+local FRESH = packed(newRecord(number, 1))
 each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
+  if redis.call('HSETNX', bucket, id, FRESH) == 1 then
+    fresh[id] = bucket
+    return
+  end
+  if fresh[id] then return end
   local r = load(bucket, id)
   records[id] = r
-  if r and r[CAMPAIGN] ~= number and not LASTS[STATES[r[STATE]]] and not owners[r[CAMPAIGN]] then
+  if r[CAMPAIGN] ~= number and not LASTS[STATES[r[STATE]]] and not owners[r[CAMPAIGN]] then
     missing[#missing + 1] = r[CAMPAIGN]
   end
 end)
-if #missing > 0 then return {'again', 'owners', unpack(missing)} end
+-- Nothing may be left written when a key that will be written is not declared.
+if #missing > 0 then
+  for id, bucket in pairs(fresh) do redis.call('HDEL', bucket, id) end
+  return {'again', 'owners', unpack(missing)}
+end
 
-local accepted, already, fresh, rewind = 0, 0, 0, false
+local accepted, already, known, rewind = 0, 0, 0, false
 local listed, elsewhere = {}, {}
 local someElsewhere = redis.call('SCARD', KEYS[4]) > 0
 
@@ -56,29 +67,35 @@ local function noteElsewhere(id, r)
   elsewhere[place] = (elsewhere[place] or 0) + 1
 end
 
-local function takeOver(id, r)
+local function takeOver(id, bucket, r)
   local owner = owners[r[CAMPAIGN]]
   redis.call('HINCRBY', owner.campaign, 'total', -1)
   redis.call('HINCRBY', owner.campaign, STATES[r[STATE]], -1)
   redis.call('SADD', owner.elsewhere, id)
+  local new = newRecord(number, r[GENERATION] + 1)
+  setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))
+  save(bucket, id, new)
+  records[id] = new
+  known = known + 1
+end
+
+local function list(id)
+  accepted = accepted + 1
+  if someElsewhere and redis.call('SREM', KEYS[4], id) == 1 then rewind = true
+  else listed[#listed + 1] = id end
 end
 
 each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
   local r = records[id]
-  if r and r[CAMPAIGN] == number then already = already + 1 return end
-  if r and LASTS[STATES[r[STATE]]] then return noteElsewhere(id, r) end
-  local new = newRecord(number, r and r[GENERATION] + 1 or 1)
-  if r then
-    takeOver(id, r)
-    setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))
-  else
-    fresh = fresh + 1
+  if fresh[id] then
+    -- Named again in this batch, it is this campaign's already.
+    fresh[id], records[id] = nil, OWN
+    return list(id)
   end
-  save(bucket, id, new)
-  records[id] = new
-  accepted = accepted + 1
-  if someElsewhere and redis.call('SREM', KEYS[4], id) == 1 then rewind = true
-  else listed[#listed + 1] = id end
+  if r == OWN or r[CAMPAIGN] == number then already = already + 1 return end
+  if LASTS[STATES[r[STATE]]] then return noteElsewhere(id, r) end
+  takeOver(id, bucket, r)
+  list(id)
 end)
 
 if #listed > 0 then redis.call('RPUSH', KEYS[3], unpack(listed)) end
@@ -87,7 +104,7 @@ local total = redis.call('HGET', KEYS[1], 'records') or '0'
 if accepted > 0 then
   redis.call('HINCRBY', KEYS[2], 'total', accepted)
   redis.call('HINCRBY', KEYS[2], 'open', accepted)
-  total = tostring(redis.call('HINCRBY', KEYS[1], 'records', fresh))
+  total = tostring(redis.call('HINCRBY', KEYS[1], 'records', accepted - known))
   if c[1] == 'running' then redis.call('ZADD', KEYS[5], tonumber(c[2]) * 1e9 + number, number) end
 end
 local places = {}

@@ -21,7 +21,8 @@ export async function usedMemory(redis: RedisClient): Promise<number> {
 /** The largest resident set of a process that still runs, in MiB. */
 export async function peakRssMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1_024;
+  const peak = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
+  return Number(peak ?? 0) / 1_024;
 }
 
 /** CPU time a process has used so far, in ms. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { guidToBytes } from '../../src/guid.ts';
-import { bucketOf, FIRST_BUCKETS } from '../../src/ledger/record.ts';
+import { bucketOf, FIRST_BUCKETS, HASH_LUA } from '../../src/ledger/record.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { createProbe, idAt, newIds, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -95,18 +95,16 @@ describe('records', () => {
     }
   });
 
-  it('are put into the same bucket by the scripts and by this process', async () => {
-    const { BUCKET_LUA } = await import('../../src/ledger/record.ts');
+  it('are moved by the scripts to where this process looks for them', async () => {
     const id = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes));
     await fc.assert(
-      fc.asyncProperty(id, fc.integer({ min: 16, max: 100_000 }), async (bytes, buckets) => {
-        const lua = await redis.eval(
-          `${BUCKET_LUA} return bucketOf(ARGV[1], tonumber(ARGV[2]))`,
-          0,
-          bytes,
-          buckets,
-        );
-        assert.equal(lua, bucketOf(bytes, buckets));
+      fc.asyncProperty(id, fc.integer({ min: 4, max: 17 }), async (bytes, exponent) => {
+        const power = 2 ** exponent;
+        const from = bucketOf(bytes, power);
+        const lua = `${HASH_LUA} return bit.band(hashOf(ARGV[1]), tonumber(ARGV[2])) ~= 0 and 1 or 0`;
+        const isMoved = (await redis.eval(lua, 0, bytes, power)) === 1;
+        assert.equal(bucketOf(bytes, power + from), from, 'before its bucket is split');
+        assert.equal(bucketOf(bytes, power + from + 1), isMoved ? power + from : from, 'and after');
       }),
       { numRuns: 500 },
     );

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { type Job, Queue, QueueEvents } from 'bullmq';
-import { startWorker, type Worker } from '../../src/app.ts';
+import { startWorker, type Worker } from '../../src/app-worker.ts';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
 import { type CampaignStatus, campaignStatus } from '../../src/campaign/status.ts';

@@ -1,0 +1,193 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { type Column, formatTable } from '../../src/commands/table.ts';
+import { ROOT } from '../support/processes.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
+import { median, usedMemory } from './measure.ts';
+import { addBulk, emptyRedis, submitFile } from './submit.ts';
+
+/*
+ * `npm run bench`: what Standdown costs and how well it uses the quota, side by side with BullMQ alone in the same run.
+ * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
+ *
+ * `npm run bench -- quota|throughput|submit` runs one part.
+ */
+const RUNS = 5;
+
+interface Part {
+  title: string;
+  run(): Promise<{ rows: string[][]; raw: unknown }>;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: '' },
+  { title: 'Standdown', align: 'right' },
+  { title: 'BullMQ alone', align: 'right' },
+  { title: 'ratio', align: 'right' },
+  { title: 'target', align: 'right' },
+];
+
+const PARTS: Record<string, Part> = {
+  quota: {
+    title:
+      '450 cancels under 100/1s,1500/60s; 4–16 ms latency, 10 at once, strict sliding server; medians of 5',
+    run: async () => {
+      const ideal = 4_000;
+      const [ours, theirs] = await drainBoth({
+        ids: 450,
+        limits: '100/1s,1500/60s',
+        latencyMs: { min: 4, max: 16 },
+      });
+      const refused = (runs: readonly Drained[]) => String(Math.max(...runs.map((run) => run.refused)));
+      const makespans = [of(ours, 'makespanMs') / ideal, of(theirs, 'makespanMs') / ideal] as const;
+      return {
+        raw: { ours, theirs },
+        rows: [
+          ['refused (429), most in a run', refused(ours), refused(theirs), '', '0'],
+          [
+            'first to last call, over the ideal 4,000 ms',
+            fixed(makespans[0], 3),
+            fixed(makespans[1], 3),
+            '',
+            '≤ 1.05',
+          ],
+          commandsRow(ours, theirs),
+        ],
+      };
+    },
+  },
+  throughput: {
+    title: '5,000 cancels with the limits lifted; 0–1 ms latency, 10 at once; medians of 5',
+    run: async () => {
+      const [ours, theirs] = await drainBoth({
+        ids: 5_000,
+        limits: '1000000/1s',
+        latencyMs: { min: 0, max: 1 },
+      });
+      const rates = [5e6 / of(ours, 'makespanMs'), 5e6 / of(theirs, 'makespanMs')] as const;
+      return {
+        raw: { ours, theirs },
+        rows: [
+          [
+            'requests a second',
+            fixed(rates[0], 0),
+            fixed(rates[1], 0),
+            fixed(rates[0] / rates[1], 2),
+            '≥ 0.5 ×',
+          ],
+          commandsRow(ours, theirs),
+        ],
+      };
+    },
+  },
+  submit: {
+    title:
+      'submitting 1,000,000 ids from a file (BullMQ: addBulk of 1,000 at once, from memory); medians of 3',
+    run: async () => {
+      const count = 1_000_000;
+      const ours = await repeat(3, () => submitFile(count));
+      const theirs = [await addBulk(count / 5)];
+      const finished = await bytesPerFinished(30_000);
+      const rates = [1e3 * (count / of(ours, 'tookMs')), 1e3 * (count / 5 / of(theirs, 'tookMs'))] as const;
+      return {
+        raw: { ours, theirs, bytesPerFinished: finished },
+        rows: [
+          ['ids a second', fixed(rates[0], 0), fixed(rates[1], 0), fixed(rates[0] / rates[1], 1), '≥ 5 ×'],
+          ['peak memory of submit, MiB', fixed(of(ours, 'peakMiB'), 0), '', '', '< 200'],
+          [
+            'Redis bytes per waiting id',
+            fixed(of(ours, 'bytesPerId'), 0),
+            fixed(of(theirs, 'bytesPerId'), 0),
+            '',
+            '≤ 100',
+          ],
+          ['Redis bytes per finished id', fixed(finished, 0), '', '', '≤ 350'],
+          ['status, ms', fixed(of(ours, 'statusMs'), 1), '', '', '< 5'],
+        ],
+      };
+    },
+  },
+};
+
+/** Taking turns, so that whatever else the machine does hits both. */
+async function drainBoth(
+  options: Pick<DrainOptions, 'ids' | 'limits' | 'latencyMs'>,
+): Promise<[Drained[], Drained[]]> {
+  const redis = await openTestRedis('bench');
+  const both: [Drained[], Drained[]] = [[], []];
+  try {
+    for (let run = 0; run < RUNS; run++) {
+      both[0].push(await drainWithStanddown({ ...options, redis, concurrency: 10 }));
+      both[1].push(await drainWithBullmq({ ...options, redis, concurrency: 10 }));
+    }
+    return both;
+  } finally {
+    await redis.close();
+  }
+}
+
+/** All that Redis holds more than before, BullMQ's remains included, once so many ids are cancelled. */
+async function bytesPerFinished(ids: number): Promise<number> {
+  const redis: TestRedis = await emptyRedis();
+  try {
+    const client = await redis.connect();
+    const before = await usedMemory(client);
+    await drainWithStanddown({
+      redis,
+      ids,
+      limits: '1000000/1s',
+      concurrency: 10,
+      latencyMs: { min: 0, max: 0 },
+    });
+    return ((await usedMemory(client)) - before) / ids;
+  } finally {
+    await redis.close();
+  }
+}
+
+async function repeat<T>(times: number, run: () => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let at = 0; at < times; at++) results.push(await run());
+  return results;
+}
+
+function of<Key extends string>(runs: readonly Record<Key, number>[], key: Key): number {
+  return median(runs.map((run) => run[key]));
+}
+
+function fixed(value: number, digits: number): string {
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function commandsRow(ours: readonly Drained[], theirs: readonly Drained[]): string[] {
+  const [own, other] = [of(ours, 'commandsPerId'), of(theirs, 'commandsPerId')];
+  return [
+    'Redis commands per request, in scripts too',
+    fixed(own, 1),
+    fixed(other, 1),
+    fixed(own / other, 2),
+    '≤ 2 ×',
+  ];
+}
+
+async function main(wanted: readonly string[]): Promise<void> {
+  const unknown = wanted.filter((name) => !(name in PARTS));
+  if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}: ${Object.keys(PARTS).join(', ')}`);
+  const dir = join(ROOT, 'bench-results');
+  await mkdir(dir, { recursive: true });
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}`;
+  process.stdout.write(`${machine}\n`);
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    const { rows, raw } = await part.run();
+    process.stdout.write(`\n${part.title}\n${formatTable(COLUMNS, rows)}\n`);
+    await writeFile(
+      join(dir, `${name}.json`),
+      `${JSON.stringify({ machine, title: part.title, raw }, null, 2)}\n`,
+    );
+  }
+}
+
+await main(process.argv.slice(2));
