@@ -37,18 +37,21 @@ export interface SubmitSummary {
  * changes nothing.
  *
  * @param ids 16 bytes each, in parts of any number of them.
+ * @param expected about how many they are, where that is known: saves time.
  * @throws StanddownError USAGE for a bad name or an empty comment, CAMPAIGN_CLOSED
  */
 export async function submitCampaign(
   deps: SubmitDeps,
   wanted: NewCampaign,
   ids: AsyncIterable<Buffer>,
+  expected = 0,
 ): Promise<SubmitSummary> {
   const { redis, keys, ledger } = deps;
   const problem = campaignNameProblem(wanted.name);
   if (problem) throw new StanddownError('USAGE', `the campaign's name ${problem}`);
   if (wanted.comment.trim() === '') throw new StanddownError('USAGE', 'the comment may not be empty');
   const { number, created } = await openCampaign(redis, keys, wanted);
+  await ledger.expect(expected);
   const total = { accepted: 0, already: 0 };
   const elsewhere = new Map<string, { campaign: number; outcome: RecordState; count: number }>();
   for await (const part of ids) {

@@ -41,7 +41,7 @@ export async function runSubmit(context: CommandContext, options: SubmitOptions)
       );
       return EXIT.usage;
     }
-    return await withTenant(context, (tenant) => submit(tenant, spool, context, options, read.problems));
+    return await withTenant(context, (tenant) => submit(tenant, spool, context, options, read));
   } finally {
     await spool.close();
   }
@@ -75,15 +75,16 @@ async function submit(
   spool: Spool,
   context: CommandContext,
   options: SubmitOptions,
-  skipped: number,
+  read: { ids: number; problems: number },
 ): Promise<number> {
+  const skipped = read.problems;
   const wanted = {
     name: options.campaign,
     comment: options.comment.trim(),
     requestedBy: userName(),
     now: Date.now(),
   };
-  const summary = await submitCampaign(tenant, wanted, spool.read());
+  const summary = await submitCampaign(tenant, wanted, spool.read(), read.ids);
   const status = await campaignStatus(tenant, options.campaign);
   if (options.json)
     await writeJson(context.out, { ...summary, skipped, open: status.open, etaAt: status.etaAt });

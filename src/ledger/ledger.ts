@@ -63,6 +63,12 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       return count;
     },
 
+    /** Makes room for so many ids before they come: what is not there yet need not be moved. */
+    async expect(count: number): Promise<void> {
+      const { buckets, records } = await ledgerSize(redis, keys);
+      view.buckets = await grow(redis, keys, buckets, records + count, Number.POSITIVE_INFINITY);
+    },
+
     /** What the ledger says of ids, in their order; null: unknown. */
     async look(ids: Buffer): Promise<(Look | null)[]> {
       const records: (Look | null)[] = [];

@@ -37,13 +37,15 @@ local OWN = {}
 local LASTS = {open = true, checking = true, ${LASTING_OUTCOMES.map((outcome) => `${outcome} = true`).join(', ')}}
 
 -- Nearly always nearly all of them are unknown, and then one command per id is enough.
-local records, missing, fresh = {}, {}, {}
+local records, missing, fresh, order = {}, {}, {}, {}
 local FRESH = packed(newRecord(number, 1))
 each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
   if redis.call('HSETNX', bucket, id, FRESH) == 1 then
     fresh[id] = bucket
+    order[#order + 1] = id
     return
   end
+  records[id] = OWN
   if fresh[id] then return end
   local r = load(bucket, id)
   records[id] = r
@@ -85,7 +87,9 @@ local function list(id)
   else listed[#listed + 1] = id end
 end
 
-each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
+if next(records) == nil and not someElsewhere then
+  accepted, listed = #order, order
+else each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
   local r = records[id]
   if fresh[id] then
     -- Named again in this batch, it is this campaign's already.
@@ -96,7 +100,7 @@ each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
   if LASTS[STATES[r[STATE]]] then return noteElsewhere(id, r) end
   takeOver(id, bucket, r)
   list(id)
-end)
+end) end
 
 if #listed > 0 then redis.call('RPUSH', KEYS[3], unpack(listed)) end
 if rewind then redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0) end
