@@ -8,7 +8,8 @@ import type { Session } from './session.ts';
  * Looks at the epoch and at what changed among the slots, without taking any.
  *
  * KEYS  state, slots of each operation
- * ARGV  grace ms, run, epoch, seq, time, tolerance, then for each operation the time since which changes are wanted
+ * ARGV  grace ms, run, epoch, seq, time, tolerance, then for each operation the time since which changes are wanted, or
+ *       `=` and the seq at which there are none
  * Returns  {'ok', now, epoch, seq, grace, steer, penalty, hold, reason, {slot, stamp, …} per operation}
  *          {'epoch', now, reason} another epoch holds, or a new one was opened; {'time', now} the clock is off
  */
@@ -24,7 +25,9 @@ local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expe
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or ''}
 for i = 2, #KEYS do
-  reply[#reply + 1] = since(KEYS[i], ARGV[5 + i])
+  local seen = ARGV[5 + i]
+  if seen == '=' .. f[3] then reply[#reply + 1] = {}
+  else reply[#reply + 1] = since(KEYS[i], string.sub(seen, 1, 1) == '=' and '-inf' or seen) end
 end
 return reply
 `,
@@ -119,7 +122,11 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
     await pulseScript(
       redis,
       [keys.state, ...operations.map(keys.slots)],
-      [graceMs, ...expectationArguments(first), ...expectations.map((each) => each.seen)],
+      [
+        graceMs,
+        ...expectationArguments(first),
+        ...expectations.map(({ quietAt, seen }) => (quietAt === null ? seen : `=${quietAt}`)),
+      ],
     ),
   );
   const receivedAt = context.monotonic();

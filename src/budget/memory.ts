@@ -10,6 +10,8 @@ export interface Expectation {
   time: number;
   /** Changes since this time are wanted; 0 for all. */
   seen: number;
+  /** Nothing of the operation is in flight: while the sequence stands at this number, nothing can have changed. */
+  quietAt: number | null;
 }
 
 /** What a script answers about the slots. */
@@ -81,7 +83,7 @@ const JITTER_MS = 5;
  */
 export function createMemory(options: { keepMs: number }): Memory {
   const operations = new Map<Operation, Slots>();
-  const seen = new Map<Operation, number>();
+  const seen = new Map<Operation, Pick<Sighting, 'now' | 'seq'>>();
   let run = '';
   let epoch = '';
   let seq = 0;
@@ -140,6 +142,13 @@ export function createMemory(options: { keepMs: number }): Memory {
     known.set(slot, entry);
   }
 
+  function isQuiet(operation: Operation, monotonic: number): boolean {
+    const { known, othersInFlight } = of(operation);
+    if (othersInFlight.size > 0) return false;
+    for (const entry of known.values()) if (entry.at > monotonic) return false;
+    return true;
+  }
+
   return {
     connected: (id) => {
       run = id;
@@ -149,7 +158,8 @@ export function createMemory(options: { keepMs: number }): Memory {
       epoch,
       seq,
       time: offset ? monotonic + middle(offset) : 0,
-      seen: seen.get(operation) ?? 0,
+      seen: seen.get(operation)?.now ?? 0,
+      quietAt: isQuiet(operation, monotonic) ? (seen.get(operation)?.seq ?? null) : null,
     }),
     learn: (operation, sighting, sentAt, receivedAt) => {
       const jump = compareClocks(sighting.now, sentAt, receivedAt);
@@ -157,7 +167,7 @@ export function createMemory(options: { keepMs: number }): Memory {
       epoch = sighting.epoch;
       seq = Math.max(seq, sighting.seq);
       takeIn(operation, sighting, middle(offset));
-      seen.set(operation, sighting.now);
+      seen.set(operation, { now: sighting.now, seq: sighting.seq });
       return 0;
     },
     compare: compareClocks,

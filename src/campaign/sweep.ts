@@ -106,6 +106,7 @@ export function createSweep(deps: SweepDeps) {
   /** Ends single cancels and campaigns whose time has passed. */
   async function endDue(): Promise<void> {
     const due = await redis.zrangebyscoreBuffer(keys.expiries, '-inf', deps.wall(), 'LIMIT', 0, DUE_AT_ONCE);
+    if (due.length === 0) return;
     const ids = due.filter((member) => member.length === ID_BYTES);
     const records = await ledger.look(Buffer.concat(ids));
     for (const [index, id] of ids.entries()) {

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { silentLog } from '../../src/log.ts';
-import { closeRedis, openRedis } from '../../src/redis/connect.ts';
+import { closeRedis, type OpenParams, openRedis } from '../../src/redis/connect.ts';
 import { startEmbedded } from '../../src/redis/embedded.ts';
 import type { RedisRole } from '../../src/redis/options.ts';
+import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { ROOT } from './processes.ts';
 
@@ -27,11 +28,20 @@ export async function openTestRedis(folder = 'shared'): Promise<TestRedis> {
     log: silentLog,
     install: true,
   });
+  return handle(`unix://${target.path}`, { target, ensure });
+}
+
+/** A Redis that runs already. */
+export function plainServer({ url }: { url: string }): TestRedis {
+  return handle(url, { target: parseRedisUrl(url) });
+}
+
+function handle(url: string, place: Pick<OpenParams, 'target' | 'ensure'>): TestRedis {
   const open: RedisClient[] = [];
   return {
-    url: `unix://${target.path}`,
+    url,
     connect: async (role = 'command') => {
-      const redis = await openRedis({ target, ensure, role, connectionName: 'test', log: silentLog });
+      const redis = await openRedis({ ...place, role, connectionName: 'test', log: silentLog });
       open.push(redis);
       return redis;
     },
