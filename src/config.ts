@@ -11,7 +11,7 @@ import { CLOUDS, type CloudName } from './defender/clouds.ts';
 import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
 import type { LogLevel } from './log.ts';
-import { Secret } from './secret.ts';
+import { Secret, secretUrl } from './secret.ts';
 
 /** How the application proves who it is. */
 export type Credential =
@@ -151,7 +151,7 @@ export function readConfig(environment: Environment): Config {
 function toConfig(env: Parsed, windows: readonly Window[], reserve: Window | null): Config {
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
   return {
-    redisUrl: secret(env.REDIS_URL),
+    redisUrl: env.REDIS_URL === undefined ? null : secretUrl(env.REDIS_URL),
     tenant: env.STANDDOWN_TENANT ?? env.AZURE_TENANT_ID?.toLowerCase() ?? null,
     ...signInConfig(env, cloud.authorityHost, cloud.scope),
     cloud: env.DEFENDER_CLOUD,
@@ -165,7 +165,7 @@ function toConfig(env: Parsed, windows: readonly Window[], reserve: Window | nul
     precheck: env.PRECHECK,
     dataDir: resolve(env.STANDDOWN_DATA_DIR),
     logLevel: env.LOG_LEVEL,
-    httpsProxy: secret(env.HTTPS_PROXY),
+    httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
     noProxy: env.NO_PROXY ?? null,
   };
 }
@@ -201,10 +201,6 @@ function credentialOf(env: Parsed): Credential | null {
   return null;
 }
 
-function secret(value: string | undefined): Secret | null {
-  return value === undefined ? null : new Secret(value);
-}
-
 function readWith<T>(read: (text: string) => T | string) {
   return (text: string, context: z.RefinementCtx): T => {
     const value = read(text);
@@ -225,7 +221,7 @@ function baseUrl(text: string, context: z.RefinementCtx): string {
       code: 'custom',
       message: 'plain http would send tokens readable; it is for this machine only',
     });
-  } else if (url.search || url.hash || url.username) {
+  } else if (url.search || url.hash || url.username || url.password) {
     context.addIssue({ code: 'custom', message: 'may hold a host and a path, nothing else' });
   }
   return text.replace(/\/+$/, '');

@@ -10,9 +10,10 @@ const SHORTEST = 6;
 export class Secret {
   readonly #value: string;
 
-  constructor(value: string) {
+  /** @param parts what of the text the log has to leave out. Default: all of it. */
+  constructor(value: string, parts: readonly string[] = [value]) {
     this.#value = value;
-    remember(value);
+    for (const part of parts) remember(part);
   }
 
   /** The only way to the text: for the one call that needs it. */
@@ -30,6 +31,27 @@ export class Secret {
 
   [inspect.custom](): string {
     return '[secret]';
+  }
+}
+
+/** A URL: only the passwords in it are secret, so that the log may say where it leads. */
+export function secretUrl(url: string): Secret {
+  return new Secret(url, passwordsIn(url));
+}
+
+/** Passwords as they are written and as they are meant; more than is one rather than less where the URL is garbled. */
+function passwordsIn(url: string): string[] {
+  const userinfos = [/^[^:]*:\/\/([^/?#]*)@/, /^[^:]*:\/\/(.*)@/].map((form) => form.exec(url)?.[1] ?? '');
+  const passwords = userinfos.map((userinfo) => userinfo.slice(userinfo.indexOf(':') + 1));
+  for (const [, value = ''] of url.matchAll(/[?&]\w*password=([^&#]*)/gi)) passwords.push(value);
+  return passwords.flatMap((password) => [password, decoded(password)]);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { addAbortSignal } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { type Tenant, withTenant } from '../app.ts';
 import { campaignStatus } from '../campaign/status.ts';
@@ -48,7 +49,8 @@ export async function runSubmit(context: CommandContext, options: SubmitOptions)
 }
 
 async function readInto(spool: Spool, context: CommandContext, options: SubmitOptions) {
-  const source = options.file === '-' ? context.stdin : options.file;
+  // Whoever types the ids may stop at any time: nothing more need come before that is noticed.
+  const source = options.file === '-' ? addAbortSignal(context.stop, context.stdin) : options.file;
   const read = { ids: 0, problems: 0 };
   for await (const batch of readIdBatches(source, {
     ...(options.file === '-' && { name: 'standard input' }),

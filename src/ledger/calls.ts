@@ -61,8 +61,6 @@ export interface Begun {
 export type FinishAsk = Omit<FinishInput, 'buckets'>;
 export type Finish = Exclude<Finished, { kind: 'again' }>;
 
-export type Calls = ReturnType<typeof createCalls>;
-
 /** The two steps around a call. Each keeps the worker's own memory of the slots up to date. */
 export function createCalls(deps: EpochContext & { settings: CallSettings; view: View }) {
   const { redis, keys, memory, settings, view } = deps;

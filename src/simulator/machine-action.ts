@@ -7,7 +7,6 @@ export const KNOWN_STATUSES = [
   'TimeOut',
   'Cancelled',
 ] as const;
-export type KnownStatus = (typeof KNOWN_STATUSES)[number];
 
 /** A machine action as the API shows it. Times are ISO 8601 in UTC. */
 export interface MachineAction {

@@ -86,16 +86,19 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
   const env: Record<string, string> = { ...settings, STANDDOWN_TENANT: tenant.label };
   for (const [name, value] of Object.entries(options.env ?? {})) if (value !== undefined) env[name] = value;
   const workers: Worker[] = [];
-  const queues = new Map<LaneName, { queue: Queue; events: QueueEvents }>();
+  const queues = new Map<LaneName, Promise<{ queue: Queue; events: QueueEvents }>>();
+
+  function queueOf(lane: LaneName) {
+    const known = queues.get(lane) ?? openQueue(lane);
+    queues.set(lane, known);
+    return known;
+  }
 
   async function openQueue(lane: LaneName) {
-    const known = queues.get(lane);
-    if (known) return known;
     const { prefix } = tenant.keys;
     const queue = new Queue(lane, { connection: await server.connect('worker'), prefix });
     const events = new QueueEvents(lane, { connection: await server.connect('worker'), prefix });
     await events.waitUntilReady();
-    queues.set(lane, { queue, events });
     return { queue, events };
   }
 
@@ -143,14 +146,17 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
       }
       return lines;
     },
-    enqueue: async (data, lane = 'cancel', name = JOB_NAME) => (await openQueue(lane)).queue.add(name, data),
+    enqueue: async (data, lane = 'cancel', name = JOB_NAME) => (await queueOf(lane)).queue.add(name, data),
     result: async (job, withinMs = 20_000) => {
-      const { events } = await openQueue(job.queueName as LaneName);
+      const { events } = await queueOf(job.queueName as LaneName);
       return (await job.waitUntilFinished(events, withinMs)) as CancelResult;
     },
     close: async () => {
       await Promise.all(workers.map((worker) => worker.stop()));
-      for (const { queue, events } of queues.values()) await Promise.all([queue.close(), events.close()]);
+      for (const opened of queues.values()) {
+        const { queue, events } = await opened;
+        await Promise.all([queue.close(), events.close()]);
+      }
       await simulator.stop();
     },
   };

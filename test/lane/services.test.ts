@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { steer } from '../../src/campaign/steer.ts';
+import { recount } from '../support/ledger.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { CAMPAIGN, openStack, type Stack, type StackOptions } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+
+const UNKNOWN = '00000000-0000-4000-8000-000000000001';
+
+/** What other services put into the lanes, however well or badly. */
+describe('jobs of other services', () => {
+  let server: TestRedis;
+  let stack: Stack;
+
+  before(async () => {
+    server = await openTestRedis();
+  });
+  afterEach(() => stack.close());
+  after(() => server.close());
+
+  async function open(options: StackOptions = {}): Promise<Stack> {
+    stack = await openStack(server, options);
+    await stack.startWorker();
+    return stack;
+  }
+
+  const cancels = () => stack.simulator.calls().filter(({ operation }) => operation === 'cancel').length;
+
+  it('that are written badly end as invalid, say why, and make no call', async () => {
+    await open();
+    const bad: [unknown, RegExp, string?][] = [
+      [{ machineActionId: 'no guid', comment: 'x' }, /machineActionId: is not a GUID/],
+      [{ comment: 'x' }, /machineActionId/],
+      [{ machineActionId: `${UNKNOWN}/../../x`, comment: 'x' }, /machineActionId: is not a GUID/],
+      [{ machineActionId: UNKNOWN }, /comment: is missing, and DEFAULT_COMMENT is not set/],
+      [{ machineActionId: UNKNOWN, comment: '  ' }, /comment: is missing/],
+      [{ machineActionId: UNKNOWN, comment: 'x'.repeat(4_001) }, /comment/],
+      [{ machineActionId: UNKNOWN, comment: 7 }, /comment/],
+      [{ machineActionId: [UNKNOWN], comment: 'x' }, /machineActionId/],
+      [{ v: 2, machineActionId: UNKNOWN, comment: 'x' }, /v: /],
+      [{ machineActionId: UNKNOWN, comment: 'x', expiresAt: 'tomorrow' }, /expiresAt/],
+      [{ machineActionId: UNKNOWN, comment: 'x', again: 'yes' }, /again/],
+      [null, /data/],
+      ['text', /data/],
+      [[], /data/],
+      [{ machineActionId: UNKNOWN, comment: 'x' }, /job name is "other"/, 'other'],
+    ];
+    const jobs = await Promise.all(bad.map(([data, , name]) => stack.enqueue(data, 'cancel', name)));
+    for (const [index, job] of jobs.entries()) {
+      const result = await stack.result(job);
+      assert.equal(result.outcome, 'invalid', JSON.stringify(bad[index]?.[0]));
+      assert.match(result.errorMessage ?? '', bad[index]?.[1] ?? /$^/);
+      assert.equal(result.attempts, 0);
+      assert.equal(await job.getState(), 'completed');
+    }
+    assert.equal(cancels(), 0);
+  });
+
+  it('have a default comment where one is set', async () => {
+    await open({ env: { DEFAULT_COMMENT: 'by the service' } });
+    const [id = ''] = stack.addActions(1);
+    const job = await stack.enqueue({ machineActionId: id });
+    assert.equal((await stack.result(job)).outcome, 'cancelled');
+    assert.equal(stack.simulator.callsFor(id)[0]?.comment, 'by the service');
+  });
+
+  it('may spell the id as they like, have any job id, and say who wants it', async () => {
+    await open();
+    const [id = ''] = stack.addActions(1);
+    const data = { machineActionId: `{${id.toUpperCase()}}`, comment: 'x', requestedBy: 'soar', extra: 1 };
+    const result = await stack.result(await stack.enqueue(data, 'cancel-urgent'));
+    assert.deepEqual([result.machineActionId, result.outcome, result.requestedBy], [id, 'cancelled', 'soar']);
+    assert.match(result.campaign, /^direct-\d{4}-\d\d-\d\d$/);
+  });
+
+  it('that ask for one action in two lanes, twice and in a campaign call it once and get the one outcome', async () => {
+    await open({ simulator: { latencyMs: { min: 100, max: 100 } } });
+    const [id = ''] = stack.addActions(1);
+    const data = { machineActionId: id, comment: 'x' };
+    await stack.submit([id]);
+    const jobs = await Promise.all([
+      stack.enqueue(data),
+      stack.enqueue(data),
+      stack.enqueue(data, 'cancel-urgent'),
+    ]);
+    const results = await Promise.all(jobs.map((job) => stack.result(job)));
+    for (const result of results) assert.deepEqual(result, results[0]);
+    assert.equal(results[0]?.outcome, 'cancelled');
+    assert.equal(results[0]?.campaign, CAMPAIGN, 'the campaign owns it');
+    await stack.untilDone();
+    assert.equal(cancels(), 1);
+    await recount(stack.tenant, 1);
+  });
+
+  it('that ask again get another call; that ask only once more get the outcome there is', async () => {
+    await open();
+    const data = { machineActionId: UNKNOWN, comment: 'x' };
+    const first = await stack.result(await stack.enqueue(data));
+    assert.equal(first.outcome, 'not_found');
+    assert.deepEqual(await stack.result(await stack.enqueue(data)), first);
+    assert.equal(cancels(), 1);
+    stack.simulator.addActions([{ id: UNKNOWN }]);
+    const again = await stack.result(await stack.enqueue({ ...data, again: true }));
+    assert.equal(again.outcome, 'cancelled');
+    assert.equal(cancels(), 2);
+  });
+
+  it('that come too late end as expired, without a call', async () => {
+    await open();
+    const [id = ''] = stack.addActions(1);
+    const data = { machineActionId: id, comment: 'x', expiresAt: new Date(Date.now() - 1_000).toISOString() };
+    assert.equal((await stack.result(await stack.enqueue(data))).outcome, 'expired');
+    assert.equal(cancels(), 0);
+  });
+
+  it('end as expired on time while nothing may go out', async () => {
+    await open({ limits: '100/1s,1/1h', env: { URGENT_RESERVE: 'none' } });
+    const [used = '', late = ''] = stack.addActions(2);
+    await stack.result(await stack.enqueue({ machineActionId: used, comment: 'x' }));
+    const expiresAt = Date.now() + 1_500;
+    await stack.enqueue({ machineActionId: late, comment: 'x', expiresAt });
+    const line = await eventually(async () => {
+      const found = (await stack.report(`direct-${new Date().toISOString().slice(0, 10)}`)).get(late);
+      assert.equal(found?.outcome, 'expired');
+      return found;
+    }, 15_000);
+    const lateMs = Date.parse(line?.decidedAt ?? '') - expiresAt;
+    assert.ok(lateMs >= 0 && lateMs < 8_000, `${lateMs} ms late`);
+    assert.equal(cancels(), 1);
+  });
+});
+
+describe('steering', () => {
+  let server: TestRedis;
+  let stack: Stack;
+
+  before(async () => {
+    server = await openTestRedis();
+  });
+  afterEach(() => stack.close());
+  after(() => server.close());
+
+  it('a paused campaign makes no call, holds up no other, and goes on where it was', async () => {
+    stack = await openStack(server);
+    const paused = stack.addActions(20);
+    await stack.submit(paused, 'paused');
+    await steer(stack.tenant, 'paused', 'pause');
+    await stack.startWorker();
+    await stack.submit(stack.addActions(20), 'other');
+    await stack.untilDone('other');
+    assert.equal((await stack.status('paused')).open, 20);
+    assert.ok(paused.every((id) => stack.simulator.callsFor(id).length === 0));
+    const resumedAt = performance.now();
+    await steer(stack.tenant, 'paused', 'resume');
+    await eventually(async () => assert.ok((await stack.status('paused')).open < 20), 10_000);
+    assert.ok(performance.now() - resumedAt < 4_000, 'noticed at the next look');
+    assert.deepEqual((await stack.untilDone('paused')).outcomes, { cancelled: 20 });
+    await recount(stack.tenant, 1);
+  });
+
+  it('an aborted campaign ends at once, also while nothing may go out; calls in flight count', async () => {
+    stack = await openStack(server, { limits: '2/1h', env: { URGENT_RESERVE: 'none' } });
+    await stack.startWorker();
+    await stack.submit(stack.addActions(1_500));
+    await eventually(async () => assert.equal((await stack.status()).outcomes.cancelled, 2));
+    await steer(stack.tenant, CAMPAIGN, 'abort');
+    const { outcomes, state } = await stack.untilDone(CAMPAIGN, 8_000);
+    assert.deepEqual([outcomes, state], [{ cancelled: 2, withdrawn: 1_498 }, 'aborted']);
+    await recount(stack.tenant, 1);
+    assert.equal(stack.simulator.calls().filter(({ operation }) => operation === 'cancel').length, 2);
+  });
+
+  it('jobs that need no call do not wear out BullMQ’s limiter', async () => {
+    stack = await openStack(server, { limits: '20/1h', env: { URGENT_RESERVE: 'none' } });
+    await stack.startWorker();
+    const jobs = await Promise.all(
+      Array.from({ length: 100 }, () => stack.enqueue({ machineActionId: 'bad', comment: 'x' })),
+    );
+    for (const job of jobs) assert.equal((await stack.result(job)).outcome, 'invalid');
+    const [id = ''] = stack.addActions(1);
+    const good = await stack.enqueue({ machineActionId: id, comment: 'x' });
+    assert.equal((await stack.result(good, 5_000)).outcome, 'cancelled');
+  });
+});
