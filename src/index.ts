@@ -2,8 +2,6 @@
  * What a program needs to put cancels into Standdown's lanes and to read what became of them. Nothing here connects to
  * anything.
  */
-import type { z } from 'zod';
-import type { jobDataSchema } from './job.ts';
 import { keysFor } from './keys.ts';
 
 export { type ErrorCode, StanddownError } from './errors.ts';
@@ -13,8 +11,20 @@ export { type ActionSummary, type CancelResult, OUTCOMES, type Outcome } from '.
 /** The queues that services may put jobs into. */
 export type PublicLane = 'cancel' | 'cancel-urgent';
 
-/** The data of a job in a public lane. Times as ISO 8601 or ms since 1970. */
-export type CancelJob = z.input<typeof jobDataSchema>;
+/** The data of a job in a public lane. Unknown fields are ignored. */
+export interface CancelJob {
+  v?: 1;
+  /** A GUID in any case, with or without braces. */
+  machineActionId: string;
+  /** At most 4,000 characters. Required unless the workers have a DEFAULT_COMMENT. */
+  comment?: string;
+  /** Who wants it, for the report; at most 200 characters. */
+  requestedBy?: string | null;
+  /** ISO 8601 with an offset, or ms since 1970: what is not called by then ends as `expired`. Default: never. */
+  expiresAt?: string | number | null;
+  /** Call again even if there is an outcome already. Default false. */
+  again?: boolean | null;
+}
 
 /**
  * BullMQ's `prefix` option for a tenant's lanes.

@@ -66,6 +66,8 @@ export interface CancelResult {
   requestedAt: string;
   /** ISO 8601 UTC. */
   decidedAt: string;
+  /** ISO 8601 UTC: when `action` was read again afterwards; absent when it was not. */
+  verifiedAt?: string;
 }
 
 /** What is known about an outcome beyond its name. */
@@ -78,4 +80,9 @@ export interface Detail {
   requestedBy?: string;
   /** Ms since 1970. */
   requestedAt?: number;
+  /** Ms since 1970. */
+  verifiedAt?: number;
 }
+
+/** The one status that says that an action does not take place. */
+export const STOPPED_STATUS = 'Cancelled';

@@ -55,15 +55,17 @@ export async function viewBudget(
   ]);
   const now = Number(time[0]) * 1_000 + Number(time[1]) / 1_000;
   const stamps = flat.filter((_, index) => index % 2 === 1).map(Number);
-  const windows = limits.windows.map((window) => useOf(window, limits, stamps, now));
+  // The list is asked by nobody in a hurry: it has no reserve, and no share of it is kept.
+  const reserve = operation === 'list' ? null : limits.reserve;
+  const windows = limits.windows.map((window) => useOf(window, reserve, stamps, now));
   const holds = standingHolds(state, notices, now);
-  const full = windowHold(windowsFor(limits, 'bulk'), stamps, now);
+  const full = windowHold(windowsFor({ ...limits, reserve }, 'bulk'), stamps, now);
   return { now, windows, stamps, holds: full ? [...holds, full] : holds };
 }
 
-function useOf(window: Window, limits: Limits, stamps: readonly number[], now: number): WindowUse {
+function useOf(window: Window, reserve: Window | null, stamps: readonly number[], now: number): WindowUse {
   const used = stamps.filter((stamp) => stamp >= now - window.lengthMs).length;
-  const reserved = limits.reserve?.lengthMs === window.lengthMs ? limits.reserve.max : 0;
+  const reserved = reserve?.lengthMs === window.lengthMs ? reserve.max : 0;
   return { ...window, used, free: Math.max(0, window.max - used), reserved };
 }
 

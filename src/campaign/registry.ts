@@ -28,6 +28,8 @@ export interface Campaign {
   open: number;
   /** Own ids by outcome, where there are any. */
   outcomes: Partial<Record<Outcome, number>>;
+  /** Own ids whose action is known to be cancelled, by us or otherwise. */
+  stopped: number;
   /** Why it was paused, where something other than a person did. */
   pausedReason: string | null;
   /** Ids of its list that were handed to the lane. */
@@ -179,6 +181,7 @@ function parseCampaign(number: number, fields: Record<string, string>): Campaign
     total: count('total'),
     open: count('open'),
     outcomes,
+    stopped: count('stopped'),
     pausedReason: fields['pausedReason'] || null,
     cursor: count('cursor'),
     low: count('low'),

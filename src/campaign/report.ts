@@ -33,27 +33,54 @@ export async function* reportCampaign(deps: ReportDeps, campaign: Campaign): Asy
   yield* rest(deps, campaign, last);
 }
 
+/** A result and its place in the campaign's results. */
+export interface PlacedResult {
+  place: number;
+  result: CancelResult;
+}
+
+/** A campaign's results after a place, in order, as they were recorded: of an id that was retried or verified all. */
+export async function* eachResult(
+  deps: Pick<ReportDeps, 'redis' | 'keys'>,
+  campaign: Campaign,
+  after: number,
+): AsyncGenerator<PlacedResult> {
+  for await (const part of eachResultPart(deps, campaign, after)) yield* part;
+}
+
+/** The same, in parts of up to a thousand. */
+export async function* eachResultPart(
+  { redis, keys }: Pick<ReportDeps, 'redis' | 'keys'>,
+  campaign: Campaign,
+  after: number,
+): AsyncGenerator<PlacedResult[]> {
+  const origin = originOf(campaign);
+  for (let last = after; ; ) {
+    const entries = await redis.xrange(keys.results(campaign.number), `(${last}-0`, '+', 'COUNT', PART);
+    if (entries.length === 0) return;
+    const part = entries.map(([id, flat]) => ({
+      place: placeOf(id),
+      result: readEntry(entryValues(flat), origin).result,
+    }));
+    last = part.at(-1)?.place ?? last;
+    yield part;
+  }
+}
+
 /** @returns the place of the last entry that was read. */
 async function* decided(deps: ReportDeps, campaign: Campaign): AsyncGenerator<ReportLine, number> {
-  const { redis, keys, ledger } = deps;
-  const origin = originOf(campaign);
   let last = 0;
-  for (;;) {
-    const entries = await redis.xrange(keys.results(campaign.number), `(${last}-0`, '+', 'COUNT', PART);
-    if (entries.length === 0) return last;
-    const read = entries.map(([id, flat]) => ({
-      place: placeOf(id),
-      ...readEntry(entryValues(flat), origin),
-    }));
-    const ids = read.map(({ result }) => toBytes(result.machineActionId));
-    const records = await ledger.look(Buffer.concat(ids));
-    for (const [index, { place, result }] of read.entries()) {
+  for await (const part of eachResultPart(deps, campaign, 0)) {
+    const ids = part.map(({ result }) => toBytes(result.machineActionId));
+    const records = await deps.ledger.look(Buffer.concat(ids));
+    for (const [index, { place, result }] of part.entries()) {
       last = place;
       const record = records[index];
       // Later outcomes, here or elsewhere, take this one's place; an open record says so further down.
       if (record?.campaign === campaign.number && record.position === place) yield result;
     }
   }
+  return last;
 }
 
 async function* rest(deps: ReportDeps, campaign: Campaign, last: number): AsyncGenerator<ReportLine> {

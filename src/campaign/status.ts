@@ -2,6 +2,7 @@ import { forecast } from '../budget/forecast.ts';
 import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, findCampaign, readCampaign } from './registry.ts';
@@ -100,4 +101,17 @@ function holdOf(campaign: Campaign, holds: readonly Hold[]): CampaignStatus['hol
 
 function toIso(ms: number): string {
   return new Date(Math.ceil(ms)).toISOString();
+}
+
+/**
+ * Whether every action of a campaign is known to be cancelled, those that other campaigns own included.
+ */
+export async function isStopped(
+  { redis, keys, ledger }: StatusDeps & { ledger: Ledger },
+  campaign: Campaign,
+): Promise<boolean> {
+  if (campaign.open > 0 || campaign.stopped < campaign.total) return false;
+  const elsewhere = await redis.smembersBuffer(keys.elsewhere(campaign.number));
+  const records = await ledger.look(Buffer.concat(elsewhere));
+  return records.every((record) => record?.stopped === true);
 }

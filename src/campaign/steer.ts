@@ -1,10 +1,12 @@
 import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
+import { AUDIT_LUA } from '../ledger/audit.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Outcome } from '../outcome.ts';
-import { asText, defineScript, type RedisClient } from '../script.ts';
+import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { type Actor, appendAudit } from './audit.ts';
 import { eachPart } from './ids.ts';
-import { type Campaign, type CampaignState, findCampaign } from './registry.ts';
+import { type Campaign, type CampaignState, DEFAULT_PRIORITY, findCampaign } from './registry.ts';
 
 /**
  * Changes a campaign's state, and lets every worker know.
@@ -12,13 +14,14 @@ import { type Campaign, type CampaignState, findCampaign } from './registry.ts';
  * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped; and after a pause
  * because of refusals, further ones are taken as they come.
  *
- * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state
- * ARGV  1 number, 2 pause | resume | abort
+ * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit
+ * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command
  * Returns  the state before
  */
 const steerScript = defineScript(
   'steer',
   /* lua */ `
+${AUDIT_LUA}
 local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason')
 local before, number = f[1] or 'deleted', tonumber(ARGV[1])
 if ARGV[2] == 'pause' and before == 'running' then
@@ -38,6 +41,27 @@ else
   return before
 end
 redis.call('HINCRBY', KEYS[5], 'steer', 1)
+audit(KEYS[6], ARGV[2], ARGV[3], ARGV[4], '')
+return before
+`,
+);
+
+/**
+ * Changes a campaign's priority.
+ *
+ * KEYS  1 campaign, 2 running, 3 audit
+ * ARGV  1 number, 2 priority, 3 by whom, 4 command
+ * Returns  the priority before
+ */
+const priorityScript = defineScript(
+  'priority',
+  /* lua */ `
+${AUDIT_LUA}
+local before, number = redis.call('HGET', KEYS[1], 'priority') or '${DEFAULT_PRIORITY}', tonumber(ARGV[1])
+if before == ARGV[2] then return before end
+redis.call('HSET', KEYS[1], 'priority', ARGV[2])
+redis.call('ZADD', KEYS[2], 'XX', tonumber(ARGV[2]) * 1e9 + number, number)
+audit(KEYS[3], 'priority', ARGV[3], ARGV[4], before .. ' to ' .. ARGV[2])
 return before
 `,
 );
@@ -62,17 +86,51 @@ const RULES: Record<Steering, { from: readonly CampaignState[]; already: Campaig
  * @returns the campaign as it was before.
  * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
  */
-export async function steer(deps: SteerDeps, name: string, steering: Steering): Promise<Campaign> {
+export async function steer(
+  deps: SteerDeps,
+  name: string,
+  steering: Steering,
+  actor: Actor,
+): Promise<Campaign> {
   const { redis, keys } = deps;
   const campaign = await findCampaign(redis, keys, name);
   const { number } = campaign;
-  const touched = [keys.campaign(number), keys.running, keys.ending, keys.expiries, keys.state];
-  const before = asText(await steerScript(redis, touched, [number, steering])) as CampaignState;
+  const touched = [
+    keys.campaign(number),
+    keys.running,
+    keys.ending,
+    keys.expiries,
+    keys.state,
+    keys.audit(number),
+  ];
+  const args = [number, steering, actor.by, actor.command];
+  const before = asText(await steerScript(redis, touched, args)) as CampaignState;
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {
     throw new StanddownError('CAMPAIGN_CLOSED', `${name} is ${before}: there is nothing to ${steering}`);
   }
   return { ...campaign, state: before };
+}
+
+/**
+ * Changes which campaign goes first: 1 (first) to 9 (last). What is in the lane already goes out before; that is two
+ * minutes' worth at most.
+ *
+ * @returns the campaign as it was before.
+ * @throws StanddownError CAMPAIGN_UNKNOWN
+ */
+export async function prioritize(
+  deps: SteerDeps,
+  name: string,
+  priority: number,
+  actor: Actor,
+): Promise<Campaign> {
+  const { redis, keys } = deps;
+  const campaign = await findCampaign(redis, keys, name);
+  const { number } = campaign;
+  const touched = [keys.campaign(number), keys.running, keys.audit(number)];
+  const before = await priorityScript(redis, touched, [number, priority, actor.by, actor.command]);
+  return { ...campaign, priority: asNumber(before) };
 }
 
 /** Ids per script. */
@@ -89,9 +147,11 @@ export async function retryCampaign(
   deps: SteerDeps & { ledger: Ledger },
   name: string,
   outcomes: readonly Outcome[],
+  actor: Actor,
 ): Promise<number> {
   const { redis, keys, ledger } = deps;
   const { number } = await findCampaign(redis, keys, name);
+  await appendAudit(deps, number, { ...actor, action: 'retry', detail: outcomes.join(', ') });
   let reopened = 0;
   for await (const ids of eachPart(redis, keys, number, PART))
     reopened += await ledger.retry(number, ids, outcomes);

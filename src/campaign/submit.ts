@@ -1,9 +1,11 @@
 import { StanddownError } from '../errors.ts';
+import { MAX_COMMENT_LENGTH } from '../job.ts';
 import type { Keys } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RecordState } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
+import { type Actor, appendAudit } from './audit.ts';
 import { campaignNameProblem, type NewCampaign, openCampaign, readCampaign } from './registry.ts';
 
 export interface SubmitDeps {
@@ -37,20 +39,27 @@ export interface SubmitSummary {
  * changes nothing.
  *
  * @param ids 16 bytes each, in parts of any number of them.
- * @param expected about how many they are, where that is known: saves time.
+ * @param options.expected about how many they are, where that is known: saves time.
+ * @param options.actor who submits, for the campaign's history.
  * @throws StanddownError USAGE for a bad name or an empty comment, CAMPAIGN_CLOSED
  */
 export async function submitCampaign(
   deps: SubmitDeps,
   wanted: NewCampaign,
   ids: AsyncIterable<Buffer>,
-  expected = 0,
+  options: { expected?: number; actor?: Actor } = {},
 ): Promise<SubmitSummary> {
   const { redis, keys, ledger } = deps;
   const problem = campaignNameProblem(wanted.name);
   if (problem) throw new StanddownError('USAGE', `the campaign's name ${problem}`);
   if (wanted.comment.trim() === '') throw new StanddownError('USAGE', 'the comment may not be empty');
+  if (wanted.comment.length > MAX_COMMENT_LENGTH) {
+    throw new StanddownError('USAGE', `the comment may not be longer than ${MAX_COMMENT_LENGTH} characters`);
+  }
   const { number, created } = await openCampaign(redis, keys, wanted);
+  const { expected = 0, actor } = options;
+  const detail = expected > 0 ? `${expected} ids` : '';
+  if (actor) await appendAudit(deps, number, { ...actor, action: 'submit', detail });
   await ledger.expect(expected);
   const total = { accepted: 0, already: 0 };
   const elsewhere = new Map<string, { campaign: number; outcome: RecordState; count: number }>();

@@ -3,7 +3,8 @@ import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import { defineScript, type RedisClient } from '../script.ts';
-import { eachPart, readIds } from './ids.ts';
+import { forgetCampaign } from './forget.ts';
+import { readIds } from './ids.ts';
 import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
 
 /**
@@ -25,25 +26,6 @@ redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('HINCRBY', KEYS[5], 'steer', 1)
 return {}
-`,
-);
-
-/**
- * Closes a campaign that may be forgotten: from then on it takes no more ids.
- *
- * KEYS  1 campaign, 2 running
- * ARGV  1 number, 2 ms since 1970 before which its last outcome must be
- * Returns  1 when closed (already)
- */
-const closeScript = defineScript(
-  'close-campaign',
-  /* lua */ `
-local f = redis.call('HMGET', KEYS[1], 'state', 'open', 'decidedAt', 'createdAt')
-if f[1] == 'deleted' then return 1 end
-if f[2] ~= '0' or tonumber(f[3] or f[4]) > tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'deleted')
-redis.call('ZREM', KEYS[2], ARGV[1])
-return 1
 `,
 );
 
@@ -121,23 +103,19 @@ export function createSweep(deps: SweepDeps) {
   async function expire(number: number): Promise<void> {
     await expireScript(
       redis,
-      [keys.campaign(number), keys.ending, keys.running, keys.expiries],
+      [keys.campaign(number), keys.ending, keys.running, keys.expiries, keys.state],
       [number, deps.wall()],
     );
   }
 
-  /** Forgets campaigns whose last outcome is older than the retention. */
+  /** Forgets campaigns whose last outcome is older than the retention, and goes on with those that are deleted. */
   async function forgetOld(retentionMs: number): Promise<void> {
     const before = deps.wall() - retentionMs;
     for (const campaign of await listCampaigns(redis, keys, true)) {
-      if ((campaign.decidedAt ?? campaign.createdAt) > before) continue;
-      const { number } = campaign;
-      if ((await closeScript(redis, [keys.campaign(number), keys.running], [number, before])) !== 1) continue;
-      for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
-      await redis.unlink(keys.ids(number), keys.elsewhere(number), keys.results(number));
-      await redis.hdel(keys.campaigns, campaign.name);
-      await redis.unlink(keys.campaign(number));
-      log.info({ campaign: campaign.name }, 'forgotten: its retention is over');
+      const isOld = (campaign.decidedAt ?? campaign.createdAt) <= before;
+      if (!isOld && campaign.state !== 'deleted') continue;
+      if (await forgetCampaign(deps, campaign, before))
+        log.info({ campaign: campaign.name }, 'forgotten: its retention is over, or it was deleted');
     }
   }
 

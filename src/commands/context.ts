@@ -15,6 +15,8 @@ export interface Output {
 
 /** What every command gets. It returns its exit code and touches neither signals nor the exit. */
 export interface CommandContext extends AppDeps {
+  /** The command line as given, without the program. */
+  args: readonly string[];
   env: Environment;
   out: Output;
   stdin: Readable;
@@ -22,8 +24,11 @@ export interface CommandContext extends AppDeps {
   stop: AbortSignal;
 }
 
-/** Exit codes: done; the work failed; bad usage or bad input. After a signal: 130 or 143. */
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+/**
+ * Exit codes: done; the work failed; bad usage or bad input; a campaign ended and not everything is known to be
+ * cancelled. After a signal: 130 or 143.
+ */
+export const EXIT = { done: 0, failed: 1, usage: 2, notStopped: 3 } as const;
 
 export function writeJson(out: Output, value: unknown): Promise<void> {
   return out.write(`${JSON.stringify(value)}\n`);

@@ -1,11 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createLogUpdate } from 'log-update';
 import { connect, createTenant, type Tenant } from '../app.ts';
-import { viewBudget } from '../budget/view.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { reportCampaign } from '../campaign/report.ts';
-import { type CampaignStatus, statusOf } from '../campaign/status.ts';
+import type { CampaignStatus } from '../campaign/status.ts';
 import { submitCampaign } from '../campaign/submit.ts';
 import { systemClock } from '../clock.ts';
 import { readConfig } from '../config.ts';
@@ -18,7 +16,7 @@ import type { Simulator } from '../simulator/index.ts';
 import { type CommandContext, EXIT } from './context.ts';
 import { startDemoWorker } from './demo-worker.ts';
 import { createDemoWorld, type DemoWorld } from './demo-world.ts';
-import { renderLine, renderProgress } from './progress.ts';
+import { followCampaign } from './follow.ts';
 import { writeFile } from './report.ts';
 import { whole } from './simulate.ts';
 import { count, formatTable } from './table.ts';
@@ -73,35 +71,18 @@ function introduce({ speed, limits, simulator }: DemoWorld): string {
 }
 
 /** Shows how far the campaign is until it is done. */
-async function follow(
+function follow(
   context: CommandContext,
   tenant: Tenant,
   name: string,
   workerEnded: AbortSignal,
 ): Promise<CampaignStatus> {
-  const { out, stop } = context;
-  const update = out.isTerminal ? createLogUpdate(process.stdout) : null;
-  let nextLine = 0;
-  for (;;) {
-    stop.throwIfAborted();
-    if (workerEnded.aborted) throw new StanddownError('INTERNAL', `the worker ended: ${workerEnded.reason}`);
-    const [campaign, budget] = await Promise.all([
-      findCampaign(tenant.redis, tenant.keys, name),
-      viewBudget(tenant.redis, tenant.keys, tenant.limits),
-    ]);
-    const status = await statusOf(tenant, campaign, budget);
-    const progress = { status, windows: budget.windows, now: Date.now() };
-    if (update) update(renderProgress(progress));
-    else if (progress.now >= nextLine) {
-      nextLine = progress.now + LINE_MS;
-      await out.write(`${renderLine(progress)}\n`);
-    }
-    if (status.open === 0) {
-      update?.done();
-      return status;
-    }
-    await systemClock.sleep(LOOK_MS, stop);
-  }
+  const ended = () => new StanddownError('INTERNAL', `the worker ended: ${workerEnded.reason}`);
+  const failed = new Promise<never>((_, reject) =>
+    workerEnded.addEventListener('abort', () => reject(ended()), { once: true }),
+  );
+  const followed = followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS });
+  return Promise.race([followed, failed]);
 }
 
 interface Ending {

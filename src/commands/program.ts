@@ -7,7 +7,7 @@ import { createLog } from '../log.ts';
 import { type CommandContext, EXIT } from './context.ts';
 
 /** What the process gives; `cli.ts` is the only place that touches it. */
-export type Process = Omit<CommandContext, 'config' | 'log' | 'path'> & {
+export type Process = Omit<CommandContext, 'args' | 'config' | 'log' | 'path'> & {
   version: string;
   /** Whether standard error is a terminal: then the log is for people. */
   isErrorTerminal: boolean;
@@ -23,6 +23,8 @@ const load = {
   report: () => import('./report.ts'),
   budget: () => import('./budget.ts'),
   steer: () => import('./steer.ts'),
+  history: () => import('./history.ts'),
+  watch: () => import('./watch.ts'),
   simulate: () => import('./simulate.ts'),
   demo: () => import('./demo.ts'),
 };
@@ -35,7 +37,7 @@ const load = {
 export async function runProgram(argv: readonly string[], process: Process): Promise<number> {
   let code: number = EXIT.done;
   const program = createProgram(process, async (run, envFile) => {
-    code = await run(await openContext(process, envFile));
+    code = await run(await openContext(argv, process, envFile));
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -64,6 +66,7 @@ function createProgram(
 
   const add = (usage: string, description: string) => program.command(usage).description(description);
   const go = (run: Run) => start(run, program.opts<{ envFile?: string }>().envFile);
+  const yes = () => new Option('--yes', 'do not ask').default(false);
   const json = () => new Option('--json', 'print JSON for a program').default(false);
 
   add('worker', 'drain the lanes until stopped').action(() =>
@@ -99,13 +102,49 @@ function createProgram(
     .addOption(json())
     .action((options) => go(async (context) => (await load.budget()).runBudget(context, options)));
 
-  for (const steering of ['pause', 'resume', 'abort'] as const) {
+  add('list', 'all campaigns')
+    .addOption(json())
+    .action((options) => go(async (context) => (await load.status()).runStatus(context, options)));
+
+  for (const steering of ['pause', 'resume'] as const) {
     add(`${steering} <campaign>`, STEERING[steering])
       .addOption(json())
       .action((campaign: string, options) =>
         go(async (context) => (await load.steer()).runSteer(context, steering, { ...options, campaign })),
       );
   }
+
+  add('abort <campaign>', 'end a campaign: what has not been called ends as withdrawn')
+    .addOption(yes())
+    .addOption(json())
+    .action((campaign: string, options) =>
+      go(async (context) => (await load.steer()).runAbort(context, { ...options, campaign })),
+    );
+
+  add('priority <campaign> <priority>', 'change which campaign goes first: 1 (first) to 9 (last)')
+    .addOption(json())
+    .action((campaign: string, priority: string, options) =>
+      go(async (context) => (await load.steer()).runPriority(context, { ...options, campaign, priority })),
+    );
+
+  add('delete <campaign>', 'forget a campaign that has ended, with its outcomes')
+    .addOption(yes())
+    .addOption(json())
+    .action((campaign: string, options) =>
+      go(async (context) => (await load.steer()).runDelete(context, { ...options, campaign })),
+    );
+
+  add('history <campaign>', 'who submitted, paused, resumed, aborted or retried it, and when')
+    .addOption(json())
+    .action((campaign: string, options) =>
+      go(async (context) => (await load.history()).runHistory(context, { ...options, campaign })),
+    );
+
+  add('watch <campaign>', 'follow a campaign to its end; exit code 3 unless all were stopped')
+    .option('--json', 'print events as JSON lines', false)
+    .action((campaign: string, options) =>
+      go(async (context) => (await load.watch()).runWatch(context, { ...options, campaign })),
+    );
 
   add('retry <campaign>', 'open ids again that ended in a certain way')
     .requiredOption('--outcome <outcomes>', 'such as unresolved,forbidden')
@@ -139,14 +178,17 @@ function createProgram(
 const STEERING = {
   pause: 'stop calling for a campaign; what is being called is finished',
   resume: 'go on with a paused campaign',
-  abort: 'end a campaign: what has not been called ends as withdrawn',
 } as const;
 
-async function openContext(process: Process, envFile: string | undefined): Promise<CommandContext> {
+async function openContext(
+  args: readonly string[],
+  process: Process,
+  envFile: string | undefined,
+): Promise<CommandContext> {
   const env = envFile === undefined ? process.env : { ...(await readEnvFile(envFile)), ...process.env };
   const config = readConfig(env);
   const log = await createLog({ level: config.logLevel, pretty: process.isErrorTerminal });
-  return { ...process, env, config, log, path: env['PATH'] ?? '' };
+  return { ...process, args, env, config, log, path: env['PATH'] ?? '' };
 }
 
 async function readEnvFile(path: string): Promise<Environment> {

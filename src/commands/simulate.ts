@@ -51,6 +51,9 @@ export async function runSimulate(context: CommandContext, options: SimulateOpti
           .join(''),
       );
     out.note(`simulating at ${simulator.apiUrl} until stopped (Ctrl-C)`);
+    out.note(
+      'its certificate has to be in the environment (export NODE_EXTRA_CA_CERTS=…), not in an --env-file',
+    );
     if (!stop.aborted)
       await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
     return EXIT.done;

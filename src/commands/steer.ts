@@ -1,7 +1,13 @@
-import { withTenant } from '../app.ts';
-import { retryCampaign, steer } from '../campaign/steer.ts';
+import { type Tenant, withTenant } from '../app.ts';
+import { forgetCampaign } from '../campaign/forget.ts';
+import { findCampaign } from '../campaign/registry.ts';
+import { prioritize, retryCampaign, steer } from '../campaign/steer.ts';
+import { createSweep } from '../campaign/sweep.ts';
+import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
+import { actorOf } from './actor.ts';
+import { type Asking, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { count } from './table.ts';
 
@@ -10,20 +16,79 @@ export interface SteerOptions {
   json: boolean;
 }
 
-const DONE = { pause: 'paused', resume: 'running', abort: 'aborted' } as const;
+const DONE = { pause: 'paused', resume: 'running' } as const;
 
-/** Pauses, resumes or aborts a campaign. */
+/** Pauses or resumes a campaign. */
 export function runSteer(
   context: CommandContext,
   steering: keyof typeof DONE,
   options: SteerOptions,
 ): Promise<number> {
   return withTenant(context, async (tenant) => {
-    const before = await steer(tenant, options.campaign, steering);
-    const state = DONE[steering];
-    const isNew = before.state !== state;
-    if (options.json) await writeJson(context.out, { campaign: options.campaign, state, changed: isNew });
-    else await context.out.write(`${options.campaign}: ${isNew ? state : `was ${state} already`}\n`);
+    const before = await steer(tenant, options.campaign, steering, actorOf(context.args));
+    await tellState(context, options, before.state, DONE[steering]);
+    return EXIT.done;
+  });
+}
+
+/** Ends a campaign: what has not been called ends as withdrawn, here and now, whether a worker runs or not. */
+export function runAbort(context: CommandContext, options: SteerOptions & Asking): Promise<number> {
+  return withTenant(context, async (tenant) => {
+    const { name, open, state } = await findCampaign(tenant.redis, tenant.keys, options.campaign);
+    const question = `Abort ${name}? ${count(open)} open ids end as withdrawn; to call them after all, submit them under another name.`;
+    if (state !== 'aborted' && !(await confirm(context, options, question))) return leave(context);
+    const before = await steer(tenant, name, 'abort', actorOf(context.args));
+    await endOpen(tenant, context);
+    await tellState(context, options, before.state, 'aborted');
+    return EXIT.done;
+  });
+}
+
+/** Any process may sweep; so nothing is left open for want of a worker. Calls in flight are left to theirs. */
+async function endOpen(tenant: Tenant, { log, stop }: CommandContext): Promise<void> {
+  const sweep = createSweep({ ...tenant, log, wall: systemClock.wall });
+  while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
+}
+
+/** Changes which campaign goes first. */
+export function runPriority(
+  context: CommandContext,
+  options: SteerOptions & { priority: string },
+): Promise<number> {
+  const priority = parsePriority(options.priority);
+  return withTenant(context, async (tenant) => {
+    const before = await prioritize(tenant, options.campaign, priority, actorOf(context.args));
+    const { campaign } = options;
+    if (options.json) await writeJson(context.out, { campaign, priority, before: before.priority });
+    else await context.out.write(`${campaign}: priority ${priority}, was ${before.priority}\n`);
+    return EXIT.done;
+  });
+}
+
+/** @throws StanddownError USAGE */
+export function parsePriority(text: string): number {
+  if (/^[1-9]$/.test(text)) return Number(text);
+  throw new StanddownError(
+    'USAGE',
+    `the priority is from 1 (first) to 9 (last), not ${JSON.stringify(text)}`,
+  );
+}
+
+/** Forgets a campaign that has ended. */
+export function runDelete(context: CommandContext, options: SteerOptions & Asking): Promise<number> {
+  return withTenant(context, async (tenant) => {
+    const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
+    const { name, open, total } = campaign;
+    if (open > 0) {
+      throw new StanddownError('USAGE', `${name} has ${count(open)} open ids; abort it before you delete it`);
+    }
+    const question = `Delete ${name}, with the outcomes of ${count(total)} ids and its history?`;
+    if (!(await confirm(context, options, question))) return leave(context);
+    if (!(await forgetCampaign(tenant, campaign, Number.MAX_SAFE_INTEGER))) {
+      throw new StanddownError('USAGE', `${name} was given ids meanwhile; nothing was deleted`);
+    }
+    if (options.json) await writeJson(context.out, { campaign: name, deleted: true });
+    else await context.out.write(`${name}: deleted\n`);
     return EXIT.done;
   });
 }
@@ -35,11 +100,27 @@ export function runRetry(
 ): Promise<number> {
   const outcomes = parseOutcomes(options.outcome);
   return withTenant(context, async (tenant) => {
-    const reopened = await retryCampaign(tenant, options.campaign, outcomes);
+    const reopened = await retryCampaign(tenant, options.campaign, outcomes, actorOf(context.args));
     if (options.json) await writeJson(context.out, { campaign: options.campaign, reopened });
     else await context.out.write(`${options.campaign}: ${count(reopened)} opened again\n`);
     return EXIT.done;
   });
+}
+
+function leave(context: CommandContext): number {
+  context.out.note('nothing was changed');
+  return EXIT.failed;
+}
+
+async function tellState(
+  { out }: CommandContext,
+  { campaign, json }: SteerOptions,
+  before: string,
+  state: string,
+): Promise<void> {
+  const changed = before !== state;
+  if (json) await writeJson(out, { campaign, state, changed });
+  else await out.write(`${campaign}: ${changed ? state : `was ${state} already`}\n`);
 }
 
 function parseOutcomes(text: string): Outcome[] {

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { type Tenant, withTenant } from '../app.ts';
@@ -7,6 +6,7 @@ import { type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
 import { describeDuration } from '../duration.ts';
 import { guidsToBytes } from '../guid.ts';
 import { type IdLine, readIdBatches } from '../intake/id-file.ts';
+import { actorOf, userName } from './actor.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { openSpool, type Spool } from './spool.ts';
 import { clockTime, count } from './table.ts';
@@ -86,7 +86,10 @@ async function submit(
     requestedBy: userName(),
     now: Date.now(),
   };
-  const summary = await submitCampaign(tenant, wanted, spool.read(), read.ids);
+  const summary = await submitCampaign(tenant, wanted, spool.read(), {
+    expected: read.ids,
+    actor: actorOf(context.args),
+  });
   const status = await campaignStatus(tenant, options.campaign);
   if (options.json)
     await writeJson(context.out, { ...summary, skipped, open: status.open, etaAt: status.etaAt });
@@ -110,12 +113,4 @@ function describe(summary: SubmitSummary, skipped: number, etaAt: string | null)
       `  done at ${clockTime(etaAt, now)}, in ${describeDuration(Math.max(0, Date.parse(etaAt) - now))}`,
     );
   return lines.join('\n');
-}
-
-function userName(): string | null {
-  try {
-    return userInfo().username;
-  } catch {
-    return null;
-  }
 }

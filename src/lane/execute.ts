@@ -35,8 +35,8 @@ export type Disposition =
   | { kind: 'done'; result: CancelResult }
   /** Nothing of this lane may go out for so long. */
   | { kind: 'hold'; ms: number; reason: string }
-  /** This job waits. */
-  | { kind: 'later'; ms: number }
+  /** This job waits; `paused`: for a campaign to be resumed. */
+  | { kind: 'later'; ms: number; paused?: boolean }
   /** The feeder will bring it back when its campaign may run. */
   | { kind: 'drop'; reason: string };
 
@@ -236,7 +236,7 @@ export function createExecutor(deps: ExecuteDeps) {
         return { kind: 'drop', reason: 'unknown' };
       case 'owner':
         if (work.fed) return { kind: 'drop', reason: answer.state };
-        if (answer.state === 'paused') return { kind: 'later', ms: PAUSED_MS };
+        if (answer.state === 'paused') return { kind: 'later', ms: PAUSED_MS, paused: true };
         return {
           kind: 'done',
           result: await chronicle.unrecorded(work, pass.campaign, 'withdrawn'),

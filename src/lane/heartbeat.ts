@@ -55,7 +55,8 @@ export function createHeartbeat(deps: HeartbeatDeps) {
 
   async function follow(seen: Pulse): Promise<void> {
     if (seen.kind === 'reopened') {
-      log.warn({ why: seen.why }, 'slots put back from memory: nothing is sent for a few seconds');
+      if (seen.why === 'new') log.info('new in this Redis: nothing is sent for a few seconds');
+      else log.warn({ why: seen.why }, 'slots put back from memory: nothing is sent for a few seconds');
       return deps.lanes.release();
     }
     if (seen.kind === 'skipped') return;

@@ -54,8 +54,8 @@ const KEPT_EVENTS: Record<LaneName, number> = {
   'cancel-campaign': 100,
 };
 
-/** How many delayed jobs of services are brought forward at once when something was resumed. */
-const PROMOTED = 1_000;
+/** How many jobs that wait for a campaign to be resumed are remembered; more look again by themselves, later. */
+const MOST_PAUSED = 1_000;
 
 export type Lanes = ReturnType<typeof createLanes>;
 
@@ -63,7 +63,13 @@ export type Lanes = ReturnType<typeof createLanes>;
 export function createLanes(deps: LanesDeps) {
   const { redis, keys, log } = deps;
   const directs = new Map<string, Promise<number>>();
-  const lanes = LANES.map((name) => ({ name, queue: openQueue(name), worker: createWorker(name) }));
+  const lanes = LANES.map((name) => ({
+    name,
+    queue: openQueue(name),
+    worker: createWorker(name),
+    /** Jobs that this worker put off because their campaign is paused. */
+    paused: new Set<string>(),
+  }));
 
   function openQueue(name: LaneName): Queue {
     const queue = new Queue(name, {
@@ -80,6 +86,10 @@ export function createLanes(deps: LanesDeps) {
       execute: deps.execute,
       holdLane: async (ms) => {
         await queueOf(name).rateLimit(Math.ceil(ms));
+      },
+      onPaused: (jobId) => {
+        const { paused } = laneOf(name);
+        if (paused.size < MOST_PAUSED) paused.add(jobId);
       },
       giveBackPlace: () => giveBackPlace(redis, keys.lane(name, 'limiter'), deps.door.max),
       signInFailed: deps.signInFailed,
@@ -111,10 +121,20 @@ export function createLanes(deps: LanesDeps) {
     return worker;
   }
 
-  function queueOf(name: LaneName): Queue {
+  function laneOf(name: LaneName) {
     const lane = lanes.find((candidate) => candidate.name === name);
     if (!lane) throw new TypeError(`no lane ${name}`);
-    return lane.queue;
+    return lane;
+  }
+
+  function queueOf(name: LaneName): Queue {
+    return laneOf(name).queue;
+  }
+
+  /** Brings a job forward that waits, unless it does not any more. */
+  async function promote(queue: Queue, jobId: string): Promise<void> {
+    const job = await queue.getJob(jobId);
+    await job?.promote().catch(() => undefined);
   }
 
   /** Number of the day's campaign of single cancels. */
@@ -170,10 +190,13 @@ export function createLanes(deps: LanesDeps) {
       await Promise.all(lanes.map(({ queue }) => queue.removeRateLimitKey()));
       for (const { worker } of lanes) worker.wake();
     },
-    /** Something was resumed: brings forward what services put into the lanes. */
+    /** Something was resumed: brings forward what waits for that, and nothing that its producer delayed. */
     promote: async () => {
-      for (const { name, queue } of lanes)
-        if (name !== 'cancel-campaign') await queue.promoteJobs({ count: PROMOTED });
+      for (const { queue, paused } of lanes) {
+        const jobIds = [...paused];
+        paused.clear();
+        await Promise.all(jobIds.map((jobId) => promote(queue, jobId)));
+      }
     },
     stop: async () => {
       await Promise.all(lanes.map(({ worker }) => worker.close()));

@@ -21,6 +21,8 @@ export interface ProcessorDeps {
   execute(work: Work): Promise<Executed>;
   /** Nothing of this lane is taken for so many ms. */
   holdLane(ms: number): Promise<void>;
+  /** The job waits for a campaign to be resumed. */
+  onPaused(jobId: string): void;
   /** The job made no call: its place in BullMQ's limiter goes to another. */
   giveBackPlace(): Promise<void>;
   /** No token is to be had: nothing is taken by this worker until there is one. */
@@ -66,6 +68,7 @@ export function createProcessor(deps: ProcessorDeps) {
         throw new RateLimitError();
       case 'later':
         await job.moveToDelayed(Date.now() + Math.ceil(disposition.ms), token);
+        if (disposition.paused && job.id !== undefined) deps.onPaused(job.id);
         throw new DelayedError();
       default:
         return unreachable(disposition);

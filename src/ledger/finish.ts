@@ -3,6 +3,7 @@ import { SLOTS_LUA } from '../budget/slots.ts';
 import type { Keys, Operation } from '../keys.ts';
 import type { Detail, Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { AUDIT_LUA } from './audit.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, detailArguments } from './result.ts';
 
@@ -22,7 +23,7 @@ export const PAUSE_AFTER_REFUSALS = 20;
  * A penalty is never shortened. A success ends the hold of an upstream that was down; a failure counts towards it. While
  * that hold stands, and for probes, a failure costs the request no attempt: it is not the request's own trouble.
  *
- * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running
+ * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
  *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
@@ -36,6 +37,7 @@ ${GUARD_LUA}
 ${SLOTS_LUA}
 ${RECORD_LUA}
 ${DECIDE_LUA}
+${AUDIT_LUA}
 local id, op, number, slot, verdict = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7]
 local now, longest = clock(), tonumber(ARGV[16])
 local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':penalty', op .. ':hold', op .. ':step', op .. ':streak')
@@ -94,6 +96,7 @@ if verdict == 'decided' then
   redis.call('HSET', k.campaign, 'state', 'paused', 'pausedReason', ARGV[17])
   redis.call('ZREM', KEYS[8], number)
   redis.call('HINCRBY', KEYS[1], 'steer', 1)
+  audit(KEYS[9], 'pause', 'standdown', '', ARGV[17])
   return {'decided', values, 'paused'}
 end
 
@@ -185,6 +188,7 @@ export async function finish(
       keys.checking,
       keys.expiries,
       keys.running,
+      keys.audit(campaign),
     ],
     [
       input.id,

@@ -11,6 +11,7 @@ import { RECORDS_PER_BUCKET } from './record.ts';
 import { renew, retryBatch } from './reopen.ts';
 import { settle } from './settle.ts';
 import { type Elsewhere, type Submitted, submitBatch } from './submit.ts';
+import { type VerifyInput, verify } from './verify.ts';
 import { createView } from './view.ts';
 
 export interface SubmitCount {
@@ -100,6 +101,13 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
     settle(campaign: number, id: Buffer, detail: Detail) {
       return view.settled(() =>
         settle(redis, keys, { id, bucketKey: view.bucketKey(id), campaign, buckets: view.buckets, detail }),
+      );
+    },
+
+    /** Notes what a decided action's state became; `left`: its result is another one by now. */
+    verify(input: Omit<VerifyInput, 'buckets' | 'bucketKey'>) {
+      return view.settled(() =>
+        verify(redis, keys, { ...input, bucketKey: view.bucketKey(input.id), buckets: view.buckets }),
       );
     },
 

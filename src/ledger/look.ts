@@ -9,7 +9,7 @@ import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
  *
  * KEYS  1 state, then the batch's buckets
  * ARGV  1 buckets, 2 ids, 3 places
- * Returns  {'done', state code, campaign, generation, position, busy, attempts, uncertain, …} | {'again', buckets}
+ * Returns  {'done', state code, campaign, generation, position, busy, attempts, uncertain, stopped, …} | {'again', buckets}
  */
 const lookScript = defineScript(
   'look',
@@ -25,12 +25,13 @@ each(ARGV[2], ARGV[3], 2, function(id, bucket)
   local r = load(bucket, id)
   local n = #reply
   if not r then
-    for i = 1, 7 do reply[n + i] = -1 end
+    for i = 1, 8 do reply[n + i] = -1 end
     return
   end
   local busy = isClaimed(r, now) or r[NOT_BEFORE] > now
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = r[STATE], r[CAMPAIGN], r[GENERATION], r[POSITION]
   reply[n + 5], reply[n + 6], reply[n + 7] = busy and 1 or 0, r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0
+  reply[n + 8] = hasFlag(r, STOPPED) and 1 or 0
 end)
 return reply
 `,
@@ -48,6 +49,8 @@ export interface Look {
   busy: boolean;
   attempts: number;
   uncertain: boolean;
+  /** The action is known to be cancelled. */
+  stopped: boolean;
 }
 
 export type Looked = { kind: 'done'; records: (Look | null)[] } | { kind: 'again'; buckets: number };
@@ -57,12 +60,12 @@ export async function look(redis: RedisClient, keys: Keys, buckets: number, batc
     await lookScript(redis, [keys.state, ...batch.bucketKeys], [buckets, batch.ids, batch.places]),
   );
   if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(asText(reply[1])) };
-  return { kind: 'done', records: Array.from({ length: batch.count }, (_, i) => readLook(reply, 1 + 7 * i)) };
+  return { kind: 'done', records: Array.from({ length: batch.count }, (_, i) => readLook(reply, 1 + 8 * i)) };
 }
 
 function readLook(reply: readonly unknown[], at: number): Look | null {
-  const [code, campaign, generation, position, busy, attempts, uncertain] = reply
-    .slice(at, at + 7)
+  const [code, campaign, generation, position, busy, attempts, uncertain, stopped] = reply
+    .slice(at, at + 8)
     .map(Number);
   const state = code === undefined ? undefined : RECORD_STATES[code];
   if (!state) return null;
@@ -74,5 +77,6 @@ function readLook(reply: readonly unknown[], at: number): Look | null {
     busy: busy === 1,
     attempts: attempts ?? 0,
     uncertain: uncertain === 1,
+    stopped: stopped === 1,
   };
 }

@@ -31,18 +31,20 @@ local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
 local c = redis.call('HMGET', KEYS[2], 'state', 'priority')
 if c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
-local wanted, count, by = {}, 0, {}
+local wanted, count, stopped, by = {}, 0, 0, {}
 for i = 5, #ARGV do wanted[ARGV[i]] = true end
 each(ARGV[3], ARGV[4], 4, function(id, bucket)
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or not wanted[STATES[r[STATE]]] then return end
   save(bucket, id, reopened(r, number))
   count = count + 1
+  if hasFlag(r, STOPPED) then stopped = stopped + 1 end
   by[STATES[r[STATE]]] = (by[STATES[r[STATE]]] or 0) + 1
 end)
 if count > 0 then
   for outcome, n in pairs(by) do redis.call('HINCRBY', KEYS[2], outcome, -n) end
   redis.call('HINCRBY', KEYS[2], 'open', count)
+  if stopped > 0 then redis.call('HINCRBY', KEYS[2], 'stopped', -stopped) end
   redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0, 'refusals', 0)
   if c[1] == 'running' then redis.call('ZADD', KEYS[3], tonumber(c[2]) * 1e9 + number, number) end
 end
@@ -100,6 +102,7 @@ if r and isDecided(r) then
   generation = new[GENERATION]
   save(KEYS[2], id, new)
   redis.call('HINCRBY', KEYS[7], STATES[r[STATE]], -1)
+  if hasFlag(r, STOPPED) then redis.call('HINCRBY', KEYS[7], 'stopped', -1) end
   if owner ~= number then
     redis.call('HINCRBY', KEYS[7], 'total', -1)
     redis.call('SADD', KEYS[8], id)

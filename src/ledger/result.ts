@@ -1,4 +1,11 @@
-import { type ActionSummary, type CancelResult, type Detail, OUTCOMES, type Outcome } from '../outcome.ts';
+import {
+  type ActionSummary,
+  type CancelResult,
+  type Detail,
+  OUTCOMES,
+  type Outcome,
+  STOPPED_STATUS,
+} from '../outcome.ts';
 import { asText } from '../script.ts';
 
 /**
@@ -25,6 +32,7 @@ const RESULT_FIELDS = [
   'updatedAt',
   'requestedBy',
   'requestedAt',
+  'verifiedAt',
 ] as const;
 
 /** What the scripts fill in themselves; the rest is the caller's detail. */
@@ -32,6 +40,9 @@ const OWN_FIELDS = 6;
 
 /** How many detail arguments `decide` takes. */
 export const DETAIL_LENGTH = RESULT_FIELDS.length - OWN_FIELDS;
+
+/** Which of them is the action's status, from 1. */
+export const STATUS = RESULT_FIELDS.indexOf('status') - OWN_FIELDS + 1;
 
 export function detailArguments(detail: Detail): string[] {
   const { action } = detail;
@@ -48,6 +59,7 @@ export function detailArguments(detail: Detail): string[] {
     toMs(action?.updatedAt),
     detail.requestedBy,
     detail.requestedAt,
+    detail.verifiedAt,
   ];
   return values.map((value) => (value === undefined || value === null ? '' : String(value)));
 }
@@ -93,6 +105,7 @@ export function readEntry(values: readonly unknown[], origin: ResultOrigin): Res
     updated,
     by,
     at,
+    verifiedAt,
   ] = rest;
   const action = {
     status,
@@ -119,6 +132,7 @@ export function readEntry(values: readonly unknown[], origin: ResultOrigin): Res
       ...(requestedBy && { requestedBy }),
       requestedAt: new Date(at ? Number(at) : origin.requestedAt).toISOString(),
       decidedAt: new Date(Number(decidedAt)).toISOString(),
+      ...(verifiedAt && { verifiedAt: new Date(Number(verifiedAt)).toISOString() }),
     },
   };
 }
@@ -176,6 +190,19 @@ local function detailFrom(first)
   return detail
 end
 
+-- Appends what stands of a record to the results. Returns the entry's values.
+local function append(resultsKey, id, r, decidedAt, detail)
+  local values = {guid(id), r[GENERATION], STATES[r[STATE]], r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0, decidedAt}
+  for i = 1, ${DETAIL_LENGTH} do values[${OWN_FIELDS} + i] = detail[i] or '' end
+  local entry = {}
+  for i, name in ipairs(FIELDS) do
+    entry[2 * i - 1], entry[2 * i] = name, values[i]
+  end
+  redis.call('XADD', resultsKey, r[POSITION] .. '-0', unpack(entry))
+  for i, value in ipairs(values) do values[i] = tostring(value) end
+  return values
+end
+
 local function decide(k, id, r, outcome, detail, now)
   local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals')
   local position = (tonumber(c[3]) or 0) + 1
@@ -185,18 +212,15 @@ local function decide(k, id, r, outcome, detail, now)
     redis.call('ZREM', k.expiries, id)
     setFlag(r, EXPIRES, false)
   end
+  if (detail[${STATUS}] or '') == '${STOPPED_STATUS}' then
+    setFlag(r, STOPPED, true)
+    redis.call('HINCRBY', k.campaign, 'stopped', 1)
+  end
   save(k.bucket, id, r)
   local refusals = outcome == 'forbidden' and (tonumber(c[4]) or 0) + 1 or 0
   redis.call('HSET', k.campaign, 'open', (tonumber(c[1]) or 1) - 1, outcome, (tonumber(c[2]) or 0) + 1, 'results', position,
     'refusals', refusals, 'decidedAt', math.floor(now))
-  local values = {guid(id), r[GENERATION], outcome, r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0, math.floor(now)}
-  for i = 1, ${DETAIL_LENGTH} do values[${OWN_FIELDS} + i] = detail[i] or '' end
-  local entry = {}
-  for i, name in ipairs(FIELDS) do
-    entry[2 * i - 1], entry[2 * i] = name, values[i]
-  end
-  redis.call('XADD', k.results, position .. '-0', unpack(entry))
-  for i, value in ipairs(values) do values[i] = tostring(value) end
+  local values = append(k.results, id, r, math.floor(now), detail)
   return position, values, refusals
 end
 

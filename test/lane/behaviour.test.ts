@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { CancelResult } from '../../src/outcome.ts';
+import { TESTER } from '../support/actor.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { CAMPAIGN, openStack, type Stack, type StackOptions } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -195,7 +196,7 @@ describe('the behaviour', () => {
     const { steer } = await import('../../src/campaign/steer.ts');
     stack.simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
     stack.simulator.revokeTokens();
-    await steer(stack.tenant, CAMPAIGN, 'resume');
+    await steer(stack.tenant, CAMPAIGN, 'resume', TESTER);
     const { outcomes } = await stack.untilDone();
     assert.equal(outcomes.forbidden, calls);
     assert.equal(outcomes.cancelled, 200 - calls);

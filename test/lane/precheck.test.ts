@@ -3,6 +3,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
 
 describe('precheck', () => {
   let server: TestRedis;
@@ -48,6 +49,17 @@ describe('precheck', () => {
     const outcomes = await drain(stack.addActions(3), stack.addActions(2, { status: 'Failed' }));
     assert.deepEqual(outcomes, { cancelled: 3, rejected: 2 }, 'where nothing can be read, the 400 stands');
     assert.equal(calls('list'), 0);
+  });
+
+  it('does not hide that signing in fails: the reason is shown, and jobs are fed when it works', async () => {
+    stack = await openStack(server);
+    const fault = { kind: 'status', status: 401, code: 'invalid_client' } as const;
+    stack.simulator.setFaults([{ operation: 'token', fault }]);
+    await stack.startWorker({ PRECHECK: 'auto' });
+    await stack.submit(stack.addActions(3));
+    await eventually(async () => assert.equal((await stack.status()).hold?.reason, 'sign-in'));
+    stack.simulator.setFaults([]);
+    assert.deepEqual((await stack.untilDone()).outcomes, { cancelled: 3 });
   });
 
   for (const fault of [

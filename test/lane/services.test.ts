@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { steer } from '../../src/campaign/steer.ts';
+import { TESTER } from '../support/actor.ts';
 import { recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { CAMPAIGN, openStack, type Stack, type StackOptions } from '../support/stack.ts';
@@ -145,14 +146,14 @@ describe('steering', () => {
     stack = await openStack(server);
     const paused = stack.addActions(20);
     await stack.submit(paused, 'paused');
-    await steer(stack.tenant, 'paused', 'pause');
+    await steer(stack.tenant, 'paused', 'pause', TESTER);
     await stack.startWorker();
     await stack.submit(stack.addActions(20), 'other');
     await stack.untilDone('other');
     assert.equal((await stack.status('paused')).open, 20);
     assert.ok(paused.every((id) => stack.simulator.callsFor(id).length === 0));
     const resumedAt = performance.now();
-    await steer(stack.tenant, 'paused', 'resume');
+    await steer(stack.tenant, 'paused', 'resume', TESTER);
     await eventually(async () => assert.ok((await stack.status('paused')).open < 20), 10_000);
     assert.ok(performance.now() - resumedAt < 4_000, 'noticed at the next look');
     assert.deepEqual((await stack.untilDone('paused')).outcomes, { cancelled: 20 });
@@ -164,11 +165,43 @@ describe('steering', () => {
     await stack.startWorker();
     await stack.submit(stack.addActions(1_500));
     await eventually(async () => assert.equal((await stack.status()).outcomes.cancelled, 2));
-    await steer(stack.tenant, CAMPAIGN, 'abort');
+    await steer(stack.tenant, CAMPAIGN, 'abort', TESTER);
     const { outcomes, state } = await stack.untilDone(CAMPAIGN, 8_000);
     assert.deepEqual([outcomes, state], [{ cancelled: 2, withdrawn: 1_498 }, 'aborted']);
     await recount(stack.tenant, 1);
     assert.equal(stack.simulator.calls().filter(({ operation }) => operation === 'cancel').length, 2);
+  });
+
+  it('a campaign whose time passes while nothing may go out ends as expired on time', async () => {
+    stack = await openStack(server, { limits: '2/1h', env: { URGENT_RESERVE: 'none' } });
+    await stack.startWorker();
+    const expiresAt = Date.now() + 6_000;
+    await stack.submit(stack.addActions(300), CAMPAIGN, { expiresAt });
+    await eventually(async () => assert.equal((await stack.status()).outcomes.cancelled, 2));
+    const { outcomes, state } = await stack.untilDone(CAMPAIGN, 20_000);
+    assert.deepEqual([outcomes, state], [{ cancelled: 2, expired: 298 }, 'expired']);
+    for (const line of (await stack.report()).values()) {
+      if (line.outcome !== 'expired') continue;
+      const lateMs = Date.parse(line.decidedAt) - expiresAt;
+      assert.ok(lateMs >= 0 && lateMs < 8_000, `${lateMs} ms late`);
+    }
+    await recount(stack.tenant, 1);
+  });
+
+  it('a service’s job for a paused campaign goes on at once when it is resumed; what its producer delayed does not', async () => {
+    stack = await openStack(server);
+    const [id = '', later = ''] = stack.addActions(2);
+    await stack.submit([id], 'paused');
+    await steer(stack.tenant, 'paused', 'pause', TESTER);
+    await stack.startWorker();
+    const job = await stack.enqueue({ machineActionId: id, comment: 'x' });
+    await eventually(async () => assert.equal(await job.getState(), 'delayed'));
+    const delayed = await stack.enqueue({ machineActionId: later, comment: 'x' }, 'cancel', 'cancel', {
+      delay: 600_000,
+    });
+    await steer(stack.tenant, 'paused', 'resume', TESTER);
+    assert.equal((await stack.result(job, 6_000)).outcome, 'cancelled');
+    assert.equal(await delayed.getState(), 'delayed');
   });
 
   it('jobs that need no call do not wear out BullMQ’s limiter', async () => {

@@ -4,6 +4,7 @@ import type { Finish, FinishAsk, Grant } from '../../src/ledger/calls.ts';
 import { DOWN_AFTER, FREE_PROBES, PAUSE_AFTER_REFUSALS } from '../../src/ledger/finish.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { TESTER } from '../support/actor.ts';
 import { createProbe, idAt, newIds, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
@@ -403,7 +404,7 @@ describe('finish', () => {
     it('are taken as they come once the campaign was resumed', async () => {
       const { steer } = await import('../../src/campaign/steer.ts');
       await refuse(number, PAUSE_AFTER_REFUSALS);
-      await steer(tenant, 'campaign', 'resume');
+      await steer(tenant, 'campaign', 'resume', TESTER);
       await refuse(number, PAUSE_AFTER_REFUSALS + 5);
       assert.equal((await probe.read(number)).state, 'running');
     });

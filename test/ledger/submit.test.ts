@@ -37,6 +37,7 @@ describe('submit', () => {
       busy: false,
       attempts: 0,
       uncertain: false,
+      stopped: false,
     });
     await recount(tenant, number);
   });

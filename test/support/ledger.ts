@@ -110,8 +110,8 @@ export async function recount(tenant: TestTenant, number: number): Promise<void>
     else outcomes[record.state] = (outcomes[record.state] ?? 0) + 1;
   }
   assert.deepEqual(
-    { total: found.total, open: found.open, outcomes: found.outcomes },
-    { total: own.length, open, outcomes },
+    { total: found.total, open: found.open, outcomes: found.outcomes, stopped: found.stopped },
+    { total: own.length, open, outcomes, stopped: own.filter((record) => record?.stopped).length },
     'the counters do not equal a recount',
   );
   const elsewhere = await redis.scard(keys.elsewhere(number));

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import tls from 'node:tls';
-import { type Job, Queue, QueueEvents } from 'bullmq';
+import { type Job, type JobsOptions, Queue, QueueEvents } from 'bullmq';
 import { startWorker, type Worker } from '../../src/app-worker.ts';
-import { findCampaign } from '../../src/campaign/registry.ts';
+import { findCampaign, type NewCampaign } from '../../src/campaign/registry.ts';
 import { type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
 import { type CampaignStatus, campaignStatus } from '../../src/campaign/status.ts';
 import { submitCampaign } from '../../src/campaign/submit.ts';
@@ -47,14 +47,14 @@ export interface Stack {
   startWorker(env?: Environment): Promise<Worker>;
   /** Adds pending actions, with what is given. */
   addActions(count: number, with_?: Partial<SeedAction>): string[];
-  submit(ids: readonly string[], campaign?: string): Promise<void>;
+  submit(ids: readonly string[], campaign?: string, more?: Partial<NewCampaign>): Promise<void>;
   /** Waits until nothing of the campaign is open. */
   untilDone(campaign?: string, withinMs?: number): Promise<CampaignStatus>;
   status(campaign?: string): Promise<CampaignStatus>;
   /** The campaign's report, by id. */
   report(campaign?: string): Promise<Map<string, ReportLine>>;
   /** What a service does: a job in a public lane. */
-  enqueue(data: unknown, lane?: LaneName, name?: string): Promise<Job>;
+  enqueue(data: unknown, lane?: LaneName, name?: string, options?: JobsOptions): Promise<Job>;
   /** Waits for a job's return value. */
   result(job: Job, withinMs?: number): Promise<CancelResult>;
   close(): Promise<void>;
@@ -125,12 +125,12 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
       simulator.addActions(made.actions.map((action) => ({ ...action, ...with_ })));
       return made.ids;
     },
-    submit: async (ids, campaign = CAMPAIGN) => {
+    submit: async (ids, campaign = CAMPAIGN, more = {}) => {
       const bytes = Buffer.concat(ids.map(guidToBytes));
       const parts = (async function* () {
         yield bytes;
       })();
-      await submitCampaign(tenant, { name: campaign, comment: 'test', now: Date.now() }, parts);
+      await submitCampaign(tenant, { name: campaign, comment: 'test', now: Date.now(), ...more }, parts);
     },
     untilDone: (campaign = CAMPAIGN, withinMs = 20_000) =>
       eventually(async () => {
@@ -146,7 +146,8 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
       }
       return lines;
     },
-    enqueue: async (data, lane = 'cancel', name = JOB_NAME) => (await queueOf(lane)).queue.add(name, data),
+    enqueue: async (data, lane = 'cancel', name = JOB_NAME, options = {}) =>
+      (await queueOf(lane)).queue.add(name, data, options),
     result: async (job, withinMs = 20_000) => {
       const { events } = await queueOf(job.queueName as LaneName);
       return (await job.waitUntilFinished(events, withinMs)) as CancelResult;

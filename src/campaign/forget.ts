@@ -1,0 +1,49 @@
+import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { defineScript, type RedisClient } from '../script.ts';
+import { eachPart } from './ids.ts';
+import type { Campaign } from './registry.ts';
+
+/**
+ * Closes a campaign that may be forgotten: from then on it takes no more ids.
+ *
+ * KEYS  1 campaign, 2 running
+ * ARGV  1 number, 2 ms since 1970 before which its last outcome must be
+ * Returns  1 when closed (already)
+ */
+const closeScript = defineScript(
+  'close-campaign',
+  /* lua */ `
+local f = redis.call('HMGET', KEYS[1], 'state', 'open', 'decidedAt', 'createdAt')
+if f[1] == 'deleted' then return 1 end
+if f[2] ~= '0' or tonumber(f[3] or f[4]) > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'deleted')
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1
+`,
+);
+
+/** Ids per script. */
+const PART = 1_000;
+
+/**
+ * Forgets a campaign and everything that belongs to it, unless something of it is open or was decided after `before` (ms
+ * since 1970). Half-way through it may be called again. Ids that another campaign has taken over stay there.
+ *
+ * @returns whether it was forgotten.
+ */
+export async function forgetCampaign(
+  deps: { redis: RedisClient; keys: Keys; ledger: Ledger },
+  campaign: Campaign,
+  before: number,
+): Promise<boolean> {
+  const { redis, keys, ledger } = deps;
+  const { number } = campaign;
+  const isClosed = await closeScript(redis, [keys.campaign(number), keys.running], [number, before]);
+  if (isClosed !== 1) return false;
+  for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
+  await redis.unlink(keys.ids(number), keys.elsewhere(number), keys.results(number), keys.audit(number));
+  await redis.hdel(keys.campaigns, campaign.name);
+  await redis.unlink(keys.campaign(number));
+  return true;
+}

@@ -1,0 +1,62 @@
+import { createLogUpdate } from 'log-update';
+import type { Tenant } from '../app.ts';
+import { viewBudget } from '../budget/view.ts';
+import { findCampaign } from '../campaign/registry.ts';
+import { type CampaignStatus, statusOf } from '../campaign/status.ts';
+import { systemClock } from '../clock.ts';
+import type { CommandContext } from './context.ts';
+import { type Progress, renderLine, renderProgress } from './progress.ts';
+
+export interface FollowOptions {
+  /** Between two looks, in ms. */
+  lookMs: number;
+  /** Between two lines of what is no terminal, in ms, unless what it waits for changes. */
+  lineMs: number;
+  /** Told what each look showed, in place of the lines on standard output. */
+  onLook?(progress: Progress): Promise<void>;
+}
+
+/**
+ * Shows how far a campaign is until nothing of it is open: a few live lines on a terminal, single lines elsewhere.
+ *
+ * @returns how it ended.
+ * @throws the stop signal's reason; StanddownError CAMPAIGN_UNKNOWN when it is deleted meanwhile.
+ */
+export async function followCampaign(
+  { out, stop }: Pick<CommandContext, 'out' | 'stop'>,
+  tenant: Tenant,
+  name: string,
+  options: FollowOptions,
+): Promise<CampaignStatus> {
+  const show = options.onLook ?? (out.isTerminal ? showLive() : showLines(out, options.lineMs));
+  for (;;) {
+    stop.throwIfAborted();
+    const [campaign, budget] = await Promise.all([
+      findCampaign(tenant.redis, tenant.keys, name),
+      viewBudget(tenant.redis, tenant.keys, tenant.limits),
+    ]);
+    const status = await statusOf(tenant, campaign, budget);
+    await show({ status, windows: budget.windows, now: Date.now() });
+    if (status.open === 0) return status;
+    await systemClock.sleep(options.lookMs, stop);
+  }
+}
+
+function showLive(): (progress: Progress) => Promise<void> {
+  const update = createLogUpdate(process.stdout);
+  return async (progress) => {
+    update(renderProgress(progress));
+    if (progress.status.open === 0) update.done();
+  };
+}
+
+function showLines(out: CommandContext['out'], lineMs: number): (progress: Progress) => Promise<void> {
+  let last = { at: Number.NEGATIVE_INFINITY, hold: '' };
+  return async (progress) => {
+    const hold = progress.status.hold?.reason ?? '';
+    const isDue = progress.now - last.at >= lineMs || hold !== last.hold || progress.status.open === 0;
+    if (!isDue) return;
+    last = { at: progress.now, hold };
+    await out.write(`${renderLine(progress)}\n`);
+  };
+}

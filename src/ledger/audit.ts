@@ -1,0 +1,9 @@
+/** More than anybody steers one campaign; the first ones are the last to go. */
+export const MOST_AUDITED = 10_000;
+
+/** For scripts that change a campaign: `audit(key, action, by, command, detail)` in the same step. */
+export const AUDIT_LUA = /* lua */ `
+local function audit(key, action, by, command, detail)
+  redis.call('XADD', key, 'MAXLEN', '~', ${MOST_AUDITED}, '*', 'action', action, 'by', by, 'command', command, 'detail', detail)
+end
+`;

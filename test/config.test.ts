@@ -1,0 +1,343 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { inspect } from 'node:util';
+import { type Environment, readConfig } from '../src/config.ts';
+import { CLOUDS, type CloudName } from '../src/defender/clouds.ts';
+import { StanddownError } from '../src/errors.ts';
+import { type Ran, ROOT, runCli, startNode } from './support/processes.ts';
+import { TEST_DIR } from './support/redis.ts';
+
+const TENANT_ID = '9F3C2A1B-0000-4000-8000-000000000001';
+const SIGN_IN = {
+  AZURE_TENANT_ID: TENANT_ID,
+  AZURE_CLIENT_ID: 'app',
+  AZURE_CLIENT_SECRET: 'hunter2-hunter2',
+};
+
+/** What is said of wrong settings, a mistake a line. */
+function mistakes(environment: Environment): string[] {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    assert(error instanceof StanddownError);
+    assert.equal(error.code, 'CONFIG_INVALID');
+    const [first, ...rest] = error.message.split('\n');
+    assert.equal(first, 'the settings are not right:');
+    return rest.map((line) => line.replace(/^ {2}/, ''));
+  }
+  return [];
+}
+
+describe('the settings', () => {
+  it('have defaults', () => {
+    assert.deepEqual(readConfig({}), {
+      redisUrl: null,
+      tenant: null,
+      signIn: null,
+      signInMissing: [
+        'AZURE_TENANT_ID',
+        'AZURE_CLIENT_ID',
+        'AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH',
+      ],
+      cloud: 'public',
+      apiUrl: 'https://api.securitycenter.microsoft.com',
+      limits: {
+        windows: [
+          { max: 100, lengthMs: 60_000 },
+          { max: 1_500, lengthMs: 3_600_000 },
+        ],
+        reserve: { max: 30, lengthMs: 3_600_000 },
+      },
+      concurrency: 10,
+      callTimeoutMs: 30_000,
+      maxAttempts: 8,
+      defaultComment: null,
+      resultRetentionMs: 90 * 86_400_000,
+      precheck: 'auto',
+      dataDir: resolve('.standdown'),
+      logLevel: 'info',
+      httpsProxy: null,
+      noProxy: null,
+    });
+  });
+
+  it('are taken as given', () => {
+    const config = readConfig({
+      ...SIGN_IN,
+      REDIS_URL: ' redis://host ',
+      AZURE_AUTHORITY_HOST: 'https://login.example/',
+      DEFENDER_SCOPE: 'scope',
+      DEFENDER_API_URL: 'https://proxy.example/defender//',
+      CONCURRENCY: '1000',
+      CALL_TIMEOUT: '100ms',
+      MAX_ATTEMPTS: '1',
+      DEFAULT_COMMENT: ' stopped ',
+      RESULT_RETENTION: '1h',
+      PRECHECK: 'off',
+      STANDDOWN_DATA_DIR: 'elsewhere',
+      LOG_LEVEL: 'trace',
+      HTTPS_PROXY: 'http://proxy:8080',
+      NO_PROXY: 'localhost',
+      UNKNOWN: 'x',
+    });
+    assert.deepEqual(
+      [config.redisUrl?.reveal(), config.httpsProxy?.reveal(), config.noProxy],
+      ['redis://host', 'http://proxy:8080', 'localhost'],
+    );
+    assert.deepEqual(
+      [config.signIn?.authorityHost, config.signIn?.scope, config.apiUrl, config.dataDir],
+      ['https://login.example', 'scope', 'https://proxy.example/defender', resolve('elsewhere')],
+    );
+    assert.deepEqual(
+      [config.concurrency, config.callTimeoutMs, config.maxAttempts, config.resultRetentionMs],
+      [1_000, 100, 1, 3_600_000],
+    );
+    assert.deepEqual([config.defaultComment, config.precheck, config.logLevel], ['stopped', 'off', 'trace']);
+  });
+
+  it('that are set to nothing count as not set', () => {
+    const blank = Object.fromEntries(
+      ['REDIS_URL', 'STANDDOWN_TENANT', 'CONCURRENCY', 'LOG_LEVEL', 'URGENT_RESERVE', 'HTTPS_PROXY'].map(
+        (name, index) => [name, index % 2 === 0 ? '' : '  '],
+      ),
+    );
+    assert.deepEqual(readConfig(blank), readConfig({}));
+  });
+
+  it('for proxies may be spelled in lower case; capitals go first', () => {
+    const proxies = { https_proxy: 'http://low:1', no_proxy: 'low' };
+    assert.deepEqual(
+      [readConfig(proxies).httpsProxy?.reveal(), readConfig(proxies).noProxy],
+      ['http://low:1', 'low'],
+    );
+    assert.equal(readConfig({ ...proxies, NO_PROXY: 'HIGH' }).noProxy, 'HIGH');
+  });
+
+  const WRONG: [name: keyof Environment, value: string, says: RegExp][] = [
+    ['STANDDOWN_TENANT', 'two words', /may hold letters, digits/],
+    ['STANDDOWN_TENANT', '{brace}', /may hold letters, digits/],
+    ['STANDDOWN_TENANT', 'a'.repeat(65), /64 at most/],
+    ['AZURE_TENANT_ID', 'a/b', /is not a tenant id or domain/],
+    ['AZURE_AUTHORITY_HOST', 'login.example', /must begin with https:/],
+    ['AZURE_AUTHORITY_HOST', 'http://localhost', /must begin with https:/],
+    ['AZURE_AUTHORITY_HOST', 'https://me@login.example', /a host and a path, nothing else/],
+    ['DEFENDER_CLOUD', 'Public', /must be one of public, gcc, gcc-high, dod/],
+    ['DEFENDER_API_URL', 'api.example', /is not an address that begins with https:/],
+    ['DEFENDER_API_URL', 'ftp://api.example', /is not an address that begins with https:/],
+    ['DEFENDER_API_URL', 'https://api.example/?a=1', /a host and a path, nothing else/],
+    ['DEFENDER_API_URL', 'https://api.example/#a', /a host and a path, nothing else/],
+    ['DEFENDER_API_URL', 'https://me:hunter2@api.example', /a host and a path, nothing else/],
+    ['DEFENDER_API_URL', 'https://:hunter2@api.example', /a host and a path, nothing else/],
+    ['RATE_LIMITS', '100', /"100" is not max\/duration/],
+    ['RATE_LIMITS', '100/1m,', /"" is not max\/duration/],
+    ['RATE_LIMITS', '0/1m', /allows no call at all/],
+    ['RATE_LIMITS', '1/1m,2/60s', /two limits for 1m/],
+    ['URGENT_RESERVE', '30', /"30" is not max\/duration/],
+    ['URGENT_RESERVE', '30/2h', /no limit has a window of 2h/],
+    ['URGENT_RESERVE', '1500/1h', /1500 is not less than the limit of 1500/],
+    ['CONCURRENCY', '0', /must be from 1 to 1000/],
+    ['CONCURRENCY', '1001', /must be from 1 to 1000/],
+    ['CONCURRENCY', '1.5', /is not a whole number/],
+    ['CONCURRENCY', '-1', /is not a whole number/],
+    ['CALL_TIMEOUT', '30', /"30" is not a duration/],
+    ['CALL_TIMEOUT', '99ms', /must be from 100ms to 5m/],
+    ['CALL_TIMEOUT', '301s', /must be from 100ms to 5m/],
+    ['MAX_ATTEMPTS', '0', /must be from 1 to 100/],
+    ['MAX_ATTEMPTS', '101', /must be from 1 to 100/],
+    ['DEFAULT_COMMENT', 'x'.repeat(4_001), /may not be longer than 4000 characters/],
+    ['RESULT_RETENTION', '0d', /"0d" is not a duration/],
+    ['RESULT_RETENTION', 'forever', /"forever" is not a duration/],
+    ['PRECHECK', 'on', /must be auto or off/],
+    ['LOG_LEVEL', 'verbose', /must be one of trace, debug, info, warn, error, fatal, silent/],
+    ['HTTPS_PROXY', 'proxy:8080', /is not an address such as http:/],
+    ['HTTPS_PROXY', 'socks5://proxy', /is not an address such as http:/],
+  ];
+  for (const [name, value, says] of WRONG) {
+    it(`refuse ${name}=${value.slice(0, 40)}`, () => {
+      const said = mistakes({ [name]: value });
+      const [first = '', ...more] = said;
+      assert.deepEqual(more, []);
+      assert.ok(first.startsWith(`${name}: `), first);
+      assert.match(first, says);
+      assert.doesNotMatch(first, /hunter2/);
+    });
+  }
+
+  it('list every mistake at once', () => {
+    const said = mistakes({
+      STANDDOWN_TENANT: 'two words',
+      CONCURRENCY: 'many',
+      LOG_LEVEL: 'loud',
+      URGENT_RESERVE: '5/2h',
+      AZURE_CLIENT_SECRET: 'hunter2-hunter2',
+      AZURE_CLIENT_CERTIFICATE_PATH: 'cert.pem',
+    });
+    assert.deepEqual(
+      said.map((line) => line.split(':')[0]),
+      [
+        'STANDDOWN_TENANT',
+        'CONCURRENCY',
+        'LOG_LEVEL',
+        'URGENT_RESERVE',
+        'AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH',
+      ],
+    );
+    assert.doesNotMatch(said.join('\n'), /hunter2/);
+  });
+
+  const RESERVES: [limits: string | undefined, reserve: string | undefined, max: number | null][] = [
+    [undefined, undefined, 30],
+    [undefined, '10/1m', 10],
+    [undefined, '99/60s', 99],
+    [undefined, 'none', null],
+    [undefined, '0/1h', null],
+    [undefined, '0/2h', null],
+    // The default where it does not fit.
+    ['100/1m', undefined, null],
+    ['30/1h', undefined, null],
+    ['31/1h', undefined, 30],
+  ];
+  for (const [limits, reserve, max] of RESERVES) {
+    it(`keep ${max ?? 'nothing'} of ${limits ?? 'the default'} with the reserve ${reserve ?? 'not given'}`, () => {
+      const config = readConfig({ RATE_LIMITS: limits, URGENT_RESERVE: reserve });
+      assert.equal(config.limits.reserve?.max ?? null, max);
+    });
+  }
+
+  for (const address of [
+    'http://127.0.0.1:8080',
+    'http://127.1.2.3',
+    'http://localhost:1/x',
+    'http://[::1]:1',
+  ]) {
+    it(`take plain ${address}`, () =>
+      assert.equal(readConfig({ DEFENDER_API_URL: address }).apiUrl, address));
+  }
+  for (const address of [
+    'http://api.example',
+    'http://127.0.0.1.api.example',
+    'http://localhost.api.example',
+    'http://10.0.0.1',
+    'http://[::2]',
+  ]) {
+    it(`refuse plain ${address}`, () =>
+      assert.match(mistakes({ DEFENDER_API_URL: address }).join(), /plain http would send tokens readable/));
+  }
+
+  const GOV = 'api-gov.securitycenter.microsoft.us';
+  const TABLE: [cloud: CloudName, signIn: string, api: string][] = [
+    ['public', 'login.microsoftonline.com', 'api.securitycenter.microsoft.com'],
+    ['gcc', 'login.microsoftonline.com', 'api-gcc.securitycenter.microsoft.us'],
+    ['gcc-high', 'login.microsoftonline.us', GOV],
+    ['dod', 'login.microsoftonline.us', GOV],
+  ];
+  for (const [cloud, signIn, api] of TABLE) {
+    it(`know the cloud ${cloud}`, () => {
+      const config = readConfig({ ...SIGN_IN, DEFENDER_CLOUD: cloud });
+      assert.deepEqual(
+        [config.apiUrl, config.signIn?.authorityHost, config.signIn?.scope],
+        [`https://${api}`, `https://${signIn}`, `https://${api}/.default`],
+      );
+    });
+  }
+  it('know no other cloud', () =>
+    assert.deepEqual(
+      Object.keys(CLOUDS),
+      TABLE.map(([cloud]) => cloud),
+    ));
+
+  it('call the tenant by its label, or by its id in lower case', () => {
+    assert.equal(readConfig({ ...SIGN_IN, STANDDOWN_TENANT: 'Contoso' }).tenant, 'Contoso');
+    assert.equal(readConfig(SIGN_IN).tenant, TENANT_ID.toLowerCase());
+    assert.equal(
+      readConfig({ AZURE_TENANT_ID: 'contoso.onmicrosoft.com' }).tenant,
+      'contoso.onmicrosoft.com',
+    );
+  });
+
+  it('sign in with a secret or a certificate', () => {
+    assert.equal(readConfig(SIGN_IN).signIn?.credential.kind, 'secret');
+    const { AZURE_CLIENT_SECRET, ...rest } = SIGN_IN;
+    assert.deepEqual(readConfig({ ...rest, AZURE_CLIENT_CERTIFICATE_PATH: 'cert.pem' }).signIn?.credential, {
+      kind: 'certificate',
+      path: resolve('cert.pem'),
+    });
+    assert.deepEqual(readConfig(rest).signInMissing, [
+      'AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH',
+    ]);
+    assert.ok(AZURE_CLIENT_SECRET);
+  });
+
+  it('do not show secrets when they are printed', () => {
+    const config = readConfig({
+      ...SIGN_IN,
+      REDIS_URL: 'redis://:hunter2-redis@host',
+      HTTPS_PROXY: 'http://me:hunter2-proxy@host',
+    });
+    for (const printed of [inspect(config, { depth: null, showHidden: true }), JSON.stringify(config)]) {
+      assert.doesNotMatch(printed, /hunter2/);
+    }
+  });
+});
+
+describe('--env-file', () => {
+  let folder: string;
+  let file: string;
+
+  before(async () => {
+    await mkdir(TEST_DIR, { recursive: true });
+    folder = await mkdtemp(join(TEST_DIR, 'env-file-'));
+    file = join(folder, 'settings');
+    await writeFile(
+      file,
+      '# of a test\nREDIS_URL="redis://127.0.0.1:1"\nSTANDDOWN_TENANT=from-file\nCONCURRENCY=1\n',
+    );
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  /** Node looks for an `--env-file` itself in all of its command line, up to a `--`. */
+  async function runUnseen(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+    const child = startNode('--', [join(ROOT, 'src/cli.ts'), ...args], { env });
+    child.stdin.end();
+    const code = await child.exited;
+    return { code, stdout: child.stdout, stderr: child.stderr };
+  }
+
+  const WAYS: [name: string, run: typeof runUnseen][] = [
+    ['as Node sees it', (args, env) => runCli(args, { env: env ?? {} })],
+    ['as Standdown reads it', runUnseen],
+  ];
+  for (const [name, run] of WAYS) {
+    it(`gives settings, and the environment goes first: ${name}`, async () => {
+      const fromFile = await run(['--env-file', file, 'status']);
+      assert.match(fromFile.stderr, /^standdown: cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: /);
+      assert.equal(fromFile.code, 1);
+      const env = { REDIS_URL: 'redis://127.0.0.1:2' };
+      const fromBoth = await run(['--env-file', file, 'status'], env);
+      assert.match(fromBoth.stderr, /^standdown: cannot use Redis at redis:\/\/127\.0\.0\.1:2\/0: /);
+      const wrong = await run(['--env-file', file, 'status'], { CONCURRENCY: 'many' });
+      assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
+      assert.match(wrong.stderr, /CONCURRENCY: is not a whole number/);
+    });
+  }
+
+  it('that cannot be read: exit 2, and says why', async () => {
+    for (const [path, says] of [
+      [join(folder, 'missing'), /missing cannot be read: ENOENT/],
+      [folder, /cannot be read: EISDIR/],
+    ] as const) {
+      const { code, stdout, stderr } = await runUnseen(['--env-file', path, 'status']);
+      assert.deepEqual([code, stdout], [2, '']);
+      assert.match(stderr, /^standdown: --env-file /);
+      assert.match(stderr, says);
+    }
+  });
+
+  it('that Node cannot read: it does not even start Standdown, and names the file', async () => {
+    const { code, stdout, stderr } = await runCli(['--env-file', join(folder, 'missing'), 'status']);
+    assert.deepEqual([code, stdout], [9, '']);
+    assert.match(stderr, /missing: not found/);
+  });
+});
