@@ -5,7 +5,7 @@ import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
 import type { Session } from './session.ts';
 
 /**
- * Looks at the epoch and at what changed among the slots, without taking any.
+ * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives.
  *
  * KEYS  state, slots of each operation
  * ARGV  grace ms, run, epoch, seq, time, tolerance, then for each operation the time since which changes are wanted, or
@@ -23,6 +23,7 @@ local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', 'steer',
 local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
 local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
+redis.call('HSET', KEYS[1], 'alive', math.floor(now))
 local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or ''}
 for i = 2, #KEYS do
   local seen = ARGV[5 + i]

@@ -11,7 +11,7 @@ import { longestMs, type Window } from './windows.ts';
  * KEYS  1 state, 2 slots
  * ARGV  1 grace ms, 2 run, 3 epoch, 4 seq, 5 time, 6 tolerance, 7 changes since, 8 operation, 9 call timeout ms,
  *       10 longest window ms, 11… max, length of each window
- * Returns  {'granted', slot, until, {now, epoch, seq}, slots} | {'wait', ms} | {'epoch' | 'time', now, why}
+ * Returns  {'granted', slot, until, {now, epoch, seq}, slots} | {'wait', ms, why} | {'epoch' | 'time', now, why}
  */
 const takeScript = defineScript(
   'take',
@@ -23,10 +23,11 @@ local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':p
 local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
 local refusal = guard(KEYS[1], now, {run = s[1], epoch = s[2], seq = s[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
-local held = math.max(tonumber(s[4]) or 0, tonumber(s[5]) or 0)
-if held > now then return {'wait', ms(held - now)} end
+local grace, penalty = tonumber(s[4]) or 0, tonumber(s[5]) or 0
+local held = math.max(grace, penalty)
+if held > now then return {'wait', ms(held - now), grace > penalty and 'grace' or 'penalty'} end
 local wait = waitFor(KEYS[2], now, 11)
-if wait then return {'wait', ms(wait)} end
+if wait then return {'wait', ms(wait), 'window'} end
 local untilMs = math.ceil(now + 2 * tonumber(ARGV[9]))
 local slot = take(KEYS[1], KEYS[2], now, untilMs, tonumber(ARGV[10]))
 return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(slot)}, since(KEYS[2], ARGV[7])}
@@ -62,8 +63,18 @@ export interface SlotGrant {
   askedAt: number;
 }
 
+/** There is no slot now; ask again after so many ms. */
+export interface SlotWait {
+  kind: 'wait';
+  waitMs: number;
+  /** As in `budget` and `status`. */
+  reason: 'window' | 'penalty' | 'grace';
+}
+
 export interface OperationBudget {
-  /** A slot, or null when there is none to be had now: this budget is not waited for. */
+  /** A slot, or how long to wait for one. */
+  ask(operation: Operation): Promise<{ kind: 'granted'; grant: SlotGrant } | SlotWait>;
+  /** A slot, or null when there is none to be had now: for what is not waited for. */
   take(operation: Operation): Promise<SlotGrant | null>;
   settle(
     operation: Operation,
@@ -92,43 +103,54 @@ export function createOperationBudget(
     await settleScript(redis, [keys.state, keys.slots(operation)], args);
   }
 
+  async function ask(operation: Operation): Promise<{ kind: 'granted'; grant: SlotGrant } | SlotWait> {
+    await deps.session.ready();
+    const askedAt = deps.monotonic();
+    const expectation = memory.expect(operation, askedAt);
+    const reply = asList(
+      await takeScript(
+        redis,
+        [keys.state, keys.slots(operation)],
+        [
+          deps.graceMs,
+          ...expectationArguments(expectation),
+          expectation.seen,
+          operation,
+          deps.callTimeoutMs,
+          longest,
+          ...windows.flatMap((window) => [window.max, window.lengthMs]),
+        ],
+      ),
+    );
+    const [kind, first, second, head, slots] = reply;
+    if (kind === 'wait') {
+      return { kind, waitMs: asNumber(first), reason: asText(second) as SlotWait['reason'] };
+    }
+    const receivedAt = deps.monotonic();
+    if (kind !== 'granted') {
+      await recover(deps, asText(kind), asNumber(first), asText(second), askedAt, receivedAt);
+      return RECOVERED;
+    }
+    const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), askedAt };
+    const jump = memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt);
+    if (jump === 0) {
+      memory.took(operation, grant.slot, grant.untilMs);
+      return { kind, grant };
+    }
+    await settle(operation, grant, 'unsent', 0);
+    await shift(deps, jump);
+    return RECOVERED;
+  }
+
   return {
     settle,
+    ask,
     take: async (operation) => {
-      await deps.session.ready();
-      const askedAt = deps.monotonic();
-      const expectation = memory.expect(operation, askedAt);
-      const reply = asList(
-        await takeScript(
-          redis,
-          [keys.state, keys.slots(operation)],
-          [
-            deps.graceMs,
-            ...expectationArguments(expectation),
-            expectation.seen,
-            operation,
-            deps.callTimeoutMs,
-            longest,
-            ...windows.flatMap((window) => [window.max, window.lengthMs]),
-          ],
-        ),
-      );
-      const [kind, first, second, head, slots] = reply;
-      if (kind === 'wait') return null;
-      const receivedAt = deps.monotonic();
-      if (kind !== 'granted') {
-        await recover(deps, asText(kind), asNumber(first), asText(second), askedAt, receivedAt);
-        return null;
-      }
-      const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), askedAt };
-      const jump = memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt);
-      if (jump === 0) {
-        memory.took(operation, grant.slot, grant.untilMs);
-        return grant;
-      }
-      await settle(operation, grant, 'unsent', 0);
-      await shift(deps, jump);
-      return null;
+      const answer = await ask(operation);
+      return answer.kind === 'granted' ? answer.grant : null;
     },
   };
 }
+
+/** What the grace that has begun leaves to wait for is known at the next question. */
+const RECOVERED: SlotWait = { kind: 'wait', waitMs: 0, reason: 'grace' };

@@ -28,6 +28,8 @@ export interface BudgetView {
   stamps: number[];
   /** Holds that stand, the most telling first. */
   holds: Hold[];
+  /** When a worker was last there, in ms of Redis' clock; null: never. A living one says so every two seconds. */
+  workerSeenAt: number | null;
 }
 
 interface Notice {
@@ -49,18 +51,25 @@ export async function viewBudget(
 ): Promise<BudgetView> {
   const [time, state, notices, flat] = await Promise.all([
     redis.time(),
-    redis.hmget(keys.state, 'grace', `${operation}:penalty`, `${operation}:hold`, `${operation}:reason`),
+    redis.hmget(
+      keys.state,
+      'grace',
+      `${operation}:penalty`,
+      `${operation}:hold`,
+      `${operation}:reason`,
+      'alive',
+    ),
     redis.hgetall(keys.holds),
     redis.zrange(keys.slots(operation), '0', '-1', 'WITHSCORES'),
   ]);
   const now = Number(time[0]) * 1_000 + Number(time[1]) / 1_000;
   const stamps = flat.filter((_, index) => index % 2 === 1).map(Number);
-  // The list is asked by nobody in a hurry: it has no reserve, and no share of it is kept.
-  const reserve = operation === 'list' ? null : limits.reserve;
+  const reserve = operation === 'cancel' ? limits.reserve : null;
   const windows = limits.windows.map((window) => useOf(window, reserve, stamps, now));
   const holds = standingHolds(state, notices, now);
   const full = windowHold(windowsFor({ ...limits, reserve }, 'bulk'), stamps, now);
-  return { now, windows, stamps, holds: full ? [...holds, full] : holds };
+  const workerSeenAt = asNumber(state[4]) || null;
+  return { now, windows, stamps, holds: full ? [...holds, full] : holds, workerSeenAt };
 }
 
 function useOf(window: Window, reserve: Window | null, stamps: readonly number[], now: number): WindowUse {

@@ -3,7 +3,7 @@ import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
-import { describeHold } from './status.ts';
+import { describeAbsence, describeHold } from './status.ts';
 import { count, formatTable } from './table.ts';
 
 /** Use of each window, the reserve, and why nothing is running. */
@@ -30,6 +30,7 @@ function toJson({ operation, view }: Seen) {
   return {
     operation,
     windows: view.windows,
+    workerSeenAt: view.workerSeenAt === null ? null : toIso(view.workerSeenAt),
     holds: view.holds.map((hold) => ({ ...hold, until: hold.until === null ? null : toIso(hold.until) })),
   };
 }
@@ -58,7 +59,9 @@ function describe(views: readonly Seen[]): string {
   const holds = (cancel?.view.holds ?? []).map((hold) =>
     describeHold({ ...hold, until: hold.until === null ? null : toIso(hold.until) }, now),
   );
-  return [formatTable(columns, rows), '', ...(holds.length > 0 ? holds : ['nothing holds calls back'])].join(
+  const absence = cancel ? describeAbsence(cancel.view) : null;
+  const lines = [...(absence ? [absence] : []), ...holds];
+  return [formatTable(columns, rows), '', ...(lines.length > 0 ? lines : ['nothing holds calls back'])].join(
     '\n',
   );
 }

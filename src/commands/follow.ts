@@ -36,7 +36,7 @@ export async function followCampaign(
       viewBudget(tenant.redis, tenant.keys, tenant.limits),
     ]);
     const status = await statusOf(tenant, campaign, budget);
-    await show({ status, windows: budget.windows, now: Date.now() });
+    await show({ status, budget, now: Date.now() });
     if (status.open === 0) return status;
     await systemClock.sleep(options.lookMs, stop);
   }

@@ -1,13 +1,13 @@
-import type { WindowUse } from '../budget/view.ts';
+import type { BudgetView, WindowUse } from '../budget/view.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import { describeDuration, formatDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { describeHold } from './status.ts';
+import { describeAbsence, describeHold } from './status.ts';
 import { count } from './table.ts';
 
 export interface Progress {
   status: CampaignStatus;
-  windows: readonly WindowUse[];
+  budget: BudgetView;
   /** Ms since 1970. */
   now: number;
 }
@@ -15,25 +15,32 @@ export interface Progress {
 const BAR = 30;
 
 /** A campaign in progress, a few lines for a terminal. */
-export function renderProgress({ status, windows, now }: Progress): string {
+export function renderProgress({ status, budget, now }: Progress): string {
   const decided = status.total - status.open;
   const share = status.total === 0 ? 1 : decided / status.total;
   const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
   return [
     `${bar(share)} ${count(decided)} of ${count(status.total)} (${Math.floor(share * 100)} %)${left}`,
     outcomesLine(status),
-    ...windows.map(renderWindow),
-    status.hold ? describeHold(status.hold, now) : 'calling',
+    ...budget.windows.map(renderWindow),
+    waiting({ status, budget, now }) ?? (status.open > 0 ? 'calling' : 'done'),
   ].join('\n');
 }
 
 /** The same in one line, for what is no terminal. */
-export function renderLine({ status, windows, now }: Progress): string {
-  const uses = windows
+export function renderLine({ status, budget, now }: Progress): string {
+  const uses = budget.windows
     .map((window) => `${window.used}/${window.max} in ${formatDuration(window.lengthMs)}`)
     .join(', ');
-  const hold = status.hold ? `; ${describeHold(status.hold, now)}` : '';
-  return `${count(status.total - status.open)} of ${count(status.total)} decided; calls ${uses}${hold}`;
+  const why = waiting({ status, budget, now });
+  const decided = `${count(status.total - status.open)} of ${count(status.total)} decided`;
+  return `${decided}; calls ${uses}${why ? `; ${why}` : ''}`;
+}
+
+/** Why nothing goes out, or null. */
+function waiting({ status, budget, now }: Progress): string | null {
+  if (status.open === 0) return null;
+  return describeAbsence(budget) ?? (status.hold ? describeHold(status.hold, now) : null);
 }
 
 function outcomesLine(status: CampaignStatus): string {

@@ -1,7 +1,7 @@
-import { type Tenant, withTenant } from '../app.ts';
-import { viewBudget } from '../budget/view.ts';
-import { listCampaigns } from '../campaign/registry.ts';
-import { type CampaignStatus, campaignStatus, statusOf } from '../campaign/status.ts';
+import { withTenant } from '../app.ts';
+import { type BudgetView, viewBudget } from '../budget/view.ts';
+import { findCampaign, listCampaigns } from '../campaign/registry.ts';
+import { type CampaignStatus, statusOf } from '../campaign/status.ts';
 import { describeDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
@@ -16,19 +16,18 @@ export interface StatusOptions {
 export function runStatus(context: CommandContext, options: StatusOptions): Promise<number> {
   return withTenant(context, async (tenant) => {
     const { out } = context;
-    const statuses = options.campaign
-      ? [await campaignStatus(tenant, options.campaign)]
-      : await allStatuses(tenant);
+    const { redis, keys } = tenant;
+    const [budget, campaigns] = await Promise.all([
+      viewBudget(redis, keys, tenant.limits),
+      options.campaign ? [await findCampaign(redis, keys, options.campaign)] : listCampaigns(redis, keys),
+    ]);
+    const statuses = await Promise.all(campaigns.map((campaign) => statusOf(tenant, campaign, budget)));
     if (options.json) await writeJson(out, options.campaign ? statuses[0] : statuses);
     else await out.write(`${options.campaign ? describeAll(statuses) : overview(statuses)}\n`);
+    const absence = describeAbsence(budget);
+    if (absence && !options.json && statuses.some((status) => status.open > 0)) out.note(absence);
     return EXIT.done;
   });
-}
-
-async function allStatuses(tenant: Tenant): Promise<CampaignStatus[]> {
-  const budget = await viewBudget(tenant.redis, tenant.keys, tenant.limits);
-  const campaigns = await listCampaigns(tenant.redis, tenant.keys);
-  return Promise.all(campaigns.map((campaign) => statusOf(tenant, campaign, budget)));
 }
 
 function overview(statuses: readonly CampaignStatus[]): string {
@@ -93,6 +92,17 @@ const REASONS: Readonly<Record<string, string>> = {
   grace: 'workers to put back the calls they remember',
   paused: 'somebody to resume it',
 };
+
+/** After so many ms without a word a worker is gone. */
+const STALE_WORKER_MS = 15_000;
+
+/** That nothing will happen for want of a worker, for a person; null while there is one. */
+export function describeAbsence({ now, workerSeenAt }: BudgetView): string | null {
+  if (workerSeenAt !== null && now - workerSeenAt < STALE_WORKER_MS) return null;
+  const since =
+    workerSeenAt === null ? '' : `, the last one ended ${describeDuration(now - workerSeenAt)} ago`;
+  return `no worker runs${since}: start one with "standdown worker"`;
+}
 
 /** Why nothing goes out, for a person. */
 export function describeHold(

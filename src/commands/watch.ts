@@ -55,7 +55,7 @@ async function createEvents(
   const campaign = await findCampaign(tenant.redis, tenant.keys, name);
   let place = await lastPlace(tenant, campaign.number);
   let before = '';
-  return async ({ status, windows }) => {
+  return async ({ status, budget: { windows } }) => {
     for await (const entry of eachResult(tenant, campaign, place)) {
       place = entry.place;
       await writeJson(out, { event: 'outcome', ...entry.result });

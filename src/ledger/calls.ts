@@ -97,7 +97,8 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
       await deps.session.ready();
       if (!isRepeat) askedAt = deps.monotonic();
       const expectation = memory.expect(ask.operation, deps.monotonic());
-      const windows = windowsFor(settings.limits, ask.slotClass);
+      // The reserve is of cancels only: nobody is in a hurry to read.
+      const windows = windowsFor(settings.limits, ask.operation === 'cancel' ? ask.slotClass : 'urgent');
       const input = { ...ask, campaign, nonce, buckets: view.buckets, windows, expectation };
       const reply = await begin(redis, keys, view.bucketKey(ask.id), input, beginSettings);
       if (reply.permit.kind !== 'refused') return { ...reply, ...reply.permit };

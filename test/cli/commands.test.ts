@@ -358,21 +358,23 @@ describe('the commands', () => {
     const [id = ''] = newGuids(1);
     await shell.submit('wrong scan', [id]);
     await decide({ [id]: 'cancelled' });
-    const windows = (used: number) => [
+    // The reserve is of cancels only.
+    const windows = (used: number, reserved: number) => [
       { max: 100, lengthMs: 60_000, used, free: 100 - used, reserved: 0 },
-      { max: 1_500, lengthMs: 3_600_000, used, free: 1_500 - used, reserved: 30 },
+      { max: 1_500, lengthMs: 3_600_000, used, free: 1_500 - used, reserved },
     ];
     assert.deepEqual(
       await json('budget', '--json'),
       OPERATIONS.map((operation) => ({
         operation,
-        windows: windows(operation === 'cancel' ? 1 : 0),
+        windows: operation === 'cancel' ? windows(1, 30) : windows(0, 0),
         holds: [],
+        workerSeenAt: null,
       })),
     );
     const { stdout } = await shell.run(['budget']);
     assert.match(stdout, /^cancel +1h +1 +1,500 +1,499 +30$/m);
-    assert.match(stdout, /nothing holds calls back\n$/);
+    assert.match(stdout, /no worker runs: start one with "standdown worker"\n$/);
   });
 
   describe('while Redis is away', () => {
