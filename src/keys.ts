@@ -35,7 +35,10 @@ export function keysFor(tenant: string) {
     bucket: (index: number) => `${prefix}:ledger:${index}`,
     /** What every bucket's key starts with. */
     bucketPrefix: `${prefix}:ledger:`,
-    /** Hash: the 400 that put a record into `checking`, as JSON, by the action's 16 bytes. */
+    /**
+     * Hash, as JSON, by the action's 16 bytes: the 400 that put a record into `checking`; or who asked for a single cancel
+     * that expires.
+     */
     checking: `${prefix}:checking`,
     /** Sorted set: by the time it expires, in ms: a service's wish (the action's 16 bytes) or a campaign (`c` and number). */
     expiries: `${prefix}:expiries`,

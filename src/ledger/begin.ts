@@ -7,7 +7,7 @@ import type { Keys, Operation } from '../keys.ts';
 import type { Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
-import { DECIDE_LUA } from './result.ts';
+import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
 /**
  * Asks whether an action may be called now, and if so takes a slot and claims the action in the same step.
@@ -38,7 +38,7 @@ local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace'
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
-local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = KEYS[8]}
+local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = KEYS[8], checking = KEYS[7]}
 local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct')
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
@@ -50,7 +50,7 @@ end
 
 local function wish()
   local detail = {}
-  detail[11], detail[12] = ARGV[19], ARGV[20]
+  detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = ARGV[19], ARGV[20]
   return detail
 end
 
@@ -70,6 +70,8 @@ if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
 local function noteExpiry()
   if isNew and expiresAt > 0 then
     redis.call('ZADD', KEYS[8], expiresAt, id)
+    -- Whoever ends it then does not have the job that says whose it is.
+    redis.call('HSET', KEYS[7], id, cjson.encode({by = ARGV[19], at = ARGV[20]}))
     setFlag(r, EXPIRES, true)
   elseif hasFlag(r, EXPIRES) and expiresAt == 0 then
     redis.call('ZREM', KEYS[8], id)

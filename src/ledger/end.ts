@@ -2,7 +2,7 @@ import type { Keys } from '../keys.ts';
 import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch } from './batch.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
-import { DECIDE_LUA } from './result.ts';
+import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
 /**
  * Ends what is still open among ids of an aborted or expired campaign. Live claims are left alone: their call counts. A
@@ -30,7 +30,12 @@ local function endOpen(k, id, r)
     setFlag(r, UNCERTAIN, true)
     r[ATTEMPTS] = r[ATTEMPTS] + 1
   end
-  decide(k, id, r, endingOf(r, ARGV[5]), {}, now)
+  local detail = {}
+  if hasFlag(r, EXPIRES) then
+    local wish = cjson.decode(redis.call('HGET', KEYS[5], id) or '{}')
+    detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = wish.by, wish.at
+  end
+  decide(k, id, r, endingOf(r, ARGV[5]), detail, now)
   return true
 end
 
@@ -46,7 +51,7 @@ each(ARGV[3], ARGV[4], 6, function(id, bucket)
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
   if ARGV[7] == '1' and not hasFlag(r, EXPIRES) then return end
-  local k = {bucket = bucket, campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4]}
+  local k = {bucket = bucket, campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking = KEYS[5]}
   local done = not isClaimed(r, now) and (r[STATE] == OPEN and endOpen(k, id, r) or r[STATE] == CHECKING and endCheck(k, id, r))
   if done then ended = ended + 1 else left = left + 1 end
 end)

@@ -13,7 +13,7 @@ import { asText } from '../script.ts';
  * Empty where there is nothing to say; times in ms since 1970; `requestedBy` and `requestedAt` empty where the
  * campaign's hold.
  */
-const RESULT_FIELDS = [
+export const RESULT_FIELDS = [
   'machineActionId',
   'generation',
   'outcome',
@@ -43,6 +43,9 @@ export const DETAIL_LENGTH = RESULT_FIELDS.length - OWN_FIELDS;
 
 /** Which of them is the action's status, from 1. */
 export const STATUS = RESULT_FIELDS.indexOf('status') - OWN_FIELDS + 1;
+
+/** Which of them says who asked, from 1; when they asked comes next. */
+export const REQUESTED_BY = RESULT_FIELDS.indexOf('requestedBy') - OWN_FIELDS + 1;
 
 export function detailArguments(detail: Detail): string[] {
   const { action } = detail;
@@ -174,7 +177,7 @@ function toIso(ms: string | undefined): string | null {
 /**
  * Ends a request: writes the outcome into the record, counts it in its campaign, appends it to the results.
  *
- * k: bucket, campaign, results, expiries. detail: ARGV[detail…], or a list. Returns position and the entry's values.
+ * k: bucket, campaign, results, expiries, checking. detail: ARGV[detail…], or a list. Returns position and the entry's values.
  */
 export const DECIDE_LUA = /* lua */ `
 local FIELDS = {${RESULT_FIELDS.map((field) => `'${field}'`).join(',')}}
@@ -210,6 +213,7 @@ local function decide(k, id, r, outcome, detail, now)
   release(r)
   if hasFlag(r, EXPIRES) then
     redis.call('ZREM', k.expiries, id)
+    redis.call('HDEL', k.checking, id)
     setFlag(r, EXPIRES, false)
   end
   if (detail[${STATUS}] or '') == '${STOPPED_STATUS}' then

@@ -8,7 +8,7 @@ import { DECIDE_LUA, detailArguments } from './result.ts';
  * Settles an action that the list shows in a final state, without a call. Only where none was ever made and none is
  * being made: afterwards its state may be our own doing, and the call's answer says more.
  *
- * KEYS  1 state, 2 bucket, 3 campaign, 4 results, 5 expiries
+ * KEYS  1 state, 2 bucket, 3 campaign, 4 results, 5 expiries, 6 checking
  * ARGV  1 id (16 bytes), 2 campaign number, 3 buckets, 4… detail
  * Returns  {'settled', values} | {'left'} | {'again', buckets}
  */
@@ -26,7 +26,7 @@ if not r or r[CAMPAIGN] ~= tonumber(ARGV[2]) or r[STATE] ~= OPEN then return {'l
 if r[SLOT] ~= 0 or r[ATTEMPTS] > 0 or r[PROBES] > 0 or hasFlag(r, UNCERTAIN) then return {'left'} end
 local state = redis.call('HGET', KEYS[3], 'state')
 if state ~= 'running' then return {'left'} end
-local k = {bucket = KEYS[2], campaign = KEYS[3], results = KEYS[4], expiries = KEYS[5]}
+local k = {bucket = KEYS[2], campaign = KEYS[3], results = KEYS[4], expiries = KEYS[5], checking = KEYS[6]}
 local _, values = decide(k, ARGV[1], r, 'already_final', detailFrom(4), now)
 return {'settled', values}
 `,
@@ -46,7 +46,14 @@ export async function settle(
   const reply = asList(
     await settleScript(
       redis,
-      [keys.state, input.bucketKey, keys.campaign(campaign), keys.results(campaign), keys.expiries],
+      [
+        keys.state,
+        input.bucketKey,
+        keys.campaign(campaign),
+        keys.results(campaign),
+        keys.expiries,
+        keys.checking,
+      ],
       [input.id, campaign, input.buckets, ...detailArguments(input.detail)],
     ),
   );

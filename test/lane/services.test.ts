@@ -120,7 +120,8 @@ describe('jobs of other services', () => {
     const [used = '', late = ''] = stack.addActions(2);
     await stack.result(await stack.enqueue({ machineActionId: used, comment: 'x' }));
     const expiresAt = Date.now() + 1_500;
-    await stack.enqueue({ machineActionId: late, comment: 'x', expiresAt });
+    const wish = { machineActionId: late, comment: 'x', expiresAt, requestedBy: 'soar' };
+    const asked = await stack.enqueue(wish);
     const line = await eventually(async () => {
       const found = (await stack.report(`direct-${new Date().toISOString().slice(0, 10)}`)).get(late);
       assert.equal(found?.outcome, 'expired');
@@ -128,6 +129,12 @@ describe('jobs of other services', () => {
     }, 15_000);
     const lateMs = Date.parse(line?.decidedAt ?? '') - expiresAt;
     assert.ok(lateMs >= 0 && lateMs < 8_000, `${lateMs} ms late`);
+    assert.deepEqual(
+      [line?.requestedBy, Date.parse(line?.requestedAt ?? '')],
+      ['soar', asked.timestamp],
+      'whose it was and when it was asked for is not lost',
+    );
+    assert.equal(await stack.redis.hlen(stack.tenant.keys.checking), 0);
     assert.equal(cancels(), 1);
   });
 });
