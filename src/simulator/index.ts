@@ -1,4 +1,3 @@
-export type { Call } from './calls.ts';
 export type { Fault, FaultRule } from './faults.ts';
 export type { RemoteSimulator, Simulator, SimulatorAddresses } from './handle.ts';
 export type { LimitMode } from './limiter.ts';

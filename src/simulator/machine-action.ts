@@ -1,13 +1,3 @@
-/** The documented values; the list grows, so any text is taken. */
-export const KNOWN_STATUSES = [
-  'Pending',
-  'InProgress',
-  'Succeeded',
-  'Failed',
-  'TimeOut',
-  'Cancelled',
-] as const;
-
 /** A machine action as the API shows it. Times are ISO 8601 in UTC. */
 export interface MachineAction {
   /** Lower-case GUID. */
@@ -17,6 +7,7 @@ export interface MachineAction {
   scope: string | null;
   requestor: string;
   requestorComment: string;
+  /** Pending, InProgress, Succeeded, Failed, TimeOut or Cancelled; the list grows, so any text is taken. */
   status: string;
   machineId: string;
   computerDnsName: string;
