@@ -77,13 +77,16 @@ export function createHeartbeat(deps: HeartbeatDeps) {
 
   async function run(): Promise<void> {
     for (let count = 0; !stop.signal.aborted; count++) {
-      try {
-        await beat(count);
-      } catch (err) {
-        log.debug({ err }, 'heartbeat');
-      }
+      const isDone = await beat(count).then(
+        () => true,
+        (err) => {
+          log.debug({ err }, 'heartbeat');
+          return false;
+        },
+      );
       // More to end: the others get a moment in between.
-      await clock.sleep(ending === 'more' ? 20 : PULSE_MS, stop.signal).catch(() => undefined);
+      const pauseMs = isDone && ending === 'more' ? 20 : PULSE_MS;
+      await clock.sleep(pauseMs, stop.signal).catch(() => undefined);
     }
   }
 

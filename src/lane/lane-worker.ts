@@ -28,6 +28,8 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
   }
 
   override async delay(milliseconds?: number, controller?: Parameters<Worker['delay']>[1]): Promise<void> {
+    // Closing wakes only whoever sleeps already; one that is about to would sleep through it.
+    if (this.closing) return;
     this.#sleeping = controller;
     await super.delay(milliseconds, controller);
   }
