@@ -12,6 +12,11 @@ import { describeRedis } from './redis/target.ts';
 
 /* The worker's half of the composition root, apart so that commands do not load what only calling needs. */
 
+export interface WorkerOptions {
+  /** Read what became of each action once a campaign is drained. Default false. */
+  verify?: boolean;
+}
+
 export interface Worker {
   /** Takes no new job, ends waits, finishes calls in flight within the call timeout. May be called again. */
   stop(): Promise<void>;
@@ -22,7 +27,7 @@ export interface Worker {
  *
  * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
  */
-export async function startWorker(deps: AppDeps): Promise<Worker> {
+export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): Promise<Worker> {
   const { config, log } = deps;
   const signInConfig = signInOf(config);
   tenantOf(config);
@@ -45,6 +50,7 @@ export async function startWorker(deps: AppDeps): Promise<Worker> {
     defaultComment: config.defaultComment,
     retentionMs: config.resultRetentionMs,
     precheck: config.precheck === 'auto',
+    verify: options.verify ?? false,
     log,
   });
   service.start();

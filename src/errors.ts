@@ -10,6 +10,8 @@
  * - `REDIS_MISSING`: no `REDIS_URL`, and no redis-server could be found or installed for the embedded one.
  * - `CAMPAIGN_UNKNOWN`: no campaign has this name.
  * - `CAMPAIGN_CLOSED`: the campaign was aborted or has expired and takes no more ids.
+ * - `NOT_PERMITTED`: the application lacks a permission; the message names it.
+ * - `UPSTREAM_FAILED`: the API or its sign-in refuses, or fails time after time.
  * - `INTERNAL`: a bug in Standdown.
  */
 export type ErrorCode =
@@ -22,6 +24,8 @@ export type ErrorCode =
   | 'REDIS_MISSING'
   | 'CAMPAIGN_UNKNOWN'
   | 'CAMPAIGN_CLOSED'
+  | 'NOT_PERMITTED'
+  | 'UPSTREAM_FAILED'
   | 'INTERNAL';
 
 export interface ErrorDetails {

@@ -60,6 +60,8 @@ export function keysFor(tenant: string) {
     audit: (number: number) => `${campaign(number)}:audit`,
     /** String: who feeds the campaign lane just now; only saves duplicate work. */
     feeder: `${prefix}:feeder`,
+    /** String: who verifies campaigns just now; only saves duplicate work. */
+    verifier: `${prefix}:verifier`,
     /** BullMQ's own key of a lane. */
     lane: (lane: LaneName, suffix: string) => `${prefix}:${lane}:${suffix}`,
   };

@@ -27,6 +27,20 @@ export const OUTCOMES = [
 
 export type Outcome = (typeof OUTCOMES)[number];
 
+/** The same in a few words, for people. */
+export const OUTCOME_MEANINGS: Readonly<Record<Outcome, string>> = {
+  cancelled: 'the action says Cancelled',
+  accepted: 'taken, but the action does not say so yet',
+  already_final: 'had ended before our call',
+  not_found: 'no action has this id',
+  forbidden: 'the application may not cancel it',
+  rejected: 'refused for another reason',
+  invalid: 'a bad request, no call made',
+  withdrawn: 'aborted before its call',
+  expired: 'its time passed first',
+  unresolved: 'its attempts ran out',
+};
+
 /** What is true of a machine action in the ledger; an outcome once it has one. `checking`: asking Get after a 400. */
 export type RecordState = 'open' | 'checking' | Outcome;
 

@@ -30,6 +30,10 @@ export interface Campaign {
   outcomes: Partial<Record<Outcome, number>>;
   /** Own ids whose action is known to be cancelled, by us or otherwise. */
   stopped: number;
+  /** Entries of its results. */
+  results: number;
+  /** The last verification by a worker: how many results there were after it, when (ms since 1970), how many not final. */
+  verification: { results: number; at: number; unsettled: number } | null;
   /** Why it was paused, where something other than a person did. */
   pausedReason: string | null;
   /** Ids of its list that were handed to the lane. */
@@ -182,6 +186,11 @@ function parseCampaign(number: number, fields: Record<string, string>): Campaign
     open: count('open'),
     outcomes,
     stopped: count('stopped'),
+    results: count('results'),
+    verification:
+      count('verifiedAt') === 0
+        ? null
+        : { results: count('verifiedResults'), at: count('verifiedAt'), unsettled: count('unsettled') },
     pausedReason: fields['pausedReason'] || null,
     cursor: count('cursor'),
     low: count('low'),

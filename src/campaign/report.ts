@@ -1,9 +1,9 @@
-import { bytesToGuid } from '../guid.ts';
+import { bytesToGuid, guidsToBytes } from '../guid.ts';
 import type { Keys } from '../keys.ts';
-import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Look } from '../ledger/look.ts';
 import { entryValues, readEntry } from '../ledger/result.ts';
+import { readResults } from '../ledger/results.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { eachId, eachPart } from './ids.ts';
@@ -21,16 +21,37 @@ export interface ReportDeps {
 }
 
 /** Entries and ids read at once. */
-const PART = 1_000;
+const PART = 250;
 
 /**
  * What became of each id of a campaign: first what is decided, in the order of the decisions; then ids that another
  * campaign owns, with that campaign and the outcome there; then what is open, in the order of the list. Of an id with
- * several outcomes (retried) the latest. Read in parts: memory does not grow with the campaign.
+ * several results (retried, verified) the latest. Each id once, as it stood when the reading began or later. Read in
+ * parts: memory does not grow with the campaign.
  */
 export async function* reportCampaign(deps: ReportDeps, campaign: Campaign): AsyncGenerator<ReportLine> {
-  const last = yield* decided(deps, campaign);
-  yield* rest(deps, campaign, last);
+  const start = await readStart(deps, campaign);
+  const isComplete = yield* decided(deps, campaign, start);
+  if (!isComplete) yield* rest(deps, campaign, start);
+}
+
+/** A campaign as it stands when a report begins. */
+interface Start {
+  /** Place of its last result. */
+  end: number;
+  /** Ms since 1970 of its last outcome. */
+  decidedAt: number;
+  /** Whether every id has a result here. */
+  isDecided: boolean;
+}
+
+async function readStart({ redis, keys }: ReportDeps, { number }: Campaign): Promise<Start> {
+  const [elsewhere, counters] = await Promise.all([
+    redis.scard(keys.elsewhere(number)),
+    redis.hmget(keys.campaign(number), 'results', 'decidedAt', 'open'),
+  ]);
+  const [end = 0, decidedAt = 0, open = 0] = counters.map(Number);
+  return { end, decidedAt, isDecided: open === 0 && elsewhere === 0 };
 }
 
 /** A result and its place in the campaign's results. */
@@ -56,34 +77,78 @@ export async function* eachResultPart(
 ): AsyncGenerator<PlacedResult[]> {
   const origin = originOf(campaign);
   for (let last = after; ; ) {
-    const entries = await redis.xrange(keys.results(campaign.number), `(${last}-0`, '+', 'COUNT', PART);
-    if (entries.length === 0) return;
-    const part = entries.map(([id, flat]) => ({
-      place: placeOf(id),
-      result: readEntry(entryValues(flat), origin).result,
-    }));
-    last = part.at(-1)?.place ?? last;
-    yield part;
+    const entries = await readResults(redis, keys.results(campaign.number), last, PART);
+    const end = entries.at(-1);
+    if (!end) return;
+    last = end.place;
+    yield entries.map(({ place, values }) => ({ place, result: readEntry(values, origin).result }));
   }
 }
 
-/** @returns the place of the last entry that was read. */
-async function* decided(deps: ReportDeps, campaign: Campaign): AsyncGenerator<ReportLine, number> {
-  let last = 0;
+/** @returns whether that is all there is: then the list need not be gone through. */
+async function* decided(
+  deps: ReportDeps,
+  campaign: Campaign,
+  { end, isDecided }: Start,
+): AsyncGenerator<ReportLine, boolean> {
+  // Results of ids that were given another one since the start. The last one of each is the one that stood then.
+  const moved = new Map<string, CancelResult>();
+  let isComplete = isDecided;
+  for await (const part of readAhead(partsWithRecords(deps, campaign))) {
+    for (const { place, result, record } of part) {
+      if (place > end) break;
+      const isOpen = record?.campaign !== campaign.number || record.position === 0;
+      if (isOpen) isComplete = false;
+      else if (record.position === place) yield result;
+      else if (record.position > end) moved.set(result.machineActionId, result);
+    }
+    if ((part.at(-1)?.place ?? 0) >= end) break;
+  }
+  yield* moved.values();
+  return isComplete;
+}
+
+/** Results and what the ledger says of their ids. */
+async function* partsWithRecords(
+  deps: ReportDeps,
+  campaign: Campaign,
+): AsyncGenerator<(PlacedResult & { record: Look | null })[], void, void> {
   for await (const part of eachResultPart(deps, campaign, 0)) {
-    const ids = part.map(({ result }) => toBytes(result.machineActionId));
-    const records = await deps.ledger.look(Buffer.concat(ids));
-    for (const [index, { place, result }] of part.entries()) {
-      last = place;
-      const record = records[index];
-      // Later outcomes, here or elsewhere, take this one's place; an open record says so further down.
-      if (record?.campaign === campaign.number && record.position === place) yield result;
+    const records = await deps.ledger.look(guidsToBytes(part.map(({ result }) => result.machineActionId)));
+    yield part.map((placed, index) => ({ ...placed, record: records[index] ?? null }));
+  }
+}
+
+/** The results that stand, with their places: later ones, here or elsewhere, take a result's place. */
+export async function* eachStanding(
+  deps: ReportDeps,
+  campaign: Campaign,
+): AsyncGenerator<PlacedResult, void, void> {
+  for await (const part of partsWithRecords(deps, campaign)) {
+    for (const { place, result, record } of part) {
+      if (record?.campaign === campaign.number && record.position === place) yield { place, result };
     }
   }
-  return last;
 }
 
-async function* rest(deps: ReportDeps, campaign: Campaign, last: number): AsyncGenerator<ReportLine> {
+/** Lets the source work on its next part while the last one is being used. */
+async function* readAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+  let next = source.next();
+  try {
+    for (;;) {
+      const { done, value } = await next;
+      if (done) return;
+      next = source.next();
+      // A failure is thrown when its turn comes, if that comes.
+      next.catch(() => undefined);
+      yield value;
+    }
+  } finally {
+    await source.return(undefined);
+  }
+}
+
+async function* rest(deps: ReportDeps, campaign: Campaign, start: Start): AsyncGenerator<ReportLine> {
   const { redis, keys, ledger } = deps;
   const open: ReportLine[] = [];
   for await (const ids of eachPart(redis, keys, campaign.number, PART)) {
@@ -92,13 +157,21 @@ async function* rest(deps: ReportDeps, campaign: Campaign, last: number): AsyncG
     for (const id of eachId(ids)) {
       const record = records[place++];
       if (!record) continue;
-      // Decided while this report was being read.
-      const isLate = record.campaign === campaign.number && record.position > last;
-      if (record.campaign !== campaign.number || isLate) yield await resultOf(deps, id, record);
-      else if (record.position === 0) open.push(openLine(campaign, id, record));
+      if (record.campaign !== campaign.number) yield await resultOf(deps, id, record);
+      else if (record.position > start.end) {
+        const line = await resultOf(deps, id, record);
+        if (!wasReported(line, start)) yield line;
+      } else if (record.position === 0) open.push(openLine(campaign, id, record));
     }
     if (open.length > 0) yield* open.splice(0);
   }
+}
+
+/** Whether it was decided when the report began, and only verified since: then it was reported as it stood. */
+function wasReported(line: ReportLine, start: Start): boolean {
+  return (
+    line.outcome !== null && line.verifiedAt !== undefined && Date.parse(line.decidedAt) <= start.decidedAt
+  );
 }
 
 /** An outcome by the place that the ledger names. */
@@ -126,12 +199,4 @@ function openLine(
     requestedAt: new Date(campaign.createdAt).toISOString(),
     decidedAt: null,
   };
-}
-
-function placeOf(entryId: string): number {
-  return Number(entryId.split('-')[0]);
-}
-
-function toBytes(guid: string): Buffer {
-  return Buffer.from(guid.replaceAll('-', ''), 'hex').subarray(0, ID_BYTES);
 }

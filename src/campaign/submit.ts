@@ -3,23 +3,21 @@ import { MAX_COMMENT_LENGTH } from '../job.ts';
 import type { Keys } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { RecordState } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
-import { campaignNameProblem, type NewCampaign, openCampaign, readCampaign } from './registry.ts';
+import { createElsewhereCounter, type ElsewhereCount } from './elsewhere.ts';
+import {
+  campaignNameProblem,
+  DEFAULT_PRIORITY,
+  type NewCampaign,
+  openCampaign,
+  readCampaign,
+} from './registry.ts';
 
 export interface SubmitDeps {
   redis: RedisClient;
   keys: Keys;
   ledger: Ledger;
-}
-
-/** Ids that another campaign owns. */
-export interface ElsewhereCount {
-  campaign: string;
-  /** Its outcome there, or `open`. */
-  outcome: RecordState;
-  count: number;
 }
 
 export interface SubmitSummary {
@@ -29,9 +27,12 @@ export interface SubmitSummary {
   /** This campaign's before, or named twice. */
   already: number;
   elsewhere: ElsewhereCount[];
-  /** Whether the campaign is new. One that exists keeps its comment. */
+  /** Whether the campaign is new. One that exists keeps its comment, priority and expiry: they follow. */
   created: boolean;
   comment: string;
+  priority: number;
+  /** Ms since 1970; null: never. */
+  expiresAt: number | null;
 }
 
 /**
@@ -50,45 +51,43 @@ export async function submitCampaign(
   options: { expected?: number; actor?: Actor } = {},
 ): Promise<SubmitSummary> {
   const { redis, keys, ledger } = deps;
-  const problem = campaignNameProblem(wanted.name);
-  if (problem) throw new StanddownError('USAGE', `the campaign's name ${problem}`);
-  if (wanted.comment.trim() === '') throw new StanddownError('USAGE', 'the comment may not be empty');
-  if (wanted.comment.length > MAX_COMMENT_LENGTH) {
-    throw new StanddownError('USAGE', `the comment may not be longer than ${MAX_COMMENT_LENGTH} characters`);
-  }
+  checkWanted(wanted);
   const { number, created } = await openCampaign(redis, keys, wanted);
   const { expected = 0, actor } = options;
   const detail = expected > 0 ? `${expected} ids` : '';
   if (actor) await appendAudit(deps, number, { ...actor, action: 'submit', detail });
   await ledger.expect(expected);
   const total = { accepted: 0, already: 0 };
-  const elsewhere = new Map<string, { campaign: number; outcome: RecordState; count: number }>();
+  const elsewhere = createElsewhereCounter(deps);
   for await (const part of ids) {
     if (part.length % ID_BYTES !== 0) throw new TypeError('ids are 16 bytes each');
     const done = await ledger.submit(number, part);
     total.accepted += done.accepted;
     total.already += done.already;
-    for (const { campaign, state, count } of done.elsewhere) {
-      const place = `${campaign} ${state}`;
-      const known = elsewhere.get(place) ?? { campaign, outcome: state, count: 0 };
-      elsewhere.set(place, { ...known, count: known.count + count });
-    }
+    done.elsewhere.forEach(elsewhere.add);
   }
-  const campaign = await readCampaign(redis, keys, number);
+  const {
+    comment,
+    priority = DEFAULT_PRIORITY,
+    expiresAt = null,
+  } = (await readCampaign(redis, keys, number)) ?? wanted;
   return {
     campaign: wanted.name,
     ...total,
-    elsewhere: await Promise.all([...elsewhere.values()].map(named)),
+    elsewhere: await elsewhere.result(),
     created,
-    comment: campaign?.comment ?? wanted.comment,
+    comment,
+    priority,
+    expiresAt,
   };
+}
 
-  async function named(entry: {
-    campaign: number;
-    outcome: RecordState;
-    count: number;
-  }): Promise<ElsewhereCount> {
-    const name = await redis.hget(keys.campaign(entry.campaign), 'name');
-    return { ...entry, campaign: name ?? `#${entry.campaign}` };
+/** @throws StanddownError USAGE for a bad name or a bad comment. */
+export function checkWanted({ name, comment }: Pick<NewCampaign, 'name' | 'comment'>): void {
+  const problem = campaignNameProblem(name);
+  if (problem) throw new StanddownError('USAGE', `the campaign's name ${problem}`);
+  if (comment.trim() === '') throw new StanddownError('USAGE', 'the comment may not be empty');
+  if (comment.length > MAX_COMMENT_LENGTH) {
+    throw new StanddownError('USAGE', `the comment may not be longer than ${MAX_COMMENT_LENGTH} characters`);
   }
 }

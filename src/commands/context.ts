@@ -18,6 +18,8 @@ export interface CommandContext extends AppDeps {
   /** The command line as given, without the program. */
   args: readonly string[];
   env: Environment;
+  /** Standdown's own. */
+  version: string;
   out: Output;
   stdin: Readable;
   /** Aborted at the first SIGINT or SIGTERM. */

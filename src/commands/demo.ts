@@ -9,15 +9,16 @@ import { systemClock } from '../clock.ts';
 import { readConfig } from '../config.ts';
 import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
-import { OUTCOMES } from '../outcome.ts';
+import { OUTCOME_MEANINGS, OUTCOMES } from '../outcome.ts';
 import { closeRedis } from '../redis/connect.ts';
 import { startEmbedded } from '../redis/embedded.ts';
+import { toCsv } from '../report/lines.ts';
 import type { Simulator } from '../simulator/index.ts';
 import { type CommandContext, EXIT } from './context.ts';
 import { startDemoWorker } from './demo-worker.ts';
 import { createDemoWorld, type DemoWorld } from './demo-world.ts';
 import { followCampaign } from './follow.ts';
-import { writeFile } from './report.ts';
+import { writeReport } from './report.ts';
 import { whole } from './simulate.ts';
 import { count, formatTable } from './table.ts';
 
@@ -97,12 +98,12 @@ async function conclude(context: CommandContext, { tenant, world, status, dir }:
   const rows = OUTCOMES.filter((outcome) => status.outcomes[outcome]).map((outcome) => [
     outcome,
     count(status.outcomes[outcome] ?? 0),
-    MEANINGS[outcome],
+    OUTCOME_MEANINGS[outcome],
   ]);
   const columns = [{ title: 'outcome' }, { title: 'ids', align: 'right' as const }, { title: '' }];
   const campaign = await findCampaign(tenant.redis, tenant.keys, world.campaign.name);
   const report = join(dir, `${world.campaign.name}.csv`);
-  await writeFile(report, reportCampaign(tenant, campaign), 'csv');
+  await writeReport(report, toCsv(reportCampaign(tenant, campaign)), context.stop);
   const witness = describeWitness(world.simulator, world);
   await out.write(`\n${formatTable(columns, rows)}\n\n${witness.text}\nThe report: ${report}\n`);
   return witness.refused === 0 ? EXIT.done : EXIT.failed;
@@ -125,19 +126,6 @@ function describeWitness(
     text: `The server counted ${count(calls)} cancels in ${took}: ${peaks.join(', ')}; it refused ${refused}.`,
   };
 }
-
-const MEANINGS: Readonly<Record<(typeof OUTCOMES)[number], string>> = {
-  cancelled: 'the action says Cancelled',
-  accepted: 'taken, but the action does not say so yet',
-  already_final: 'had ended before our call',
-  not_found: 'no action has this id',
-  forbidden: 'the application may not cancel it',
-  rejected: 'refused for another reason',
-  invalid: 'a bad request, no call made',
-  withdrawn: 'aborted before its call',
-  expired: 'its time passed first',
-  unresolved: 'its attempts ran out',
-};
 
 /** What a program needs to run at all; the demo's settings are its own. */
 function processBasics({ env }: CommandContext): Record<string, string> {

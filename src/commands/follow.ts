@@ -28,7 +28,7 @@ export async function followCampaign(
   name: string,
   options: FollowOptions,
 ): Promise<CampaignStatus> {
-  const show = options.onLook ?? (out.isTerminal ? showLive() : showLines(out, options.lineMs));
+  const show = options.onLook ?? (isLive(out) ? showLive() : showLines(out, options.lineMs));
   for (;;) {
     stop.throwIfAborted();
     const [campaign, budget] = await Promise.all([
@@ -40,6 +40,11 @@ export async function followCampaign(
     if (status.open === 0) return status;
     await systemClock.sleep(options.lookMs, stop);
   }
+}
+
+/** A terminal of no size, as some programs pretend to be, has no room to draw on. */
+function isLive(out: CommandContext['out']): boolean {
+  return out.isTerminal && process.stdout.rows > 0;
 }
 
 function showLive(): (progress: Progress) => Promise<void> {

@@ -8,7 +8,6 @@ import { type CommandContext, EXIT } from './context.ts';
 
 /** What the process gives; `cli.ts` is the only place that touches it. */
 export type Process = Omit<CommandContext, 'args' | 'config' | 'log' | 'path'> & {
-  version: string;
   /** Whether standard error is a terminal: then the log is for people. */
   isErrorTerminal: boolean;
 };
@@ -18,6 +17,7 @@ type Run = (context: CommandContext) => Promise<number>;
 /** Each command's parts are loaded when it is asked for: the simulator and msal would cost a submit half a second. */
 const load = {
   worker: () => import('./worker.ts'),
+  select: () => import('./select.ts'),
   submit: () => import('./submit.ts'),
   status: () => import('./status.ts'),
   report: () => import('./report.ts'),
@@ -25,6 +25,7 @@ const load = {
   steer: () => import('./steer.ts'),
   history: () => import('./history.ts'),
   watch: () => import('./watch.ts'),
+  verify: () => import('./verify.ts'),
   simulate: () => import('./simulate.ts'),
   demo: () => import('./demo.ts'),
 };
@@ -69,18 +70,50 @@ function createProgram(
   const yes = () => new Option('--yes', 'do not ask').default(false);
   const json = () => new Option('--json', 'print JSON for a program').default(false);
 
-  add('worker', 'drain the lanes until stopped').action(() =>
-    go(async (context) => (await load.worker()).runWorker(context)),
-  );
+  add('worker', 'drain the lanes until stopped')
+    .option('--verify', 'read what became of each action once a campaign is drained', false)
+    .action((options) => go(async (context) => (await load.worker()).runWorker(context, options)));
 
-  add('submit', 'put the ids in a file into a campaign')
-    .argument('[file]', 'one id per line, CSV with a header, or JSONL; - for standard input', '-')
+  const order = () =>
+    new Option('--order <order>', 'of those in one status; Pending goes before InProgress').choices([
+      'oldest',
+      'newest',
+    ]);
+
+  add('select', 'list machine actions, as submit takes them')
+    .requiredOption('--where <conditions>', WHERE)
+    .addOption(order().default('oldest'))
+    .option('--limit <number>', 'the first so many')
+    .option('--output <file>', 'write there instead of to standard output')
+    .addOption(
+      new Option('--format <format>', 'of the lines; by default as the file is called, else jsonl').choices([
+        'jsonl',
+        'csv',
+      ]),
+    )
+    .addOption(json())
+    .action((options) => go(async (context) => (await load.select()).runSelect(context, options)));
+
+  add('submit', 'put the ids in a file, or the actions that match, into a campaign')
+    .argument('[file]', 'one id per line, CSV with a header, or JSONL; - for standard input, the default')
     .requiredOption('--campaign <name>', 'the campaign; created unless it exists')
     .requiredOption('--comment <text>', "sent with every cancel and kept in Defender's action center")
+    .option('--where <conditions>', `in place of a file: ${WHERE}`)
+    .addOption(order())
+    .option('--limit <number>', 'with --where: the first so many')
     .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
+    .option('--expect-type <types>', 'set aside what is of another type, such as Isolate,Unisolate')
+    .option('--exclude <file>', 'leave out the ids in this file')
+    .option('--priority <priority>', 'of a new campaign, 1 (first) to 9 (last); 5 by default')
+    .option('--expires-in <duration>', 'of a new campaign: what is not called by then ends as expired')
+    .option('--dry-run', 'say what would happen, and submit nothing', false)
+    .addOption(yes())
+    .option('--wait', 'watch it to its end; exit code 3 unless all were stopped', false)
     .addOption(json())
-    .action((file: string, options) =>
-      go(async (context) => (await load.submit()).runSubmit(context, { ...options, file })),
+    .action((file: string | undefined, options) =>
+      go(async (context) =>
+        (await load.submit()).runSubmit(context, { ...options, ...(file !== undefined && { file }) }),
+      ),
     );
 
   add('status [campaign]', 'how far a campaign is, or all of them')
@@ -92,7 +125,9 @@ function createProgram(
     );
 
   add('report <campaign>', 'what became of each id')
-    .addOption(new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv']).default('jsonl'))
+    .addOption(
+      new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv', 'html']).default('jsonl'),
+    )
     .option('--output <file>', 'write there instead of to standard output')
     .action((campaign: string, options) =>
       go(async (context) => (await load.report()).runReport(context, { ...options, campaign })),
@@ -140,6 +175,12 @@ function createProgram(
       go(async (context) => (await load.history()).runHistory(context, { ...options, campaign })),
     );
 
+  add('verify <campaign>', 'read what became of each action that was called, and fill it in')
+    .addOption(json())
+    .action((campaign: string, options) =>
+      go(async (context) => (await load.verify()).runVerify(context, { ...options, campaign })),
+    );
+
   add('watch <campaign>', 'follow a campaign to its end; exit code 3 unless all were stopped')
     .option('--json', 'print events as JSON lines', false)
     .action((campaign: string, options) =>
@@ -174,6 +215,8 @@ function createProgram(
 
   return program;
 }
+
+const WHERE = 'such as "type=Isolate and status=Pending and created>=-1h"';
 
 const STEERING = {
   pause: 'stop calling for a campaign; what is being called is finished',

@@ -1,12 +1,16 @@
-import { open, rename, rm } from 'node:fs/promises';
-import { stringify } from 'csv-stringify/sync';
-import { withTenant } from '../app.ts';
-import { findCampaign } from '../campaign/registry.ts';
+import { setFlagsFromString } from 'node:v8';
+import { type Tenant, withTenant } from '../app.ts';
+import { readAudit } from '../campaign/audit.ts';
+import { type Campaign, findCampaign } from '../campaign/registry.ts';
 import { type ReportLine, reportCampaign } from '../campaign/report.ts';
-import { messageOf, StanddownError } from '../errors.ts';
-import { type CommandContext, EXIT, type Output } from './context.ts';
+import { unreachable } from '../errors.ts';
+import { toCsv, toJsonl } from '../report/lines.ts';
+import { toPage } from '../report/page.ts';
+import { type CommandContext, EXIT } from './context.ts';
+import { count } from './table.ts';
+import { writeWhole } from './whole-file.ts';
 
-export type ReportFormat = 'jsonl' | 'csv';
+export type ReportFormat = 'jsonl' | 'csv' | 'html';
 
 export interface ReportOptions {
   campaign: string;
@@ -14,120 +18,63 @@ export interface ReportOptions {
   output?: string;
 }
 
-/** Lines written at once. */
-const BATCH = 500;
-
-/** A line per id, to standard output or a file. */
+/** What became of each id, to standard output or a file. */
 export function runReport(context: CommandContext, options: ReportOptions): Promise<number> {
+  const { out, stop } = context;
+  // A million lines pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
+  setFlagsFromString('--semi-space-growth-factor=1');
   return withTenant(context, async (tenant) => {
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
-    const lines = reportCampaign(tenant, campaign);
-    const written = options.output
-      ? await writeFile(options.output, lines, options.format)
-      : await writeLines((text) => context.out.write(text), lines, options.format);
-    if (options.output) context.out.note(`${written} lines written to ${options.output}`);
+    let lines = 0;
+    const counted = async function* () {
+      for await (const line of reportCampaign(tenant, campaign)) {
+        lines++;
+        yield line;
+      }
+    };
+    const parts = await render(context, tenant, campaign, counted(), options.format);
+    await (options.output === undefined
+      ? writeParts(parts, stop, out.write)
+      : writeReport(options.output, parts, stop));
+    if (options.output) out.note(`${count(lines)} lines written to ${options.output}`);
     return EXIT.done;
   });
 }
 
-/** A file appears only when it is complete: a report that was cut off must not pass for one. */
-export async function writeFile(
-  path: string,
+/** Writes a report's parts to a file, which appears only when it is complete. */
+export function writeReport(path: string, parts: AsyncIterable<string>, stop: AbortSignal): Promise<void> {
+  return writeWhole(path, (file) => writeParts(parts, stop, (text) => file.appendFile(text)));
+}
+
+async function writeParts(
+  parts: AsyncIterable<string>,
+  stop: AbortSignal,
+  write: (text: string) => Promise<void>,
+): Promise<void> {
+  for await (const part of parts) {
+    stop.throwIfAborted();
+    await write(part);
+  }
+}
+
+async function render(
+  { version }: CommandContext,
+  tenant: Tenant,
+  campaign: Campaign,
   lines: AsyncIterable<ReportLine>,
   format: ReportFormat,
-): Promise<number> {
-  const temporary = `${path}.part`;
-  try {
-    const file = await open(temporary, 'w', 0o600);
-    try {
-      const written = await writeLines((text) => file.appendFile(text), lines, format);
-      await file.sync();
-      await rename(temporary, path);
-      return written;
-    } finally {
-      await file.close();
+): Promise<AsyncIterable<string>> {
+  switch (format) {
+    case 'jsonl':
+      return toJsonl(lines);
+    case 'csv':
+      return toCsv(lines);
+    case 'html': {
+      const history = await readAudit(tenant, campaign.number);
+      const { windows } = tenant.limits;
+      return toPage(lines, { campaign, history, windows, madeAt: Date.now(), version });
     }
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    if (cause instanceof StanddownError) throw cause;
-    throw new StanddownError('INPUT_INVALID', `${path} cannot be written: ${messageOf(cause)}`, { cause });
+    default:
+      return unreachable(format);
   }
-}
-
-async function writeLines(
-  write: Output['write'],
-  lines: AsyncIterable<ReportLine>,
-  format: ReportFormat,
-): Promise<number> {
-  let written = 0;
-  let batch: ReportLine[] = [];
-  const flush = async () => {
-    if (batch.length > 0) await write(format === 'csv' ? toCsv(batch.map(flatten)) : toJsonl(batch));
-    batch = [];
-  };
-  if (format === 'csv') await write(toCsv([COLUMNS]));
-  for await (const line of lines) {
-    batch.push(line);
-    written++;
-    if (batch.length >= BATCH) await flush();
-  }
-  await flush();
-  return written;
-}
-
-const COLUMNS = [
-  'machineActionId',
-  'outcome',
-  'httpStatus',
-  'errorCode',
-  'errorMessage',
-  'correlationId',
-  'actionStatus',
-  'actionType',
-  'machineId',
-  'computerDnsName',
-  'actionCreatedAt',
-  'actionUpdatedAt',
-  'attempts',
-  'uncertain',
-  'campaign',
-  'requestedBy',
-  'requestedAt',
-  'decidedAt',
-];
-
-function flatten(line: ReportLine): (string | number | boolean | null | undefined)[] {
-  const { action } = line;
-  return [
-    line.machineActionId,
-    line.outcome ?? 'open',
-    line.httpStatus,
-    line.errorCode,
-    line.errorMessage,
-    line.correlationId,
-    action?.status,
-    action?.type,
-    action?.machineId,
-    action?.computerDnsName,
-    action?.createdAt,
-    action?.updatedAt,
-    line.attempts,
-    line.uncertain,
-    line.campaign,
-    line.requestedBy,
-    line.requestedAt,
-    line.decidedAt,
-  ];
-}
-
-function toJsonl(lines: readonly ReportLine[]): string {
-  return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
-}
-
-/** Texts that a spreadsheet would take for a formula are made harmless: error messages come from outside. */
-function toCsv(rows: readonly (readonly unknown[])[]): string {
-  return stringify(
-    rows.map((row) => [...row]),
-    { escape_formulas: true, cast: { boolean: String } },
-  );
 }

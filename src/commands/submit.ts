@@ -1,116 +1,142 @@
-import { addAbortSignal } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { type Tenant, withTenant } from '../app.ts';
+import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
+import type { NewCampaign } from '../campaign/registry.ts';
 import { campaignStatus } from '../campaign/status.ts';
-import { type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
-import { describeDuration } from '../duration.ts';
-import { guidsToBytes } from '../guid.ts';
-import { type IdLine, readIdBatches } from '../intake/id-file.ts';
-import { actorOf, userName } from './actor.ts';
+import { submitCampaign } from '../campaign/submit.ts';
+import { actorOf } from './actor.ts';
+import { canAsk, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { previewSpool } from './preview.ts';
 import { openSpool, type Spool } from './spool.ts';
-import { clockTime, count } from './table.ts';
+import { expectTypes, type Load, loadFile, loadSelected, type Submission } from './submit-load.ts';
+import { readWish, type SubmitOptions } from './submit-wish.ts';
+import { describeKept, describePlan, describeSubmit } from './submit-words.ts';
+import { count } from './table.ts';
+import { describeTally } from './tally.ts';
 
-export interface SubmitOptions {
-  /** A path, or `-` for standard input. */
-  file: string;
-  campaign: string;
-  comment: string;
-  skipInvalid: boolean;
-  json: boolean;
-}
+export type { SubmitOptions } from './submit-wish.ts';
 
-/** Bad lines that are named one by one; of the others only the number. */
-const NAMED_PROBLEMS = 50;
+/** More ids of a file than this are not submitted without a question. */
+const ASK_ABOVE = 100;
 
-/** Reads ids from a file and puts them into a campaign: all of them, or, where a line is bad, none. */
+/** Puts ids from a file, or actions that match, into a campaign: all of them, or, where a line is bad, none. */
 export async function runSubmit(context: CommandContext, options: SubmitOptions): Promise<number> {
   // A million ids pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
   setFlagsFromString('--semi-space-growth-factor=1');
-  const spool = await openSpool(context.config.dataDir);
-  try {
-    const read = await readInto(spool, context, options);
-    if (read.problems > 0 && !options.skipInvalid) {
-      context.out.note(
-        `${count(read.problems)} of ${count(read.problems + read.ids)} lines are not machine action ids; nothing was submitted. Correct them, or leave them out with --skip-invalid.`,
-      );
-      return EXIT.usage;
-    }
-    if (read.ids === 0) {
-      context.out.note(
-        `${options.file === '-' ? 'standard input' : options.file} holds no machine action ids; nothing was submitted`,
-      );
-      return EXIT.usage;
-    }
-    return await withTenant(context, (tenant) => submit(tenant, spool, context, options, read));
-  } finally {
-    await spool.close();
-  }
-}
-
-async function readInto(spool: Spool, context: CommandContext, options: SubmitOptions) {
-  // Whoever types the ids may stop at any time: nothing more need come before that is noticed.
-  const source = options.file === '-' ? addAbortSignal(context.stop, context.stdin) : options.file;
-  const read = { ids: 0, problems: 0 };
-  for await (const batch of readIdBatches(source, {
-    ...(options.file === '-' && { name: 'standard input' }),
-  })) {
-    context.stop.throwIfAborted();
-    const ids: string[] = [];
-    for (const line of batch) {
-      if (line.problem === undefined) ids.push(line.id);
-      else if (++read.problems <= NAMED_PROBLEMS) context.out.note(describeProblem(line));
-      else if (read.problems === NAMED_PROBLEMS + 1) context.out.note('… and more');
-    }
-    read.ids += ids.length;
-    if (ids.length > 0) await spool.add(guidsToBytes(ids));
-  }
-  return read;
-}
-
-function describeProblem(line: Extract<IdLine, { problem: string }>): string {
-  return `line ${line.line}: ${line.problem}: ${line.text}`;
-}
-
-async function submit(
-  tenant: Tenant,
-  spool: Spool,
-  context: CommandContext,
-  options: SubmitOptions,
-  read: { ids: number; problems: number },
-): Promise<number> {
-  const skipped = read.problems;
-  const wanted = {
-    name: options.campaign,
-    comment: options.comment.trim(),
-    requestedBy: userName(),
-    now: Date.now(),
+  const wish = readWish(context, options);
+  const spools: Spool[] = [];
+  const newSpool = async () => {
+    const spool = await openSpool(context.config.dataDir);
+    spools.push(spool);
+    return spool;
   };
-  const summary = await submitCampaign(tenant, wanted, spool.read(), {
-    expected: read.ids,
+  try {
+    return await load({ context, options, wish, newSpool });
+  } finally {
+    for (const spool of spools) await spool.close();
+  }
+}
+
+async function load(submission: Submission): Promise<number> {
+  const { context, wish } = submission;
+  const { source, types } = wish;
+  if (source.kind === 'where') {
+    return withTenant(context, async (tenant) =>
+      weigh(submission, tenant, await loadSelected(submission, tenant, source.selecting)),
+    );
+  }
+  const gathered = await loadFile(submission, source.file);
+  if (typeof gathered === 'string') return refuse(context, gathered);
+  return withTenant(context, async (tenant) =>
+    weigh(
+      submission,
+      tenant,
+      types === null ? gathered : await expectTypes(submission, tenant, gathered, types),
+    ),
+  );
+}
+
+/** Shows what it is about where a person may want to know, asks where one has to be asked, and goes on. */
+async function weigh(submission: Submission, tenant: Tenant, load: Load): Promise<number> {
+  const { context, options, wish } = submission;
+  const { out } = context;
+  const isSelected = wish.source.kind === 'where';
+  if (load.ids === 0) {
+    return refuse(context, `${nothingLeft(load) ?? 'no machine action matches'}; nothing was submitted`);
+  }
+  const asks = !options.yes && !options.dryRun && (isSelected || load.ids > ASK_ABOVE);
+  if (asks && !(canAsk(context) && !isStandardInput(wish.source))) {
+    const words = `${count(load.ids)} ids: above ${ASK_ABOVE} a person is asked, and nobody is there to answer: add --yes; nothing was submitted`;
+    return refuse(context, words);
+  }
+  if (load.tally) for (const line of describeTally(load.tally)) out.note(line);
+  else if (asks || options.dryRun) await previewSpool(context, tenant, load.spool);
+  if (options.dryRun) {
+    await tellPlan(submission, load, await planSubmit(tenant, wish, load.spool.read()));
+    return EXIT.done;
+  }
+  if (asks) {
+    const plan = await planSubmit(tenant, wish, load.spool.read());
+    for (const line of describePlan(wish.name, plan, load)) out.note(line);
+    if (!(await confirm(context, { yes: false }, `Submit ${count(load.ids)} ids to ${wish.name}?`))) {
+      out.note('nothing was submitted');
+      return EXIT.failed;
+    }
+  }
+  return submit(submission, tenant, load);
+}
+
+function isStandardInput(source: Submission['wish']['source']): boolean {
+  return source.kind === 'file' && source.file === '-';
+}
+
+function nothingLeft({ excluded, setAside }: Load): string | null {
+  if (setAside.length > 0) return 'no id is left: others were excluded or set aside';
+  return excluded > 0 ? 'all ids are excluded' : null;
+}
+
+function refuse({ out }: CommandContext, words: string): number {
+  out.note(words);
+  return EXIT.usage;
+}
+
+async function tellPlan({ context, options, wish }: Submission, load: Load, plan: SubmitPlan): Promise<void> {
+  const { out } = context;
+  const { skipped, excluded, setAside } = load;
+  if (options.json) {
+    await writeJson(out, { dryRun: true, campaign: wish.name, ...plan, skipped, excluded, setAside });
+    return;
+  }
+  await out.write(`${describePlan(wish.name, plan, load).join('\n')}\n`);
+  out.note('a dry run: nothing was submitted');
+}
+
+async function submit(submission: Submission, tenant: Tenant, load: Load): Promise<number> {
+  const { context, options, wish } = submission;
+  const { out } = context;
+  const wanted = await newCampaign(submission, tenant);
+  const summary = await submitCampaign(tenant, wanted, load.spool.read(), {
+    expected: load.ids,
     actor: actorOf(context.args),
   });
-  const status = await campaignStatus(tenant, options.campaign);
-  if (options.json)
-    await writeJson(context.out, { ...summary, skipped, open: status.open, etaAt: status.etaAt });
-  else await context.out.write(`${describe(summary, skipped, status.etaAt)}\n`);
-  if (!summary.created && summary.comment !== wanted.comment) {
-    context.out.note(`the campaign keeps its comment: ${summary.comment}`);
-  }
-  return EXIT.done;
+  const { open, etaAt } = await campaignStatus(tenant, wish.name);
+  const { skipped, excluded, setAside } = load;
+  if (options.json) {
+    const expiresAt = summary.expiresAt === null ? null : new Date(summary.expiresAt).toISOString();
+    await writeJson(out, { ...summary, expiresAt, skipped, excluded, setAside, open, etaAt });
+  } else await out.write(`${describeSubmit(summary, load, etaAt)}\n`);
+  if (!summary.created) for (const line of describeKept(summary, options)) out.note(line);
+  if (!options.wait) return EXIT.done;
+  const { watchCampaign } = await import('./watch.ts');
+  return watchCampaign(context, tenant, { campaign: wish.name, json: options.json });
 }
 
-function describe(summary: SubmitSummary, skipped: number, etaAt: string | null): string {
-  const lines = [`${summary.campaign}: ${count(summary.accepted)} accepted`];
-  if (summary.already > 0) lines.push(`  ${count(summary.already)} were this campaign's already`);
-  for (const { campaign, outcome, count: number } of summary.elsewhere) {
-    lines.push(`  ${count(number)} are elsewhere: ${outcome} in ${campaign}`);
-  }
-  if (skipped > 0) lines.push(`  ${count(skipped)} bad lines left out`);
-  const now = Date.now();
-  if (etaAt)
-    lines.push(
-      `  done at ${clockTime(etaAt, now)}, in ${describeDuration(Math.max(0, Date.parse(etaAt) - now))}`,
-    );
-  return lines.join('\n');
+/** When it expires is told by Redis' clock, which is what expires it. */
+async function newCampaign({ wish }: Submission, { redis }: Tenant): Promise<NewCampaign> {
+  const { name, comment, requestedBy, priority, expiresInMs } = wish;
+  const wanted = { name, comment, requestedBy, priority, now: Date.now() };
+  if (expiresInMs === null) return wanted;
+  const [seconds, micros] = (await redis.time()).map(Number);
+  return { ...wanted, expiresAt: Math.ceil((seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000 + expiresInMs) };
 }

@@ -16,7 +16,7 @@ export type Meaning =
   | { kind: 'fault'; lost: boolean; detail: Detail };
 
 /** The states from which an action does not change any more. Microsoft's list grows: an unknown one is not final. */
-const FINAL_STATUSES = ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'];
+export const FINAL_STATUSES: readonly string[] = ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'];
 
 /** Where a 429 says nothing: documented clients wait for the shorter window. */
 const DEFAULT_RETRY_MS = 60_000;
@@ -29,6 +29,7 @@ const actionSchema = z.object({
   id: z.string(),
   status: z.string(),
   type: text,
+  requestor: text,
   machineId: text,
   computerDnsName: text,
   creationDateTimeUtc: text,
@@ -41,6 +42,7 @@ const errorSchema = z.object({ error: z.object({ code: text, message: text, targ
 export interface Action {
   /** Lower case. */
   id: string;
+  requestor: string | null;
   summary: ActionSummary;
 }
 
@@ -50,6 +52,7 @@ export function readAction(value: unknown): Action | null {
   if (!parsed.success) return null;
   const { id, status, type, machineId, computerDnsName, creationDateTimeUtc, lastUpdateDateTimeUtc } =
     parsed.data;
+  const requestor = bounded(parsed.data.requestor) ?? null;
   const summary = {
     status: bounded(status) ?? null,
     type: bounded(type) ?? null,
@@ -58,11 +61,15 @@ export function readAction(value: unknown): Action | null {
     createdAt: time(creationDateTimeUtc),
     updatedAt: time(lastUpdateDateTimeUtc),
   };
-  return { id: id.toLowerCase(), summary };
+  return { id: id.toLowerCase(), requestor, summary };
 }
 
 export function isFinal(action: ActionSummary): boolean {
-  return action.status !== null && FINAL_STATUSES.includes(action.status);
+  return isFinalStatus(action.status);
+}
+
+export function isFinalStatus(status: string | null): boolean {
+  return status !== null && FINAL_STATUSES.includes(status);
 }
 
 /** The outcome of a cancel that was answered with 200. */
@@ -157,7 +164,8 @@ function errorDetail(body: unknown): Pick<Detail, 'errorCode' | 'errorMessage' |
   };
 }
 
-function parseJson(body: string): unknown {
+/** JSON, with or without a byte-order mark; undefined where it is none. */
+export function parseJson(body: string): unknown {
   try {
     return JSON.parse(body.startsWith('\ufeff') ? body.slice(1) : body);
   } catch {

@@ -1,7 +1,7 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { z } from 'zod';
 import type { Secret } from '../secret.ts';
-import { type Action, readAction } from './classify.ts';
+import { type Action, parseJson, readAction } from './classify.ts';
 import { type Exchange, exchange, type HttpAnswer, type NoAnswer } from './exchange.ts';
 
 /** How many ids one list call asks for. The longest URL the API takes is not documented; this is about 4 kB. */
@@ -9,12 +9,16 @@ export const IDS_PER_LIST = 100;
 
 export type CallOptions = Pick<Exchange, 'timeoutMs' | 'signal' | 'maySend'> & { accessToken: string };
 
-/** The three calls of the API that Standdown makes. Ids are lower-case GUIDs. None of them is ever repeated here. */
+/** The calls of the API that Standdown makes. Ids are lower-case GUIDs. None of them is ever repeated here. */
 export interface DefenderClient {
   cancel(id: string, comment: string, options: CallOptions): Promise<HttpAnswer | NoAnswer>;
   get(id: string, options: CallOptions): Promise<HttpAnswer | NoAnswer>;
   /** The actions among these ids, at most IDS_PER_LIST. */
   list(ids: readonly string[], options: CallOptions): Promise<HttpAnswer | NoAnswer>;
+  /** A page of the list, by the query of its address with the question mark. */
+  page(query: string, options: CallOptions): Promise<HttpAnswer | NoAnswer>;
+  /** The query of a page's next link; null where it leads anywhere but to the list: nothing is sent there. */
+  queryOf(link: string): string | null;
 }
 
 /** @param deps.apiUrl base of the API, without a slash at the end. */
@@ -40,29 +44,60 @@ export function createClient(deps: { apiUrl: string; dispatcher: Dispatcher }): 
     });
   };
 
+  const page = (query: string, options: CallOptions) => call('GET', query, options);
+
   return {
     // The body's names are case-sensitive: Comment.
     cancel: (id, comment, options) =>
       call('POST', `/${encodeURIComponent(id)}/cancel`, options, JSON.stringify({ Comment: comment })),
     get: (id, options) => call('GET', `/${encodeURIComponent(id)}`, options),
-    list: (ids, options) => {
-      const filter = `id in (${ids.map((id) => `'${id}'`).join(',')})`;
-      return call('GET', `?$filter=${encodeURIComponent(filter)}&$top=${ids.length}`, options);
+    list: (ids, options) => page(listQuery(filterOfIds(ids), ids.length), options),
+    page,
+    queryOf: (link) => {
+      const here = `${origin}${base}`;
+      if (!URL.canParse(link, here)) return null;
+      const url = new URL(link, here);
+      const isList = url.origin === origin && url.pathname.toLowerCase() === base.toLowerCase();
+      return isList && url.username === '' && url.password === '' ? url.search : null;
     },
   };
 }
 
-const pageSchema = z.object({ value: z.array(z.unknown()) });
+/** The `$filter` that lists these. */
+export function filterOfIds(ids: readonly string[]): string {
+  return `id in (${ids.map((id) => `'${id}'`).join(',')})`;
+}
 
-/** The actions in a list's answer; null when it is none. What is no action in it is passed over. */
+/** @param top at most 10,000. */
+export function listQuery(filter: string, top: number, skip = 0): string {
+  return `?$filter=${encodeURIComponent(filter)}&$top=${top}${skip > 0 ? `&$skip=${skip}` : ''}`;
+}
+
+const pageSchema = z.object({
+  value: z.array(z.unknown()),
+  '@odata.nextLink': z.string().nullish(),
+});
+
+/** A list's answer. */
+export interface Listing {
+  actions: Action[];
+  /** How many objects it holds; what is no action among them is passed over. */
+  received: number;
+  nextLink: string | null;
+}
+
+/** Reads a list's answer; null when it is none. */
+export function readListing(answer: HttpAnswer): Listing | null {
+  const page = pageSchema.safeParse(parseJson(answer.body));
+  if (!page.success) return null;
+  const { value, '@odata.nextLink': nextLink } = page.data;
+  const actions = value.map(readAction).filter((action) => action !== null);
+  return { actions, received: value.length, nextLink: nextLink ?? null };
+}
+
+/** The actions in a list's answer; null when it is none. */
 export function readPage(answer: HttpAnswer): Action[] | null {
-  try {
-    const page = pageSchema.safeParse(JSON.parse(answer.body));
-    if (!page.success) return null;
-    return page.data.value.map(readAction).filter((action) => action !== null);
-  } catch {
-    return null;
-  }
+  return readListing(answer)?.actions ?? null;
 }
 
 /**

@@ -5,6 +5,9 @@ import { messageOf } from '../errors.ts';
 /** More of an answer is not read: the largest legitimate one, a page of the list, is well below it. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
+/** The code of an answer that was longer. */
+export const TOO_LARGE = 'TOO_LARGE';
+
 export interface Exchange {
   origin: string;
   path: string;
@@ -86,7 +89,7 @@ export function exchange(dispatcher: Dispatcher, call: Exchange): Promise<HttpAn
       },
       onResponseData(_controller, chunk) {
         size += chunk.length;
-        if (size > MAX_BODY_BYTES) giveUp('TOO_LARGE', 'the answer is too large');
+        if (size > MAX_BODY_BYTES) giveUp(TOO_LARGE, 'the answer is too large');
         else chunks.push(chunk);
       },
       onResponseEnd() {

@@ -38,9 +38,17 @@ export function mayRead(roles: readonly string[] | null): boolean {
   return roles === null || roles.some((role) => [...READ_ROLES, ...READ_SCOPES].includes(role));
 }
 
+/** Why nothing can be listed, in words that say what to change. */
+export function describeUnreadable(roles: readonly string[] | null): string {
+  return `the application may not read machine actions: its token ${carriedBy(roles)}; missing is ${READ_ROLES.join(' or ')}`;
+}
+
 /** Why cancels are refused, in words that say what to change. */
 export function describeRefusal(roles: readonly string[] | null): string {
-  const carried =
-    roles === null ? 'cannot be read' : roles.length === 0 ? 'carries none' : `carries ${roles.join(', ')}`;
-  return `refused (403) time after time; the token ${carried}; one of these would do: ${CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic').join(', ')}`;
+  return `refused (403) time after time; the token ${carriedBy(roles)}; one of these would do: ${CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic').join(', ')}`;
+}
+
+function carriedBy(roles: readonly string[] | null): string {
+  if (roles === null) return 'cannot be read';
+  return roles.length === 0 ? 'carries none' : `carries ${roles.join(', ')}`;
 }

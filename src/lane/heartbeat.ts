@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts';
 import type { Feeder } from './feeder.ts';
 import type { Lanes } from './lanes.ts';
 import type { Notices } from './notices.ts';
+import type { Verifier } from './verifier.ts';
 
 export interface HeartbeatDeps {
   epoch: EpochContext;
@@ -16,6 +17,8 @@ export interface HeartbeatDeps {
   sweep: Sweep;
   ledger: Ledger;
   notices: Notices;
+  /** Null: campaigns are not verified by themselves. */
+  verifier: Verifier | null;
   /** Told what stands at each look. */
   onStance(stance: Stance): void;
   retentionMs: number;
@@ -25,6 +28,8 @@ export interface HeartbeatDeps {
 
 /** Every so many beats single cancels and campaigns that are due are ended. */
 const DUE_BEATS = 2;
+/** Every so many beats campaigns that are drained are looked for, to verify them. */
+const VERIFY_BEATS = 5;
 /** Every so many beats old campaigns are forgotten and full buckets split: an hour. */
 const TIDY_BEATS = 1_800;
 
@@ -47,6 +52,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     await deps.feeder.feed();
     if (ending !== 'done') ending = await deps.sweep.endCampaigns();
     if (count % DUE_BEATS === 0) await deps.sweep.endDue();
+    if (count % VERIFY_BEATS === 0) deps.verifier?.look();
     if (count % TIDY_BEATS === 0) {
       await deps.sweep.forgetOld(deps.retentionMs);
       await deps.ledger.tidy();

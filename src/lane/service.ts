@@ -6,6 +6,7 @@ import { type Limits, type Window, windowsFor } from '../budget/windows.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import type { Clock } from '../clock.ts';
 import type { DefenderClient } from '../defender/client.ts';
+import { createReader } from '../defender/reader.ts';
 import type { SignIn } from '../defender/sign-in.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -20,6 +21,7 @@ import { createLanes } from './lanes.ts';
 import { createNotices } from './notices.ts';
 import { createPrecheck } from './precheck.ts';
 import { createSignInHold } from './sign-in-hold.ts';
+import { createVerifier } from './verifier.ts';
 
 export interface ServiceDeps {
   /** The connection of BullMQ; the ledger has one of its own. */
@@ -38,6 +40,8 @@ export interface ServiceDeps {
   defaultComment: string | null;
   retentionMs: number;
   precheck: boolean;
+  /** Whether campaigns are verified once they are drained. */
+  verify: boolean;
   log: Logger;
 }
 
@@ -115,6 +119,14 @@ export function createService(deps: ServiceDeps): Service {
     monotonic: () => clock.monotonic(),
     log,
   });
+  const verifier = deps.verify
+    ? createVerifier({
+        ...deps,
+        reader: createReader({ ...deps, budget, random, signal: stopping.signal, onWait: () => undefined }),
+        wall,
+        stopping: stopping.signal,
+      })
+    : null;
   const heartbeat = createHeartbeat({
     epoch: deps.epoch,
     lanes,
@@ -122,6 +134,7 @@ export function createService(deps: ServiceDeps): Service {
     sweep,
     ledger,
     notices,
+    verifier,
     onStance: (seen) => {
       stance = seen;
     },
@@ -151,6 +164,7 @@ export function createService(deps: ServiceDeps): Service {
       stopped ??= (async () => {
         stopping.abort(new Error('the worker stops'));
         await heartbeat.stop();
+        await verifier?.stop();
         await lanes.stop();
       })();
       return stopped;

@@ -47,14 +47,16 @@ local function endCheck(k, id, r)
   return true
 end
 
+local tally = newTally(KEYS[2])
 each(ARGV[3], ARGV[4], 6, function(id, bucket)
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
   if ARGV[7] == '1' and not hasFlag(r, EXPIRES) then return end
-  local k = {bucket = bucket, campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking = KEYS[5]}
+  local k = {bucket = bucket, campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking = KEYS[5], tally = tally}
   local done = not isClaimed(r, now) and (r[STATE] == OPEN and endOpen(k, id, r) or r[STATE] == CHECKING and endCheck(k, id, r))
   if done then ended = ended + 1 else left = left + 1 end
 end)
+countTally(KEYS[2], tally, now)
 return {'done', tostring(ended), tostring(left)}
 `,
 );

@@ -193,22 +193,45 @@ local function detailFrom(first)
   return detail
 end
 
--- Appends what stands of a record to the results. Returns the entry's values.
+-- One entry's names and values; the names stay.
+local ENTRY = {}
+for i, name in ipairs(FIELDS) do ENTRY[2 * i - 1] = name end
+
+-- Appends what stands of a record to the results.
 local function append(resultsKey, id, r, decidedAt, detail)
-  local values = {guid(id), r[GENERATION], STATES[r[STATE]], r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0, decidedAt}
-  for i = 1, ${DETAIL_LENGTH} do values[${OWN_FIELDS} + i] = detail[i] or '' end
-  local entry = {}
-  for i, name in ipairs(FIELDS) do
-    entry[2 * i - 1], entry[2 * i] = name, values[i]
-  end
-  redis.call('XADD', resultsKey, r[POSITION] .. '-0', unpack(entry))
-  for i, value in ipairs(values) do values[i] = tostring(value) end
+  ENTRY[2], ENTRY[4], ENTRY[6] = guid(id), r[GENERATION], STATES[r[STATE]]
+  ENTRY[8], ENTRY[10], ENTRY[12] = r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0, decidedAt
+  for i = 1, ${DETAIL_LENGTH} do ENTRY[${2 * OWN_FIELDS} + 2 * i] = detail[i] or '' end
+  redis.call('XADD', resultsKey, r[POSITION] .. '-0', unpack(ENTRY))
+end
+
+-- The values of the entry that was appended last.
+local function appended()
+  local values = {}
+  for i = 1, #FIELDS do values[i] = tostring(ENTRY[2 * i]) end
   return values
 end
 
-local function decide(k, id, r, outcome, detail, now)
+-- Counts one outcome in its campaign. Returns its position and how many refusals in a row there were.
+local function count(k, outcome, now)
   local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals')
   local position = (tonumber(c[3]) or 0) + 1
+  local refusals = outcome == 'forbidden' and (tonumber(c[4]) or 0) + 1 or 0
+  redis.call('HSET', k.campaign, 'open', (tonumber(c[1]) or 1) - 1, outcome, (tonumber(c[2]) or 0) + 1, 'results', position,
+    'refusals', refusals, 'decidedAt', math.floor(now))
+  return position, refusals
+end
+
+-- k.tally, where many are ended in one script: then they are counted in it, and written once by countTally.
+local function decide(k, id, r, outcome, detail, now)
+  local position, refusals
+  if k.tally then
+    position, refusals = k.tally.results + 1, 0
+    k.tally.results = position
+    k.tally.ended[outcome] = (k.tally.ended[outcome] or 0) + 1
+  else
+    position, refusals = count(k, outcome, now)
+  end
   r[STATE], r[POSITION], r[PROBES], r[NOT_BEFORE] = CODES[outcome], position, 0, 0
   release(r)
   if hasFlag(r, EXPIRES) then
@@ -221,11 +244,23 @@ local function decide(k, id, r, outcome, detail, now)
     redis.call('HINCRBY', k.campaign, 'stopped', 1)
   end
   save(k.bucket, id, r)
-  local refusals = outcome == 'forbidden' and (tonumber(c[4]) or 0) + 1 or 0
-  redis.call('HSET', k.campaign, 'open', (tonumber(c[1]) or 1) - 1, outcome, (tonumber(c[2]) or 0) + 1, 'results', position,
-    'refusals', refusals, 'decidedAt', math.floor(now))
-  local values = append(k.results, id, r, math.floor(now), detail)
-  return position, values, refusals
+  append(k.results, id, r, math.floor(now), detail)
+  return position, not k.tally and appended(), refusals
+end
+
+local function newTally(campaignKey)
+  return {results = tonumber(redis.call('HGET', campaignKey, 'results')) or 0, ended = {}}
+end
+
+local function countTally(campaignKey, tally, now)
+  local all = 0
+  for outcome, n in pairs(tally.ended) do
+    redis.call('HINCRBY', campaignKey, outcome, n)
+    all = all + n
+  end
+  if all == 0 then return end
+  redis.call('HINCRBY', campaignKey, 'open', -all)
+  redis.call('HSET', campaignKey, 'results', tally.results, 'refusals', 0, 'decidedAt', math.floor(now))
 end
 
 -- How a request ends whose campaign was aborted or whose time has passed: an answer that was lost is not hidden.

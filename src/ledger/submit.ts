@@ -73,6 +73,7 @@ local function takeOver(id, bucket, r)
   local owner = owners[r[CAMPAIGN]]
   redis.call('HINCRBY', owner.campaign, 'total', -1)
   redis.call('HINCRBY', owner.campaign, STATES[r[STATE]], -1)
+  if hasFlag(r, STOPPED) then redis.call('HINCRBY', owner.campaign, 'stopped', -1) end
   redis.call('SADD', owner.elsewhere, id)
   local new = newRecord(number, r[GENERATION] + 1)
   setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))

@@ -34,7 +34,7 @@ export async function submitFile(count: number): Promise<Submitted> {
     const tenant = await newTenant(client, { RATE_LIMITS: '100/1m,1500/1h' });
     const before = await usedMemory(client);
     const started = performance.now();
-    const child = startCli(['submit', file, '--campaign', 'bench', '--comment', 'bench', '--json'], {
+    const child = startCli(['submit', file, '--campaign', 'bench', '--comment', 'bench', '--yes', '--json'], {
       env: { REDIS_URL: redis.url, STANDDOWN_TENANT: tenant.label, STANDDOWN_DATA_DIR: TEST_DIR },
     });
     const peakMiB = await watchMemory(child);

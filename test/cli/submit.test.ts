@@ -156,7 +156,7 @@ describe('standdown submit', () => {
 
   it('takes 100,000 lines', async () => {
     const ids = newGuids(100_000);
-    const ran = await submit(ids.join('\n'), '--json');
+    const ran = await submit(ids.join('\n'), '--yes', '--json');
     assert.equal(ran.code, 0, ran.stderr);
     const { accepted, already, open } = JSON.parse(ran.stdout);
     assert.deepEqual([accepted, already, open], [100_000, 0, 100_000]);
@@ -201,7 +201,11 @@ describe('standdown submit', () => {
       elsewhere: [{ campaign: 'first', outcome: 'open', count: 1 }],
       created: true,
       comment: 'stop it',
+      priority: 5,
+      expiresAt: null,
       skipped: 1,
+      excluded: 0,
+      setAside: [],
       open: 1,
     });
     assert.equal(new Date(etaAt).toISOString(), etaAt);

@@ -27,7 +27,12 @@ export interface StartOptions {
 
 /** Starts `node <script> …` in the project's folder. */
 export function startNode(script: string, args: readonly string[], options: StartOptions = {}): Process {
-  const child = spawn(process.execPath, [script, ...args], {
+  return startProgram(process.execPath, [script, ...args], options);
+}
+
+/** Starts a program in the project's folder. */
+export function startProgram(program: string, args: readonly string[], options: StartOptions = {}): Process {
+  const child = spawn(program, args, {
     cwd: options.cwd ?? ROOT,
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...options.env },
   });

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { type Job, type JobsOptions, Queue, QueueEvents } from 'bullmq';
-import { startWorker, type Worker } from '../../src/app-worker.ts';
+import { startWorker, type Worker, type WorkerOptions } from '../../src/app-worker.ts';
 import { findCampaign, type NewCampaign } from '../../src/campaign/registry.ts';
 import { type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
 import { type CampaignStatus, campaignStatus } from '../../src/campaign/status.ts';
@@ -44,7 +44,7 @@ export interface Stack {
   tenant: TestTenant;
   simulator: Simulator;
   env: Record<string, string>;
-  startWorker(env?: Environment): Promise<Worker>;
+  startWorker(env?: Environment, options?: WorkerOptions): Promise<Worker>;
   /** Adds pending actions, with what is given. */
   addActions(count: number, with_?: Partial<SeedAction>): string[];
   submit(ids: readonly string[], campaign?: string, more?: Partial<NewCampaign>): Promise<void>;
@@ -110,13 +110,16 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     simulator,
     env,
     status,
-    startWorker: async (more = {}) => {
+    startWorker: async (more = {}, workerOptions = {}) => {
       const config = readConfig({ ...env, ...more });
-      const worker = await startWorker({
-        config,
-        log: options.log ?? silentLog,
-        path: process.env['PATH'] ?? '',
-      });
+      const worker = await startWorker(
+        {
+          config,
+          log: options.log ?? silentLog,
+          path: process.env['PATH'] ?? '',
+        },
+        workerOptions,
+      );
       workers.push(worker);
       return worker;
     },

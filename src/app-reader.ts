@@ -1,0 +1,68 @@
+import { type AppDeps, type Tenant, withTenant } from './app.ts';
+import { createOperationBudget } from './budget/operation.ts';
+import { systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+import { createClient, createDispatcher } from './defender/client.ts';
+import { createReader, type Reader, type ReadWait } from './defender/reader.ts';
+import { createSignIn } from './defender/sign-in.ts';
+import { StanddownError } from './errors.ts';
+
+/* The reading commands' half of the composition root, apart so that the others do not load what only calling needs. */
+
+export interface ReadingHooks {
+  /** Ends waits and calls. */
+  signal: AbortSignal;
+  /** Told before each longer wait. May throw, to give up instead. */
+  onWait(wait: ReadWait): void;
+}
+
+export interface OpenReader {
+  reader: Reader;
+  close(): Promise<void>;
+}
+
+/**
+ * Builds what reads a tenant's machine actions, over the tenant's connection. Nothing is asked for yet.
+ *
+ * @throws StanddownError CONFIG_INVALID when settings to sign in are missing.
+ */
+export function openReader(config: Config, tenant: Tenant, { signal, onWait }: ReadingHooks): OpenReader {
+  const { signIn, apiUrl, callTimeoutMs } = config;
+  if (!signIn) {
+    const missing = config.signInMissing.join(', ');
+    throw new StanddownError('CONFIG_INVALID', `to read machine actions is to sign in; missing: ${missing}`);
+  }
+  const dispatcher = createDispatcher({ connections: 1, ...config });
+  const clock = systemClock;
+  const reader = createReader({
+    signIn: createSignIn({ config: signIn, dispatcher, clock, timeoutMs: callTimeoutMs }),
+    client: createClient({ apiUrl, dispatcher }),
+    budget: createOperationBudget({ ...tenant.epoch, windows: tenant.limits.windows, callTimeoutMs }),
+    clock,
+    random: Math.random,
+    callTimeoutMs,
+    signal,
+    onWait,
+  });
+  return { reader, close: () => dispatcher.destroy() };
+}
+
+/**
+ * Runs something that reads a tenant's machine actions, over a connection of its own, which is closed afterwards.
+ *
+ * @throws StanddownError CONFIG_INVALID, and all that `withTenant` and reading throw.
+ */
+export function withReader<T>(
+  deps: AppDeps,
+  hooks: ReadingHooks,
+  run: (reader: Reader, tenant: Tenant) => Promise<T>,
+): Promise<T> {
+  return withTenant(deps, async (tenant) => {
+    const { reader, close } = openReader(deps.config, tenant, hooks);
+    try {
+      return await run(reader, tenant);
+    } finally {
+      await close();
+    }
+  });
+}

@@ -1,0 +1,122 @@
+import { isFinal } from '../defender/classify.ts';
+import type { Reader } from '../defender/reader.ts';
+import { guidToBytes } from '../guid.ts';
+import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { ActionSummary, CancelResult, Detail, Outcome } from '../outcome.ts';
+import type { RedisClient } from '../script.ts';
+import { type Campaign, originOf } from './registry.ts';
+import { eachStanding, type PlacedResult } from './report.ts';
+
+export interface VerifyDeps {
+  redis: RedisClient;
+  keys: Keys;
+  ledger: Ledger;
+  reader: Reader;
+  /** Ms since 1970. */
+  wall(): number;
+}
+
+export interface VerifyCount {
+  /** Ids whose state was asked for. */
+  asked: number;
+  /** Ids whose state was read and noted. */
+  noted: number;
+  /** Of these, by the state they are in; `null`: the API left it out. */
+  states: Map<string | null, number>;
+  /** Ids that the list does not show. */
+  absent: number;
+}
+
+/** Ids asked for at once: what one call of the list takes. */
+const PART = 100;
+
+/** Outcomes without a call say nothing that could be verified. */
+const UNCALLED: readonly Outcome[] = ['invalid', 'withdrawn', 'expired'];
+
+/**
+ * Reads what the state of each action that was called became, and fills it into the results. The outcomes stay as they
+ * are. Actions that were verified in a final state are not asked for again: it does not change.
+ *
+ * @param options.onProgress told after each call, with how many were asked for so far.
+ * @throws all that the reader throws. Half-way through it may simply be run again.
+ */
+export async function verifyCampaign(
+  deps: VerifyDeps,
+  campaign: Campaign,
+  options: { onProgress?: (asked: number) => void | Promise<void> } = {},
+): Promise<VerifyCount> {
+  const count: VerifyCount = { asked: 0, noted: 0, states: new Map(), absent: 0 };
+  let waiting: PlacedResult[] = [];
+  const flush = async () => {
+    if (waiting.length === 0) return;
+    await verifyPart(deps, campaign, waiting, count);
+    waiting = [];
+    await options.onProgress?.(count.asked);
+  };
+  // What is appended from here on is this verification's own.
+  const end = Number((await deps.redis.hget(deps.keys.campaign(campaign.number), 'results')) ?? 0);
+  for await (const placed of eachStanding(deps, campaign)) {
+    if (placed.place > end) break;
+    if (!isWorthAsking(placed.result)) continue;
+    waiting.push(placed);
+    if (waiting.length >= PART) await flush();
+  }
+  await flush();
+  return count;
+}
+
+function isWorthAsking({ outcome, verifiedAt, action }: CancelResult): boolean {
+  if (UNCALLED.includes(outcome)) return false;
+  return verifiedAt === undefined || action === undefined || !isFinal(action);
+}
+
+async function verifyPart(
+  deps: VerifyDeps,
+  campaign: Campaign,
+  part: readonly PlacedResult[],
+  count: VerifyCount,
+): Promise<void> {
+  const actions = await deps.reader.byIds(part.map(({ result }) => result.machineActionId));
+  const byId = new Map(actions.map((action) => [action.id, action.summary]));
+  count.asked += part.length;
+  for (const placed of part) {
+    const summary = byId.get(placed.result.machineActionId);
+    if (summary === undefined) count.absent++;
+    else if (await note(deps, campaign, placed, summary)) {
+      count.noted++;
+      count.states.set(summary.status, (count.states.get(summary.status) ?? 0) + 1);
+    }
+  }
+}
+
+async function note(
+  deps: VerifyDeps,
+  campaign: Campaign,
+  { place, result }: PlacedResult,
+  action: ActionSummary,
+): Promise<boolean> {
+  const { kind } = await deps.ledger.verify({
+    id: guidToBytes(result.machineActionId),
+    campaign: campaign.number,
+    position: place,
+    decidedAt: Date.parse(result.decidedAt),
+    detail: { ...detailOf(result, campaign), action, verifiedAt: Math.floor(deps.wall()) },
+  });
+  return kind === 'noted';
+}
+
+/** A result's own details; what it has from its campaign is not written again. */
+function detailOf(result: CancelResult, campaign: Campaign): Detail {
+  const { httpStatus, errorCode, errorMessage, correlationId, requestedBy } = result;
+  const origin = originOf(campaign);
+  const requestedAt = Date.parse(result.requestedAt);
+  return {
+    ...(httpStatus !== undefined && { httpStatus }),
+    ...(errorCode !== undefined && { errorCode }),
+    ...(errorMessage !== undefined && { errorMessage }),
+    ...(correlationId !== undefined && { correlationId }),
+    ...(requestedBy !== undefined && requestedBy !== origin.requestedBy && { requestedBy }),
+    ...(requestedAt !== origin.requestedAt && { requestedAt }),
+  };
+}

@@ -1,0 +1,45 @@
+import { stringify } from 'csv-stringify/sync';
+import type { Action } from '../defender/classify.ts';
+
+export type RowFormat = 'jsonl' | 'csv';
+
+/** A machine action as `select` writes it and `submit` takes it. */
+export function toRow({ id, requestor, summary }: Action) {
+  return {
+    machineActionId: id,
+    type: summary.type,
+    status: summary.status,
+    machineId: summary.machineId,
+    computerDnsName: summary.computerDnsName,
+    requestor,
+    createdAt: summary.createdAt,
+  };
+}
+
+const COLUMNS: (keyof ReturnType<typeof toRow>)[] = [
+  'machineActionId',
+  'type',
+  'status',
+  'machineId',
+  'computerDnsName',
+  'requestor',
+  'createdAt',
+];
+
+/** Rows made into text at once. */
+const PART = 500;
+
+/** The lines of a file, a part at a time. Texts that a spreadsheet would take for a formula are made harmless. */
+export function* actionLines(actions: readonly Action[], format: RowFormat): Generator<string> {
+  if (format === 'csv') yield toCsv([COLUMNS]);
+  for (let at = 0; at < actions.length; at += PART) {
+    const rows = actions.slice(at, at + PART).map(toRow);
+    yield format === 'csv'
+      ? toCsv(rows.map((row) => COLUMNS.map((column) => row[column])))
+      : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  }
+}
+
+function toCsv(rows: (string | null)[][]): string {
+  return stringify(rows, { escape_formulas: true });
+}

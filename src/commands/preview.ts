@@ -1,0 +1,46 @@
+import type { Tenant } from '../app.ts';
+import { StanddownError } from '../errors.ts';
+import { createTally } from '../select/tally.ts';
+import type { CommandContext } from './context.ts';
+import { readingHooks } from './reading.ts';
+import { idsOf } from './sift.ts';
+import type { Spool } from './spool.ts';
+import { count } from './table.ts';
+import { describeTally } from './tally.ts';
+
+/** A preview is for a person who waits for it: it costs a minute's calls of the list at most. */
+const MOST_IDS = 10_000;
+const PATIENCE_MS = 60_000;
+
+/**
+ * Shows on standard error what a file's ids are about, where the application may read. Where it may not, or cannot, one
+ * line says why, and that is all: a preview is no condition.
+ */
+export async function previewSpool(context: CommandContext, tenant: Tenant, spool: Spool): Promise<void> {
+  const { out, config } = context;
+  if (!config.signIn) {
+    out.note('no preview: settings to sign in are missing');
+    return;
+  }
+  const { openReader } = await import('../app-reader.ts');
+  const { reader, close } = openReader(config, tenant, readingHooks(context, PATIENCE_MS));
+  const tally = createTally();
+  let read = 0;
+  try {
+    for await (const ids of idsOf(spool)) {
+      for (const action of await reader.byIds(ids)) tally.add(action);
+      read += ids.length;
+      if (read >= MOST_IDS) break;
+    }
+  } catch (error) {
+    if (!(error instanceof StanddownError)) throw error;
+    out.note(`no ${read > 0 ? 'further ' : ''}preview: ${error.message}`);
+  } finally {
+    await close();
+  }
+  if (read === 0) return;
+  const result = tally.result();
+  if (read >= MOST_IDS) out.note(`of the first ${count(read)} ids:`);
+  for (const line of describeTally(result)) out.note(line);
+  if (result.total < read) out.note(`  ${count(read - result.total)} ids are not listed, or named twice`);
+}

@@ -1,0 +1,72 @@
+import type { ReadingHooks } from '../app-reader.ts';
+import type { Reader, ReadWait } from '../defender/reader.ts';
+import { describeDuration } from '../duration.ts';
+import { StanddownError } from '../errors.ts';
+import { type Order, type Selection, selectActions } from '../select/selection.ts';
+import { parseWhere, strangeValues, type Where } from '../select/where.ts';
+import type { CommandContext } from './context.ts';
+import { describeHold } from './status.ts';
+import { clockTime, count } from './table.ts';
+
+type Context = Pick<CommandContext, 'out' | 'stop'>;
+
+/**
+ * Says on standard error what reading waits for.
+ *
+ * @param patienceMs a longer wait is not waited. Default: any is.
+ */
+export function readingHooks({ out, stop }: Context, patienceMs = Number.POSITIVE_INFINITY): ReadingHooks {
+  return {
+    signal: stop,
+    onWait: (wait) => {
+      const words = describeWait(wait, Date.now());
+      if (wait.until - Date.now() > patienceMs) throw new StanddownError('UPSTREAM_FAILED', words);
+      out.note(words);
+    },
+  };
+}
+
+function describeWait({ reason, until, detail }: ReadWait, now: number): string {
+  const iso = new Date(until).toISOString();
+  if (reason !== 'fault') return `reading ${describeHold({ reason, until: iso, detail: '' }, now)}`;
+  return `reading is tried again at ${clockTime(iso, now)} (${describeDuration(until - now)}): ${detail}`;
+}
+
+/** The options of commands that select. */
+export interface Selecting {
+  where: Where;
+  order: Order;
+  limit: number;
+}
+
+/** @throws StanddownError USAGE */
+export function readSelecting(
+  context: Context,
+  options: { where: string; order?: Order; limit?: string },
+): Selecting {
+  const where = parseWhere(options.where, Date.now());
+  for (const words of strangeValues(where)) context.out.note(`note: ${words}`);
+  return { where, order: options.order ?? 'oldest', limit: readLimit(options.limit) };
+}
+
+function readLimit(text: string | undefined): number {
+  if (text === undefined) return Number.POSITIVE_INFINITY;
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new StanddownError('USAGE', `--limit: ${JSON.stringify(text)} is not a whole number above zero`);
+}
+
+/** Selects, and says on standard error how it goes. */
+export async function select(context: Context, reader: Reader, selecting: Selecting): Promise<Selection> {
+  const { out } = context;
+  let pages = 0;
+  const selection = await selectActions(reader, selecting.where, {
+    ...selecting,
+    onProgress: (selected) => {
+      if (++pages > 1) out.note(`${count(selected)} found so far`);
+    },
+  });
+  const { strangers, left } = selection;
+  if (strangers > 0) out.note(`${count(strangers)} that were listed do not match: left out`);
+  if (left > 0) out.note(`${count(left)} more match: left out by --limit`);
+  return selection;
+}

@@ -1,0 +1,54 @@
+import { withReader } from '../app-reader.ts';
+import type { Order, Selection } from '../select/selection.ts';
+import { tallyOf } from '../select/tally.ts';
+import { actionLines, type RowFormat, toRow } from './action-rows.ts';
+import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { readingHooks, readSelecting, select } from './reading.ts';
+import { count } from './table.ts';
+import { describeTally, tallyToJson } from './tally.ts';
+import { writeWhole } from './whole-file.ts';
+
+export interface SelectOptions {
+  where: string;
+  order: Order;
+  /** At most so many. */
+  limit?: string;
+  /** Default: by the name of the file, else JSONL. */
+  format?: RowFormat;
+  output?: string;
+  json: boolean;
+}
+
+/** Lists machine actions as `submit` takes them. */
+export async function runSelect(context: CommandContext, options: SelectOptions): Promise<number> {
+  const selecting = readSelecting(context, options);
+  const selection = await withReader(context, readingHooks(context), (reader) =>
+    select(context, reader, selecting),
+  );
+  await write(context, options, selection);
+  return EXIT.done;
+}
+
+async function write(
+  context: CommandContext,
+  { output, format, json }: SelectOptions,
+  { actions, left }: Selection,
+): Promise<void> {
+  const { out } = context;
+  const lines = actionLines(actions, format ?? (output?.toLowerCase().endsWith('.csv') ? 'csv' : 'jsonl'));
+  const tally = tallyOf(actions);
+  if (output) {
+    await writeWhole(output, async (file) => {
+      for (const text of lines) await file.appendFile(text);
+    });
+  }
+  if (json) {
+    const rows = output ? { output } : { actions: actions.map(toRow) };
+    await writeJson(out, { ...tallyToJson(tally), left, ...rows });
+  } else if (!output) {
+    for (const text of lines) await out.write(text);
+  }
+  if (actions.length === 0) out.note('no machine action matches');
+  else for (const line of describeTally(tally)) out.note(line);
+  if (output) out.note(`${count(actions.length)} written to ${output}`);
+}

@@ -1,0 +1,84 @@
+import type { Action } from '../defender/classify.ts';
+import type { Reader } from '../defender/reader.ts';
+import { bytesToGuid, guidsToBytes } from '../guid.ts';
+import { excerpt } from '../intake/id-line.ts';
+import { ID_BYTES } from '../ledger/batch.ts';
+import type { CommandContext } from './context.ts';
+import { createNaming } from './naming.ts';
+import type { Spool } from './spool.ts';
+import { count } from './table.ts';
+
+/** An id that is not submitted, because its action is of another type, or is not listed. */
+export interface SetAside {
+  machineActionId: string;
+  /** Null: the list does not show it. */
+  type: string | null;
+  computerDnsName: string | null;
+}
+
+export type Sieve = ReturnType<typeof createSieve>;
+
+/**
+ * Lets actions of certain types through, and sets the others aside: each is named on standard error.
+ *
+ * @param types in any case; null: all.
+ */
+export function createSieve(context: Pick<CommandContext, 'out'>, types: readonly string[] | null) {
+  const wanted = types && new Set(types.map((type) => type.toLowerCase()));
+  const naming = createNaming(context);
+  const setAside: SetAside[] = [];
+  return {
+    setAside,
+    /** @param action undefined: it is not listed, so nobody knows its type. */
+    lets: (id: string, action: Action | undefined): action is Action => {
+      if (action && (wanted === null || wanted.has((action.summary.type ?? '').toLowerCase()))) return true;
+      const { type = null, computerDnsName = null } = action?.summary ?? {};
+      setAside.push({ machineActionId: id, type, computerDnsName });
+      naming.name(`set aside: ${id}: ${action ? describe(action) : 'not listed'}`);
+      return false;
+    },
+  };
+}
+
+function describe({ summary: { type, computerDnsName } }: Action): string {
+  const machine = computerDnsName === null ? '' : ` on ${excerpt(computerDnsName, 80)}`;
+  return `${excerpt(type ?? 'of no type', 60)}${machine}`;
+}
+
+/** Ids read and judged at once: ten calls. */
+const PART_IDS = 1_000;
+
+/**
+ * Reads the actions of a spool's ids, and passes on those that the sieve lets through.
+ *
+ * @param onAction told of each action that is passed on.
+ * @returns how many these are.
+ */
+export async function siftSpool(
+  { out }: Pick<CommandContext, 'out'>,
+  { reader, sieve, from, to }: { reader: Reader; sieve: Sieve; from: Spool; to: Spool },
+  onAction: (action: Action) => void,
+): Promise<number> {
+  let kept = 0;
+  let read = 0;
+  for await (const ids of idsOf(from)) {
+    const actions = new Map((await reader.byIds(ids)).map((action) => [action.id, action]));
+    const some = ids.filter((id) => sieve.lets(id, actions.get(id)));
+    if (some.length > 0) await to.add(guidsToBytes(some));
+    for (const action of actions.values()) if (some.includes(action.id)) onAction(action);
+    kept += some.length;
+    read += ids.length;
+    if (ids.length === PART_IDS) out.note(`${count(read)} read so far`);
+  }
+  return kept;
+}
+
+/** The ids of a spool, some at a time. */
+export async function* idsOf(spool: Spool): AsyncGenerator<string[]> {
+  for await (const bytes of spool.read()) {
+    for (let at = 0; at < bytes.length; at += PART_IDS * ID_BYTES) {
+      const part = bytes.subarray(at, at + PART_IDS * ID_BYTES);
+      yield Array.from({ length: part.length / ID_BYTES }, (_, index) => bytesToGuid(part, index * ID_BYTES));
+    }
+  }
+}

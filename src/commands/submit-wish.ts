@@ -1,0 +1,96 @@
+import { DEFAULT_PRIORITY } from '../campaign/registry.ts';
+import { checkWanted } from '../campaign/submit.ts';
+import { parseDuration } from '../duration.ts';
+import { StanddownError } from '../errors.ts';
+import type { Order } from '../select/selection.ts';
+import { KNOWN_TYPES, spelled } from '../select/where.ts';
+import { userName } from './actor.ts';
+import { canAsk } from './confirm.ts';
+import type { CommandContext } from './context.ts';
+import { readSelecting, type Selecting } from './reading.ts';
+import { parsePriority } from './steer.ts';
+
+/** As the command line gives it. */
+export interface SubmitOptions {
+  /** A path, or `-` for standard input, which is the default. */
+  file?: string;
+  /** In place of a file. */
+  where?: string;
+  order?: Order;
+  limit?: string;
+  campaign: string;
+  comment: string;
+  skipInvalid: boolean;
+  /** Types of which the actions have to be, separated by commas. */
+  expectType?: string;
+  /** A file of ids that must not be submitted. */
+  exclude?: string;
+  /** 1 (first) to 9 (last). Default 5. */
+  priority?: string;
+  /** A duration. Default: never. */
+  expiresIn?: string;
+  dryRun: boolean;
+  yes: boolean;
+  wait: boolean;
+  json: boolean;
+}
+
+/** The same, checked. */
+export interface SubmitWish {
+  source: { kind: 'file'; file: string } | { kind: 'where'; selecting: Selecting };
+  name: string;
+  comment: string;
+  requestedBy: string | null;
+  priority: number;
+  /** Null: never. */
+  expiresInMs: number | null;
+  /** Null: any. */
+  types: readonly string[] | null;
+}
+
+/** @throws StanddownError USAGE */
+export function readWish(context: CommandContext, options: SubmitOptions): SubmitWish {
+  const wanted = { name: options.campaign, comment: options.comment.trim() };
+  checkWanted(wanted);
+  return {
+    ...wanted,
+    source: sourceOf(context, options),
+    requestedBy: userName(),
+    priority: options.priority === undefined ? DEFAULT_PRIORITY : parsePriority(options.priority),
+    expiresInMs: options.expiresIn === undefined ? null : readExpiry(options.expiresIn),
+    types: options.expectType === undefined ? null : readTypes(context, options.expectType),
+  };
+}
+
+function sourceOf(context: CommandContext, options: SubmitOptions): SubmitWish['source'] {
+  const { file, where, order, limit } = options;
+  if (where === undefined) {
+    if (order !== undefined || limit !== undefined) throw usage('--order and --limit go with --where only');
+    return { kind: 'file', file: file ?? '-' };
+  }
+  if (file !== undefined) throw usage('give a file or --where, not both');
+  if (!options.yes && !options.dryRun && !canAsk(context)) {
+    throw usage('--where asks before it submits, and nobody is there to answer: add --yes');
+  }
+  return { kind: 'where', selecting: readSelecting(context, { ...options, where }) };
+}
+
+function readExpiry(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw usage(`--expires-in: ${JSON.stringify(text)} is not a duration such as 90m or 4h`);
+  return ms;
+}
+
+function readTypes({ out }: CommandContext, text: string): string[] {
+  const types = text.split(',').map((type) => spelled(type.trim(), KNOWN_TYPES));
+  if (types.includes('')) throw usage('--expect-type: a type is missing');
+  for (const type of types) {
+    if (!KNOWN_TYPES.includes(type))
+      out.note(`note: no type ${JSON.stringify(type)} is known; ${KNOWN_TYPES.join(', ')} are`);
+  }
+  return types;
+}
+
+function usage(words: string): StanddownError {
+  return new StanddownError('USAGE', words);
+}

@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import { type Campaign, listCampaigns } from '../campaign/registry.ts';
+import { type VerifyCount, type VerifyDeps, verifyCampaign } from '../campaign/verify.ts';
+import { isFinalStatus } from '../defender/classify.ts';
+import { StanddownError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+
+export interface VerifierDeps extends VerifyDeps {
+  log: Logger;
+  stopping: AbortSignal;
+}
+
+/** What was not final is read again after so long, in ms … */
+const AGAIN_MS = 15 * 60_000;
+/** … for as long after the campaign's last outcome. */
+const GIVE_UP_MS = 24 * 3_600_000;
+
+/** A worker that verifies says so at each call; one that died is replaced after so long, in ms. */
+const LEASE_MS = 180_000;
+
+/** Without the permission it is not tried again for so long, in ms. */
+const NOT_PERMITTED_MS = 3_600_000;
+
+/**
+ * Verifies each campaign by itself once it is drained, and again while something of it is not final. One worker at a
+ * time: two would only read the same twice.
+ */
+export function createVerifier(deps: VerifierDeps) {
+  const { redis, keys, log, wall } = deps;
+  const me = randomBytes(6).toString('hex');
+  let running: Promise<void> | null = null;
+  let silentUntil = 0;
+
+  async function run(): Promise<void> {
+    const due = (await listCampaigns(redis, keys)).filter((campaign) => isDue(campaign, wall()));
+    if (due.length === 0) return;
+    if ((await redis.set(keys.verifier, me, 'PX', LEASE_MS, 'NX')) === null) return;
+    try {
+      for (const campaign of due) await verifyOne(campaign);
+    } finally {
+      if ((await redis.get(keys.verifier)) === me) await redis.del(keys.verifier);
+    }
+  }
+
+  async function verifyOne(campaign: Campaign): Promise<void> {
+    const renew = async () => {
+      await redis.set(keys.verifier, me, 'PX', LEASE_MS, 'XX');
+    };
+    const count = await verifyCampaign(deps, campaign, { onProgress: renew });
+    const unsettled = unsettledOf(count);
+    const results = campaign.results + count.noted;
+    await redis.hset(keys.campaign(campaign.number), {
+      verifiedResults: results,
+      verifiedAt: Math.floor(wall()),
+      unsettled,
+    });
+    log.info({ campaign: campaign.name, read: count.noted, unsettled }, 'verified');
+  }
+
+  function fail(err: unknown): void {
+    if (deps.stopping.aborted) return;
+    if (err instanceof StanddownError && err.code === 'NOT_PERMITTED')
+      silentUntil = wall() + NOT_PERMITTED_MS;
+    log.warn({ err }, 'campaigns are not verified for now');
+  }
+
+  return {
+    /** Begins to verify what is due, unless that is going on already. */
+    look: (): void => {
+      if (running || wall() < silentUntil) return;
+      running = run()
+        .catch(fail)
+        .finally(() => {
+          running = null;
+        });
+    },
+    /** Waits for what is going on; the stop signal ends it. */
+    stop: async (): Promise<void> => {
+      await running;
+    },
+  };
+}
+
+export type Verifier = ReturnType<typeof createVerifier>;
+
+/** Services have their results at once; only named campaigns are verified. */
+function isDue(campaign: Campaign, now: number): boolean {
+  if (campaign.direct || campaign.total === 0 || campaign.open > 0) return false;
+  const { verification } = campaign;
+  if (verification === null || verification.results !== campaign.results) return true;
+  const isRecent = now - (campaign.decidedAt ?? campaign.createdAt) < GIVE_UP_MS;
+  return verification.unsettled > 0 && isRecent && now - verification.at >= AGAIN_MS;
+}
+
+function unsettledOf({ states }: VerifyCount): number {
+  let unsettled = 0;
+  for (const [state, count] of states) if (!isFinalStatus(state)) unsettled += count;
+  return unsettled;
+}

@@ -1,0 +1,83 @@
+import { stringify } from 'csv-stringify/sync';
+import type { ReportLine } from '../campaign/report.ts';
+
+/** Lines made into one text: fewer, larger writes. */
+const BATCH = 250;
+
+/** A JSON object a line. */
+export async function* toJsonl(lines: AsyncIterable<ReportLine>): AsyncGenerator<string> {
+  for await (const batch of inBatches(lines, BATCH)) {
+    yield batch.map((line) => `${JSON.stringify(line)}\n`).join('');
+  }
+}
+
+/** CSV with a header. Texts that a spreadsheet would take for a formula are made harmless: they come from outside. */
+export async function* toCsv(lines: AsyncIterable<ReportLine>): AsyncGenerator<string> {
+  yield csvOf([COLUMNS]);
+  for await (const batch of inBatches(lines, BATCH)) yield csvOf(batch.map(flatten));
+}
+
+/** Lines, so many at a time. */
+export async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    if (batch.push(item) < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+const COLUMNS = [
+  'machineActionId',
+  'outcome',
+  'httpStatus',
+  'errorCode',
+  'errorMessage',
+  'correlationId',
+  'actionStatus',
+  'actionType',
+  'machineId',
+  'computerDnsName',
+  'actionCreatedAt',
+  'actionUpdatedAt',
+  'attempts',
+  'uncertain',
+  'campaign',
+  'requestedBy',
+  'requestedAt',
+  'decidedAt',
+  'verifiedAt',
+];
+
+function flatten(line: ReportLine): (string | number | boolean | null | undefined)[] {
+  const { action } = line;
+  return [
+    line.machineActionId,
+    line.outcome ?? 'open',
+    line.httpStatus,
+    line.errorCode,
+    line.errorMessage,
+    line.correlationId,
+    action?.status,
+    action?.type,
+    action?.machineId,
+    action?.computerDnsName,
+    action?.createdAt,
+    action?.updatedAt,
+    line.attempts,
+    line.uncertain,
+    line.campaign,
+    line.requestedBy,
+    line.requestedAt,
+    line.decidedAt,
+    line.verifiedAt,
+  ];
+}
+
+function csvOf(rows: readonly (readonly unknown[])[]): string {
+  return stringify(
+    rows.map((row) => [...row]),
+    { escape_formulas: true, cast: { boolean: String } },
+  );
+}

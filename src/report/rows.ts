@@ -1,0 +1,75 @@
+import type { ReportLine } from '../campaign/report.ts';
+
+/** How the reader in the browser shows and sorts a column. */
+type ColumnKind = 'text' | 'outcome' | 'number' | 'time' | 'id';
+
+export interface RowColumn {
+  title: string;
+  kind: ColumnKind;
+  /** Null or an empty text: nothing to say. */
+  value(line: ReportLine): string | number | null;
+  /** Whether few different values come again and again: then each is written once for many rows. */
+  repeats?: boolean;
+  /** Whether it is left out when it says the same in every row. */
+  onlyIfVaried?: boolean;
+}
+
+/** The columns of a page's table. One that has nothing to say in any row is not shown. */
+export const ROW_COLUMNS: readonly RowColumn[] = [
+  { title: 'Outcome', kind: 'outcome', repeats: true, value: (line) => line.outcome ?? 'open' },
+  { title: 'Machine action', kind: 'id', value: (line) => line.machineActionId },
+  { title: 'Device', kind: 'text', value: ({ action }) => action?.computerDnsName ?? null },
+  { title: 'Action', kind: 'text', repeats: true, value: ({ action }) => action?.type ?? null },
+  { title: 'State', kind: 'text', repeats: true, value: ({ action }) => action?.status ?? null },
+  { title: 'Remark', kind: 'text', repeats: true, value: remarkOn },
+  { title: 'Decided (UTC)', kind: 'time', value: (line) => toMs(line.decidedAt) },
+  { title: 'Verified (UTC)', kind: 'time', value: (line) => toMs(line.verifiedAt) },
+  { title: 'HTTP', kind: 'number', value: (line) => line.httpStatus ?? null },
+  { title: 'Attempts', kind: 'number', value: (line) => line.attempts },
+  { title: 'Error', kind: 'text', repeats: true, value: errorOf },
+  { title: 'Campaign', kind: 'text', repeats: true, onlyIfVaried: true, value: (line) => line.campaign },
+  {
+    title: 'Requested by',
+    kind: 'text',
+    repeats: true,
+    onlyIfVaried: true,
+    value: (line) => line.requestedBy ?? null,
+  },
+  { title: 'Machine id', kind: 'id', value: ({ action }) => action?.machineId ?? null },
+  { title: 'Correlation id', kind: 'id', value: (line) => line.correlationId ?? null },
+];
+
+/** Rows as they are embedded: repeated texts once, and in the rows their place among them. */
+export interface RowChunk {
+  texts: string[];
+  rows: (string | number | null)[][];
+}
+
+export function toChunk(lines: readonly ReportLine[]): RowChunk {
+  const texts: string[] = [];
+  const places = new Map<string, number>();
+  const placeOf = (text: string) => {
+    const known = places.get(text) ?? texts.push(text) - 1;
+    places.set(text, known);
+    return known;
+  };
+  const rows = lines.map((line) =>
+    ROW_COLUMNS.map(({ value, repeats }) => {
+      const cell = value(line);
+      return repeats && typeof cell === 'string' ? placeOf(cell) : cell;
+    }),
+  );
+  return { texts, rows };
+}
+
+function remarkOn(line: ReportLine): string | null {
+  return line.uncertain ? 'uncertain' : null;
+}
+
+function errorOf({ errorCode, errorMessage }: ReportLine): string | null {
+  return [errorCode, errorMessage].filter(Boolean).join(': ') || null;
+}
+
+function toMs(iso: string | null | undefined): number | null {
+  return iso ? Date.parse(iso) : null;
+}

@@ -1,0 +1,184 @@
+import type { Window } from '../budget/windows.ts';
+import type { AuditEntry } from '../campaign/audit.ts';
+import type { Campaign } from '../campaign/registry.ts';
+import { OUTCOME_MEANINGS } from '../outcome.ts';
+import { renderTimeline } from './chart.ts';
+import { type Html, html } from './html.ts';
+import { type Group, OUTCOMES_OR_OPEN, type OutcomeOrOpen, type Summary } from './tally.ts';
+import { count, percent, utc } from './words.ts';
+
+/** What a page says besides its lines. */
+export interface Facts {
+  campaign: Campaign;
+  /** What was done to the campaign, in order. */
+  history: readonly AuditEntry[];
+  /** The limits that hold where the page is made. */
+  windows: readonly Window[];
+  /** Ms since 1970. */
+  madeAt: number;
+  version: string;
+}
+
+/** The page but for its table. */
+export function renderSummary(facts: Facts, summary: Summary): Html {
+  return html`<header>
+<p class="kind">Standdown report</p>
+<h1>${facts.campaign.name}</h1>
+${renderLead(summary)}
+</header>
+<div class="columns">
+${renderFacts(facts, summary)}
+${renderOutcomes(summary)}
+</div>
+${renderTimeline(summary.timeline)}
+${renderTypes(summary.types)}
+${renderHistory(facts.history)}`;
+}
+
+/** The one thing that whoever opens the page wants to know. */
+function renderLead({ total, stopped, outcomes }: Summary): Html {
+  const open = outcomes.get('open') ?? 0;
+  const rest = total - stopped - open;
+  const parts = [
+    ...(rest > 0 ? [`${count(rest)} ${rest === 1 ? 'is' : 'are'} not`] : []),
+    ...(open > 0 ? [`${count(open)} ${open === 1 ? 'is' : 'are'} still open`] : []),
+  ];
+  const lead =
+    total === 0
+      ? 'There is no machine action in this campaign.'
+      : parts.length === 0
+        ? `All ${count(total)} machine actions are known to be cancelled.`
+        : `${count(stopped)} of ${count(total)} machine actions are known to be cancelled, ${parts.join(', ')}.`;
+  return html`<p class="lead">${lead}</p>
+${renderBar('All machine actions by outcome', { name: '', total, outcomes })}`;
+}
+
+function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Html {
+  const facts: [name: string, value: string][] = [
+    ['State', stateOf(campaign, summary)],
+    ['Comment', campaign.comment],
+    ['Requested by', campaign.requestedBy ?? ''],
+    ['Submitted', utc(campaign.createdAt)],
+    ['Expires', campaign.expiresAt === null ? '' : utc(campaign.expiresAt)],
+    ['First answer', summary.timeline ? utc(summary.timeline.first) : ''],
+    ['Last outcome', campaign.decidedAt === null ? '' : utc(campaign.decidedAt)],
+    ['Priority', `${campaign.priority} (1 goes first, 9 last)`],
+    ['Uncertain', summary.uncertain > 0 ? `${count(summary.uncertain)}: an earlier answer was lost` : 'none'],
+    ['Elsewhere', summary.elsewhere > 0 ? `${count(summary.elsewhere)}, owned by other campaigns` : 'none'],
+    ['Verified', summary.verified > 0 ? `${count(summary.verified)}, read again afterwards` : 'none'],
+    ['Report made', `${utc(madeAt)}, Standdown ${version}`],
+  ];
+  const items = facts
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>\n`);
+  return html`<section>
+<h2>Campaign</h2>
+<dl>
+${items}</dl>
+</section>`;
+}
+
+function stateOf({ state, pausedReason }: Campaign, { outcomes }: Summary): string {
+  if (state === 'running' && !outcomes.get('open')) return 'done';
+  return state === 'paused' && pausedReason ? `paused: ${pausedReason}` : state;
+}
+
+function renderOutcomes({ total, outcomes, states }: Summary): Html {
+  const rows = present(outcomes).map(([outcome, number]) => {
+    const seen = (states.get(outcome) ?? []).map(([state, some]) => `${state} ${count(some)}`).join(' · ');
+    return html`<tr>
+<th scope="row">${mark(outcome)}${outcome}</th>
+<td class="number">${count(number)}</td>
+<td class="number">${percent(number, total)}</td>
+<td>${MEANINGS[outcome]}</td>
+<td>${seen}</td>
+</tr>
+`;
+  });
+  return html`<section>
+<h2>Outcomes</h2>
+<div class="scroll">
+<table>
+<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">Ids</th><th scope="col" class="number">Share</th><th scope="col">Meaning</th><th scope="col">State when last read</th></tr></thead>
+<tbody>
+${rows}</tbody>
+<tfoot><tr><th scope="row">all</th><td class="number">${count(total)}</td><td></td><td></td><td></td></tr></tfoot>
+</table>
+</div>
+</section>`;
+}
+
+const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = { ...OUTCOME_MEANINGS, open: 'no outcome yet' };
+
+function renderTypes(types: readonly Group[]): Html {
+  const shown = OUTCOMES_OR_OPEN.filter((outcome) => types.some(({ outcomes }) => outcomes.get(outcome)));
+  const heads = shown.map((outcome) => html`<th scope="col" class="number">${mark(outcome)}${outcome}</th>`);
+  const rows = types.map((group) => {
+    const cells = shown.map(
+      (outcome) => html`<td class="number">${count(group.outcomes.get(outcome) ?? 0)}</td>`,
+    );
+    return html`<tr><th scope="row">${group.name}</th><td class="bar">${renderBar('', group)}</td>${cells}<td class="number">${count(group.total)}</td></tr>
+`;
+  });
+  return html`<section>
+<h2>Outcomes by type of action</h2>
+<p class="note">An action's type is known where the API showed the action.</p>
+<div class="scroll" role="region" aria-label="Outcomes by type of action" tabindex="0">
+<table>
+<thead><tr><th scope="col">Type</th><th scope="col"><span class="unseen">Share of each outcome</span></th>${heads}<th scope="col" class="number">all</th></tr></thead>
+<tbody>
+${rows}</tbody>
+</table>
+</div>
+</section>`;
+}
+
+/** Entries shown one by one. */
+const MOST_HISTORY = 200;
+
+function renderHistory(history: readonly AuditEntry[]): Html {
+  if (history.length === 0) return html``;
+  const latest = history.slice(-MOST_HISTORY);
+  const rows = latest.map(
+    ({ at, action, by, detail, command }) =>
+      html`<tr><td class="time">${utc(at)}</td><td>${action}</td><td>${by}</td><td>${detail}</td><td class="command"><code>${command}</code></td></tr>
+`,
+  );
+  const left = history.length - latest.length;
+  return html`<section>
+<h2>History</h2>
+${left > 0 ? html`<p class="note">${count(left)} earlier entries are left out.</p>` : ''}
+<div class="scroll" role="region" aria-label="History" tabindex="0">
+<table>
+<thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Who</th><th scope="col">Detail</th><th scope="col">Command</th></tr></thead>
+<tbody>
+${rows}</tbody>
+</table>
+</div>
+</section>`;
+}
+
+/** A bar of an outcome's shares: `label` for who cannot see it; empty where the numbers stand beside it. */
+function renderBar(label: string, { outcomes, total }: Group): Html {
+  let x = 0;
+  const parts = present(outcomes).map(([outcome, number]) => {
+    const width = (1_000 * number) / Math.max(1, total);
+    x += width;
+    return html`<rect data-outcome="${outcome}" x="${(x - width).toFixed(2)}" y="0" width="${width.toFixed(2)}" height="10"/>`;
+  });
+  const words = present(outcomes).map(([outcome, number]) => `${outcome} ${count(number)}`);
+  const role =
+    label === '' ? html`aria-hidden="true"` : html`role="img" aria-label="${label}: ${words.join(', ')}"`;
+  return html`<svg class="shares" viewBox="0 0 1000 10" preserveAspectRatio="none" ${role}>${parts}</svg>`;
+}
+
+function present(outcomes: ReadonlyMap<OutcomeOrOpen, number>): [OutcomeOrOpen, number][] {
+  return OUTCOMES_OR_OPEN.flatMap((outcome) => {
+    const number = outcomes.get(outcome);
+    return number ? [[outcome, number] satisfies [OutcomeOrOpen, number]] : [];
+  });
+}
+
+function mark(outcome: OutcomeOrOpen): Html {
+  return html`<span class="mark" data-outcome="${outcome}"></span>`;
+}

@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { readFile, stat } from 'node:fs/promises';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { parse } from 'csv-parse/sync';
+import { makeActions, type SeedAction } from '../../src/simulator/index.ts';
+import { startCli } from '../support/processes.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { FREE_LIMITS } from '../support/stack.ts';
+import { newLabel } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
+import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
+
+const MINUTE = 60_000;
+
+describe('standdown select', () => {
+  let server: TestRedis;
+  let simulator: SimulatorProcess;
+  let shell: Shell;
+  /** Who started a test's actions: nobody else's are its own. */
+  let requestor: string;
+
+  before(async () => {
+    server = await openTestRedis();
+    simulator = await startSimulatorProcess(FREE_LIMITS);
+  });
+  beforeEach(async () => {
+    shell = await openShell(server, { ...simulator.settings, URGENT_RESERVE: 'none' });
+    requestor = `${newLabel()}@contoso.example`;
+  });
+  afterEach(async () => {
+    await simulator.setFaults([]);
+    await shell.close();
+  });
+  after(async () => {
+    await simulator.stop();
+    await server.close();
+  });
+
+  /** Adds an action, so many minutes old. */
+  async function add(minutesAgo: number, seed: Partial<SeedAction> = {}): Promise<string> {
+    const [id = ''] = newGuids(1);
+    const creationDateTimeUtc = new Date(Date.now() - minutesAgo * MINUTE).toISOString();
+    await simulator.addActions([{ id, requestor, creationDateTimeUtc, ...seed }]);
+    return id;
+  }
+
+  function select(...args: string[]) {
+    return shell.run(['select', ...args]);
+  }
+
+  async function rows(...args: string[]): Promise<Record<string, string>[]> {
+    const ran = await select(...args);
+    assert.equal(ran.code, 0, ran.stderr);
+    return linesOf(ran.stdout).map((line) => JSON.parse(line) as Record<string, string>);
+  }
+
+  const idsOf = (found: Record<string, string>[]) => found.map(({ machineActionId }) => machineActionId);
+
+  it('lists what matches and has not ended: what waits first, then what runs, oldest first', async () => {
+    const running = await add(50, { status: 'InProgress' });
+    const young = await add(1);
+    const strange = await add(70, { status: 'Queued' });
+    const old = await add(30, {
+      type: 'Isolate',
+      machineId: 'ab12',
+      computerDnsName: 'ws-1.contoso.example',
+      creationDateTimeUtc: '2026-01-01T08:00:00.1234567Z',
+    });
+    for (const status of ['Succeeded', 'Failed', 'TimeOut', 'Cancelled']) await add(5, { status });
+    await add(5, { requestor: `x${requestor}` });
+    const where = `requestor=${requestor}`;
+    const [all, newest, named, recent] = await Promise.all([
+      select('--where', where),
+      rows('--where', where, '--order', 'newest', '--limit', '3'),
+      rows('--where', `${where} and status=cancelled,Failed`),
+      rows('--where', `${where} and created>=-10m and status!=Cancelled`),
+    ]);
+    assert.equal(all.code, 0, all.stderr);
+    const found = linesOf(all.stdout).map((line) => JSON.parse(line) as Record<string, string>);
+    assert.deepEqual(idsOf(found), [old, young, running, strange]);
+    assert.deepEqual(found[0], {
+      machineActionId: old,
+      type: 'Isolate',
+      status: 'Pending',
+      machineId: 'ab12',
+      computerDnsName: 'ws-1.contoso.example',
+      requestor,
+      createdAt: '2026-01-01T08:00:00.123Z',
+    });
+    assert.match(all.stderr, /^4 machine actions created from 2026-01-01T08:00:00\.123Z to /);
+    assert.match(all.stderr, /^ {2}type {7}RunAntiVirusScan 3 · Isolate 1$/m);
+    assert.match(all.stderr, /^ {2}status {5}Pending 2 · InProgress 1 · Queued 1$/m);
+    assert.deepEqual(idsOf(newest), [young, old, running]);
+    assert.deepEqual(named.map(({ status }) => status).toSorted(), ['Cancelled', 'Failed']);
+    assert.deepEqual(recent.map(({ status }) => status).toSorted(), [
+      'Failed',
+      'Pending',
+      'Succeeded',
+      'TimeOut',
+    ]);
+  });
+
+  it('writes files that submit takes, as they are called', async () => {
+    const ids = [await add(3, { computerDnsName: '=cmd()' }), await add(2), await add(1)];
+    const [csv, jsonl] = [shell.path('found.csv'), shell.path('found')];
+    const where = ['--where', `requestor=${requestor}`];
+    const [first, second] = await Promise.all([
+      select(...where, '--output', csv),
+      select(...where, '--output', jsonl, '--json'),
+    ]);
+    assert.deepEqual([first.code, first.stdout], [0, ''], first.stderr);
+    assert.match(first.stderr, /\n3 written to .*found\.csv\n$/);
+    assert.equal((await stat(csv)).mode & 0o777, 0o600);
+    const table = parse(await readFile(csv), { columns: true }) as Record<string, string>[];
+    assert.deepEqual(idsOf(table), ids);
+    assert.equal(table[0]?.['computerDnsName'], "'=cmd()", 'a spreadsheet takes it for no formula');
+    const { oldest, newest, ...summary } = JSON.parse(second.stdout);
+    assert.deepEqual(summary, {
+      total: 3,
+      byType: { RunAntiVirusScan: 3 },
+      byStatus: { Pending: 3 },
+      byRequestor: { [requestor]: 3 },
+      machines: 2,
+      left: 0,
+      output: jsonl,
+    });
+    assert.ok(oldest < newest);
+    for (const file of [csv, jsonl]) {
+      const ran = await shell.run(['submit', file, '--campaign', file, '--comment', 'stop it']);
+      assert.equal(ran.code, 0, ran.stderr);
+    }
+    assert.deepEqual(await shell.listed(csv), ids);
+    assert.deepEqual(await shell.listed(jsonl), ids, 'elsewhere, in the same order');
+  });
+
+  it('prints one object with --json, and what it can do in CSV to standard output', async () => {
+    const id = await add(1);
+    const where = ['--where', `requestor='${requestor}'`];
+    const [json, csv] = await Promise.all([select(...where, '--json'), select(...where, '--format', 'csv')]);
+    const { actions, left, total } = JSON.parse(json.stdout);
+    assert.deepEqual([idsOf(actions), left, total], [[id], 0, 1]);
+    assert.match(csv.stdout, /^machineActionId,type,status,machineId,computerDnsName,requestor,createdAt\n/);
+    assert.equal(linesOf(csv.stdout).length, 2);
+  });
+
+  it('that finds nothing says so, and prints nothing', async () => {
+    const ran = await select('--where', `requestor=${requestor} and type=Isolat`);
+    assert.deepEqual([ran.code, ran.stdout], [0, '']);
+    const [note = '', ...more] = linesOf(ran.stderr);
+    assert.match(note, /^note: no type "Isolat" is known; RunAntiVirusScan, .* are$/);
+    assert.deepEqual(more, ['no machine action matches']);
+  });
+
+  it('takes nothing that a list brings unasked', async () => {
+    const [id = '', other = ''] = newGuids(2);
+    const action = { id, requestor, status: 'Pending', creationDateTimeUtc: new Date().toISOString() };
+    const value = [
+      action,
+      { ...action, id: other, requestor: 'somebody else' },
+      { ...action, id: 'not-a-guid' },
+      { ...action, id: other, status: 'Succeeded' },
+    ];
+    const body = JSON.stringify({ value });
+    await simulator.setFaults([{ operation: 'list', fault: { kind: 'html', status: 200, body } }]);
+    const ran = await select('--where', `requestor=${requestor}`);
+    assert.deepEqual(idsOf(linesOf(ran.stdout).map((line) => JSON.parse(line))), [id]);
+    assert.match(ran.stderr, /^2 that were listed do not match: left out$/m);
+  });
+
+  it('refuses what it does not understand, and points at it', async () => {
+    const cases: [args: string[], says: string | RegExp][] = [
+      [
+        ['--where', 'type=Isolate or type=Unisolate'],
+        /^standdown: --where, column 14: .*\n {2}type=Isolate or/,
+      ],
+      [['--where', ''], /^standdown: --where, column 1: a field is missing/],
+      [[], /required option '--where <conditions>' not specified/],
+      [['--where', 'type=Isolate', '--limit', '0'], /--limit: "0" is not a whole number above zero/],
+      [['--where', 'type=Isolate', '--order', 'random'], /Allowed choices are oldest, newest/],
+      [['--where', 'type=Isolate', '--output', shell.path('no/file')], /no\/file cannot be written: ENOENT/],
+    ];
+    const refuse = async ([args, says]: (typeof cases)[number]) => {
+      const ran = await select(...args);
+      assert.deepEqual([ran.code, ran.stdout], [2, '']);
+      assert.match(ran.stderr, new RegExp(says));
+    };
+    await Promise.all(cases.map(refuse));
+  });
+
+  it('without settings to sign in says which are missing', async () => {
+    const ran = await shell.run(['select', '--where', 'type=Isolate'], { env: { AZURE_CLIENT_ID: '' } });
+    assert.deepEqual([ran.code, ran.stdout], [2, '']);
+    assert.equal(ran.stderr, 'standdown: to read machine actions is to sign in; missing: AZURE_CLIENT_ID\n');
+  });
+
+  it('without the permission names it', async () => {
+    await simulator.setRoles(['Machine.Isolate']);
+    try {
+      const ran = await select('--where', 'type=Isolate');
+      assert.deepEqual([ran.code, ran.stdout], [1, '']);
+      assert.match(
+        ran.stderr,
+        /carries Machine\.Isolate; missing is Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
+      );
+    } finally {
+      await simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
+    }
+  });
+
+  it('waits for the rate limit, says until when, and ends at a signal', async () => {
+    await add(1);
+    const child = startCli(['select', '--where', `requestor=${requestor}`], { env: shell.env });
+    assert.equal(await child.exited, 0);
+    const env = { ...shell.env, RATE_LIMITS: '1/1h' };
+    const waiting = startCli(['select', '--where', `requestor=${requestor}`], { env });
+    const says = /^reading waits for the rate limit: all calls it allows for now were made until .*\(1 h\)$/m;
+    await eventually(() => assert.match(waiting.stderr, says));
+    waiting.kill('SIGINT');
+    assert.deepEqual([await waiting.exited, waiting.stdout], [130, '']);
+  });
+
+  it('reads 10,000 actions in the time of its calls', async () => {
+    const { actions, ids } = makeActions({ count: 10_000, seed: Math.floor(Math.random() * 1e9) });
+    await simulator.addActions(actions.map((action) => ({ ...action, requestor })));
+    const since = (await simulator.calls()).length;
+    const startedAt = performance.now();
+    const ran = await select('--where', `requestor=${requestor}`);
+    const tookMs = performance.now() - startedAt;
+    assert.equal(linesOf(ran.stdout).length, ids.length);
+    const calls = (await simulator.calls(since)).filter(({ operation }) => operation === 'list');
+    assert.ok(calls.length <= 4, `${calls.length} calls`);
+    const callsMs = calls.reduce((sum, call) => sum + ((call.answeredAtMs ?? 0) - call.arrivedAtMs), 0);
+    assert.ok(tookMs < callsMs + 10_000, `${tookMs} ms, of which ${callsMs} of calls`);
+  });
+});

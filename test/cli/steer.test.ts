@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { userInfo } from 'node:os';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { guidToBytes } from '../../src/guid.ts';
+import { type Detail, OUTCOMES, type Outcome } from '../../src/outcome.ts';
+import { createProbe, recount } from '../support/ledger.ts';
+import { startCli } from '../support/processes.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { NO_TERMINAL, startOnTerminal } from '../support/terminal.ts';
+import { eventually } from '../support/wait.ts';
+import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
+
+const NAME = 'wrong scan';
+
+describe('steering a campaign', () => {
+  let server: TestRedis;
+  let shell: Shell;
+
+  before(async () => {
+    server = await openTestRedis();
+  });
+  beforeEach(async () => {
+    shell = await openShell(server);
+  });
+  afterEach(() => shell.close());
+  after(() => server.close());
+
+  async function done(...args: string[]): Promise<string> {
+    const ran = await shell.run(args);
+    assert.equal(ran.code, 0, ran.stderr);
+    return ran.stdout;
+  }
+
+  async function end(id: string, outcome: Outcome, detail: Detail = {}): Promise<void> {
+    const probe = createProbe(shell.tenant);
+    const grant = await probe.grant(guidToBytes(id), 1);
+    await probe.finish(guidToBytes(id), 1, grant, { verdict: { kind: 'decided', outcome, detail } });
+  }
+
+  const CANCELLED: Detail = {
+    action: {
+      status: 'Cancelled',
+      type: 'Isolate',
+      machineId: null,
+      computerDnsName: null,
+      createdAt: null,
+      updatedAt: null,
+    },
+  };
+
+  it('abort ends what is open at once, without a worker, and asks first', async () => {
+    const ids = newGuids(2_500);
+    await shell.submit(NAME, ids);
+    await end(ids[0] ?? '', 'cancelled');
+    const asked = await shell.run(['abort', NAME]);
+    assert.deepEqual([asked.code, asked.stdout], [2, '']);
+    assert.match(asked.stderr, /2,499 open ids .* add --yes/);
+    assert.match(await done('status', NAME, '--json'), /"state":"running"/);
+    assert.equal(await done('abort', NAME, '--yes'), `${NAME}: aborted\n`);
+    const status = JSON.parse(await done('status', NAME, '--json')) as object;
+    assert.deepEqual(
+      { ...status },
+      { ...status, state: 'aborted', open: 0, outcomes: { cancelled: 1, withdrawn: 2_499 } },
+    );
+    await recount(shell.tenant, 1);
+    assert.equal(await done('abort', NAME), `${NAME}: was aborted already\n`);
+  });
+
+  it('abort leaves a live claim to its call', async () => {
+    const [id = '', other = ''] = newGuids(2);
+    await shell.submit(NAME, [id, other]);
+    const probe = createProbe(shell.tenant);
+    const grant = await probe.grant(guidToBytes(id), 1);
+    await done('abort', NAME, '--yes');
+    assert.deepEqual((await probe.read(1)).outcomes, { withdrawn: 1 });
+    await probe.finish(guidToBytes(id), 1, grant);
+    assert.deepEqual((await probe.read(1)).outcomes, { withdrawn: 1, cancelled: 1 });
+    await recount(shell.tenant, 1);
+  });
+
+  it('priority changes which campaign is fed first', async () => {
+    await shell.submit('first', newGuids(1));
+    await shell.submit('second', newGuids(1));
+    const { redis, keys } = shell.tenant;
+    assert.deepEqual(await redis.zrange(keys.running, '0', '-1'), ['1', '2']);
+    assert.equal(await done('priority', 'second', '1'), 'second: priority 1, was 5\n');
+    assert.deepEqual(await redis.zrange(keys.running, '0', '-1'), ['2', '1']);
+    for (const wrong of ['0', '10', 'high', '1.5']) {
+      const ran = await shell.run(['priority', 'second', wrong]);
+      assert.equal(ran.code, 2);
+      assert.match(ran.stderr, /from 1 \(first\) to 9 \(last\)/);
+    }
+  });
+
+  it('delete forgets a campaign that has ended, and nothing else', async () => {
+    const [id = '', other = ''] = newGuids(2);
+    await shell.submit(NAME, [id]);
+    await shell.submit('other', [other]);
+    const early = await shell.run(['delete', NAME, '--yes']);
+    assert.equal(early.code, 2);
+    assert.match(early.stderr, /1 open ids; abort it before/);
+    await end(id, 'cancelled');
+    assert.equal((await shell.run(['delete', NAME])).code, 2, 'asks first');
+    assert.equal(await done('delete', NAME, '--yes'), `${NAME}: deleted\n`);
+    assert.equal((await shell.run(['status', NAME])).code, 2);
+    const { redis, keys } = shell.tenant;
+    const left = await Promise.all([
+      redis.exists(keys.campaign(1), keys.ids(1), keys.results(1), keys.audit(1)),
+      redis.hget(keys.campaigns, NAME),
+    ]);
+    assert.deepEqual(left, [0, null]);
+    await recount(shell.tenant, 2);
+    await shell.submit(NAME, [id]);
+    assert.equal(
+      (await createProbe(shell.tenant).look(guidToBytes(id)))?.state,
+      'open',
+      'the id is new again',
+    );
+  });
+
+  it('history tells who did what, when, with which command', async () => {
+    const file = await shell.write('ids.txt', `${newGuids(2).join('\n')}\n`);
+    await done('submit', file, '--campaign', NAME, '--comment', 'by mistake');
+    await done('pause', NAME);
+    await done('pause', NAME);
+    await done('resume', NAME);
+    await done('priority', NAME, '2');
+    await done('retry', NAME, '--outcome', 'unresolved,forbidden');
+    await done('abort', NAME, '--yes');
+    const entries = JSON.parse(await done('history', NAME, '--json')) as Record<string, string>[];
+    assert.deepEqual(
+      entries.map(({ action, detail }) => [action, detail]),
+      [
+        ['submit', '2 ids'],
+        ['pause', ''],
+        ['resume', ''],
+        ['priority', '5 to 2'],
+        ['retry', 'unresolved, forbidden'],
+        ['abort', ''],
+      ],
+      'what changed nothing is not history',
+    );
+    for (const { at, by, command } of entries) {
+      assert.ok(Math.abs(Date.parse(at ?? '') - Date.now()) < 60_000);
+      assert.ok(by?.startsWith(`${userInfo().username}@`));
+      assert.match(command ?? '', /^standdown (submit|pause|resume|priority|retry|abort) /);
+    }
+    assert.match(entries[0]?.['command'] ?? '', /--campaign "wrong scan" --comment "by mistake"$/);
+    assert.match(await done('history', NAME), /priority .* 5 to 2/);
+  });
+
+  it('list shows all campaigns', async () => {
+    await shell.submit('a', newGuids(1));
+    await shell.submit('b', newGuids(2));
+    const statuses = JSON.parse(await done('list', '--json')) as { campaign: string; total: number }[];
+    assert.deepEqual(
+      statuses.map(({ campaign, total }) => [campaign, total]),
+      [
+        ['a', 1],
+        ['b', 2],
+      ],
+    );
+  });
+
+  describe('watch', () => {
+    it('ends with 0 when all are cancelled, those that another campaign owns included', async () => {
+      const [id = '', other = ''] = newGuids(2);
+      await shell.submit(NAME, [id]);
+      await shell.submit('second', [id, other]);
+      const watching = startCli(['watch', 'second', '--json'], { env: shell.env });
+      assert.equal(JSON.parse(await watching.line()).event, 'status');
+      await end(id, 'cancelled', CANCELLED);
+      const probe = createProbe(shell.tenant);
+      const grant = await probe.grant(guidToBytes(other), 2);
+      const verdict = { kind: 'decided', outcome: 'cancelled', detail: CANCELLED } as const;
+      await probe.finish(guidToBytes(other), 2, grant, { verdict });
+      assert.equal(await watching.exited, 0);
+      const events = linesOf(watching.stdout).map((line) => JSON.parse(line) as Record<string, unknown>);
+      const outcomes = events.filter(({ event }) => event === 'outcome');
+      assert.deepEqual(
+        outcomes.map(({ machineActionId, outcome }) => [machineActionId, outcome]),
+        [[other, 'cancelled']],
+      );
+      const last = events.at(-1);
+      assert.deepEqual([last?.['event'], last?.['stopped'], last?.['open']], ['done', true, 0]);
+    });
+
+    for (const outcome of OUTCOMES.filter((each) => each !== 'cancelled')) {
+      it(`ends with 3 when one ended as ${outcome}`, async () => {
+        const [id = '', other = ''] = newGuids(2);
+        await shell.submit(NAME, [id, other]);
+        await end(id, 'cancelled', CANCELLED);
+        await end(other, outcome);
+        const ran = await shell.run(['watch', NAME]);
+        assert.equal(ran.code, 3, ran.stderr);
+        assert.match(ran.stdout, /not all of them are known to be cancelled/);
+      });
+    }
+
+    it('says why nothing happens, and stops when told', async () => {
+      await shell.submit(NAME, newGuids(3));
+      const watching = startCli(['watch', NAME], { env: shell.env });
+      assert.match(await watching.line(), /^0 of 3 decided; .*no worker runs/);
+      watching.kill('SIGINT');
+      assert.equal(await watching.exited, 130);
+    });
+
+    it('draws on a terminal', { skip: NO_TERMINAL }, async () => {
+      const [id = '', other = ''] = newGuids(2);
+      await shell.submit(NAME, [id, other]);
+      const watching = startOnTerminal(['watch', NAME], { env: { ...shell.env, TERM: 'xterm' } });
+      await eventually(() => assert.match(watching.stdout, /0 of 2 \(0 %\)/));
+      await end(id, 'cancelled', CANCELLED);
+      await eventually(() => assert.match(watching.stdout, /1 of 2 \(50 %\)/));
+      await end(other, 'cancelled', CANCELLED);
+      assert.equal(await watching.exited, 0);
+      const shown = watching.stdout;
+      assert.match(shown, /█{15}░{15} 1 of 2/, 'a bar');
+      assert.match(shown, /no worker runs/);
+      assert.match(shown, /of 1,500 calls in 1h/);
+      assert.ok(shown.includes('\u001b['), 'drawn over, not written one below the other');
+    });
+
+    it('shows lines when something changes, not every second', async () => {
+      const [id = '', other = ''] = newGuids(2);
+      await shell.submit(NAME, [id, other]);
+      const watching = startCli(['watch', NAME], { env: shell.env });
+      await watching.line();
+      await end(id, 'cancelled', CANCELLED);
+      await end(other, 'cancelled', CANCELLED);
+      assert.equal(await watching.exited, 0);
+      await eventually(() => assert.match(watching.stdout, /2 of 2 decided.*all of them are cancelled\n$/s));
+    });
+  });
+});

@@ -1,0 +1,25 @@
+import { spawnSync } from 'node:child_process';
+import { type Process, ROOT, type StartOptions, startProgram } from './processes.ts';
+
+/** Why there is no terminal for tests on this machine; false: there is one. */
+export const NO_TERMINAL: string | false =
+  spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') === true
+    ? false
+    : 'no "script" of util-linux to make a terminal with';
+
+/** What keys send. */
+export const KEYS = { enter: '\r', ctrlC: '\x03', ctrlD: '\x04' } as const;
+
+/**
+ * Starts a command of Standdown on a terminal of its own: what is written to `stdin` is typed there, and `stdout` is all
+ * that it shows, standard error included. 24 rows of 80 columns.
+ */
+export function startOnTerminal(args: readonly string[], options: StartOptions = {}): Process {
+  const words = [process.execPath, `${ROOT}/src/cli.ts`, ...args].map(quoted).join(' ');
+  const command = `stty rows 24 cols 80; exec ${words}`;
+  return startProgram('script', ['-qec', command, '/dev/null'], options);
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
