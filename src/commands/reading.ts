@@ -2,6 +2,7 @@ import type { ReadingHooks } from '../app-reader.ts';
 import type { Reader, ReadWait } from '../defender/reader.ts';
 import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
+import { toFilter, withoutEnded } from '../select/filter.ts';
 import { type Order, type Selection, selectActions } from '../select/selection.ts';
 import { parseWhere, strangeValues, type Where } from '../select/where.ts';
 import type { CommandContext } from './context.ts';
@@ -45,6 +46,8 @@ export function readSelecting(
   options: { where: string; order?: Order; limit?: string },
 ): Selecting {
   const where = parseWhere(options.where, Date.now());
+  // Said before anything is connected to.
+  toFilter(withoutEnded(where));
   for (const words of strangeValues(where)) context.out.note(`note: ${words}`);
   return { where, order: options.order ?? 'oldest', limit: readLimit(options.limit) };
 }

@@ -10,7 +10,7 @@ export function describeTally(tally: Tally): string[] {
   const { total, byMachine } = tally;
   const times = tally.oldest ? ` created from ${tally.oldest} to ${tally.newest}` : '';
   return [
-    `${count(total)} machine actions${times}`,
+    `${count(total)} machine action${total === 1 ? '' : 's'}${times}`,
     line('type', tally.byType),
     line('status', tally.byStatus),
     line('requestor', tally.byRequestor),

@@ -1,5 +1,5 @@
 import { type Action, FINAL_STATUSES } from '../defender/classify.ts';
-import { unreachable } from '../errors.ts';
+import { StanddownError, unreachable } from '../errors.ts';
 import type { Condition, TextField, TimeOperator, Where } from './where.ts';
 
 /** Only actions that have not ended can be cancelled: meant, unless a status is named. */
@@ -17,9 +17,18 @@ const COMPARISONS: Readonly<Record<TimeOperator | '=' | '!=', string>> = {
   '<=': 'le',
 };
 
-/** The OData `$filter`: strings in single quotes, those in them doubled; times bare. */
+/** How long an address the API takes is not documented: no longer than with 100 ids, which it does take. */
+const MAX_ENCODED = 6_000;
+
+/**
+ * The OData `$filter`: strings in single quotes, those in them doubled; times bare.
+ *
+ * @throws StanddownError USAGE where it would be too long.
+ */
 export function toFilter(where: Where): string {
-  return where.map(toComparison).join(' and ');
+  const filter = where.map(toComparison).join(' and ');
+  if (encodeURIComponent(filter).length <= MAX_ENCODED) return filter;
+  throw new StanddownError('USAGE', '--where is too long for a call: put ids into a file instead');
 }
 
 function toComparison(condition: Condition): string {

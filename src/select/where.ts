@@ -38,9 +38,6 @@ const KNOWN_STATUSES: readonly string[] = [
 const FIELDS = ['type', 'status', 'requestor', 'machineId', 'created', 'id'] as const;
 type Field = (typeof FIELDS)[number];
 
-/** Where the filter would outgrow a URL: about 100 ids. */
-const MAX_LENGTH = 4_000;
-
 /** Sticky, so that nothing is skipped. What could be a slip (`type=Isolate,status=Pending`) is no bare value. */
 const SPACE = /\s*/y;
 const WORD = /[A-Za-z]+/y;
@@ -59,10 +56,6 @@ const BARE = /[^\s,'"=!<>()]+/y;
  * @throws StanddownError USAGE that points at the column.
  */
 export function parseWhere(text: string, nowMs: number): Where {
-  if (text.length > MAX_LENGTH) {
-    const hint = 'put ids into a file instead';
-    throw new StanddownError('USAGE', `--where is longer than ${MAX_LENGTH} characters; ${hint}`);
-  }
   const scanner = createScanner(text);
   const conditions: Condition[] = [];
   do conditions.push(readCondition(scanner, nowMs));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -73,7 +73,8 @@ function watch(child: ChildProcessWithoutNullStreams): Process {
   });
   // What is written to a process that has ended is lost on purpose.
   child.stdin.on('error', () => undefined);
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  // Its own iterator would stop reading while nobody asks for lines.
+  const lines = on(createInterface({ input: child.stdout }), 'line', { close: ['close'] });
   const exited = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals);
   return {
     pid: child.pid,
@@ -87,7 +88,8 @@ function watch(child: ChildProcessWithoutNullStreams): Process {
     line: async () => {
       const next = await lines.next();
       if (next.done) throw new Error(`the process ended without another line: ${stderr}`);
-      return next.value;
+      const [line] = next.value as [string];
+      return line;
     },
     kill: (signal) => void child.kill(signal),
     exited,

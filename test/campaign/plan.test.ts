@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import fc from 'fast-check';
+import { planSubmit, type SubmitPlan } from '../../src/campaign/plan.ts';
+import { campaignStatus } from '../../src/campaign/status.ts';
+import { steer } from '../../src/campaign/steer.ts';
+import { type SubmitSummary, submitCampaign } from '../../src/campaign/submit.ts';
+import { OUTCOMES } from '../../src/outcome.ts';
+import { TESTER } from '../support/actor.ts';
+import { createProbe, idAt, newIds, type Probe } from '../support/ledger.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { newTenant, type TestTenant } from '../support/tenant.ts';
+
+describe('the plan of a submit', () => {
+  let server: TestRedis;
+  let tenant: TestTenant;
+  let probe: Probe;
+
+  before(async () => {
+    server = await openTestRedis();
+  });
+  beforeEach(async () => {
+    const redis = await server.connect();
+    // Many tenants over one connection.
+    redis.setMaxListeners(0);
+    tenant = await newTenant(redis);
+    probe = createProbe(tenant);
+  });
+  after(() => server.close());
+
+  async function* parts(...ids: Buffer[]): AsyncGenerator<Buffer> {
+    yield* ids;
+  }
+
+  function plan(name: string, ids: Buffer, priority = 5): Promise<SubmitPlan> {
+    return planSubmit(tenant, { name, priority }, parts(ids));
+  }
+
+  function submit(name: string, ids: Buffer, priority = 5): Promise<SubmitSummary> {
+    return submitCampaign(tenant, { name, comment: 'test', priority, now: Date.now() }, parts(ids));
+  }
+
+  /** Everything that Redis holds of the tenant. */
+  async function everything(): Promise<Map<string, string>> {
+    const { redis, keys } = tenant;
+    const found = (await redis.keys(`${keys.prefix}*`)).toSorted();
+    const dumps = await Promise.all(found.map(async (key) => [key, `${await redis.dump(key)}`] as const));
+    return new Map(dumps);
+  }
+
+  const counted = ({ accepted, already, elsewhere, created }: SubmitPlan | SubmitSummary) => ({
+    accepted,
+    already,
+    created,
+    elsewhere: elsewhere.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
+  });
+
+  it('writes nothing', async () => {
+    const ids = newIds(5);
+    await submit('first', idAt(ids, 0));
+    const before = await everything();
+    const planned = await plan('second', ids);
+    assert.deepEqual(counted(planned), {
+      accepted: 4,
+      already: 0,
+      created: true,
+      elsewhere: [{ campaign: 'first', outcome: 'open', count: 1 }],
+    });
+    assert.deepEqual(await everything(), before);
+  });
+
+  it('is what the submit then does, whatever became of the ids before', async () => {
+    const pick = fc.nat({ max: 7 });
+    const picks = fc.array(pick, { minLength: 1, maxLength: 12 });
+    const history = fc.array(
+      fc.record({
+        campaign: fc.constantFrom('a', 'b'),
+        ids: picks,
+        decide: fc.array(fc.tuple(pick, fc.constantFrom(...OUTCOMES)), { maxLength: 4 }),
+      }),
+      { maxLength: 4 },
+    );
+    await fc.assert(
+      fc.asyncProperty(history, fc.constantFrom('a', 'c'), picks, async (steps, name, wanted) => {
+        tenant = await newTenant(tenant.redis);
+        probe = createProbe(tenant);
+        const pool = newIds(8);
+        const take = (places: readonly number[]) => Buffer.concat(places.map((place) => idAt(pool, place)));
+        for (const { campaign, ids, decide } of steps) {
+          await submit(campaign, take(ids));
+          for (const [place, outcome] of decide) {
+            const record = await probe.look(idAt(pool, place));
+            if (record?.state === 'open') await probe.decide(idAt(pool, place), record.campaign, outcome);
+          }
+        }
+        const planned = await plan(name, take(wanted));
+        const done = await submit(name, take(wanted));
+        assert.deepEqual(counted(planned), counted(done));
+        assert.equal(planned.open, (await campaignStatus(tenant, name)).open);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('says when it would end: after those that go first', async () => {
+    await submit('ahead', newIds(3_000), 4);
+    await submit('level', newIds(1_500), 5);
+    await submit('behind', newIds(9_000), 6);
+    const ids = newIds(1_500);
+    const planned = await plan('mine', ids);
+    await submit('mine', ids);
+    const { etaAt } = await campaignStatus(tenant, 'mine');
+    assert.ok(planned.etaAt && etaAt);
+    assert.ok(Math.abs(Date.parse(planned.etaAt) - Date.parse(etaAt)) < 2_000, `${planned.etaAt} ${etaAt}`);
+    const [first, last] = await Promise.all([
+      plan('first', newIds(1_500), 1),
+      plan('last', newIds(1_500), 9),
+    ]);
+    const at = ({ etaAt: iso }: SubmitPlan) => Date.parse(iso ?? '');
+    assert.ok(at(first) < at(planned) && at(planned) < at(last));
+    const again = await plan('mine', ids, 1);
+    assert.ok(Math.abs(at(again) - Date.parse(etaAt)) < 2_000, 'a campaign keeps its priority');
+  });
+
+  it('has no end where nothing is open or nothing runs', async () => {
+    const ids = newIds(2);
+    await submit('first', ids);
+    assert.equal((await plan('second', ids)).etaAt, null);
+    await steer(tenant, 'first', 'pause', TESTER);
+    const planned = await plan('first', newIds(1));
+    assert.deepEqual([planned.open, planned.etaAt], [3, null]);
+  });
+
+  it('refuses a campaign that takes no more ids', async () => {
+    await submit('first', newIds(1));
+    await steer(tenant, 'first', 'abort', TESTER);
+    await assert.rejects(plan('first', newIds(1)), {
+      code: 'CAMPAIGN_CLOSED',
+      message: 'the campaign is aborted and takes no more ids',
+    });
+  });
+});

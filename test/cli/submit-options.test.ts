@@ -1,0 +1,422 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { findCampaign } from '../../src/campaign/registry.ts';
+import type { SeedAction } from '../../src/simulator/index.ts';
+import { recount } from '../support/ledger.ts';
+import { type Ran, startCli } from '../support/processes.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { FREE_LIMITS } from '../support/stack.ts';
+import { newLabel } from '../support/tenant.ts';
+import { KEYS, NO_TERMINAL, startOnTerminal } from '../support/terminal.ts';
+import { eventually } from '../support/wait.ts';
+import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
+
+const CAMPAIGN = 'wrong isolation';
+const INTO = ['--campaign', CAMPAIGN, '--comment', 'stop it'];
+const NO_SIGN_IN = { AZURE_CLIENT_SECRET: '' };
+
+describe('standdown submit', () => {
+  let server: TestRedis;
+  let simulator: SimulatorProcess;
+  let shell: Shell;
+  let requestor: string;
+
+  before(async () => {
+    server = await openTestRedis();
+    simulator = await startSimulatorProcess(FREE_LIMITS);
+  });
+  beforeEach(async () => {
+    shell = await openShell(server, { ...simulator.settings, URGENT_RESERVE: 'none' });
+    requestor = `${newLabel()}@contoso.example`;
+  });
+  afterEach(async () => {
+    await simulator.setFaults([]);
+    assert.deepEqual(await shell.leftBehind(), [], 'something stayed in the data folder');
+    await shell.close();
+  });
+  after(async () => {
+    await simulator.stop();
+    await server.close();
+  });
+
+  async function add(count: number, seed: Partial<SeedAction> = {}): Promise<string[]> {
+    const ids = newGuids(count);
+    await simulator.addActions(ids.map((id) => ({ id, requestor, type: 'Isolate', ...seed })));
+    return ids;
+  }
+
+  async function submit(ids: readonly string[], ...more: string[]): Promise<Ran> {
+    return shell.run(['submit', await shell.write('ids', ids.join('\n')), ...INTO, ...more]);
+  }
+
+  /** Exit code and words; and nothing in Redis. */
+  async function submitsNothing(ran: Ran, code: number, says: RegExp): Promise<void> {
+    assert.deepEqual([ran.code, ran.stdout], [code, ''], ran.stderr);
+    assert.match(ran.stderr, says);
+    assert.equal(await shell.listed(CAMPAIGN), null, 'a campaign was opened');
+  }
+
+  async function listCalls(since = 0): Promise<number> {
+    return (await simulator.calls(since)).filter(({ operation }) => operation === 'list').length;
+  }
+
+  describe('where nobody is there to answer', () => {
+    it('takes 100 ids, and more only with --yes', async () => {
+      const ids = newGuids(101);
+      const says = /^101 ids: above 100 a person is asked, .* add --yes; nothing was submitted\n$/;
+      await submitsNothing(await submit(ids), 2, says);
+      await submitsNothing(await shell.run(['submit', ...INTO], { stdin: ids.join('\n') }), 2, says);
+      const [few, all] = [await submit(ids.slice(1)), await submit(ids, '--yes')];
+      assert.deepEqual([few.code, few.stderr, all.code, all.stderr], [0, '', 0, '']);
+      assert.equal((await shell.listed(CAMPAIGN))?.length, 101);
+    });
+
+    it('selects only with --yes', async () => {
+      const since = (await simulator.calls()).length;
+      const ran = await shell.run(['submit', '--where', 'type=Isolate', ...INTO]);
+      await submitsNothing(ran, 2, /^standdown: --where asks before it submits, .*: add --yes\n$/);
+      assert.equal(await listCalls(since), 0, 'it says so before it reads');
+    });
+  });
+
+  describe('on a terminal', { skip: NO_TERMINAL }, () => {
+    /** Answers the question with these keys. */
+    async function answer(keys: string, args: readonly string[], env: Record<string, string> = {}) {
+      const child = startOnTerminal(['submit', ...args, ...INTO], { env: { ...shell.env, ...env } });
+      await eventually(() => assert.match(child.stdout, /\[y\/N\] /));
+      child.stdin.write(keys);
+      return { code: await child.exited, shown: child.stdout.replaceAll('\r', '') };
+    }
+
+    it('shows what a file is about, asks, and takes a yes', async () => {
+      const ids = [...(await add(100)), ...(await add(3, { type: 'Unisolate', computerDnsName: 'ws-1' }))];
+      const file = await shell.write('ids', [...ids, ...newGuids(2)].join('\n'));
+      const { code, shown } = await answer(`y${KEYS.enter}`, [file]);
+      assert.equal(code, 0, shown);
+      const expected = [
+        /^103 machine actions created from /m,
+        /^ {2}type {7}Isolate 100 · Unisolate 3$/m,
+        /^ {2}machines {3}2: machine\.contoso\.example 100 · ws-1 3$/m,
+        /^ {2}2 ids are not listed, or named twice$/m,
+        /^wrong isolation: 105 would be accepted\n {2}would be done at /m,
+        /Submit 105 ids to wrong isolation\? \[y\/N\] /,
+        /^wrong isolation: 105 accepted$/m,
+      ];
+      for (const words of expected) assert.match(shown, words);
+      assert.equal((await shell.listed(CAMPAIGN))?.length, 105);
+    });
+
+    for (const [name, keys] of [
+      ['no', `n${KEYS.enter}`],
+      ['Enter', KEYS.enter],
+      ['Ctrl-C', KEYS.ctrlC],
+      ['the end of input', KEYS.ctrlD],
+      ['half an answer and Ctrl-C', `y${KEYS.ctrlC}`],
+    ] as const) {
+      it(`takes ${name} for a no`, async () => {
+        const file = await shell.write('ids', newGuids(101).join('\n'));
+        const { code, shown } = await answer(keys, [file], NO_SIGN_IN);
+        assert.equal(code, 1, shown);
+        assert.match(shown, /^no preview: settings to sign in are missing\n/);
+        assert.match(shown, /\nnothing was submitted\n$/);
+        assert.equal(await shell.listed(CAMPAIGN), null);
+      });
+    }
+
+    it('shows what was selected, asks even for one, and submits that and nothing else', async () => {
+      const [id = ''] = await add(1);
+      await add(1, { status: 'Succeeded' });
+      await add(1, { type: 'Unisolate' });
+      const where = ['--where', `requestor=${requestor} and type=Isolate`];
+      const no = await answer(KEYS.enter, where);
+      assert.deepEqual([no.code, await shell.listed(CAMPAIGN)], [1, null]);
+      assert.match(
+        no.shown,
+        /^1 machine action created from .*\n {2}type {7}Isolate 1\n {2}status {5}Pending 1\n/,
+      );
+      assert.match(no.shown, /would be done at .*, in under 1 s\n/);
+      const yes = await answer(`yes${KEYS.enter}`, where);
+      assert.deepEqual([yes.code, await shell.listed(CAMPAIGN)], [0, [id]]);
+    });
+
+    it('does not ask where --yes is given, and shows no preview', async () => {
+      const file = await shell.write('ids', newGuids(101).join('\n'));
+      const child = startOnTerminal(['submit', file, ...INTO, '--yes'], { env: shell.env });
+      assert.equal(await child.exited, 0);
+      assert.match(child.stdout, /^wrong isolation: 101 accepted\r\n/);
+    });
+  });
+
+  describe('--dry-run', () => {
+    it('says what would happen, and opens nothing', async () => {
+      const [a = '', b = '', ...ids] = await add(120);
+      await shell.submit('first', [a, b]);
+      const ran = await submit([a, b, ...ids, ids[0] ?? ''], '--dry-run');
+      assert.equal(ran.code, 0, ran.stderr);
+      const [accepted, already, elsewhere, done] = linesOf(ran.stdout);
+      assert.deepEqual(
+        [accepted, already, elsewhere],
+        [
+          'wrong isolation: 118 would be accepted',
+          "  1 were this campaign's already",
+          '  2 are elsewhere: open in first',
+        ],
+      );
+      assert.match(done ?? '', /^ {2}would be done at .*, in /);
+      assert.match(ran.stderr, /^120 machine actions created .*\n {2}type {7}Isolate 120\n/);
+      assert.match(ran.stderr, /\na dry run: nothing was submitted\n$/);
+      assert.equal(await shell.listed(CAMPAIGN), null);
+    });
+
+    it('--json prints one object', async () => {
+      const ran = await submit(newGuids(2), '--dry-run', '--json', '--priority', '2');
+      const { etaAt, ...rest } = JSON.parse(ran.stdout);
+      assert.deepEqual(rest, {
+        dryRun: true,
+        campaign: CAMPAIGN,
+        created: true,
+        accepted: 2,
+        already: 0,
+        elsewhere: [],
+        open: 2,
+        skipped: 0,
+        excluded: 0,
+        setAside: [],
+      });
+      assert.equal(new Date(etaAt).toISOString(), etaAt);
+    });
+
+    it('goes on without a preview where reading fails', async () => {
+      await simulator.setFaults([
+        { operation: 'list', fault: { kind: 'status', status: 403, code: 'DisabledFeature', message: 'no' } },
+      ]);
+      const [refused, unable] = [
+        await submit(newGuids(1), '--dry-run'),
+        await shell.run(['submit', shell.path('ids'), ...INTO, '--dry-run'], { env: NO_SIGN_IN }),
+      ];
+      assert.deepEqual([refused.code, unable.code], [0, 0]);
+      assert.match(
+        refused.stderr,
+        /^no preview: the application may not read .*403 \(DisabledFeature: no\)\na dry run/,
+      );
+      assert.match(unable.stderr, /^no preview: settings to sign in are missing\na dry run/);
+    });
+  });
+
+  describe('--exclude', () => {
+    it('leaves out the ids in a file, whatever its format', async () => {
+      const ids = newGuids(4);
+      const csv = await shell.write(
+        'keep.csv',
+        `host;ActionId\nws-1;{${ids[1]?.toUpperCase()}}\nws-2;${ids[3]}\n`,
+      );
+      const ran = await submit(ids, '--exclude', csv);
+      assert.deepEqual([ran.code, ran.stderr], [0, '']);
+      assert.match(ran.stdout, /^wrong isolation: 2 accepted\n {2}2 excluded\n/);
+      assert.deepEqual(await shell.listed(CAMPAIGN), [ids[0], ids[2]]);
+    });
+
+    it('submits nothing where it is not sure what is meant', async () => {
+      const ids = newGuids(2);
+      const bad = await shell.write('bad', `${ids[0]}\nnot an id\n`);
+      const all = await shell.write('all', ids.join('\n'));
+      const says =
+        /^--exclude .*bad, line 2: not a GUID: not an id\nstanddown: --exclude .*: 1 lines are not machine/;
+      await submitsNothing(await submit(ids, '--exclude', bad), 2, says);
+      await submitsNothing(await submit(ids, '--exclude', bad, '--skip-invalid'), 2, says);
+      await submitsNothing(
+        await submit(ids, '--exclude', all),
+        2,
+        /^all ids are excluded; nothing was submitted\n$/,
+      );
+      await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /there is no such file/);
+    });
+
+    it('says that a file excludes nothing', async () => {
+      const ran = await submit(newGuids(1), '--exclude', await shell.write('none', '# nobody\n'));
+      assert.equal(ran.code, 0);
+      assert.match(ran.stderr, /^note: --exclude .*none holds no machine action ids\n$/);
+    });
+  });
+
+  describe('--expect-type', () => {
+    it('sets aside and lists what is of another type, and what nobody knows', async () => {
+      const [a = '', b = ''] = await add(2);
+      const [other = ''] = await add(1, { type: 'Unisolate', computerDnsName: 'ws-1\u202e' });
+      const [unknown = ''] = newGuids(1);
+      const ran = await submit([a, other, unknown, b], '--expect-type', 'isolate', '--json');
+      assert.equal(ran.code, 0, ran.stderr);
+      const { accepted, setAside } = JSON.parse(ran.stdout);
+      assert.equal(accepted, 2);
+      assert.deepEqual(setAside, [
+        { machineActionId: other, type: 'Unisolate', computerDnsName: 'ws-1\u202e' },
+        { machineActionId: unknown, type: null, computerDnsName: null },
+      ]);
+      assert.deepEqual(linesOf(ran.stderr).slice(0, 2), [
+        `set aside: ${other}: Unisolate on ws-1\\u202e`,
+        `set aside: ${unknown}: not listed`,
+      ]);
+      assert.deepEqual(await shell.listed(CAMPAIGN), [a, b]);
+    });
+
+    it('takes several types, of what is selected too', async () => {
+      const ids = [...(await add(1)), ...(await add(1, { type: 'Unisolate' }))];
+      await add(1, { type: 'Offboard' });
+      const types = ['--expect-type', 'Isolate, Unisolate'];
+      const ran = await shell.run([
+        'submit',
+        '--where',
+        `requestor=${requestor}`,
+        ...INTO,
+        ...types,
+        '--yes',
+      ]);
+      assert.equal(ran.code, 0, ran.stderr);
+      assert.match(ran.stdout, /^wrong isolation: 2 accepted\n {2}1 set aside\n/);
+      assert.deepEqual((await shell.listed(CAMPAIGN))?.toSorted(), ids.toSorted());
+    });
+
+    it('submits nothing where types cannot be read, and says why', async () => {
+      const [id = ''] = await add(1);
+      const expect = ['--expect-type', 'Isolate'];
+      await submitsNothing(
+        await submit(await add(1, { type: 'Offboard' }), ...expect),
+        2,
+        /\nno id is left: others were excluded or set aside; nothing was submitted\n$/,
+      );
+      const file = shell.path('ids');
+      await submitsNothing(
+        await shell.run(['submit', file, ...INTO, ...expect], { env: NO_SIGN_IN }),
+        2,
+        /to read machine actions is to sign in; missing: AZURE_CLIENT_SECRET or /,
+      );
+      await simulator.setRoles(['Machine.Isolate']);
+      try {
+        await submitsNothing(
+          await submit([id], ...expect),
+          1,
+          /missing is Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
+        );
+      } finally {
+        await simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
+      }
+    });
+  });
+
+  describe('--where', () => {
+    it('submits what waits before what runs, and shows a summary', async () => {
+      const running = await add(1, { status: 'InProgress' });
+      const waiting = await add(2);
+      await add(1, { status: 'TimeOut' });
+      const [kept = ''] = await add(1);
+      const exclude = await shell.write('keep', kept);
+      const where = ['--where', `requestor=${requestor}`, '--exclude', exclude];
+      const ran = await shell.run(['submit', ...where, ...INTO, '--yes', '--json']);
+      assert.equal(ran.code, 0, ran.stderr);
+      const { accepted, excluded } = JSON.parse(ran.stdout);
+      assert.deepEqual([accepted, excluded], [3, 1]);
+      assert.match(ran.stderr, /^3 machine actions created .*\n.*\n {2}status {5}Pending 2 · InProgress 1\n/);
+      const listed = await shell.listed(CAMPAIGN);
+      assert.deepEqual(listed?.slice(0, 2).toSorted(), waiting.toSorted());
+      assert.deepEqual(listed?.slice(2), running);
+    });
+
+    it('submits only what matches, whatever a server lists', async () => {
+      const [id = '', other = ''] = newGuids(2);
+      const action = { id, requestor, status: 'Pending' };
+      const body = JSON.stringify({ value: [{ ...action, id: other, requestor: 'somebody else' }, action] });
+      await simulator.setFaults([{ operation: 'list', fault: { kind: 'html', status: 200, body } }]);
+      const ran = await shell.run(['submit', '--where', `requestor=${requestor}`, ...INTO, '--yes']);
+      assert.equal(ran.code, 0, ran.stderr);
+      assert.deepEqual(await shell.listed(CAMPAIGN), [id]);
+    });
+
+    it('refuses what makes no sense', async () => {
+      const [id = ''] = newGuids(1);
+      const file = await shell.write('ids', id);
+      const where = ['--where', `requestor=${requestor}`];
+      const cases: [args: string[], says: RegExp][] = [
+        [[...where, '--yes'], /^no machine action matches; nothing was submitted\n$/],
+        [[...where, '--dry-run'], /^no machine action matches; nothing was submitted\n$/],
+        [[file, ...where, '--yes'], /^standdown: give a file or --where, not both\n$/],
+        [[file, '--limit', '3'], /^standdown: --order and --limit go with --where only\n$/],
+        [['--where', 'type', '--yes'], /^standdown: --where, column 5: an operator is missing/],
+        [[file, '--expect-type', 'Isolate,'], /^standdown: --expect-type: a type is missing\n$/],
+        [[file, '--priority', '0'], /^standdown: the priority is from 1 \(first\) to 9 \(last\), not "0"\n$/],
+        [
+          [file, '--expires-in', 'tomorrow'],
+          /^standdown: --expires-in: "tomorrow" is not a duration such as/,
+        ],
+      ];
+      await Promise.all(
+        cases.map(async ([args, says]) =>
+          submitsNothing(await shell.run(['submit', ...args, ...INTO]), 2, says),
+        ),
+      );
+    });
+  });
+
+  it('--priority and --expires-in are a new campaign’s; one that exists keeps its own, and says so', async () => {
+    const before = Date.now();
+    const first = await submit(newGuids(1), '--priority', '2', '--expires-in', '4h');
+    assert.equal(first.code, 0, first.stderr);
+    const { redis, keys } = shell.tenant;
+    const campaign = await findCampaign(redis, keys, CAMPAIGN);
+    assert.equal(campaign.priority, 2);
+    const expiresIn = (campaign.expiresAt ?? 0) - before;
+    assert.ok(expiresIn >= 4 * 3_600_000 && expiresIn < 4 * 3_600_000 + 10_000, `${expiresIn}`);
+    assert.equal(Number(await redis.zscore(keys.expiries, `c${campaign.number}`)), campaign.expiresAt);
+    const again = await submit(newGuids(1), '--priority', '7', '--expires-in', '1h', '--json');
+    assert.match(
+      again.stderr,
+      /^the campaign keeps its priority: 2; standdown priority changes it\nthe campaign keeps its expiry: \d.*\n$/,
+    );
+    const { priority, expiresAt } = JSON.parse(again.stdout);
+    assert.deepEqual([priority, Date.parse(expiresAt)], [2, campaign.expiresAt]);
+  });
+
+  it('--wait watches the campaign to its end', async () => {
+    const worker = startCli(['worker'], { env: { ...shell.env, PRECHECK: 'off' } });
+    try {
+      const stopped = await submit(await add(3), '--wait');
+      assert.equal(stopped.code, 0, stopped.stderr);
+      const ended = await submit(newGuids(1), '--wait');
+      assert.equal(ended.code, 3, ended.stdout);
+    } finally {
+      worker.kill('SIGTERM');
+      await worker.exited;
+    }
+  });
+
+  it('that is killed at any point is simply run again', async () => {
+    const ids = newGuids(20_000);
+    const file = await shell.write('ids', ids.join('\n'));
+    const { redis, keys } = shell.tenant;
+    const args = ['submit', file, ...INTO, '--yes', '--json'];
+    const total = async () => Number((await redis.hget(keys.campaign(1), 'total')) ?? 0);
+    for (let kill = 0; kill < 5; kill++) {
+      // The first time while room is made for them.
+      const until = kill === 0 ? 0 : (await total()) + 1 + Math.floor(Math.random() * (ids.length / 6));
+      const isThere = async () => (await redis.exists(keys.campaign(1))) === 1 && (await total()) >= until;
+      const child = startCli(args, { env: shell.env });
+      let isOver = false;
+      child.exited.then(() => {
+        isOver = true;
+      });
+      while (!isOver && !(await isThere()));
+      child.kill('SIGKILL');
+      await child.exited;
+      const listed = (await shell.listed(CAMPAIGN)) ?? [];
+      assert.deepEqual(listed, ids.slice(0, listed.length), 'in order, none twice, none left out');
+      await recount(shell.tenant, 1);
+    }
+    const interrupted = await total();
+    const { code, stdout } = await shell.run(args);
+    const { accepted, already, open } = JSON.parse(stdout);
+    assert.deepEqual([code, accepted, already, open], [0, ids.length - interrupted, interrupted, ids.length]);
+    assert.deepEqual(await shell.listed(CAMPAIGN), ids);
+    await recount(shell.tenant, 1);
+    assert.ok(interrupted > 0 && interrupted < ids.length, 'killed half-way');
+  });
+});
