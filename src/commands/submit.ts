@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import { type Tenant, withTenant } from '../app.ts';
 import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
@@ -7,7 +6,6 @@ import { submitCampaign } from '../campaign/submit.ts';
 import { actorOf } from './actor.ts';
 import { canAsk, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
-import { previewSpool } from './preview.ts';
 import { openSpool, type Spool } from './spool.ts';
 import { expectTypes, type Load, loadFile, loadSelected, type Submission } from './submit-load.ts';
 import { readWish, type SubmitOptions } from './submit-wish.ts';
@@ -17,14 +15,15 @@ import { describeTally } from './tally.ts';
 
 export type { SubmitOptions } from './submit-wish.ts';
 
-/** More ids of a file than this are not submitted without a question. */
+/**
+ * Above so many ids of a file a person is asked. A script that names a file has chosen its ids, and goes on: only what
+ * `--where` finds is never submitted unseen.
+ */
 const ASK_ABOVE = 100;
 
 /** Puts ids from a file, or actions that match, into a campaign: all of them, or, where a line is bad, none. */
 export async function runSubmit(context: CommandContext, options: SubmitOptions): Promise<number> {
-  // A million ids pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
-  setFlagsFromString('--semi-space-growth-factor=1');
-  const wish = readWish(context, options);
+  const wish = await readWish(context, options);
   const spools: Spool[] = [];
   const newSpool = async () => {
     const spool = await openSpool(context.config.dataDir);
@@ -65,13 +64,17 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
   if (load.ids === 0) {
     return refuse(context, `${nothingLeft(load) ?? 'no machine action matches'}; nothing was submitted`);
   }
-  const asks = !options.yes && !options.dryRun && (isSelected || load.ids > ASK_ABOVE);
-  if (asks && !(canAsk(context) && !isStandardInput(wish.source))) {
-    const words = `${count(load.ids)} ids: above ${ASK_ABOVE} a person is asked, and nobody is there to answer: add --yes; nothing was submitted`;
+  const isAnswerable = canAsk(context) && !isStandardInput(wish.source);
+  const asks = !options.yes && !options.dryRun && (isSelected || (load.ids > ASK_ABOVE && isAnswerable));
+  if (asks && !isAnswerable) {
+    const words = `${count(load.ids)} ids were found, and nobody is there to be asked: add --yes; nothing was submitted`;
     return refuse(context, words);
   }
   if (load.tally) for (const line of describeTally(load.tally)) out.note(line);
-  else if (asks || options.dryRun) await previewSpool(context, tenant, load.spool);
+  else if (asks || options.dryRun) {
+    const { previewSpool } = await import('./preview.ts');
+    await previewSpool(context, tenant, load.spool);
+  }
   if (options.dryRun) {
     await tellPlan(submission, load, await planSubmit(tenant, wish, load.spool.read()));
     return EXIT.done;
