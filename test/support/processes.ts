@@ -2,9 +2,18 @@ import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { on, once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What still runs when a file's tests are over was left by one that failed: it would keep the file from ending. */
+const living = new Set<ChildProcessWithoutNullStreams>();
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
+  after(() => {
+    for (const child of living) child.kill('SIGKILL');
+  });
+}
 
 /** A process that a test started, with what it said. */
 export interface Process {
@@ -63,6 +72,8 @@ export async function runCli(
 
 function watch(child: ChildProcessWithoutNullStreams): Process {
   assert(child.pid !== undefined, 'the process did not start');
+  living.add(child);
+  child.once('close', () => living.delete(child));
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
