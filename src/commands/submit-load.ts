@@ -4,7 +4,7 @@ import { guidsToBytes } from '../guid.ts';
 import { createTally, type Tally, tallyOf } from '../select/tally.ts';
 import type { CommandContext } from './context.ts';
 import { gatherFile, readExcluded } from './gather.ts';
-import { readingHooks, type Selecting, select } from './reading.ts';
+import type { Selecting } from './reading.ts';
 import { createSieve, siftSpool } from './sift.ts';
 import type { Spool } from './spool.ts';
 import type { SubmitOptions, SubmitWish } from './submit-wish.ts';
@@ -82,6 +82,7 @@ export async function loadSelected(
 ): Promise<Load> {
   const { context, options, wish } = submission;
   const excluded = await readExcluded(context, options.exclude);
+  const { select } = await import('./reading.ts');
   const { actions } = await reading(context, tenant, (reader) => select(context, reader, selecting));
   const wanted = actions.filter(({ id }) => !excluded.has(id));
   const sieve = createSieve(context, wish.types);
@@ -104,7 +105,10 @@ async function reading<T>(
   tenant: Tenant,
   run: (reader: Reader) => Promise<T>,
 ): Promise<T> {
-  const { openReader } = await import('../app-reader.ts');
+  const [{ openReader }, { readingHooks }] = await Promise.all([
+    import('../app-reader.ts'),
+    import('./reading.ts'),
+  ]);
   const { reader, close } = openReader(context.config, tenant, readingHooks(context));
   try {
     return await run(reader);

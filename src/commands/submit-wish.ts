@@ -7,8 +7,7 @@ import { KNOWN_TYPES, spelled } from '../select/where.ts';
 import { userName } from './actor.ts';
 import { canAsk } from './confirm.ts';
 import type { CommandContext } from './context.ts';
-import { readSelecting, type Selecting } from './reading.ts';
-import { parsePriority } from './steer.ts';
+import type { Selecting } from './reading.ts';
 
 /** As the command line gives it. */
 export interface SubmitOptions {
@@ -48,21 +47,25 @@ export interface SubmitWish {
   types: readonly string[] | null;
 }
 
-/** @throws StanddownError USAGE */
-export function readWish(context: CommandContext, options: SubmitOptions): SubmitWish {
+/**
+ * What only some submits need is loaded by them: it takes memory, which a million ids need.
+ *
+ * @throws StanddownError USAGE
+ */
+export async function readWish(context: CommandContext, options: SubmitOptions): Promise<SubmitWish> {
   const wanted = { name: options.campaign, comment: options.comment.trim() };
   checkWanted(wanted);
   return {
     ...wanted,
-    source: sourceOf(context, options),
+    source: await sourceOf(context, options),
     requestedBy: userName(),
-    priority: options.priority === undefined ? DEFAULT_PRIORITY : parsePriority(options.priority),
+    priority: options.priority === undefined ? DEFAULT_PRIORITY : await readPriority(options.priority),
     expiresInMs: options.expiresIn === undefined ? null : readExpiry(options.expiresIn),
     types: options.expectType === undefined ? null : readTypes(context, options.expectType),
   };
 }
 
-function sourceOf(context: CommandContext, options: SubmitOptions): SubmitWish['source'] {
+async function sourceOf(context: CommandContext, options: SubmitOptions): Promise<SubmitWish['source']> {
   const { file, where, order, limit } = options;
   if (where === undefined) {
     if (order !== undefined || limit !== undefined) throw usage('--order and --limit go with --where only');
@@ -72,7 +75,13 @@ function sourceOf(context: CommandContext, options: SubmitOptions): SubmitWish['
   if (!options.yes && !options.dryRun && !canAsk(context)) {
     throw usage('--where asks before it submits, and nobody is there to answer: add --yes');
   }
+  const { readSelecting } = await import('./reading.ts');
   return { kind: 'where', selecting: readSelecting(context, { ...options, where }) };
+}
+
+async function readPriority(text: string): Promise<number> {
+  const { parsePriority } = await import('./steer.ts');
+  return parsePriority(text);
 }
 
 function readExpiry(text: string): number {
