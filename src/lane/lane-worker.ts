@@ -31,7 +31,8 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
     // Closing wakes only whoever sleeps already; one that is about to would sleep through it.
     if (this.closing) return;
     this.#sleeping = controller;
-    await super.delay(milliseconds, controller);
+    // BullMQ works the wait out from two readings of the clock; it may have passed between them.
+    await super.delay(Math.max(1, milliseconds ?? 1), controller);
   }
 
   /** Ends a wait for the lane's rate limit; the lane is looked at again at once. */
