@@ -32,7 +32,7 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
     if (this.closing) return;
     this.#sleeping = controller;
     // BullMQ works the wait out from two readings of the clock; it may have passed between them.
-    await super.delay(Math.max(1, milliseconds ?? 1), controller);
+    await super.delay(milliseconds && Math.max(1, milliseconds), controller);
   }
 
   /** Ends a wait for the lane's rate limit; the lane is looked at again at once. */
