@@ -23,6 +23,7 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
   const { out, stop } = context;
   // A million lines pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
   setFlagsFromString('--semi-space-growth-factor=1');
+  setFlagsFromString('--heap-growing-percent=30');
   return withTenant(context, async (tenant) => {
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
     let lines = 0;
