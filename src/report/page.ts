@@ -26,8 +26,7 @@ export async function* toPage(lines: AsyncIterable<ReportLine>, facts: Facts): A
   }
   yield String(html`
 <a class="skip" href="#table">Skip to the table</a>
-${renderSummary(facts, tally.summary(facts.windows))}
-${renderTable()}
+${renderSummary(facts, tally.summary(facts.windows), renderTable())}
 <script>${trusted(reader)}</script>
 </body>
 </html>
@@ -65,15 +64,15 @@ function renderTable(): Html {
 `,
   );
   return html`
-<main>
+<section>
 <h2 id="every-action">Every machine action</h2>
 <noscript><p>The table needs JavaScript; the rows are in this file all the same.</p></noscript>
-<section id="table" aria-labelledby="every-action" hidden>
+<div id="table" hidden>
 <form id="controls" role="search">
-<label>Search <input id="search" type="search" autocomplete="off" spellcheck="false" placeholder="device, id, error …"></label>
-<label>Outcome <select id="outcome"><option value="">all</option></select></label>
-<label>Action <select id="type"><option value="">all</option></select></label>
-<label>Rows a page <select id="size"><option>50</option><option>100</option><option>500</option></select></label>
+<div><label for="search">Search</label><input id="search" type="search" autocomplete="off" spellcheck="false" placeholder="device, id, error …"></div>
+<div><label for="outcome">Outcome</label><select id="outcome"><option value="">all</option></select></div>
+<div><label for="type">Action</label><select id="type"><option value="">all</option></select></div>
+<div><label for="size">Rows a page</label><select id="size"><option>50</option><option>100</option><option>500</option></select></div>
 </form>
 <p id="found" role="status"></p>
 <div class="scroll" role="region" aria-labelledby="every-action" tabindex="0">
@@ -90,8 +89,8 @@ ${heads}</tr></thead>
 <button type="button" id="next">Next</button>
 <button type="button" id="last">Last</button>
 </nav>
-</section>
-</main>`;
+</div>
+</section>`;
 }
 
 /** With the line breaks that a browser reads, or the hash would be another's. */

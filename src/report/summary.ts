@@ -19,20 +19,23 @@ export interface Facts {
   version: string;
 }
 
-/** The page but for its table. */
-export function renderSummary(facts: Facts, summary: Summary): Html {
+/** The page: what its lines add up to, and the table of them. */
+export function renderSummary(facts: Facts, summary: Summary, table: Html): Html {
   return html`<header>
 <p class="kind">Standdown report</p>
 <h1>${facts.campaign.name}</h1>
 ${renderLead(summary)}
 </header>
+<main>
 <div class="columns">
 ${renderFacts(facts, summary)}
 ${renderOutcomes(summary)}
 </div>
 ${renderTimeline(summary.timeline)}
 ${renderTypes(summary.types)}
-${renderHistory(facts.history)}`;
+${renderHistory(facts.history)}
+${table}
+</main>`;
 }
 
 /** The one thing that whoever opens the page wants to know. */
@@ -97,7 +100,7 @@ function renderOutcomes({ total, outcomes, states }: Summary): Html {
   });
   return html`<section>
 <h2>Outcomes</h2>
-<div class="scroll">
+<div class="scroll" role="region" aria-label="Outcomes" tabindex="0">
 <table>
 <thead><tr><th scope="col">Outcome</th><th scope="col" class="number">Ids</th><th scope="col" class="number">Share</th><th scope="col">Meaning</th><th scope="col">State when last read</th></tr></thead>
 <tbody>
