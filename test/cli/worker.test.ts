@@ -172,7 +172,7 @@ describe('a worker process', () => {
       const askedAt = performance.now();
       worker.kill(second);
       assert.equal(await worker.exited, code);
-      assert.ok(performance.now() - askedAt < 2_000, 'at once');
+      assert.ok(performance.now() - askedAt < 10_000, 'well before the 30 s that BullMQ would sleep');
       logOf(worker);
     });
   }
@@ -185,10 +185,10 @@ describe('a worker process', () => {
       const status = await campaignStatus(shell.tenant, CAMPAIGN);
       assert.equal(status.hold?.reason, 'sign-in');
       return status;
-    }, 3_000);
+    }, 15_000);
     assert.match(hold?.detail ?? '', /AADSTS7000215/);
     const asked = (await simulator.calls(seen)).filter((call) => call.operation === 'token');
-    assert.ok(asked.length <= 5, `${asked.length} requests for a token`);
+    assert.ok(asked.length <= 10, `${asked.length} requests for a token`);
   });
 
   // BullMQ's close wakes only a lane that sleeps already: one that is about to sleep does so for 30 s.
@@ -204,7 +204,7 @@ describe('a worker process', () => {
     const askedAt = performance.now();
     worker.kill('SIGTERM');
     assert.equal(await worker.exited, 0);
-    assert.ok(performance.now() - askedAt < 2_000, 'at once');
+    assert.ok(performance.now() - askedAt < 10_000, 'well before the 30 s that BullMQ would sleep');
     assert.equal((await cancels()).length, 2);
   });
 });
