@@ -143,7 +143,9 @@ export function readConfig(environment: Environment): Config {
     mistakes.push('AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH: give one of them, not both');
   }
   if (!parsed.success || typeof windows === 'string' || typeof reserve === 'string' || mistakes.length > 0) {
-    throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`);
+    throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`, {
+      context: { mistakes },
+    });
   }
   return toConfig(parsed.data, windows, reserve);
 }

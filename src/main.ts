@@ -19,6 +19,7 @@ export async function main(): Promise<void> {
   // Whoever reads may have had enough (head, less): that is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   const args = process.argv.slice(2);
+  const say = (line: string) => void process.stderr.write(`${withoutSecrets(line)}\n`);
   const code = await runProgram(args, {
     env: process.env,
     stdin: process.stdin,
@@ -27,7 +28,8 @@ export async function main(): Promise<void> {
     isErrorTerminal: process.stderr.isTTY === true,
     out: {
       write,
-      note: (line) => void process.stderr.write(`${withoutSecrets(line)}\n`),
+      note: say,
+      complain: say,
       isTerminal: process.stdout.isTTY === true,
       columns: process.stdout.columns ?? 80,
     },

@@ -2,7 +2,7 @@ import { withTenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { describeAbsence, describeHold } from './status.ts';
 import { count, formatTable } from './table.ts';
 
@@ -16,7 +16,7 @@ export function runBudget(context: CommandContext, options: { json: boolean }): 
       })),
     );
     if (options.json) await writeJson(context.out, views.map(toJson));
-    else await context.out.write(`${describe(views)}\n`);
+    else await context.out.write(`${describe(views, widthOf(context.out))}\n`);
     return EXIT.done;
   });
 }
@@ -35,7 +35,7 @@ function toJson({ operation, view }: Seen) {
   };
 }
 
-function describe(views: readonly Seen[]): string {
+function describe(views: readonly Seen[], width: number): string {
   const columns = [
     { title: 'calls' },
     { title: 'window' },
@@ -61,9 +61,11 @@ function describe(views: readonly Seen[]): string {
   );
   const absence = cancel ? describeAbsence(cancel.view) : null;
   const lines = [...(absence ? [absence] : []), ...holds];
-  return [formatTable(columns, rows), '', ...(lines.length > 0 ? lines : ['nothing holds calls back'])].join(
-    '\n',
-  );
+  return [
+    formatTable(columns, rows, width),
+    '',
+    ...(lines.length > 0 ? lines : ['nothing holds calls back']),
+  ].join('\n');
 }
 
 function toIso(ms: number): string {

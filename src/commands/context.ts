@@ -6,8 +6,10 @@ import type { Environment } from '../config.ts';
 export interface Output {
   /** Writes a text to standard output and waits until there is room for more. */
   write(text: string): Promise<void>;
-  /** A line on standard error, for a person. */
+  /** A line on standard error, for a person; not said with `--quiet`. */
   note(line: string): void;
+  /** A line on standard error that says what is wrong. */
+  complain(line: string): void;
   /** Whether standard output is a terminal. */
   isTerminal: boolean;
   columns: number;
@@ -24,6 +26,14 @@ export interface CommandContext extends AppDeps {
   stdin: Readable;
   /** Aborted at the first SIGINT or SIGTERM. */
   stop: AbortSignal;
+}
+
+/** What a command gets that does without right settings. */
+export type BareContext = Omit<CommandContext, 'config' | 'log'>;
+
+/** How long a line may be: whatever is no terminal has room for any. */
+export function widthOf(out: Output): number {
+  return out.isTerminal ? out.columns : Number.POSITIVE_INFINITY;
 }
 
 /**

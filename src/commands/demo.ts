@@ -14,7 +14,7 @@ import { closeRedis } from '../redis/connect.ts';
 import { startEmbedded } from '../redis/embedded.ts';
 import { toCsv } from '../report/lines.ts';
 import type { Simulator } from '../simulator/index.ts';
-import { type CommandContext, EXIT } from './context.ts';
+import { type CommandContext, EXIT, widthOf } from './context.ts';
 import { startDemoWorker } from './demo-worker.ts';
 import { createDemoWorld, type DemoWorld } from './demo-world.ts';
 import { followCampaign } from './follow.ts';
@@ -105,7 +105,9 @@ async function conclude(context: CommandContext, { tenant, world, status, dir }:
   const report = join(dir, `${world.campaign.name}.csv`);
   await writeReport(report, toCsv(reportCampaign(tenant, campaign)), context.stop);
   const witness = describeWitness(world.simulator, world);
-  await out.write(`\n${formatTable(columns, rows)}\n\n${witness.text}\nThe report: ${report}\n`);
+  await out.write(
+    `\n${formatTable(columns, rows, widthOf(out))}\n\n${witness.text}\nThe report: ${report}\n`,
+  );
   return witness.refused === 0 ? EXIT.done : EXIT.failed;
 }
 

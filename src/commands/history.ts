@@ -1,7 +1,7 @@
 import { withTenant } from '../app.ts';
 import { readAudit } from '../campaign/audit.ts';
 import { findCampaign } from '../campaign/registry.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { clockTime, formatTable } from './table.ts';
 
 /** What was done to a campaign, by whom and when. */
@@ -25,7 +25,7 @@ export function runHistory(
         detail,
         command,
       ]);
-      await context.out.write(`${formatTable(columns, rows)}\n`);
+      await context.out.write(`${formatTable(columns, rows, widthOf(context.out))}\n`);
     }
     return EXIT.done;
   });

@@ -1,12 +1,12 @@
 import type { CommandContext } from './context.ts';
 
-/** Names things on standard error, every one of them, and counts them. */
+/** Names what is wrong on standard error, every single thing, and counts them. */
 export function createNaming({ out }: Pick<CommandContext, 'out'>) {
   let count = 0;
   return {
     name: (words: string): void => {
       count++;
-      out.note(words);
+      out.complain(words);
     },
     count: () => count,
   };

@@ -1,18 +1,32 @@
 import { readFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { type Environment, readConfig } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
-import { createLog } from '../log.ts';
-import { type CommandContext, EXIT } from './context.ts';
+import { createLog, type LogLevel } from '../log.ts';
+import { type BareContext, type CommandContext, EXIT } from './context.ts';
+import { addExamples, HELP } from './help.ts';
 
 /** What the process gives; `cli.ts` is the only place that touches it. */
-export type Process = Omit<CommandContext, 'args' | 'config' | 'log' | 'path'> & {
+export type Process = Omit<BareContext, 'args' | 'path'> & {
   /** Whether standard error is a terminal: then the log is for people. */
   isErrorTerminal: boolean;
 };
 
 type Run = (context: CommandContext) => Promise<number>;
+type BareRun = (context: BareContext) => Promise<number>;
+
+/** Options of every command. */
+interface GlobalOptions {
+  envFile?: string;
+  quiet: boolean;
+}
+
+/** How a command is run: with the settings, or without. */
+interface Start {
+  run(run: Run, options: GlobalOptions): Promise<void>;
+  bare(run: BareRun, options: GlobalOptions): Promise<void>;
+}
 
 /** Each command's parts are loaded when it is asked for: the simulator and msal would cost a submit half a second. */
 const load = {
@@ -26,6 +40,8 @@ const load = {
   history: () => import('./history.ts'),
   watch: () => import('./watch.ts'),
   verify: () => import('./verify.ts'),
+  doctor: () => import('./doctor.ts'),
+  completion: () => import('./completion.ts'),
   simulate: () => import('./simulate.ts'),
   demo: () => import('./demo.ts'),
 };
@@ -37,8 +53,13 @@ const load = {
  */
 export async function runProgram(argv: readonly string[], process: Process): Promise<number> {
   let code: number = EXIT.done;
-  const program = createProgram(process, async (run, envFile) => {
-    code = await run(await openContext(argv, process, envFile));
+  const program = createProgram(process, {
+    run: async (run, options) => {
+      code = await run(await openContext(await openBare(argv, process, options), process, options));
+    },
+    bare: async (run, options) => {
+      code = await run(await openBare(argv, process, options));
+    },
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -48,25 +69,26 @@ export async function runProgram(argv: readonly string[], process: Process): Pro
   }
 }
 
-function createProgram(
-  process: Process,
-  start: (run: Run, envFile: string | undefined) => Promise<void>,
-): Command {
+function createProgram(process: Process, start: Start): Command {
   const program = new Command('standdown')
     .description(
       'Cancels Microsoft Defender for Endpoint machine actions in bulk, as fast as the API allows and never faster.',
     )
     .version(process.version)
     .option('--env-file <path>', 'read settings from this file; the environment goes first')
+    .option('--quiet', 'say nothing on standard error but what is wrong', false)
     .exitOverride()
+    .configureHelp(HELP)
     .configureOutput({
       writeOut: (text) => void process.out.write(text),
-      writeErr: (text) => process.out.note(text.trimEnd()),
+      writeErr: (text) => process.out.complain(text.trimEnd()),
+      getOutHelpWidth: () => process.out.columns,
+      getErrHelpWidth: () => process.out.columns,
     })
     .showHelpAfterError('(see --help)');
 
   const add = (usage: string, description: string) => program.command(usage).description(description);
-  const go = (run: Run) => start(run, program.opts<{ envFile?: string }>().envFile);
+  const go = (run: Run) => start.run(run, program.opts<GlobalOptions>());
   const yes = () => new Option('--yes', 'do not ask').default(false);
   const json = () => new Option('--json', 'print JSON for a program').default(false);
 
@@ -194,6 +216,21 @@ function createProgram(
       go(async (context) => (await load.steer()).runRetry(context, { ...options, campaign })),
     );
 
+  add('doctor', 'check Redis, settings, sign-in, permissions and the API; nothing is cancelled')
+    .addOption(json())
+    .action((options) =>
+      start.bare(
+        async (context) => (await load.doctor()).runDoctor(context, options),
+        program.opts<GlobalOptions>(),
+      ),
+    );
+
+  add('completion', 'print a script that completes these commands in a shell')
+    .addArgument(new Argument('<shell>', 'which one').choices(['bash', 'zsh']))
+    .action(async (shell: 'bash' | 'zsh') =>
+      process.out.write((await load.completion()).completionScript(program, shell)),
+    );
+
   add('simulate', 'run the simulator of the Defender API alone, on this machine')
     .option('--port <port>', 'of the API; 0: any', '0')
     .option('--actions <number>', 'made-up machine actions to begin with', '1000')
@@ -213,6 +250,7 @@ function createProgram(
     .option('--actions <number>', 'how many machine actions', '250')
     .action((options) => go(async (context) => (await load.demo()).runDemo(context, options)));
 
+  addExamples(program);
   return program;
 }
 
@@ -223,15 +261,30 @@ const STEERING = {
   resume: 'go on with a paused campaign',
 } as const;
 
-async function openContext(
+async function openBare(
   args: readonly string[],
   process: Process,
-  envFile: string | undefined,
-): Promise<CommandContext> {
+  { envFile, quiet }: GlobalOptions,
+): Promise<BareContext> {
   const env = envFile === undefined ? process.env : { ...(await readEnvFile(envFile)), ...process.env };
-  const config = readConfig(env);
-  const log = await createLog({ level: config.logLevel, pretty: process.isErrorTerminal });
-  return { ...process, args, env, config, log, path: env['PATH'] ?? '' };
+  const out = quiet ? { ...process.out, note: () => undefined } : process.out;
+  return { ...process, args, env, out, path: env['PATH'] ?? '' };
+}
+
+async function openContext(
+  context: BareContext,
+  { isErrorTerminal }: Process,
+  { quiet }: GlobalOptions,
+): Promise<CommandContext> {
+  const config = readConfig(context.env);
+  const level = quiet && !isSilent(config.logLevel) ? 'error' : config.logLevel;
+  const log = await createLog({ level, pretty: isErrorTerminal });
+  return { ...context, config, log };
+}
+
+/** Whether less is logged than errors. */
+function isSilent(level: LogLevel): boolean {
+  return level === 'fatal' || level === 'silent';
 }
 
 async function readEnvFile(path: string): Promise<Environment> {
@@ -250,10 +303,10 @@ function explain(error: unknown, process: Process): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   if (process.stop.aborted) return EXIT.failed;
   if (error instanceof StanddownError && error.code !== 'INTERNAL') {
-    process.out.note(`standdown: ${error.message}`);
+    process.out.complain(`standdown: ${error.message}`);
     return USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
   }
-  process.out.note(
+  process.out.complain(
     `standdown: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   );
   return EXIT.failed;

@@ -4,7 +4,7 @@ import { findCampaign, listCampaigns } from '../campaign/registry.ts';
 import { type CampaignStatus, statusOf } from '../campaign/status.ts';
 import { describeDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { clockTime, count, formatTable } from './table.ts';
 
 export interface StatusOptions {
@@ -23,14 +23,14 @@ export function runStatus(context: CommandContext, options: StatusOptions): Prom
     ]);
     const statuses = await Promise.all(campaigns.map((campaign) => statusOf(tenant, campaign, budget)));
     if (options.json) await writeJson(out, options.campaign ? statuses[0] : statuses);
-    else await out.write(`${options.campaign ? describeAll(statuses) : overview(statuses)}\n`);
+    else await out.write(`${options.campaign ? describeAll(statuses) : overview(statuses, widthOf(out))}\n`);
     const absence = describeAbsence(budget);
     if (absence && !options.json && statuses.some((status) => status.open > 0)) out.note(absence);
     return EXIT.done;
   });
 }
 
-function overview(statuses: readonly CampaignStatus[]): string {
+function overview(statuses: readonly CampaignStatus[], width: number): string {
   if (statuses.length === 0) return 'no campaigns yet';
   const now = Date.now();
   return formatTable(
@@ -52,6 +52,7 @@ function overview(statuses: readonly CampaignStatus[]): string {
       status.etaAt ? clockTime(status.etaAt, now) : '',
       status.hold?.reason ?? '',
     ]),
+    width,
   );
 }
 

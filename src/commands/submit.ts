@@ -103,7 +103,7 @@ function nothingLeft({ excluded, setAside }: Load): string | null {
 }
 
 function refuse({ out }: CommandContext, words: string): number {
-  out.note(words);
+  out.complain(words);
   return EXIT.usage;
 }
 

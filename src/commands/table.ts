@@ -1,12 +1,36 @@
 import Table from 'cli-table3';
+import { wrap } from './wrap.ts';
 
 export interface Column {
   title: string;
   align?: 'left' | 'right';
 }
 
-/** Rows of texts under titles, with two spaces between columns and no lines. */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+/**
+ * Rows of texts under titles, with two spaces between columns and no lines. Where a line would be longer than `width`, each
+ * row becomes a few lines of its own, a title and a text each.
+ */
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width = Number.POSITIVE_INFINITY,
+): string {
+  const table = alignColumns(columns, rows);
+  const isTooWide = table.split('\n').some((line) => line.length > width);
+  return isTooWide ? rows.map((row) => formatRecord(columns, row, width)).join('\n\n') : table;
+}
+
+/** One row, what says nothing left out. */
+function formatRecord(columns: readonly Column[], row: readonly string[], width: number): string {
+  const indent = Math.max(...columns.map(({ title }) => title.length)) + 2;
+  return columns
+    .map(({ title }, index) => ({ title, text: row[index] ?? '' }))
+    .filter(({ text }) => text !== '')
+    .map(({ title, text }) => `${title.padEnd(indent)}${wrap(text, width, indent)}`)
+    .join('\n');
+}
+
+function alignColumns(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const table = new Table({
     head: columns.map(({ title }) => title),
     colAligns: columns.map(({ align }) => align ?? 'left'),

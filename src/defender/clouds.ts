@@ -30,3 +30,18 @@ export const CLOUDS: Readonly<Record<CloudName, Cloud>> = {
   'gcc-high': GOVERNMENT,
   dod: GOVERNMENT,
 };
+
+/** Microsoft's hosts by cloud. The first two clouds sign in at the same one. */
+const HOSTS: readonly [host: RegExp, clouds: readonly CloudName[]][] = [
+  [/^login\.microsoftonline\.com$/, ['public', 'gcc']],
+  [/^login\.microsoftonline\.us$/, ['gcc-high', 'dod']],
+  [/^api\.securitycenter\.microsoft\.com$/, ['public']],
+  [/^([a-z]+\.)?api\.security\.microsoft\.com$/, ['public']],
+  [/^api-gcc\.securitycenter\.microsoft\.us$/, ['gcc']],
+  [/^api-gov\.securitycenter\.microsoft\.us$/, ['gcc-high', 'dod']],
+];
+
+/** The clouds that a host belongs to; none: it is not known as Microsoft's. */
+export function cloudsOfHost(host: string): readonly CloudName[] {
+  return HOSTS.find(([pattern]) => pattern.test(host.toLowerCase()))?.[1] ?? [];
+}

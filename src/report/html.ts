@@ -18,7 +18,7 @@ export function html(texts: TemplateStringsArray, ...values: HtmlValue[]): Html 
   return new Html(String.raw({ raw: texts }, ...values.map(toText)));
 }
 
-/** A text that is no page's own: escapes it is the only thing that is not done to it. For what this program wrote itself. */
+/** Puts a text into a page as it is: only for what is this program's own, such as its style and its script. */
 export function trusted(text: string): Html {
   return new Html(text);
 }

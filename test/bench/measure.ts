@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisClient } from '../../src/script.ts';
+import type { Process } from '../support/processes.ts';
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -23,6 +25,20 @@ export async function peakRssMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const peak = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
   return Number(peak ?? 0) / 1_024;
+}
+
+/** Waits for its end; Linux keeps the peak itself, as long as the process is there to be asked. */
+export async function watchMemory(child: Process): Promise<number> {
+  let peakMiB = 0;
+  let isOver = false;
+  const exited = child.exited.then(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    peakMiB = Math.max(peakMiB, await peakRssMiB(child.pid).catch(() => 0));
+    await Promise.race([exited, delay(20)]);
+  }
+  return peakMiB;
 }
 
 /** CPU time a process has used so far, in ms. */

@@ -6,13 +6,14 @@ import { ROOT } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
 import { median, usedMemory } from './measure.ts';
+import { type Reported, reportFinished } from './report.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
 
 /*
  * `npm run bench`: what Standdown costs and how well it uses the quota, side by side with BullMQ alone in the same run.
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
- * `npm run bench -- quota|throughput|submit` runs one part.
+ * `npm run bench -- quota|throughput|submit|report` runs one part.
  */
 const RUNS = 5;
 
@@ -105,6 +106,29 @@ const PARTS: Record<string, Part> = {
           ],
           ['Redis bytes per finished id', fixed(finished, 0), '', '', '≤ 350'],
           ['status, ms', fixed(of(ours, 'statusMs'), 1), '', '', '< 5'],
+        ],
+      };
+    },
+  },
+  report: {
+    title: 'reporting a campaign of 1,000,000 finished ids; medians of 3, of the page one run',
+    run: async () => {
+      const { csv, html } = await reportFinished(1_000_000);
+      const row = (what: string, runs: readonly Reported[], key: keyof Reported, target: string) => [
+        what,
+        fixed(of(runs, key), key === 'seconds' ? 1 : 0),
+        '',
+        '',
+        target,
+      ];
+      return {
+        raw: { csv, html },
+        rows: [
+          row('report --format csv, s', csv, 'seconds', '≤ 60'),
+          row('its peak memory, MiB', csv, 'peakMiB', '< 200'),
+          row('report --format html, s', html, 'seconds', '≤ 60'),
+          row('its peak memory, MiB', html, 'peakMiB', '< 200'),
+          row('size of the page, MiB', html, 'sizeMiB', ''),
         ],
       };
     },

@@ -3,15 +3,14 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { campaignStatus } from '../../src/campaign/status.ts';
 import { bytesToGuid } from '../../src/guid.ts';
 import { newIds } from '../support/ledger.ts';
-import { type Process, startCli } from '../support/processes.ts';
+import { startCli } from '../support/processes.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { newLabel, newTenant } from '../support/tenant.ts';
-import { median, peakRssMiB, usedMemory } from './measure.ts';
+import { median, usedMemory, watchMemory } from './measure.ts';
 
 export interface Submitted {
   /** From the start of the process to its end, in ms. */
@@ -100,18 +99,4 @@ async function writeIds(file: string, count: number): Promise<void> {
     }
   };
   await pipeline(Readable.from(lines()), createWriteStream(file));
-}
-
-/** Waits for its end; Linux keeps the peak itself, as long as the process is there to be asked. */
-async function watchMemory(child: Process): Promise<number> {
-  let peakMiB = 0;
-  let isOver = false;
-  const exited = child.exited.then(() => {
-    isOver = true;
-  });
-  while (!isOver) {
-    peakMiB = Math.max(peakMiB, await peakRssMiB(child.pid).catch(() => 0));
-    await Promise.race([exited, delay(20)]);
-  }
-  return peakMiB;
 }

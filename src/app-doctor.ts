@@ -1,0 +1,87 @@
+import { type AppDeps, connect, createTenant, locateRedis, type RedisPlace } from './app.ts';
+import { createOperationBudget } from './budget/operation.ts';
+import { systemClock } from './clock.ts';
+import type { Config, Environment } from './config.ts';
+import { createClient, createDispatcher } from './defender/client.ts';
+import { createSignIn } from './defender/sign-in.ts';
+import { examineApi } from './doctor/api.ts';
+import type { Finding } from './doctor/finding.ts';
+import { judgeRoles } from './doctor/permissions.ts';
+import { examineRedis, judgeUnusable } from './doctor/redis.ts';
+import { examineSettings, judgeLimits } from './doctor/settings.ts';
+import { examineSignIn } from './doctor/sign-in.ts';
+import { StanddownError } from './errors.ts';
+import { silentLog } from './log.ts';
+import { closeRedis } from './redis/connect.ts';
+import { describeRedis } from './redis/target.ts';
+import type { RedisClient } from './script.ts';
+
+/* The doctor's part of the composition root: builds what a worker would, looks at it, and takes it down again. */
+
+export interface DoctorDeps {
+  env: Environment;
+  /** Ends waits and calls. */
+  signal: AbortSignal;
+}
+
+/** Whoever asks is waiting: no call takes longer than this, in ms. */
+const PATIENCE_MS = 10_000;
+
+/** Looks at everything that a campaign needs, one thing after the other. Nothing is cancelled. */
+export async function* examine({ env, signal }: DoctorDeps): AsyncGenerator<Finding, void, void> {
+  const { config, findings } = examineSettings(env);
+  yield* findings;
+  if (config === null) return;
+  yield judgeLimits(config.limits);
+  const opened = await openRedis({ config, log: silentLog, path: env['PATH'] ?? '' });
+  if ('finding' in opened) {
+    yield opened;
+    yield* examineDefender(config, null, signal);
+    return;
+  }
+  const { client, place } = opened;
+  try {
+    const seen = await examineRedis(client, describeRedis(place.target));
+    yield* seen;
+    const isUsable = seen.every(({ level }) => level !== 'problem');
+    yield* examineDefender(config, isUsable ? client : null, signal);
+  } finally {
+    await closeRedis(client);
+  }
+}
+
+async function openRedis(deps: AppDeps): Promise<{ client: RedisClient; place: RedisPlace } | Finding> {
+  try {
+    const place = await locateRedis(deps);
+    return { client: await connect(place, 'command', 'doctor', deps.log), place };
+  } catch (error) {
+    if (error instanceof StanddownError && error.code !== 'INTERNAL') return judgeUnusable(error);
+    throw error;
+  }
+}
+
+async function* examineDefender(
+  config: Config,
+  redis: RedisClient | null,
+  signal: AbortSignal,
+): AsyncGenerator<Finding, void, void> {
+  const { apiUrl, callTimeoutMs, limits } = config;
+  const timeoutMs = Math.min(callTimeoutMs, PATIENCE_MS);
+  const clock = systemClock;
+  const dispatcher = createDispatcher({ connections: 1, ...config });
+  try {
+    const signIn = config.signIn && createSignIn({ config: config.signIn, dispatcher, clock, timeoutMs });
+    const { token, findings } = signIn ? await examineSignIn(signIn, clock.wall) : NO_SIGN_IN;
+    yield* findings;
+    if (token) yield* judgeRoles(token.roles);
+    const { epoch } = redis && config.tenant !== null ? createTenant(config, redis) : NO_TENANT;
+    const budget = epoch && createOperationBudget({ ...epoch, windows: limits.windows, callTimeoutMs });
+    const client = createClient({ apiUrl, dispatcher });
+    yield await examineApi({ apiUrl, client, dispatcher, budget, token, clock, timeoutMs, signal });
+  } finally {
+    await dispatcher.destroy();
+  }
+}
+
+const NO_SIGN_IN = { token: null, findings: [] };
+const NO_TENANT = { epoch: null };

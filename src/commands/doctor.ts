@@ -1,0 +1,46 @@
+import { examine } from '../app-doctor.ts';
+import type { Finding, Level } from '../doctor/finding.ts';
+import { type BareContext, EXIT, widthOf, writeJson } from './context.ts';
+import { wrap } from './wrap.ts';
+
+/** Looks at everything that a campaign needs, and says what to do. Nothing is cancelled. */
+export async function runDoctor(
+  { env, out, stop }: BareContext,
+  options: { json: boolean },
+): Promise<number> {
+  const findings: Finding[] = [];
+  for await (const finding of examine({ env, signal: stop })) {
+    stop.throwIfAborted();
+    findings.push(finding);
+    if (!options.json) await out.write(describe(finding, widthOf(out)));
+  }
+  const [problems, warnings] = [countOf(findings, 'problem'), countOf(findings, 'warning')];
+  if (options.json) await writeJson(out, { ok: problems === 0, problems, warnings, findings });
+  else await out.write(`\n${wrap(conclude(problems, warnings), widthOf(out), 0)}\n`);
+  return problems === 0 ? EXIT.done : EXIT.failed;
+}
+
+const LEVEL_WIDTH = 9;
+const CHECK_WIDTH = 13;
+
+function describe({ level, check, finding, meaning, advice }: Finding, width: number): string {
+  // On a narrow terminal the words need the room more than the columns do.
+  const indent = width < 60 ? 2 : LEVEL_WIDTH + CHECK_WIDTH;
+  const head = `${level.padEnd(LEVEL_WIDTH)}${check.padEnd(CHECK_WIDTH)}`;
+  const first = indent === head.length ? head : `${head.trimEnd()}\n${' '.repeat(indent)}`;
+  const more = [meaning, ...(advice === '' ? [] : [`→ ${advice}`])].filter((text) => text !== '');
+  const lines = [finding, ...more].map((text) => wrap(text, width, indent));
+  return `${first}${lines.join(`\n${' '.repeat(indent)}`)}\n`;
+}
+
+function conclude(problems: number, warnings: number): string {
+  const some = (number: number, word: string) => `${number} ${word}${number === 1 ? '' : 's'}`;
+  if (problems > 0)
+    return `${some(problems, 'problem')}, ${some(warnings, 'warning')}: no campaign gets through like this`;
+  const besides = warnings > 0 ? ` (${some(warnings, 'warning')})` : '';
+  return `nothing stands in the way of a campaign${besides}`;
+}
+
+function countOf(findings: readonly Finding[], level: Level): number {
+  return findings.filter((finding) => finding.level === level).length;
+}

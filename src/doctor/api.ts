@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import type { Dispatcher } from 'undici';
+import type { OperationBudget } from '../budget/operation.ts';
+import type { Clock } from '../clock.ts';
+import { classify, type Meaning } from '../defender/classify.ts';
+import type { DefenderClient } from '../defender/client.ts';
+import { exchange, type NoAnswer } from '../defender/exchange.ts';
+import { mayRead } from '../defender/roles.ts';
+import type { Token } from '../defender/sign-in.ts';
+import { describeDuration } from '../duration.ts';
+import { unreachable } from '../errors.ts';
+import type { Detail } from '../outcome.ts';
+import { type Finding, findingsOf } from './finding.ts';
+
+const api = findingsOf('api');
+
+export interface ApiDeps {
+  apiUrl: string;
+  client: DefenderClient;
+  dispatcher: Dispatcher;
+  /** Null: Redis is away, and with it the count of calls. */
+  budget: OperationBudget | null;
+  /** Null: there is none to be had. */
+  token: Token | null;
+  clock: Clock;
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+/** A slot is for a call that is sent at once, in ms. As with cancels. */
+const MAY_SEND_MS = 2_000;
+
+/**
+ * Looks whether the API answers, without cancelling anything: with a Get for an id that nobody has, in Get's own budget,
+ * where that is permitted; else with a request that asks for nothing.
+ */
+export async function examineApi(deps: ApiDeps): Promise<Finding> {
+  const { token, budget } = deps;
+  const mayAsk = token !== null && mayRead(token.roles);
+  return (mayAsk && budget ? await askForNobody(deps, token, budget) : null) ?? knock(deps);
+}
+
+/** Null where Get's budget has no slot just now. */
+async function askForNobody(deps: ApiDeps, token: Token, budget: OperationBudget): Promise<Finding | null> {
+  const { clock } = deps;
+  const grant = await budget.take('get');
+  if (!grant) return null;
+  const elapsed = () => clock.monotonic() - grant.askedAt;
+  const id = randomUUID();
+  const sentAt = clock.monotonic();
+  const answer = await deps.client.get(id, {
+    accessToken: token.accessToken,
+    timeoutMs: Math.max(1, deps.timeoutMs - elapsed()),
+    signal: deps.signal,
+    maySend: () => elapsed() < MAY_SEND_MS,
+  });
+  const tookMs = clock.monotonic() - sentAt;
+  const meaning = classify(answer, id, clock.wall());
+  const penaltyMs = meaning.kind === 'throttled' ? meaning.retryAfterMs : 0;
+  await budget.settle('get', grant, answer.kind === 'answer' ? 'answered' : answer.kind, penaltyMs);
+  return judgeGet(meaning, deps.apiUrl, tookMs);
+}
+
+/** What the answer to a Get for an id that nobody has says about the API. */
+export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Finding {
+  const said = describe(meaning.detail);
+  switch (meaning.kind) {
+    case 'not_found':
+      return api.ok({
+        finding: `${apiUrl} answers as it should, in ${Math.round(tookMs)} ms`,
+        meaning: 'It was asked for a machine action that nobody has, and said so (404).',
+      });
+    case 'unauthorized':
+      return api.problem({
+        finding: `${apiUrl} refuses the token: ${said}`,
+        meaning: 'Nothing is cancelled as long as it does.',
+        advice:
+          'The token is for another cloud or API: take DEFENDER_SCOPE and DEFENDER_API_URL out, or correct DEFENDER_CLOUD.',
+      });
+    case 'throttled':
+      return api.warning({
+        finding: `${apiUrl} asks to wait ${describeDuration(meaning.retryAfterMs)}: ${said}`,
+        meaning:
+          'Something else uses this quota, too: Get has one of its own here, but Microsoft does not say so.',
+        advice: 'See what else runs with this application; give it one of its own.',
+      });
+    case 'forbidden':
+      return api.warning({
+        finding: `${apiUrl} refuses a Get: ${said}`,
+        meaning: 'The token permits reading, but the API does not agree; cancelling may be refused likewise.',
+        advice: 'Permissions that were granted just now take some minutes. Begin with a file of one id.',
+      });
+    case 'fault':
+      return judgeFault(meaning.detail, apiUrl);
+    case 'action':
+    case 'bad_request':
+    case 'rejected':
+      return api.warning({
+        finding: `${apiUrl} answers, but not as expected, to a Get for an id that nobody has: ${said}`,
+        meaning: 'It may not be the API of Defender for Endpoint.',
+        advice: 'Check DEFENDER_API_URL, and begin with a file of one id.',
+      });
+    default:
+      return unreachable(meaning);
+  }
+}
+
+/** Any answer counts: a request without a token is refused by whatever it is. */
+async function knock({ apiUrl, dispatcher, token, budget, ...deps }: ApiDeps): Promise<Finding> {
+  const answer = await exchange(dispatcher, {
+    origin: new URL(apiUrl).origin,
+    path: '/',
+    method: 'GET',
+    headers: { 'user-agent': 'standdown' },
+    timeoutMs: deps.timeoutMs,
+    signal: deps.signal,
+  });
+  if (answer.kind !== 'answer') return judgeFault(detailOf(answer), apiUrl);
+  const why =
+    token === null
+      ? 'Without a token'
+      : !mayRead(token.roles)
+        ? 'Without the permission to read'
+        : budget === null
+          ? 'Without Redis, which counts the calls,'
+          : 'While no Get is free';
+  return api.ok({
+    finding: `${apiUrl} is reachable (it answered ${answer.status})`,
+    meaning: `${why} that is all that can be seen without cancelling something.`,
+  });
+}
+
+function judgeFault(detail: Detail, apiUrl: string): Finding {
+  const isDown = detail.httpStatus !== undefined;
+  return api.problem({
+    finding: `${apiUrl} ${isDown ? 'is in trouble' : 'cannot be reached'}: ${describe(detail)}`,
+    meaning: 'No cancel gets through. A worker holds, and tries again by itself.',
+    advice: isDown
+      ? 'Look at the service health of the tenant, and try again. If the answer is a page, something in between gave it.'
+      : (ADVICE[detail.errorCode ?? ''] ?? NETWORK),
+  });
+}
+
+const NETWORK = 'Check DEFENDER_API_URL, DNS, HTTPS_PROXY and the firewall.';
+const TRUST =
+  'If a proxy of your own opens TLS, name its certificate authority in NODE_EXTRA_CA_CERTS, in the environment.';
+
+const ADVICE: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'Its name is not known: check DEFENDER_API_URL and DNS.',
+  EAI_AGAIN: 'Its name could not be looked up: check DNS and the network.',
+  SELF_SIGNED_CERT_IN_CHAIN: TRUST,
+  DEPTH_ZERO_SELF_SIGNED_CERT: TRUST,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: TRUST,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: TRUST,
+};
+
+function detailOf({ code, message }: NoAnswer): Detail {
+  return { errorCode: code, errorMessage: message };
+}
+
+function describe({ httpStatus, errorCode, errorMessage }: Detail): string {
+  return [httpStatus, errorCode, errorMessage].filter(Boolean).join(': ') || 'nothing more is known';
+}

@@ -1,0 +1,27 @@
+/** What was looked at, in this order. */
+export type Check = 'settings' | 'limits' | 'redis' | 'sign-in' | 'permissions' | 'api';
+
+/** `problem`: it would stop a campaign. `warning`: it would not, but somebody should know. */
+export type Level = 'ok' | 'warning' | 'problem';
+
+export interface Finding {
+  check: Check;
+  level: Level;
+  /** What is the case. */
+  finding: string;
+  /** What that means; empty: no more than it says. */
+  meaning: string;
+  /** What to do; empty: nothing. */
+  advice: string;
+}
+
+/** A finding and the words around it. */
+type Words = Pick<Finding, 'finding'> & Partial<Pick<Finding, 'meaning' | 'advice'>>;
+
+/** Makes the findings of one check. */
+export function findingsOf(check: Check) {
+  const at =
+    (level: Level) =>
+    ({ finding, meaning = '', advice = '' }: Words): Finding => ({ check, level, finding, meaning, advice });
+  return { ok: at('ok'), warning: at('warning'), problem: at('problem') };
+}

@@ -1,0 +1,51 @@
+import { CANCEL_ROLES, mayRead, READ_ROLES } from '../defender/roles.ts';
+import { type Finding, findingsOf } from './finding.ts';
+
+const permissions = findingsOf('permissions');
+
+const WHERE =
+  'API permissions of the app registration, WindowsDefenderATP, application permissions; then grant admin consent';
+
+/** Whether what a token carries suffices. @param roles null: it cannot be read. */
+export function judgeRoles(roles: readonly string[] | null): Finding[] {
+  if (roles === null) {
+    return [
+      permissions.warning({
+        finding: 'the token cannot be read',
+        meaning: 'Its permissions show only when a call is refused.',
+        advice: 'Begin with a file of one id.',
+      }),
+    ];
+  }
+  return [judgeCancel(roles), judgeRead(roles)];
+}
+
+function judgeCancel(roles: readonly string[]): Finding {
+  const held = CANCEL_ROLES.filter((role) => roles.includes(role));
+  const wanted = CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic');
+  if (held.length === 0) {
+    const carried = roles.length === 0 ? 'nothing' : roles.join(', ');
+    return permissions.problem({
+      finding: `the token permits ${carried}: no cancel`,
+      meaning: 'Every cancel is refused (403); after 20 in a row a campaign is paused.',
+      advice: `Add one of ${wanted.join(', ')} (${WHERE}).`,
+    });
+  }
+  const isPartial = held.length < wanted.length;
+  return permissions.ok({
+    finding: `may cancel: ${held.join(', ')}`,
+    meaning: isPartial
+      ? 'Microsoft does not say whether the permission has to match the type of action: begin with a file of one id.'
+      : '',
+  });
+}
+
+function judgeRead(roles: readonly string[]): Finding {
+  if (mayRead(roles)) return permissions.ok({ finding: 'may read machine actions' });
+  return permissions.warning({
+    finding: 'may not read machine actions',
+    meaning:
+      'Cancelling works; select, previews, verify and the look at the next ids before their turn do not.',
+    advice: `To have them, add ${READ_ROLES.join(' or ')} (${WHERE}).`,
+  });
+}

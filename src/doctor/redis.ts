@@ -1,0 +1,107 @@
+import { type Clock, systemClock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import { checkRedis } from '../redis/check.ts';
+import type { RedisClient } from '../script.ts';
+import { type Finding, findingsOf } from './finding.ts';
+
+const redisIs = findingsOf('redis');
+
+const PINGS = 20;
+/** A call waits for Redis twice. At the documented limits a worker has 600 ms for each. */
+const SLOW_MS = 50;
+/** Times in reports and `--expires-in` are by both clocks. */
+const MOST_APART_MS = 2_000;
+
+/** What keeps Redis from being used at all. */
+export function judgeUnusable(error: unknown): Finding {
+  // What to do follows what is the case.
+  const [finding = '', ...advice] = messageOf(error).split('; ');
+  return redisIs.problem({
+    finding,
+    meaning: 'Nothing can be submitted, and no call can be made.',
+    advice: advice.length > 0 ? sentence(advice.join('; ')) : 'See REDIS_URL in .env.example.',
+  });
+}
+
+/** Looks at the Redis at the other end. `where` without secrets. */
+export async function examineRedis(
+  redis: RedisClient,
+  where: string,
+  clock: Clock = systemClock,
+): Promise<Finding[]> {
+  try {
+    const { version, server, warnings } = await checkRedis(redis);
+    const medianMs = await measureLatency(redis, clock);
+    return [
+      redisIs.ok({ finding: `${NAMES[server]} ${version} at ${where}` }),
+      ...warnings.map(judgeWarning),
+      judgeLatency(medianMs),
+      judgeClock(await measureOffset(redis, clock)),
+    ];
+  } catch (error) {
+    return [judgeUnusable(error)];
+  }
+}
+
+const NAMES = {
+  redis: 'Redis',
+  valkey: 'Valkey',
+  dragonfly: 'Dragonfly',
+  unknown: 'a Redis of unknown make,',
+};
+
+/** A warning of `checkRedis` says what to do after its colon. */
+function judgeWarning(warning: string): Finding {
+  const [finding = warning, advice = ''] = warning.split(/: (?=[^:]*$)/);
+  return redisIs.warning({ finding, advice: sentence(advice) });
+}
+
+function sentence(words: string): string {
+  return words === '' ? '' : `${words[0]?.toUpperCase()}${words.slice(1).replace(/\.$/, '')}.`;
+}
+
+export function judgeLatency(medianMs: number): Finding {
+  const finding = `it answers in ${medianMs < 10 ? medianMs.toFixed(1) : Math.round(medianMs)} ms (median of ${PINGS})`;
+  if (medianMs <= SLOW_MS) return redisIs.ok({ finding });
+  return redisIs.warning({
+    finding,
+    meaning: 'Each call waits for Redis twice, and so does each step of a submit.',
+    advice: 'Run workers nearer to Redis, and look at its load.',
+  });
+}
+
+/** @param offsetMs how far Redis' clock is ahead. `errorMs`: how wrong that can be. */
+export function judgeClock({ offsetMs, errorMs }: { offsetMs: number; errorMs: number }): Finding {
+  const apart = Math.abs(offsetMs) - errorMs;
+  const direction = offsetMs > 0 ? 'ahead of' : 'behind';
+  if (apart < MOST_APART_MS) return redisIs.ok({ finding: "its clock and this machine's agree" });
+  return redisIs.warning({
+    finding: `its clock is ${(Math.abs(offsetMs) / 1_000).toFixed(1)} s ${direction} this machine's`,
+    meaning:
+      'The limits go by its clock alone, but forecasts, --expires-in and signing in with a certificate do not.',
+    advice: 'Let both machines take their time from the same source (NTP).',
+  });
+}
+
+async function measureLatency(redis: RedisClient, clock: Clock): Promise<number> {
+  const times: number[] = [];
+  for (let ping = 0; ping < PINGS; ping++) {
+    const sentAt = clock.monotonic();
+    await redis.ping();
+    times.push(clock.monotonic() - sentAt);
+  }
+  times.sort((a, b) => a - b);
+  const [low = 0, high = low] = times.slice(PINGS / 2 - 1);
+  return (low + high) / 2;
+}
+
+async function measureOffset(
+  redis: RedisClient,
+  clock: Clock,
+): Promise<{ offsetMs: number; errorMs: number }> {
+  const sentAt = clock.monotonic();
+  const [seconds, micros] = await redis.time();
+  const errorMs = (clock.monotonic() - sentAt) / 2;
+  const redisNow = Number(seconds) * 1_000 + Number(micros) / 1_000;
+  return { offsetMs: redisNow - (clock.wall() - errorMs), errorMs };
+}

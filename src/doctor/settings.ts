@@ -1,0 +1,120 @@
+import { formatWindows, type Limits, type Window } from '../budget/windows.ts';
+import { type Config, type Environment, readConfig, type SignInConfig } from '../config.ts';
+import { cloudsOfHost } from '../defender/clouds.ts';
+import { describeDuration } from '../duration.ts';
+import { StanddownError } from '../errors.ts';
+import { type Finding, findingsOf } from './finding.ts';
+
+const settings = findingsOf('settings');
+const limits = findingsOf('limits');
+
+/** Reads the settings; null, with every mistake, where they are not right. */
+export function examineSettings(env: Environment): { config: Config | null; findings: Finding[] } {
+  try {
+    const config = readConfig(env);
+    return { config, findings: [judgeTenant(config), ...judgePlaces(config)] };
+  } catch (error) {
+    if (!(error instanceof StanddownError) || error.code !== 'CONFIG_INVALID') throw error;
+    const mistakes = Array.isArray(error.context['mistakes']) ? error.context['mistakes'] : [error.message];
+    const findings = mistakes.map((mistake) =>
+      settings.problem({
+        finding: String(mistake),
+        meaning: 'No command takes such settings, and nothing else can be looked at before.',
+        advice:
+          'Correct it in the environment or in the file given by --env-file; .env.example explains each.',
+      }),
+    );
+    return { config: null, findings };
+  }
+}
+
+function judgeTenant({ tenant, signIn, signInMissing }: Config): Finding {
+  if (tenant === null) {
+    return settings.problem({
+      finding: 'nothing says which tenant',
+      meaning: 'Every campaign and every limit belongs to a tenant.',
+      advice: 'Set AZURE_TENANT_ID, or STANDDOWN_TENANT (a label).',
+    });
+  }
+  if (signIn === null) {
+    return settings.problem({
+      finding: `tenant ${tenant}; to sign in, there is missing: ${signInMissing.join(', ')}`,
+      meaning: 'Commands that only look at Redis work; a worker cannot start.',
+      advice: 'Set what is missing: "From zero to a drained campaign" in the README says where it is found.',
+    });
+  }
+  return settings.ok({ finding: `tenant ${tenant}: ${describeApplication(signIn)}` });
+}
+
+function describeApplication({ tenantId, clientId, credential }: SignInConfig): string {
+  const how = credential.kind === 'secret' ? 'a client secret' : `the certificate ${credential.path}`;
+  return `application ${clientId} of ${tenantId}, with ${how}`;
+}
+
+/** Which addresses are in use, and whether they belong together. */
+function judgePlaces(config: Config): Finding[] {
+  const { cloud, apiUrl, signIn, httpsProxy } = config;
+  const proxy = httpsProxy ? `, through the proxy ${new URL(httpsProxy.reveal()).host}` : '';
+  const places = signIn ? `, sign-in ${signIn.authorityHost}, scope ${signIn.scope}` : '';
+  const finding = `cloud ${cloud}: API ${apiUrl}${places}${proxy}`;
+  const hosts = [apiUrl, ...(signIn ? [signIn.authorityHost, signIn.scope] : [])].map(hostOf);
+  const known = hosts.map(cloudsOfHost);
+  const strange = hosts.filter((_, index) => known[index]?.length === 0);
+  if (strange.length > 0) {
+    return [
+      settings.warning({
+        finding: `${finding}; ${[...new Set(strange)].join(', ')} is not Microsoft's`,
+        meaning: 'That is right for a simulator; with anything else tokens would go to strangers.',
+        advice: 'Take DEFENDER_API_URL, AZURE_AUTHORITY_HOST and DEFENDER_SCOPE out to use the real ones.',
+      }),
+    ];
+  }
+  const common = known.reduce((all, some) => all.filter((name) => some.includes(name)));
+  if (common.includes(cloud)) return [settings.ok({ finding })];
+  return [
+    settings.warning({
+      finding: `${finding}; these do not belong together`,
+      meaning: 'A token of one cloud is refused (401) by the API of another.',
+      advice: 'Set DEFENDER_CLOUD alone, and the single addresses only where it is wrong.',
+    }),
+  ];
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).hostname : url;
+}
+
+/** What Microsoft documents for each of cancel, get and list. */
+const DOCUMENTED: readonly Window[] = [
+  { max: 100, lengthMs: 60_000 },
+  { max: 1_500, lengthMs: 3_600_000 },
+];
+
+/** Whether the limits let more calls go than Microsoft documents. */
+export function judgeLimits({ windows, reserve }: Limits): Finding {
+  const kept = reserve ? `, ${formatWindows([reserve])} kept for urgent requests` : '';
+  const finding = `at most ${formatWindows(windows)} calls of each kind${kept}`;
+  const bounds = DOCUMENTED.map((documented) => ({
+    documented,
+    most: mostWithin(windows, documented.lengthMs),
+  }));
+  const above = bounds.filter(({ documented, most }) => most > documented.max);
+  if (above.length > 0) {
+    const [first] = above;
+    const length = describeDuration(first?.documented.lengthMs ?? 0);
+    return limits.warning({
+      finding: `${finding}; that lets ${first?.most} go in ${length}, and ${first?.documented.max} are documented`,
+      meaning:
+        'The API refuses what is too much (429). Nothing fails for it, but nothing gets faster, either.',
+      advice: 'Take RATE_LIMITS out, unless Microsoft has granted more.',
+    });
+  }
+  const isTighter = bounds.some(({ documented, most }) => most < documented.max);
+  const meaning = isTighter ? 'That is less than the API allows: campaigns take longer.' : '';
+  return limits.ok({ finding, meaning });
+}
+
+/** No more calls than this fit into so many ms. */
+function mostWithin(windows: readonly Window[], lengthMs: number): number {
+  return Math.min(...windows.map((window) => window.max * Math.ceil(lengthMs / window.lengthMs)));
+}

@@ -1,0 +1,124 @@
+import { type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
+import { describeDuration } from '../duration.ts';
+import { type Finding, findingsOf } from './finding.ts';
+
+const signInIs = findingsOf('sign-in');
+
+/** Asks for a token; null, and why, where there is none to be had. */
+export async function examineSignIn(
+  signIn: SignIn,
+  now: () => number,
+): Promise<{ token: Token | null; findings: Finding[] }> {
+  try {
+    const token = await signIn.token();
+    // To the full minute, and no longer than it is.
+    const left = describeDuration(Math.floor((token.expiresAt - now()) / 60_000) * 60_000);
+    return { token, findings: [signInIs.ok({ finding: `there is a token, good for ${left}` })] };
+  } catch (error) {
+    if (!(error instanceof SignInError)) throw error;
+    return { token: null, findings: [judgeFailure(error)] };
+  }
+}
+
+/** Why there is no token, and what to do. By Entra's number where it gave one, else by what failed on the way there. */
+export function judgeFailure({ code, message }: Pick<SignInError, 'code' | 'message'>): Finding {
+  const number = /AADSTS\d+/.exec(code)?.[0] ?? '';
+  const [word = ''] = code.split(' ');
+  const cause = /^([a-z_]+): /.exec(message)?.[1] ?? '';
+  const [meaning, advice] = BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN;
+  return signInIs.problem({ finding: `no token (${code}): ${gist(message, word)}`, meaning, advice });
+}
+
+type Known = readonly [meaning: string, advice: string];
+
+const UNKNOWN: Known = [
+  'The sign-in service does not give this application a token.',
+  'Look the number up at https://login.microsoftonline.com/error; the sign-in log of the tenant says more.',
+];
+
+const SECRETS = 'Certificates & secrets of the app registration';
+
+/** What Entra objects to. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
+const BY_NUMBER: Readonly<Record<string, Known>> = {
+  AADSTS7000215: [
+    'The client secret is not the right one.',
+    `Put the secret's value, not its id, into AZURE_CLIENT_SECRET; a value that is lost is replaced by a new secret (${SECRETS}).`,
+  ],
+  AADSTS7000222: [
+    'The client secret has expired.',
+    `Make a new one (${SECRETS}) and put it into AZURE_CLIENT_SECRET.`,
+  ],
+  AADSTS7000216: [
+    'No credential arrived at the sign-in service.',
+    'Set AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH.',
+  ],
+  AADSTS700016: [
+    'The tenant has no such application.',
+    'Correct AZURE_CLIENT_ID or AZURE_TENANT_ID; in another tenant than its own, an administrator has to consent to it first.',
+  ],
+  AADSTS7000112: ['The application is disabled.', 'Enable it under Enterprise applications.'],
+  AADSTS7000229: [
+    'The application is not present in the tenant.',
+    'Let an administrator of the tenant consent to it.',
+  ],
+  AADSTS90002: ['There is no such tenant in this cloud.', 'Correct AZURE_TENANT_ID, or DEFENDER_CLOUD.'],
+  AADSTS900023: ['The tenant id is none.', 'Correct AZURE_TENANT_ID: a GUID, or a domain of the tenant.'],
+  AADSTS500011: [
+    'The tenant does not know the API that the scope names.',
+    'Take DEFENDER_SCOPE out, or correct DEFENDER_CLOUD; a tenant without Defender for Endpoint does not know it at all.',
+  ],
+  AADSTS650052: [
+    'The tenant has no subscription for Defender for Endpoint.',
+    'Check AZURE_TENANT_ID and the licences of the tenant.',
+  ],
+  AADSTS1002012: [
+    'The scope is none for an application.',
+    'Take DEFENDER_SCOPE out, or let it end in /.default.',
+  ],
+  AADSTS70011: ['The scope is not valid.', 'Take DEFENDER_SCOPE out, or let it end in /.default.'],
+  AADSTS700027: [
+    'The certificate is not one of the application, or its signature is wrong.',
+    `Upload the certificate (its public part) under ${SECRETS}.`,
+  ],
+  AADSTS700024: [
+    'What was signed with the certificate is not valid at this time.',
+    "Set this machine's clock right (NTP).",
+  ],
+  AADSTS53003: [
+    'Conditional Access blocks the application.',
+    'Exempt it from the policy, or run from a place that the policy allows.',
+  ],
+  AADSTS90033: [
+    'The sign-in service is in trouble for the moment.',
+    'Try again; a worker does so by itself.',
+  ],
+};
+
+const BY_CODE: Readonly<Record<string, Known>> = {
+  network_error: [
+    'The sign-in service cannot be reached.',
+    'Check AZURE_AUTHORITY_HOST, DNS, HTTPS_PROXY and the firewall; a certificate authority of your own is named in NODE_EXTRA_CA_CERTS, in the environment.',
+  ],
+  request_timeout: [
+    'The sign-in service does not answer in time.',
+    'Check HTTPS_PROXY and the firewall, and try again.',
+  ],
+  unreadable_answer: [
+    'Something else than the sign-in service answers.',
+    'Check AZURE_AUTHORITY_HOST and HTTPS_PROXY.',
+  ],
+  credential_unreadable: [
+    'The application cannot prove who it is.',
+    'AZURE_CLIENT_CERTIFICATE_PATH must name a PEM file with a private key (not encrypted) and its certificate.',
+  ],
+  endpoints_resolution_error: [
+    'The sign-in service does not describe itself: there is no such tenant, or it is no sign-in service.',
+    'Correct AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.',
+  ],
+};
+
+/** Entra's own sentence, where there is one: msal repeats its code before it, and traces follow. */
+function gist(message: string, word: string): string {
+  const [text = ''] = message.slice(Math.max(0, message.indexOf('AADSTS'))).split(/\r?\n| Trace ID:/);
+  return text.replace(`${word}: `, '').slice(0, 300);
+}

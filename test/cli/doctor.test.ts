@@ -1,0 +1,366 @@
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { runProgram } from '../../src/commands/program.ts';
+import type { Finding, Level } from '../../src/doctor/finding.ts';
+import type { Fault } from '../../src/simulator/index.ts';
+import { testFolder } from '../redis/support/machine.ts';
+import { startRedis } from '../redis/support/plain-redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { openStack, type Stack } from '../support/stack.ts';
+
+type Env = Record<string, string>;
+
+describe('doctor', () => {
+  let server: TestRedis;
+  let stack: Stack;
+
+  before(async () => {
+    server = await openTestRedis();
+  });
+  beforeEach(async () => {
+    // The real limits, which nothing is said against; the simulator has the same.
+    stack = await openStack(server, { limits: '100/1m,1500/1h', env: { CALL_TIMEOUT: '2s' } });
+  });
+  afterEach(() => stack.close());
+  after(() => server.close());
+
+  interface Examined {
+    code: number;
+    findings: Finding[];
+    /** Levels by check, in order, without what is only there because this is a simulator. */
+    levels: string[];
+  }
+
+  async function run(args: readonly string[], env: Env = {}, columns?: number) {
+    const shown = { stdout: '', stderr: '' };
+    const say = (line: string) => {
+      shown.stderr += `${line}\n`;
+    };
+    const code = await runProgram(args, {
+      env: { ...stack.env, PATH: process.env['PATH'] ?? '', ...env },
+      stdin: Readable.from([]),
+      stop: new AbortController().signal,
+      version: '0.0.0',
+      isErrorTerminal: false,
+      out: {
+        write: async (text) => {
+          shown.stdout += text;
+        },
+        note: say,
+        complain: say,
+        isTerminal: columns !== undefined,
+        columns: columns ?? 80,
+      },
+    });
+    return { code, ...shown };
+  }
+
+  async function examine(env: Env = {}): Promise<Examined> {
+    const { code, stdout, stderr } = await run(['doctor', '--json'], env);
+    assert.equal(stderr, '');
+    const said = JSON.parse(stdout) as { ok: boolean; problems: number; findings: Finding[] };
+    assert.deepEqual([said.ok, said.problems > 0], [code === 0, code === 1]);
+    for (const { level, advice, finding } of said.findings) {
+      if (level !== 'ok') assert.notEqual(advice, '', `says what to do about: ${finding}`);
+    }
+    assert.doesNotMatch(stdout, new RegExp(stack.simulator.clientSecret), 'no secret is shown');
+    const findings = said.findings.filter(({ finding }) => !/is not Microsoft's$/.test(finding));
+    return { code, findings, levels: findings.map(({ check, level }) => `${check} ${level}`) };
+  }
+
+  /** The one finding of a check at a level. */
+  function find({ findings }: Examined, check: string, level: Level): Finding {
+    const [found, ...others] = findings.filter(
+      (finding) => finding.check === check && finding.level === level,
+    );
+    assert.ok(found && others.length === 0, JSON.stringify(findings, null, 2));
+    return found;
+  }
+
+  function calls(operation: string) {
+    return stack.simulator.calls().filter((call) => call.operation === operation);
+  }
+
+  const ALL_WELL = [
+    'settings ok',
+    'limits ok',
+    'redis ok',
+    'redis ok',
+    'redis ok',
+    'sign-in ok',
+    'permissions ok',
+    'permissions ok',
+    'api ok',
+  ];
+
+  it('finds nothing where all is well, and makes a single Get within its budget', async () => {
+    const examined = await examine();
+    assert.deepEqual([examined.code, examined.levels], [0, ALL_WELL]);
+    assert.match(find(examined, 'api', 'ok').meaning, /404/);
+    assert.deepEqual([calls('get').length, calls('cancel').length, calls('list').length], [1, 0, 0]);
+    assert.equal(await stack.redis.zcard(stack.tenant.keys.slots('get')), 1, 'its slot was taken and kept');
+  });
+
+  it('makes no Get that would be one too many', async () => {
+    const { redis, tenant } = stack;
+    const now = Date.now();
+    const slots = Array.from({ length: 100 }, (_, index) => [now, `${index + 1}`]).flat();
+    await redis.zadd(tenant.keys.slots('get'), ...slots);
+    const examined = await examine();
+    assert.deepEqual([examined.code, examined.levels], [0, ALL_WELL]);
+    assert.match(find(examined, 'api', 'ok').meaning, /^While no Get is free/);
+    assert.equal(calls('get').length, 0);
+  });
+
+  describe('signing in:', () => {
+    const REFUSED: [what: string, env: Env, finding: RegExp, meaning: RegExp][] = [
+      [
+        'a wrong secret',
+        { AZURE_CLIENT_SECRET: 'not-the-right-one' },
+        /AADSTS7000215: Invalid client secret/,
+        /secret/,
+      ],
+      [
+        'an unknown application',
+        { AZURE_CLIENT_ID: 'c0ffee' },
+        /AADSTS700016: Application/,
+        /no such application/,
+      ],
+      [
+        'an unknown tenant',
+        { AZURE_TENANT_ID: 'c0ffee.example' },
+        /endpoints_resolution_error/,
+        /no such tenant/,
+      ],
+      [
+        'a scope of nothing known',
+        { DEFENDER_SCOPE: 'https://x.example/.default' },
+        /AADSTS500011/,
+        /does not know the API/,
+      ],
+      ['a scope of another kind', { DEFENDER_SCOPE: 'https://x.example/read' }, /AADSTS1002012/, /scope/],
+      [
+        'nobody there',
+        { AZURE_AUTHORITY_HOST: 'https://127.0.0.1:1' },
+        /network_error.*ECONNREFUSED/,
+        /cannot be reached/,
+      ],
+      [
+        'a certificate that is not there',
+        { AZURE_CLIENT_SECRET: '', AZURE_CLIENT_CERTIFICATE_PATH: '/nowhere.pem' },
+        /credential_unreadable.*ENOENT/,
+        /cannot prove/,
+      ],
+    ];
+    for (const [what, env, finding, meaning] of REFUSED) {
+      it(what, async () => {
+        const examined = await examine(env);
+        assert.equal(examined.code, 1);
+        const problem = find(examined, 'sign-in', 'problem');
+        assert.match(problem.finding, finding);
+        assert.match(problem.meaning, meaning);
+        assert.match(
+          find(examined, 'api', 'ok').meaning,
+          /^Without a token/,
+          'the API is looked at all the same',
+        );
+      });
+    }
+
+    it('a service that hangs, or answers with a page', async () => {
+      stack.simulator.setFaults([{ operation: 'token', fault: { kind: 'hang' } }]);
+      assert.match(
+        find(await examine({ CALL_TIMEOUT: '300ms' }), 'sign-in', 'problem').finding,
+        /request_timeout/,
+      );
+      stack.simulator.setFaults([{ operation: 'token', fault: { kind: 'html', status: 502 } }]);
+      assert.match(find(await examine(), 'sign-in', 'problem').finding, /unreadable_answer/);
+    });
+  });
+
+  describe('permissions:', () => {
+    it('none at all', async () => {
+      stack.simulator.setRoles([]);
+      const examined = await examine();
+      assert.equal(examined.code, 1);
+      assert.match(
+        find(examined, 'permissions', 'problem').advice,
+        /^Add one of Machine.CollectForensics, Machine.Isolate/,
+      );
+      assert.equal(find(examined, 'permissions', 'warning').finding, 'may not read machine actions');
+    });
+
+    it('only to read', async () => {
+      stack.simulator.setRoles(['Machine.Read.All']);
+      const examined = await examine();
+      assert.equal(examined.code, 1);
+      assert.match(find(examined, 'permissions', 'problem').finding, /permits Machine.Read.All: no cancel/);
+      assert.equal(calls('get').length, 1);
+    });
+
+    it('only to cancel is enough; then nothing is asked of the API', async () => {
+      stack.simulator.setRoles(['Machine.Isolate']);
+      const examined = await examine();
+      assert.equal(examined.code, 0);
+      assert.match(find(examined, 'permissions', 'warning').meaning, /select/);
+      assert.match(find(examined, 'permissions', 'ok').meaning, /match the type of action/);
+      assert.match(find(examined, 'api', 'ok').meaning, /^Without the permission to read/);
+      assert.equal(calls('get').length, 0);
+    });
+  });
+
+  describe('the API:', () => {
+    const ANSWERS: [what: string, fault: Fault, level: Level, finding: RegExp][] = [
+      [
+        'refuses the token',
+        { kind: 'status', status: 401, code: 'Unauthorized' },
+        'problem',
+        /refuses the token: 401/,
+      ],
+      [
+        'refuses the Get',
+        { kind: 'status', status: 403, code: 'Forbidden' },
+        'warning',
+        /refuses a Get: 403: Forbidden/,
+      ],
+      [
+        'is in trouble',
+        { kind: 'status', status: 500, code: 'InternalServerError' },
+        'problem',
+        /is in trouble: 500/,
+      ],
+      ['is a gateway with a page', { kind: 'html', status: 502 }, 'problem', /is in trouble: 502/],
+      ['answers nonsense', { kind: 'status', status: 400, code: 'BadRequest' }, 'warning', /not as expected/],
+      ['hangs up', { kind: 'reset', when: 'before' }, 'problem', /cannot be reached/],
+      ['hangs', { kind: 'hang' }, 'problem', /cannot be reached: TIMEOUT/],
+    ];
+    for (const [what, fault, level, finding] of ANSWERS) {
+      it(what, async () => {
+        stack.simulator.setFaults([{ operation: 'get', fault }]);
+        const examined = await examine({ CALL_TIMEOUT: '500ms' });
+        assert.equal(examined.code, level === 'problem' ? 1 : 0);
+        assert.match(find(examined, 'api', level).finding, finding);
+      });
+    }
+
+    it('asks to wait: then everybody waits', async () => {
+      stack.simulator.setFaults([
+        { operation: 'get', fault: { kind: 'status', status: 429, retryAfter: 30 } },
+      ]);
+      const examined = await examine();
+      assert.equal(examined.code, 0);
+      assert.match(find(examined, 'api', 'warning').finding, /asks to wait 30 s/);
+      const penalty = Number(await stack.redis.hget(stack.tenant.keys.state, 'get:penalty'));
+      assert.ok(penalty > Date.now() + 25_000, 'the budget knows of it');
+      assert.equal(await stack.redis.hget(stack.tenant.keys.state, 'cancel:penalty'), null);
+    });
+
+    it('is not there', async () => {
+      const examined = await examine({ DEFENDER_API_URL: 'http://127.0.0.1:1' });
+      assert.equal(examined.code, 1);
+      assert.match(find(examined, 'api', 'problem').finding, /cannot be reached: ECONNREFUSED/);
+    });
+  });
+
+  describe('Redis:', () => {
+    it('is away: the rest is looked at all the same, and no uncounted Get is made', async () => {
+      const examined = await examine({ REDIS_URL: 'redis://127.0.0.1:1' });
+      assert.equal(examined.code, 1);
+      const problem = find(examined, 'redis', 'problem');
+      assert.match(
+        problem.finding,
+        /^cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: nothing listens there/,
+      );
+      assert.equal(problem.advice, 'Start it, or correct REDIS_URL.');
+      assert.match(find(examined, 'api', 'ok').meaning, /^Without Redis/);
+      assert.equal(calls('get').length, 0);
+    });
+
+    it('has an address that is none', async () => {
+      const examined = await examine({ REDIS_URL: 'redis://:hunter2%@host' });
+      assert.match(find(examined, 'redis', 'problem').finding, /^REDIS_URL: /);
+    });
+
+    it('keeps nothing, may evict, or is a replica', async (t) => {
+      const { url, admin } = await startRedis(t, { folder: testFolder(t) });
+      const warned = await examine({ REDIS_URL: url });
+      assert.equal(warned.code, 0);
+      const warning = find(warned, 'redis', 'warning');
+      assert.match(warning.finding, /keeps nothing on disk/);
+      assert.equal(warning.advice, 'Set "appendonly yes" in its configuration.');
+      await admin.config('SET', 'maxmemory', '100mb', 'maxmemory-policy', 'allkeys-lru');
+      const refused = await examine({ REDIS_URL: url });
+      assert.equal(refused.code, 1);
+      assert.match(find(refused, 'redis', 'problem').finding, /may throw requests away/);
+      await admin.config('SET', 'maxmemory-policy', 'noeviction');
+      await admin.replicaof('127.0.0.1', '1');
+      const replica = await examine({ REDIS_URL: url });
+      assert.match(find(replica, 'redis', 'problem').advice, /^Point REDIS_URL at its master/);
+      assert.match(find(replica, 'api', 'ok').meaning, /^Without Redis/);
+    });
+  });
+
+  describe('settings:', () => {
+    it('lists every mistake, and looks no further', async () => {
+      const { code, levels, findings } = await examine({
+        RATE_LIMITS: 'many',
+        CONCURRENCY: '0',
+        PRECHECK: 'no',
+      });
+      assert.equal(code, 1);
+      assert.deepEqual(levels, Array(3).fill('settings problem'));
+      assert.deepEqual(findings.map(({ finding }) => finding.split(':')[0]).sort(), [
+        'CONCURRENCY',
+        'PRECHECK',
+        'RATE_LIMITS',
+      ]);
+      assert.equal(stack.simulator.calls().length, 0);
+    });
+
+    it('says what is missing to sign in', async () => {
+      const examined = await examine({ AZURE_CLIENT_ID: '', AZURE_CLIENT_SECRET: '' });
+      assert.equal(examined.code, 1);
+      const { finding } = find(examined, 'settings', 'problem');
+      assert.match(
+        finding,
+        /missing: AZURE_CLIENT_ID, AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH$/,
+      );
+    });
+
+    it('says that nothing says which tenant', async () => {
+      const examined = await examine({ AZURE_TENANT_ID: '', STANDDOWN_TENANT: '' });
+      assert.equal(find(examined, 'settings', 'problem').finding, 'nothing says which tenant');
+    });
+
+    it('warns of limits above the documented ones', async () => {
+      const examined = await examine({ RATE_LIMITS: '1000/1m' });
+      assert.equal(examined.code, 0);
+      assert.match(
+        find(examined, 'limits', 'warning').finding,
+        /lets 1000 go in 1 min, and 100 are documented$/,
+      );
+    });
+  });
+
+  describe('for people:', () => {
+    it('a line for each finding, and what it comes to', async () => {
+      const { code, stdout } = await run(['doctor'], { AZURE_CLIENT_SECRET: 'not-the-right-one' });
+      assert.equal(code, 1);
+      assert.match(stdout, /^ok {7}limits {7}at most 100\/1m,1500\/1h calls of each kind$/m);
+      assert.match(stdout, /^problem {2}sign-in {6}no token .*\n {22}The client secret .*\n {22}→ Put /m);
+      assert.match(stdout, /\n\n1 problem, 1 warning: no campaign gets through like this\n$/);
+    });
+
+    for (const columns of [100, 40]) {
+      it(`fits a terminal of ${columns} columns`, async () => {
+        const { stdout } = await run(['doctor'], {}, columns);
+        const tooLong = stdout
+          .split('\n')
+          .filter((line) => line.length > columns && /\s\S+\s\S+$/.test(line));
+        assert.deepEqual(tooLong, []);
+        assert.match(stdout, /nothing stands in the way of a campaign\s\(1\swarning\)\n$/);
+      });
+    }
+  });
+});
