@@ -116,8 +116,7 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
   const { redis, keys, memory, graceMs } = context;
   await context.session.ready();
   const sentAt = context.monotonic();
-  const expectations = operations.map((operation) => memory.expect(operation, sentAt));
-  const [first] = expectations;
+  const [first] = operations;
   if (!first) return { kind: 'skipped' };
   const reply = asList(
     await pulseScript(
@@ -125,8 +124,8 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
       [keys.state, ...operations.map(keys.slots)],
       [
         graceMs,
-        ...expectationArguments(first),
-        ...expectations.map(({ quietAt, seen }) => (quietAt === null ? seen : `=${quietAt}`)),
+        ...expectationArguments(memory.expect(first, sentAt)),
+        ...operations.map((operation) => changesWanted(memory, operation, sentAt)),
       ],
     ),
   );
@@ -140,6 +139,12 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
   if (jump !== 0) return shift(context, jump);
   const notBefore = Math.max(asNumber(reply[4]), asNumber(reply[6]), asNumber(reply[7]));
   return { kind: 'steady', steer: asText(reply[5]), notBefore, trouble: asText(reply[8]) };
+}
+
+/** Since when changes are wanted, or `=` and the slot number at which there are none. */
+function changesWanted(memory: Memory, operation: Operation, at: number): string | number {
+  const quietAt = memory.quietAt(operation, at);
+  return quietAt === null ? memory.expect(operation, at).seen : `=${quietAt}`;
 }
 
 /** What to do when a script refused because of the epoch or the clock. */

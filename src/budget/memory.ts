@@ -10,8 +10,6 @@ export interface Expectation {
   time: number;
   /** Changes since this time are wanted; 0 for all. */
   seen: number;
-  /** Nothing of the operation is in flight: while the sequence stands at this number, nothing can have changed. */
-  quietAt: number | null;
 }
 
 /** What a script answers about the slots. */
@@ -36,6 +34,11 @@ export interface Memory {
   /** The run id of the Redis process this worker is connected to. */
   connected(run: string): void;
   expect(operation: Operation, monotonic: number): Expectation;
+  /**
+   * The slot number at which nothing of the operation can have changed since it was last looked at, because nothing is
+   * in flight; null: it can have. Goes through all that is remembered.
+   */
+  quietAt(operation: Operation, monotonic: number): number | null;
   /**
    * Takes in an answer. `sentAt` and `receivedAt` are monotonic.
    *
@@ -159,8 +162,9 @@ export function createMemory(options: { keepMs: number }): Memory {
       seq,
       time: offset ? monotonic + middle(offset) : 0,
       seen: seen.get(operation)?.now ?? 0,
-      quietAt: isQuiet(operation, monotonic) ? (seen.get(operation)?.seq ?? null) : null,
     }),
+    quietAt: (operation, monotonic) =>
+      isQuiet(operation, monotonic) ? (seen.get(operation)?.seq ?? null) : null,
     learn: (operation, sighting, sentAt, receivedAt) => {
       const jump = compareClocks(sighting.now, sentAt, receivedAt);
       if (jump !== 0 || !offset) return jump;

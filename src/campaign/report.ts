@@ -69,8 +69,8 @@ export async function* eachResult(
   for await (const part of eachResultPart(deps, campaign, after)) yield* part;
 }
 
-/** The same, in parts of up to a thousand. */
-export async function* eachResultPart(
+/** The same, in parts. */
+async function* eachResultPart(
   { redis, keys }: Pick<ReportDeps, 'redis' | 'keys'>,
   campaign: Campaign,
   after: number,

@@ -71,17 +71,24 @@ export function createSweep(deps: SweepDeps) {
   async function endSome(campaign: Campaign): Promise<Progress> {
     const { number } = campaign;
     const outcome = campaign.state === 'expired' ? 'expired' : 'withdrawn';
+    let ended = 0;
+    const tell = () => {
+      // Thousands at once: a line for each would only bury the others. The results name them.
+      if (ended > 0) log.info({ campaign: campaign.name, outcome, ended }, 'ended without a call');
+    };
     let place = Number((await redis.hget(keys.campaign(number), 'swept')) ?? 0);
     for (let part = 0; part < PARTS_AT_ONCE; part++) {
       const ids = await readIds(redis, keys, number, place, PART);
       if (ids.length === 0) {
         await redis.hset(keys.campaign(number), 'swept', 0);
+        tell();
         return 'claims';
       }
-      await ledger.end(number, ids, outcome);
+      ended += (await ledger.end(number, ids, outcome)).ended;
       place += ids.length / ID_BYTES;
       await redis.hset(keys.campaign(number), 'swept', place);
     }
+    tell();
     return 'more';
   }
 

@@ -83,7 +83,12 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
         if (!isFinal(action.summary) || !asked.includes(action.id)) continue;
         const detail = { action: action.summary };
         const answer = await ledger.settle(campaign, guidToBytes(action.id), detail);
-        if (answer.kind === 'settled') settled.add(action.id);
+        if (answer.kind !== 'settled') continue;
+        settled.add(action.id);
+        log.info(
+          { id: action.id, outcome: 'already_final', attempts: 0, status: action.summary.status },
+          'decided',
+        );
       }
     }
     return settled;

@@ -18,7 +18,8 @@ const GIVE_UP_MS = 24 * 3_600_000;
 /** A worker that verifies says so at each call; one that died is replaced after so long, in ms. */
 const LEASE_MS = 180_000;
 
-/** Without the permission it is not tried again for so long, in ms. */
+/** After a failure it is not tried again for so long, in ms; a permission is not granted within minutes. */
+const FAILED_MS = 60_000;
 const NOT_PERMITTED_MS = 3_600_000;
 
 /**
@@ -59,8 +60,8 @@ export function createVerifier(deps: VerifierDeps) {
 
   function fail(err: unknown): void {
     if (deps.stopping.aborted) return;
-    if (err instanceof StanddownError && err.code === 'NOT_PERMITTED')
-      silentUntil = wall() + NOT_PERMITTED_MS;
+    const isRefused = err instanceof StanddownError && err.code === 'NOT_PERMITTED';
+    silentUntil = wall() + (isRefused ? NOT_PERMITTED_MS : FAILED_MS);
     log.warn({ err }, 'campaigns are not verified for now');
   }
 

@@ -75,6 +75,7 @@ local function noteExpiry()
     setFlag(r, EXPIRES, true)
   elseif hasFlag(r, EXPIRES) and expiresAt == 0 then
     redis.call('ZREM', KEYS[8], id)
+    redis.call('HDEL', KEYS[7], id)
     setFlag(r, EXPIRES, false)
   elseif hasFlag(r, EXPIRES) then
     redis.call('ZADD', KEYS[8], 'GT', expiresAt, id)

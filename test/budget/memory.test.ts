@@ -41,6 +41,32 @@ describe('a worker’s memory of the slots', () => {
     assert.deepEqual(memory.remembered('cancel'), [{ slot: '1', stamp: BASE + 120, own: true }]);
   });
 
+  it('knows when nothing of an operation can have changed: nothing in flight, and the number as it was seen then', () => {
+    const memory = memoryAt();
+    memory.learn('cancel', seen(10, [['5', 4]], 5), 10, 10);
+    assert.equal(memory.quietAt('cancel', 20), 5);
+    assert.equal(memory.quietAt('get', 20), null, 'it was never looked at');
+
+    memory.learn('get', seen(30, [], 5), 30, 30);
+    // Somebody else takes a slot for Get; seen only in passing, at a look at cancel.
+    memory.learn('cancel', seen(40, [], 6), 40, 40);
+    assert.equal(memory.quietAt('cancel', 50), 6);
+    assert.equal(memory.quietAt('get', 50), 5, 'so the number gives the change away');
+
+    memory.learn('cancel', seen(60, [['7', 400]], 7), 60, 60);
+    assert.equal(memory.quietAt('cancel', 70), null, 'another’s call is in flight');
+    memory.learn('cancel', seen(80, [['7', 75]], 7), 80, 80);
+    assert.equal(memory.quietAt('cancel', 90), 7);
+
+    memory.took('cancel', '8', BASE + 500);
+    assert.equal(memory.quietAt('cancel', 100), null, 'an own call is in flight');
+    memory.settled('cancel', '8', 110);
+    assert.equal(memory.quietAt('cancel', 120), 7);
+
+    memory.entered('another', 9);
+    assert.equal(memory.quietAt('cancel', 130), null, 'after a loss everything is looked at again');
+  });
+
   it('never moves a slot past the end of its promise', () => {
     const memory = memoryAt();
     memory.took('cancel', '1', BASE + 500);

@@ -115,6 +115,18 @@ describe('jobs of other services', () => {
     assert.equal(cancels(), 0);
   });
 
+  it('that once had a time and then none leave nothing of it behind', async () => {
+    await open({ limits: '100/1s,1/1h', env: { URGENT_RESERVE: 'none' } });
+    const [used = '', id = ''] = stack.addActions(2);
+    await stack.result(await stack.enqueue({ machineActionId: used, comment: 'x' }));
+    const { checking, expiries } = stack.tenant.keys;
+    await stack.enqueue({ machineActionId: id, comment: 'x', expiresAt: Date.now() + 600_000 });
+    await eventually(async () => assert.equal(await stack.redis.hlen(checking), 1));
+    await stack.enqueue({ machineActionId: id, comment: 'x' }, 'cancel-urgent');
+    await eventually(async () => assert.equal(await stack.redis.zcard(expiries), 0));
+    assert.equal(await stack.redis.hlen(checking), 0);
+  });
+
   it('end as expired on time while nothing may go out', async () => {
     await open({ limits: '100/1s,1/1h', env: { URGENT_RESERVE: 'none' } });
     const [used = '', late = ''] = stack.addActions(2);
