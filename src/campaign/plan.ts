@@ -5,11 +5,12 @@ import type { Keys } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Look } from '../ledger/look.ts';
+import { feedingPlace } from '../ledger/place.ts';
 import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { createElsewhereCounter, type ElsewhereCount } from './elsewhere.ts';
 import { type Campaign, readCampaign } from './registry.ts';
-import { completion } from './status.ts';
+import { completion, openAhead } from './status.ts';
 
 export interface PlanDeps {
   redis: RedisClient;
@@ -91,25 +92,11 @@ async function etaOf(
   open: number,
 ): Promise<string | null> {
   if (open === 0 || campaign?.state === 'paused') return null;
+  // A new campaign comes last of its priority.
+  const place = campaign ? feedingPlace(campaign.priority, campaign.number) : feedingPlace(priority + 1, 0);
   const [budget, ahead] = await Promise.all([
     viewBudget(deps.redis, deps.keys, deps.limits),
-    openAhead(deps, campaign, priority),
+    openAhead(deps, place),
   ]);
   return new Date(Math.ceil(completion(deps.limits, budget, ahead + open))).toISOString();
-}
-
-/** What is called before it: campaigns of its priority that are older, or of a better one, and single cancels. */
-async function openAhead(
-  { redis, keys }: PlanDeps,
-  campaign: Campaign | null,
-  priority: number,
-): Promise<number> {
-  const place = campaign ? campaign.priority * 1e9 + campaign.number : (priority + 1) * 1e9;
-  const [before, singles, urgent] = await Promise.all([
-    redis.zrangebyscore(keys.running, '-inf', `(${place}`),
-    redis.llen(keys.lane('cancel', 'wait')),
-    redis.llen(keys.lane('cancel-urgent', 'wait')),
-  ]);
-  const others = await Promise.all(before.map((number) => readCampaign(redis, keys, Number(number))));
-  return singles + urgent + others.reduce((sum, other) => sum + (other?.open ?? 0), 0);
 }

@@ -3,6 +3,7 @@ import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { feedingPlace } from '../ledger/place.ts';
 import type { Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, findCampaign, readCampaign } from './registry.ts';
@@ -51,7 +52,7 @@ export async function statusOf(
   const isRunning = campaign.state === 'running' && campaign.open > 0;
   const [elsewhere, ahead] = await Promise.all([
     redis.scard(keys.elsewhere(campaign.number)),
-    isRunning ? openAhead(deps, campaign) : 0,
+    isRunning ? openAhead(deps, feedingPlace(campaign.priority, campaign.number)) : 0,
   ]);
   return {
     campaign: campaign.name,
@@ -79,14 +80,19 @@ function isExact(hold: Hold): boolean {
   return hold.reason !== 'window';
 }
 
-/** Open ids of running campaigns that are fed before this one, and what services wait for. */
-async function openAhead({ redis, keys }: StatusDeps, campaign: Campaign): Promise<number> {
-  const [score, singles, urgent] = await Promise.all([
-    redis.zscore(keys.running, String(campaign.number)),
+/**
+ * How many calls go before those of a campaign at this place: open ids of running campaigns that are fed before it, and
+ * what services wait for.
+ */
+export async function openAhead(
+  { redis, keys }: Pick<StatusDeps, 'redis' | 'keys'>,
+  place: number,
+): Promise<number> {
+  const [before, singles, urgent] = await Promise.all([
+    redis.zrangebyscore(keys.running, '-inf', `(${place}`),
     redis.llen(keys.lane('cancel', 'wait')),
     redis.llen(keys.lane('cancel-urgent', 'wait')),
   ]);
-  const before = score === null ? [] : await redis.zrangebyscore(keys.running, '-inf', `(${score}`);
   const others = await Promise.all(before.map((number) => readCampaign(redis, keys, Number(number))));
   return singles + urgent + others.reduce((sum, other) => sum + (other?.open ?? 0), 0);
 }

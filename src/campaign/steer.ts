@@ -2,6 +2,7 @@ import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
 import { AUDIT_LUA } from '../ledger/audit.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { PLACE_LUA } from '../ledger/place.ts';
 import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
@@ -22,6 +23,7 @@ const steerScript = defineScript(
   'steer',
   /* lua */ `
 ${AUDIT_LUA}
+${PLACE_LUA}
 local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason')
 local before, number = f[1] or 'deleted', tonumber(ARGV[1])
 if ARGV[2] == 'pause' and before == 'running' then
@@ -31,7 +33,7 @@ elseif ARGV[2] == 'resume' and before == 'paused' then
   redis.call('HSET', KEYS[1], 'state', 'running', 'cursor', f[3] or 0, 'refusals', 0)
   if f[4] then redis.call('HSET', KEYS[1], 'tolerant', 1) end
   redis.call('HDEL', KEYS[1], 'pausedReason')
-  redis.call('ZADD', KEYS[2], tonumber(f[2]) * 1e9 + number, number)
+  redis.call('ZADD', KEYS[2], feedingPlace(f[2], number), number)
 elseif ARGV[2] == 'abort' and (before == 'running' or before == 'paused') then
   redis.call('HSET', KEYS[1], 'state', 'aborted')
   redis.call('ZREM', KEYS[2], number)
@@ -57,10 +59,11 @@ const priorityScript = defineScript(
   'priority',
   /* lua */ `
 ${AUDIT_LUA}
+${PLACE_LUA}
 local before, number = redis.call('HGET', KEYS[1], 'priority') or '${DEFAULT_PRIORITY}', tonumber(ARGV[1])
 if before == ARGV[2] then return before end
 redis.call('HSET', KEYS[1], 'priority', ARGV[2])
-redis.call('ZADD', KEYS[2], 'XX', tonumber(ARGV[2]) * 1e9 + number, number)
+redis.call('ZADD', KEYS[2], 'XX', feedingPlace(ARGV[2], number), number)
 audit(KEYS[3], 'priority', ARGV[3], ARGV[4], before .. ' to ' .. ARGV[2])
 return before
 `,

@@ -1,5 +1,9 @@
+import { Help } from 'commander';
+
 /** Narrower than this, lines are not broken any more than they have to. */
 const NARROWEST = 20;
+
+const help = Object.assign(new Help(), { minWidthToWrap: NARROWEST });
 
 /**
  * Breaks a text between words. Lines after the first one begin with as many spaces as `indent` says, and the first one is
@@ -9,13 +13,5 @@ const NARROWEST = 20;
  */
 export function wrap(text: string, width: number, indent: number): string {
   const room = Math.max(NARROWEST, width - indent);
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > room) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join(`\n${' '.repeat(indent)}`);
+  return help.boxWrap(text, room).replaceAll('\n', `\n${' '.repeat(indent)}`);
 }

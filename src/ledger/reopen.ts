@@ -2,6 +2,7 @@ import type { Keys } from '../keys.ts';
 import type { Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch } from './batch.ts';
+import { PLACE_LUA } from './place.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
 /** Opens a decided record again, as the next generation. That an answer was lost once stays true. */
@@ -26,6 +27,7 @@ const retryScript = defineScript(
 ${RECORD_LUA}
 ${BATCH_LUA}
 ${REOPEN_LUA}
+${PLACE_LUA}
 local number = tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
@@ -46,7 +48,7 @@ if count > 0 then
   redis.call('HINCRBY', KEYS[2], 'open', count)
   if stopped > 0 then redis.call('HINCRBY', KEYS[2], 'stopped', -stopped) end
   redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0, 'refusals', 0)
-  if c[1] == 'running' then redis.call('ZADD', KEYS[3], tonumber(c[2]) * 1e9 + number, number) end
+  if c[1] == 'running' then redis.call('ZADD', KEYS[3], feedingPlace(c[2], number), number) end
 end
 return {'done', tostring(count)}
 `,

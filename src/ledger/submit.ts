@@ -2,6 +2,7 @@ import type { Keys } from '../keys.ts';
 import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch } from './batch.ts';
+import { PLACE_LUA } from './place.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
 /**
@@ -22,6 +23,7 @@ const submitScript = defineScript(
   /* lua */ `
 ${RECORD_LUA}
 ${BATCH_LUA}
+${PLACE_LUA}
 local FIRST, number = 6, tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', 'buckets', buckets} end
@@ -110,7 +112,7 @@ if accepted > 0 then
   redis.call('HINCRBY', KEYS[2], 'total', accepted)
   redis.call('HINCRBY', KEYS[2], 'open', accepted)
   total = tostring(redis.call('HINCRBY', KEYS[1], 'records', accepted - known))
-  if c[1] == 'running' then redis.call('ZADD', KEYS[5], tonumber(c[2]) * 1e9 + number, number) end
+  if c[1] == 'running' then redis.call('ZADD', KEYS[5], feedingPlace(c[2], number), number) end
 end
 local places = {}
 for place, count in pairs(elsewhere) do
