@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { type Environment, readConfig } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
+import { addCommands } from './catalogue.ts';
 import { type BareContext, type CommandContext, EXIT } from './context.ts';
 import { addExamples, HELP } from './help.ts';
 
@@ -27,24 +28,6 @@ interface Start {
   run(run: Run, options: GlobalOptions): Promise<void>;
   bare(run: BareRun, options: GlobalOptions): Promise<void>;
 }
-
-/** Each command's parts are loaded when it is asked for: the simulator and msal would cost a submit half a second. */
-const load = {
-  worker: () => import('./worker.ts'),
-  select: () => import('./select.ts'),
-  submit: () => import('./submit.ts'),
-  status: () => import('./status.ts'),
-  report: () => import('./report.ts'),
-  budget: () => import('./budget.ts'),
-  steer: () => import('./steer.ts'),
-  history: () => import('./history.ts'),
-  watch: () => import('./watch.ts'),
-  verify: () => import('./verify.ts'),
-  doctor: () => import('./doctor.ts'),
-  completion: () => import('./completion.ts'),
-  simulate: () => import('./simulate.ts'),
-  demo: () => import('./demo.ts'),
-};
 
 /**
  * Parses the command line and runs what it asks for.
@@ -87,179 +70,16 @@ function createProgram(process: Process, start: Start): Command {
     })
     .showHelpAfterError('(see --help)');
 
-  const add = (usage: string, description: string) => program.command(usage).description(description);
-  const go = (run: Run) => start.run(run, program.opts<GlobalOptions>());
-  const yes = () => new Option('--yes', 'do not ask').default(false);
-  const json = () => new Option('--json', 'print JSON for a program').default(false);
-
-  add('worker', 'drain the lanes until stopped')
-    .option('--verify', 'read what became of each action once a campaign is drained', false)
-    .action((options) => go(async (context) => (await load.worker()).runWorker(context, options)));
-
-  const order = () =>
-    new Option('--order <order>', 'of those in one status; Pending goes before InProgress').choices([
-      'oldest',
-      'newest',
-    ]);
-
-  add('select', 'list machine actions, as submit takes them')
-    .requiredOption('--where <conditions>', WHERE)
-    .addOption(order().default('oldest'))
-    .option('--limit <number>', 'the first so many')
-    .option('--output <file>', 'write there instead of to standard output')
-    .addOption(
-      new Option('--format <format>', 'of the lines; by default as the file is called, else jsonl').choices([
-        'jsonl',
-        'csv',
-      ]),
-    )
-    .addOption(json())
-    .action((options) => go(async (context) => (await load.select()).runSelect(context, options)));
-
-  add('submit', 'put the ids in a file, or the actions that match, into a campaign')
-    .argument('[file]', 'one id per line, CSV with a header, or JSONL; - for standard input, the default')
-    .requiredOption('--campaign <name>', 'the campaign; created unless it exists')
-    .requiredOption('--comment <text>', "sent with every cancel and kept in Defender's action center")
-    .option('--where <conditions>', `in place of a file: ${WHERE}`)
-    .addOption(order())
-    .option('--limit <number>', 'with --where: the first so many')
-    .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
-    .option('--expect-type <types>', 'set aside what is of another type, such as Isolate,Unisolate')
-    .option('--exclude <file>', 'leave out the ids in this file')
-    .option('--priority <priority>', 'of a new campaign, 1 (first) to 9 (last); 5 by default')
-    .option('--expires-in <duration>', 'of a new campaign: what is not called by then ends as expired')
-    .option('--dry-run', 'say what would happen, and submit nothing', false)
-    .addOption(yes())
-    .option('--wait', 'watch it to its end; exit code 3 unless all were stopped', false)
-    .addOption(json())
-    .action((file: string | undefined, options) =>
-      go(async (context) =>
-        (await load.submit()).runSubmit(context, { ...options, ...(file !== undefined && { file }) }),
-      ),
-    );
-
-  add('status [campaign]', 'how far a campaign is, or all of them')
-    .addOption(json())
-    .action((campaign: string | undefined, options) =>
-      go(async (context) =>
-        (await load.status()).runStatus(context, { ...options, ...(campaign !== undefined && { campaign }) }),
-      ),
-    );
-
-  add('report <campaign>', 'what became of each id')
-    .addOption(
-      new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv', 'html']).default('jsonl'),
-    )
-    .option('--output <file>', 'write there instead of to standard output')
-    .action((campaign: string, options) =>
-      go(async (context) => (await load.report()).runReport(context, { ...options, campaign })),
-    );
-
-  add('budget', 'use of each window, the reserve, and why nothing is running')
-    .addOption(json())
-    .action((options) => go(async (context) => (await load.budget()).runBudget(context, options)));
-
-  add('list', 'all campaigns')
-    .addOption(json())
-    .action((options) => go(async (context) => (await load.status()).runStatus(context, options)));
-
-  for (const steering of ['pause', 'resume'] as const) {
-    add(`${steering} <campaign>`, STEERING[steering])
-      .addOption(json())
-      .action((campaign: string, options) =>
-        go(async (context) => (await load.steer()).runSteer(context, steering, { ...options, campaign })),
-      );
-  }
-
-  add('abort <campaign>', 'end a campaign: what has not been called ends as withdrawn')
-    .addOption(yes())
-    .addOption(json())
-    .action((campaign: string, options) =>
-      go(async (context) => (await load.steer()).runAbort(context, { ...options, campaign })),
-    );
-
-  add('priority <campaign> <priority>', 'change which campaign goes first: 1 (first) to 9 (last)')
-    .addOption(json())
-    .action((campaign: string, priority: string, options) =>
-      go(async (context) => (await load.steer()).runPriority(context, { ...options, campaign, priority })),
-    );
-
-  add('delete <campaign>', 'forget a campaign that has ended, with its outcomes')
-    .addOption(yes())
-    .addOption(json())
-    .action((campaign: string, options) =>
-      go(async (context) => (await load.steer()).runDelete(context, { ...options, campaign })),
-    );
-
-  add('history <campaign>', 'who submitted, paused, resumed, aborted or retried it, and when')
-    .addOption(json())
-    .action((campaign: string, options) =>
-      go(async (context) => (await load.history()).runHistory(context, { ...options, campaign })),
-    );
-
-  add('verify <campaign>', 'read what became of each action that was called, and fill it in')
-    .addOption(json())
-    .action((campaign: string, options) =>
-      go(async (context) => (await load.verify()).runVerify(context, { ...options, campaign })),
-    );
-
-  add('watch <campaign>', 'follow a campaign to its end; exit code 3 unless all were stopped')
-    .option('--json', 'print events as JSON lines', false)
-    .action((campaign: string, options) =>
-      go(async (context) => (await load.watch()).runWatch(context, { ...options, campaign })),
-    );
-
-  add('retry <campaign>', 'open ids again that ended in a certain way')
-    .requiredOption('--outcome <outcomes>', 'such as unresolved,forbidden')
-    .addOption(json())
-    .action((campaign: string, options) =>
-      go(async (context) => (await load.steer()).runRetry(context, { ...options, campaign })),
-    );
-
-  add('doctor', 'check Redis, settings, sign-in, permissions and the API; nothing is cancelled')
-    .addOption(json())
-    .action((options) =>
-      start.bare(
-        async (context) => (await load.doctor()).runDoctor(context, options),
-        program.opts<GlobalOptions>(),
-      ),
-    );
-
-  add('completion', 'print a script that completes these commands in a shell')
-    .addArgument(new Argument('<shell>', 'which one').choices(['bash', 'zsh']))
-    .action(async (shell: 'bash' | 'zsh') =>
-      process.out.write((await load.completion()).completionScript(program, shell)),
-    );
-
-  add('simulate', 'run the simulator of the Defender API alone, on this machine')
-    .option('--port <port>', 'of the API; 0: any', '0')
-    .option('--actions <number>', 'made-up machine actions to begin with', '1000')
-    .option('--seed <number>', 'of what is made up', '1')
-    .addOption(
-      new Option('--mode <mode>', 'of its limits')
-        .choices(['sliding', 'fixed', 'token-bucket'])
-        .default('sliding'),
-    )
-    .option('--limits <limits>', 'its limits', '100/1m,1500/1h')
-    .option('--ids <file>', 'write the ids of its actions there')
-    .addOption(json())
-    .action((options) => go(async (context) => (await load.simulate()).runSimulate(context, options)));
-
-  add('demo', 'a whole campaign against the simulator, on this machine')
-    .option('--real-time', 'do not shorten the windows', false)
-    .option('--actions <number>', 'how many machine actions', '250')
-    .action((options) => go(async (context) => (await load.demo()).runDemo(context, options)));
-
+  const options = () => program.opts<GlobalOptions>();
+  addCommands({
+    program,
+    go: (run) => start.run(run, options()),
+    bare: (run) => start.bare(run, options()),
+    print: process.out.write,
+  });
   addExamples(program);
   return program;
 }
-
-const WHERE = 'such as "type=Isolate and status=Pending and created>=-1h"';
-
-const STEERING = {
-  pause: 'stop calling for a campaign; what is being called is finished',
-  resume: 'go on with a paused campaign',
-} as const;
 
 async function openBare(
   args: readonly string[],

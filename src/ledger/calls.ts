@@ -2,8 +2,9 @@ import { randomInt } from 'node:crypto';
 import { type EpochContext, recover, shift } from '../budget/epoch.ts';
 import { type Limits, longestMs, type SlotClass, windowsFor } from '../budget/windows.ts';
 import type { Operation } from '../keys.ts';
-import { type BeginReply, begin, type Permit } from './begin.ts';
+import { begin } from './begin.ts';
 import { type Finished, type FinishInput, finish } from './finish.ts';
+import type { BeginReply, Permit } from './permit.ts';
 import type { View } from './view.ts';
 
 export interface CallSettings {

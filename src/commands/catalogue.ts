@@ -1,0 +1,221 @@
+import { Argument, type Command, Option } from 'commander';
+import type { BareContext, CommandContext } from './context.ts';
+
+/** What the commands are added to, and how one is run. */
+export interface Catalogue {
+  program: Command;
+  /** Runs a command with the settings. */
+  go(run: (context: CommandContext) => Promise<number>): Promise<void>;
+  /** Runs one that does without right settings. */
+  bare(run: (context: BareContext) => Promise<number>): Promise<void>;
+  /** Writes to standard output. */
+  print(text: string): Promise<void>;
+}
+
+/** Each command's parts are loaded when it is asked for: the simulator and msal would cost a submit half a second. */
+const load = {
+  worker: () => import('./worker.ts'),
+  select: () => import('./select.ts'),
+  submit: () => import('./submit.ts'),
+  status: () => import('./status.ts'),
+  report: () => import('./report.ts'),
+  budget: () => import('./budget.ts'),
+  steer: () => import('./steer.ts'),
+  history: () => import('./history.ts'),
+  watch: () => import('./watch.ts'),
+  verify: () => import('./verify.ts'),
+  doctor: () => import('./doctor.ts'),
+  completion: () => import('./completion.ts'),
+  simulate: () => import('./simulate.ts'),
+  demo: () => import('./demo.ts'),
+};
+
+/** Adds all commands, in the order in which one meets them. */
+export function addCommands(catalogue: Catalogue): void {
+  addWorker(catalogue);
+  addChoosing(catalogue);
+  addLooking(catalogue);
+  addSteering(catalogue);
+  addTools(catalogue);
+  addSimulator(catalogue);
+}
+
+const yes = () => new Option('--yes', 'do not ask').default(false);
+const json = () => new Option('--json', 'print JSON for a program').default(false);
+
+const add = ({ program }: Catalogue, usage: string, description: string) =>
+  program.command(usage).description(description);
+
+const WHERE = 'such as "type=Isolate and status=Pending and created>=-1h"';
+
+const STEERING = {
+  pause: 'stop calling for a campaign; what is being called is finished',
+  resume: 'go on with a paused campaign',
+} as const;
+
+function addWorker(to: Catalogue): void {
+  add(to, 'worker', 'drain the lanes until stopped')
+    .option('--verify', 'read what became of each action once a campaign is drained', false)
+    .action((options) => to.go(async (context) => (await load.worker()).runWorker(context, options)));
+}
+
+/** Which ids, and into which campaign. */
+function addChoosing(to: Catalogue): void {
+  const order = () =>
+    new Option('--order <order>', 'of those in one status; Pending goes before InProgress').choices([
+      'oldest',
+      'newest',
+    ]);
+
+  add(to, 'select', 'list machine actions, as submit takes them')
+    .requiredOption('--where <conditions>', WHERE)
+    .addOption(order().default('oldest'))
+    .option('--limit <number>', 'the first so many')
+    .option('--output <file>', 'write there instead of to standard output')
+    .addOption(
+      new Option('--format <format>', 'of the lines; by default as the file is called, else jsonl').choices([
+        'jsonl',
+        'csv',
+      ]),
+    )
+    .addOption(json())
+    .action((options) => to.go(async (context) => (await load.select()).runSelect(context, options)));
+
+  add(to, 'submit', 'put the ids in a file, or the actions that match, into a campaign')
+    .argument('[file]', 'one id per line, CSV with a header, or JSONL; - for standard input, the default')
+    .requiredOption('--campaign <name>', 'the campaign; created unless it exists')
+    .requiredOption('--comment <text>', "sent with every cancel and kept in Defender's action center")
+    .option('--where <conditions>', `in place of a file: ${WHERE}`)
+    .addOption(order())
+    .option('--limit <number>', 'with --where: the first so many')
+    .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
+    .option('--expect-type <types>', 'set aside what is of another type, such as Isolate,Unisolate')
+    .option('--exclude <file>', 'leave out the ids in this file')
+    .option('--priority <priority>', 'of a new campaign, 1 (first) to 9 (last); 5 by default')
+    .option('--expires-in <duration>', 'of a new campaign: what is not called by then ends as expired')
+    .option('--dry-run', 'say what would happen, and submit nothing', false)
+    .addOption(yes())
+    .option('--wait', 'watch it to its end; exit code 3 unless all were stopped', false)
+    .addOption(json())
+    .action((file: string | undefined, options) =>
+      to.go(async (context) =>
+        (await load.submit()).runSubmit(context, { ...options, ...(file !== undefined && { file }) }),
+      ),
+    );
+}
+
+/** How it stands; nothing is changed but what `verify` fills in. */
+function addLooking(to: Catalogue): void {
+  add(to, 'status [campaign]', 'how far a campaign is, or all of them')
+    .addOption(json())
+    .action((campaign: string | undefined, options) =>
+      to.go(async (context) =>
+        (await load.status()).runStatus(context, { ...options, ...(campaign !== undefined && { campaign }) }),
+      ),
+    );
+
+  add(to, 'report <campaign>', 'what became of each id')
+    .addOption(
+      new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv', 'html']).default('jsonl'),
+    )
+    .option('--output <file>', 'write there instead of to standard output')
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.report()).runReport(context, { ...options, campaign })),
+    );
+
+  add(to, 'budget', 'use of each window, the reserve, and why nothing is running')
+    .addOption(json())
+    .action((options) => to.go(async (context) => (await load.budget()).runBudget(context, options)));
+
+  add(to, 'list', 'all campaigns')
+    .addOption(json())
+    .action((options) => to.go(async (context) => (await load.status()).runStatus(context, options)));
+
+  add(to, 'history <campaign>', 'who submitted, paused, resumed, aborted or retried it, and when')
+    .addOption(json())
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.history()).runHistory(context, { ...options, campaign })),
+    );
+
+  add(to, 'verify <campaign>', 'read what became of each action that was called, and fill it in')
+    .addOption(json())
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.verify()).runVerify(context, { ...options, campaign })),
+    );
+
+  add(to, 'watch <campaign>', 'follow a campaign to its end; exit code 3 unless all were stopped')
+    .option('--json', 'print events as JSON lines', false)
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.watch()).runWatch(context, { ...options, campaign })),
+    );
+}
+
+function addSteering(to: Catalogue): void {
+  for (const steering of ['pause', 'resume'] as const) {
+    add(to, `${steering} <campaign>`, STEERING[steering])
+      .addOption(json())
+      .action((campaign: string, options) =>
+        to.go(async (context) => (await load.steer()).runSteer(context, steering, { ...options, campaign })),
+      );
+  }
+
+  add(to, 'abort <campaign>', 'end a campaign: what has not been called ends as withdrawn')
+    .addOption(yes())
+    .addOption(json())
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.steer()).runAbort(context, { ...options, campaign })),
+    );
+
+  add(to, 'priority <campaign> <priority>', 'change which campaign goes first: 1 (first) to 9 (last)')
+    .addOption(json())
+    .action((campaign: string, priority: string, options) =>
+      to.go(async (context) => (await load.steer()).runPriority(context, { ...options, campaign, priority })),
+    );
+
+  add(to, 'delete <campaign>', 'forget a campaign that has ended, with its outcomes')
+    .addOption(yes())
+    .addOption(json())
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.steer()).runDelete(context, { ...options, campaign })),
+    );
+
+  add(to, 'retry <campaign>', 'open ids again that ended in a certain way')
+    .requiredOption('--outcome <outcomes>', 'such as unresolved,forbidden')
+    .addOption(json())
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.steer()).runRetry(context, { ...options, campaign })),
+    );
+}
+
+function addTools(to: Catalogue): void {
+  add(to, 'doctor', 'check Redis, settings, sign-in, permissions and the API; nothing is cancelled')
+    .addOption(json())
+    .action((options) => to.bare(async (context) => (await load.doctor()).runDoctor(context, options)));
+
+  add(to, 'completion', 'print a script that completes these commands in a shell')
+    .addArgument(new Argument('<shell>', 'which one').choices(['bash', 'zsh']))
+    .action(async (shell: 'bash' | 'zsh') =>
+      to.print((await load.completion()).completionScript(to.program, shell)),
+    );
+}
+
+function addSimulator(to: Catalogue): void {
+  add(to, 'simulate', 'run the simulator of the Defender API alone, on this machine')
+    .option('--port <port>', 'of the API; 0: any', '0')
+    .option('--actions <number>', 'made-up machine actions to begin with', '1000')
+    .option('--seed <number>', 'of what is made up', '1')
+    .addOption(
+      new Option('--mode <mode>', 'of its limits')
+        .choices(['sliding', 'fixed', 'token-bucket'])
+        .default('sliding'),
+    )
+    .option('--limits <limits>', 'its limits', '100/1m,1500/1h')
+    .option('--ids <file>', 'write the ids of its actions there')
+    .addOption(json())
+    .action((options) => to.go(async (context) => (await load.simulate()).runSimulate(context, options)));
+
+  add(to, 'demo', 'a whole campaign against the simulator, on this machine')
+    .option('--real-time', 'do not shorten the windows', false)
+    .option('--actions <number>', 'how many machine actions', '250')
+    .action((options) => to.go(async (context) => (await load.demo()).runDemo(context, options)));
+}

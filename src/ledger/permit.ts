@@ -1,0 +1,85 @@
+import { sighting } from '../budget/epoch.ts';
+import type { Sighting } from '../budget/memory.ts';
+import type { Outcome } from '../outcome.ts';
+import { asList, asNumber, asText } from '../script.ts';
+
+/** What the ledger and the budget say to a request. Waits in ms. */
+export type Permit =
+  /** Call now. `lapse`: when the claim ends, on Redis' clock. */
+  | { kind: 'granted'; slot: string; lapse: number; attempts: number; probe: boolean; check: string[] }
+  /** It has ended already; `position` is its place in the campaign's results. */
+  | { kind: 'outcome'; outcome: Outcome; position: number }
+  /** It ended just now, without a call: values of its results entry. */
+  | { kind: 'decided'; values: readonly unknown[] }
+  /** A 400 is being looked into: Get only. */
+  | { kind: 'check' }
+  /** No longer in `checking`: cancel again. */
+  | { kind: 'open' }
+  | { kind: 'unknown' }
+  /** The owner may not run: paused, or ended while the id was unknown. */
+  | { kind: 'owner'; state: string }
+  /** This wish has expired; the action's own campaign goes on. */
+  | { kind: 'lapsed' }
+  | { kind: 'later'; ms: number }
+  | { kind: 'claimed'; ms: number }
+  /** `look`: not an exact wait, only when to look again. */
+  | { kind: 'hold'; reason: string; ms: number; look: boolean }
+  | { kind: 'window'; ms: number; look: boolean }
+  /** Keys were built from an outdated view. */
+  | { kind: 'again'; buckets?: number; campaign?: number }
+  /** The epoch is another one, or Redis' clock is off: nothing was taken. */
+  | { kind: 'refused'; refusal: string; now: number; why: string };
+
+export interface BeginReply {
+  permit: Permit;
+  /** What changed among the slots, where the script looked at them. */
+  sighting: Sighting | null;
+}
+
+/** Reads what the script `begin` answered. */
+export function readBegin(reply: readonly unknown[]): BeginReply {
+  const permit = readPermit(reply);
+  const looked = permit.kind === 'granted' || permit.kind === 'hold' || permit.kind === 'window';
+  const head = looked ? reply.at(-2) : null;
+  return { permit, sighting: Array.isArray(head) ? sighting(head, reply.at(-1)) : null };
+}
+
+function readPermit(reply: readonly unknown[]): Permit {
+  const [kind, first, second, third, fourth, fifth] = reply;
+  switch (kind) {
+    case 'granted':
+      return {
+        kind,
+        slot: asText(first),
+        lapse: asNumber(second),
+        attempts: asNumber(third),
+        probe: fourth === 'probe',
+        check: typeof fifth === 'string' && fifth.startsWith('[') ? (JSON.parse(fifth) as string[]) : [],
+      };
+    case 'outcome':
+      return { kind, outcome: asText(first) as Outcome, position: asNumber(second) };
+    case 'decided':
+      return { kind, values: asList(first) };
+    case 'check':
+    case 'open':
+    case 'unknown':
+    case 'lapsed':
+      return { kind };
+    case 'owner':
+      return { kind, state: asText(first) };
+    case 'later':
+    case 'claimed':
+      return { kind, ms: asNumber(first) };
+    case 'hold':
+      return { kind, reason: asText(first), ms: asNumber(second), look: asNumber(third) === 1 };
+    case 'window':
+      return { kind, ms: asNumber(first), look: asNumber(second) === 1 };
+    case 'again':
+      return first === 'buckets' ? { kind, buckets: asNumber(second) } : { kind, campaign: asNumber(second) };
+    case 'epoch':
+    case 'time':
+      return { kind: 'refused', refusal: kind, now: asNumber(first), why: asText(second) };
+    default:
+      throw new TypeError(`begin answered ${JSON.stringify(reply)}`);
+  }
+}
