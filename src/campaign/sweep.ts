@@ -76,18 +76,26 @@ export function createSweep(deps: SweepDeps) {
       // Thousands at once: a line for each would only bury the others. The results name them.
       if (ended > 0) log.info({ campaign: campaign.name, outcome, ended }, 'ended without a call');
     };
+    const note = (place: number) => redis.hset(keys.campaign(number), 'swept', place);
     let place = Number((await redis.hget(keys.campaign(number), 'swept')) ?? 0);
+    let ids = await readIds(redis, keys, number, place, PART);
     for (let part = 0; part < PARTS_AT_ONCE; part++) {
-      const ids = await readIds(redis, keys, number, place, PART);
       if (ids.length === 0) {
-        await redis.hset(keys.campaign(number), 'swept', 0);
+        await note(0);
         tell();
         return 'claims';
       }
-      ended += (await ledger.end(number, ids, outcome)).ended;
-      place += ids.length / ID_BYTES;
-      await redis.hset(keys.campaign(number), 'swept', place);
+      // Read ahead, so that the next part is there when Redis has done with this one.
+      const [following, , done] = await Promise.all([
+        readIds(redis, keys, number, place + PART, PART),
+        note(place),
+        ledger.end(number, ids, outcome),
+      ]);
+      ended += done.ended;
+      place += PART;
+      ids = following;
     }
+    await note(place);
     tell();
     return 'more';
   }

@@ -24,8 +24,10 @@ if buckets ~= ARGV[2] then return {'again', buckets} end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + t[2] / 1000
 local number, ended, left = tonumber(ARGV[1]), 0, 0
+local tally = newTally(KEYS[2])
+local k = {campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking = KEYS[5], tally = tally}
 
-local function endOpen(k, id, r)
+local function endOpen(id, r)
   if r[SLOT] ~= 0 then
     setFlag(r, UNCERTAIN, true)
     r[ATTEMPTS] = r[ATTEMPTS] + 1
@@ -39,7 +41,7 @@ local function endOpen(k, id, r)
   return true
 end
 
-local function endCheck(k, id, r)
+local function endCheck(id, r)
   local check = cjson.decode(redis.call('HGET', KEYS[5], id) or '{}')
   if (tonumber(check.since) or 0) + tonumber(ARGV[6]) > now then return false end
   redis.call('HDEL', KEYS[5], id)
@@ -47,13 +49,12 @@ local function endCheck(k, id, r)
   return true
 end
 
-local tally = newTally(KEYS[2])
 each(ARGV[3], ARGV[4], 6, function(id, bucket)
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
   if ARGV[7] == '1' and not hasFlag(r, EXPIRES) then return end
-  local k = {bucket = bucket, campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking = KEYS[5], tally = tally}
-  local done = not isClaimed(r, now) and (r[STATE] == OPEN and endOpen(k, id, r) or r[STATE] == CHECKING and endCheck(k, id, r))
+  k.bucket = bucket
+  local done = not isClaimed(r, now) and (r[STATE] == OPEN and endOpen(id, r) or r[STATE] == CHECKING and endCheck(id, r))
   if done then ended = ended + 1 else left = left + 1 end
 end)
 countTally(KEYS[2], tally, now)

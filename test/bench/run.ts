@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Column, formatTable } from '../../src/commands/table.ts';
 import { ROOT } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { abortOpen, drainQueue } from './abort.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
 import { median, usedMemory } from './measure.ts';
 import { type Reported, reportFinished } from './report.ts';
@@ -13,7 +14,7 @@ import { addBulk, emptyRedis, submitFile } from './submit.ts';
  * `npm run bench`: what Standdown costs and how well it uses the quota, side by side with BullMQ alone in the same run.
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
- * `npm run bench -- quota|throughput|submit|report` runs one part.
+ * `npm run bench -- quota|throughput|submit|abort|report` runs one part.
  */
 const RUNS = 5;
 
@@ -106,6 +107,24 @@ const PARTS: Record<string, Part> = {
           ],
           ['Redis bytes per finished id', fixed(finished, 0), '', '', '≤ 350'],
           ['status, ms', fixed(of(ours, 'statusMs'), 1), '', '', '< 5'],
+        ],
+      };
+    },
+  },
+  abort: {
+    title:
+      'aborting a campaign of 100,000 open ids, each with its outcome (BullMQ: drain, which forgets them); medians of 5',
+    run: async () => {
+      const count = 100_000;
+      const [ours, theirs] = [
+        await repeat(RUNS, () => abortOpen(count)),
+        await repeat(RUNS, () => drainQueue(count)),
+      ];
+      const [own, other] = [of(ours, 'tookMs') / 1e3, of(theirs, 'tookMs') / 1e3];
+      return {
+        raw: { ours, theirs },
+        rows: [
+          ['abort, process start included, s', fixed(own, 2), fixed(other, 2), fixed(own / other, 2), '≤ 2 s'],
         ],
       };
     },

@@ -63,21 +63,26 @@ export async function addBulk(count: number): Promise<Pick<Submitted, 'tookMs' |
     const queue = new Queue(newLabel(), { connection: client });
     await queue.waitUntilReady();
     const before = await usedMemory(client);
-    const ids = newIds(count);
     const started = performance.now();
-    for (let at = 0; at < count; at += 1_000) {
-      const part = Array.from({ length: Math.min(1_000, count - at) }, (_, index) => ({
-        name: 'cancel',
-        data: { id: bytesToGuid(ids.subarray(16 * (at + index), 16 * (at + index + 1))), comment: 'bench' },
-      }));
-      await queue.addBulk(part);
-    }
+    await addJobs(queue, count);
     const tookMs = performance.now() - started;
     const bytesPerId = ((await usedMemory(client)) - before) / count;
     await queue.close();
     return { tookMs, bytesPerId };
   } finally {
     await redis.close();
+  }
+}
+
+/** Waiting jobs, 1,000 at once. */
+export async function addJobs(queue: Queue, count: number): Promise<void> {
+  const ids = newIds(count);
+  for (let at = 0; at < count; at += 1_000) {
+    const part = Array.from({ length: Math.min(1_000, count - at) }, (_, index) => ({
+      name: 'cancel',
+      data: { id: bytesToGuid(ids.subarray(16 * (at + index), 16 * (at + index + 1))), comment: 'bench' },
+    }));
+    await queue.addBulk(part);
   }
 }
 
