@@ -5,11 +5,12 @@ import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
 import type { Session } from './session.ts';
 
 /**
- * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives.
+ * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives, and how long
+ * its calls take.
  *
  * KEYS  state, slots of each operation
- * ARGV  grace ms, run, epoch, seq, time, tolerance, then for each operation the time since which changes are wanted, or
- *       `=` and the seq at which there are none
+ * ARGV  grace ms, run, epoch, seq, time, tolerance, ms that a cancel takes (empty: not known), then for each operation the
+ *       time since which changes are wanted, or `=` and the seq at which there are none
  * Returns  {'ok', now, epoch, seq, grace, steer, penalty, hold, reason, {slot, stamp, …} per operation}
  *          {'epoch', now, reason} another epoch holds, or a new one was opened; {'time', now} the clock is off
  */
@@ -24,9 +25,10 @@ local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time 
 local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 redis.call('HSET', KEYS[1], 'alive', math.floor(now))
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'cancel:latency', ARGV[7]) end
 local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or ''}
 for i = 2, #KEYS do
-  local seen = ARGV[5 + i]
+  local seen = ARGV[6 + i]
   if seen == '=' .. f[3] then reply[#reply + 1] = {}
   else reply[#reply + 1] = since(KEYS[i], string.sub(seen, 1, 1) == '=' and '-inf' or seen) end
 end
@@ -125,6 +127,7 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
       [
         graceMs,
         ...expectationArguments(memory.expect(first, sentAt)),
+        memory.latencyMs('cancel')?.toFixed(0) ?? '',
         ...operations.map((operation) => changesWanted(memory, operation, sentAt)),
       ],
     ),

@@ -49,12 +49,15 @@ export interface Memory {
   compare(now: number, sentAt: number, receivedAt: number): number;
   /** Another epoch holds from slot number `seq` on; what is remembered stays. */
   entered(epoch: string, seq: number): void;
-  took(operation: Operation, slot: string, untilMs: number): void;
+  /** `takenAt` is monotonic. */
+  took(operation: Operation, slot: string, untilMs: number, takenAt: number): void;
   settled(operation: Operation, slot: string, monotonic: number): void;
   returned(operation: Operation, slot: string): void;
   remembered(operation: Operation): Remembered[];
   /** Stamps of all known slots on the monotonic clock, ascending. */
   stamps(operation: Operation): number[];
+  /** What a call takes from slot to answer, in ms: a moving mean of this worker's own; null before the first. */
+  latencyMs(operation: Operation): number | null;
   /** What Redis' clock shows at a monotonic time, or null before the first look. */
   redisTime(monotonic: number): number | null;
   /** Operations of which slots are remembered. */
@@ -65,12 +68,15 @@ interface Entry {
   /** Monotonic ms; in flight: the time up to which it may still be counted. */
   at: number;
   own: boolean;
+  /** Monotonic ms; only of own ones in flight. */
+  takenAt?: number;
 }
 
 interface Slots {
   /** By slot, in about the order of their stamps. */
   known: Map<string, Entry>;
   othersInFlight: Set<string>;
+  latencyMs: number | null;
 }
 
 /** How much faster or slower one clock may run than the other: twice what NTP slews at most. */
@@ -94,7 +100,11 @@ export function createMemory(options: { keepMs: number }): Memory {
   let offset: { low: number; high: number; readAt: number } | null = null;
 
   const of = (operation: Operation): Slots => {
-    const slots = operations.get(operation) ?? { known: new Map(), othersInFlight: new Set() };
+    const slots = operations.get(operation) ?? {
+      known: new Map(),
+      othersInFlight: new Set(),
+      latencyMs: null,
+    };
     operations.set(operation, slots);
     return slots;
   };
@@ -180,12 +190,15 @@ export function createMemory(options: { keepMs: number }): Memory {
       seq = number;
       seen.clear();
     },
-    took: (operation, slot, untilMs) => {
-      if (offset) put(operation, slot, { at: untilMs - middle(offset), own: true });
+    took: (operation, slot, untilMs, takenAt) => {
+      if (offset) put(operation, slot, { at: untilMs - middle(offset), own: true, takenAt });
     },
     settled: (operation, slot, monotonic) => {
-      const entry = of(operation).known.get(slot);
-      if (entry) put(operation, slot, { at: Math.min(entry.at, monotonic), own: true });
+      const slots = of(operation);
+      const entry = slots.known.get(slot);
+      if (!entry) return;
+      if (entry.takenAt !== undefined) slots.latencyMs = blend(slots.latencyMs, monotonic - entry.takenAt);
+      put(operation, slot, { at: Math.min(entry.at, monotonic), own: true });
     },
     returned: (operation, slot) => {
       of(operation).known.delete(slot);
@@ -200,9 +213,15 @@ export function createMemory(options: { keepMs: number }): Memory {
       }));
     },
     stamps: (operation) => [...of(operation).known.values()].map((entry) => entry.at).sort((a, b) => a - b),
+    latencyMs: (operation) => of(operation).latencyMs,
     redisTime: (monotonic) => (offset ? monotonic + middle(offset) : null),
     operations: () => [...operations.keys()].filter((operation) => of(operation).known.size > 0),
   };
+}
+
+/** Follows a change within some ten calls. */
+function blend(mean: number | null, next: number): number {
+  return mean === null ? next : mean + (next - mean) / 8;
 }
 
 function prune(known: Map<string, Entry>, horizon: number): void {

@@ -134,7 +134,7 @@ export function createOperationBudget(
     const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), askedAt };
     const jump = memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt);
     if (jump === 0) {
-      memory.took(operation, grant.slot, grant.untilMs);
+      memory.took(operation, grant.slot, grant.untilMs, askedAt);
       return { kind, grant };
     }
     await settle(operation, grant, 'unsent', 0);

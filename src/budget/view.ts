@@ -30,6 +30,8 @@ export interface BudgetView {
   holds: Hold[];
   /** When a worker was last there, in ms of Redis' clock; null: never. A living one says so every two seconds. */
   workerSeenAt: number | null;
+  /** What a call takes from slot to answer, in ms, as a worker last saw it; 0: nobody has said. */
+  latencyMs: number;
 }
 
 interface Notice {
@@ -58,6 +60,7 @@ export async function viewBudget(
       `${operation}:hold`,
       `${operation}:reason`,
       'alive',
+      `${operation}:latency`,
     ),
     redis.hgetall(keys.holds),
     redis.zrange(keys.slots(operation), '0', '-1', 'WITHSCORES'),
@@ -69,7 +72,14 @@ export async function viewBudget(
   const holds = standingHolds(state, notices, now);
   const full = windowHold(windowsFor({ ...limits, reserve }, 'bulk'), stamps, now);
   const workerSeenAt = asNumber(state[4]) || null;
-  return { now, windows, stamps, holds: full ? [...holds, full] : holds, workerSeenAt };
+  return {
+    now,
+    windows,
+    stamps,
+    holds: full ? [...holds, full] : holds,
+    workerSeenAt,
+    latencyMs: asNumber(state[5]) || 0,
+  };
 }
 
 function useOf(window: Window, reserve: Window | null, stamps: readonly number[], now: number): WindowUse {

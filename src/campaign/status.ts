@@ -70,9 +70,12 @@ export async function statusOf(
 export function completion(limits: Limits, budget: BudgetView, calls: number): number {
   const windows = windowsFor(limits, 'bulk');
   const notBefore = Math.max(0, ...budget.holds.filter(isExact).map((hold) => hold.until ?? 0));
-  // A slot in flight is stamped when its answer comes: soon.
-  const stamps = budget.stamps.map((stamp) => Math.min(stamp, budget.now));
-  return forecast({ now: budget.now, stamps, windows, notBefore }, calls);
+  const { now, latencyMs } = budget;
+  // A slot in flight is stamped when its answer comes: soon. Its request is among the open ones still.
+  const stamps = budget.stamps.map((stamp) => Math.min(stamp, now));
+  const inFlight = budget.stamps.filter((stamp) => stamp > now).length;
+  const left = Math.max(0, calls - inFlight);
+  return forecast({ now, stamps, windows, notBefore, latencyMs }, left) + latencyMs;
 }
 
 /** What the forecast knows from the slots themselves is not counted twice. */

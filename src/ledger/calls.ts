@@ -80,7 +80,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
     if (permit.kind !== 'granted') return permit;
     const grant: Grant = { ...permit, untilMs: permit.lapse + settings.callTimeoutMs, askedAt };
     if (jump === 0) {
-      memory.took(ask.operation, permit.slot, grant.untilMs);
+      memory.took(ask.operation, permit.slot, grant.untilMs, askedAt);
       return grant;
     }
     await giveBack(ask, grant);

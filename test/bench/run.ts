@@ -124,7 +124,13 @@ const PARTS: Record<string, Part> = {
       return {
         raw: { ours, theirs },
         rows: [
-          ['abort, process start included, s', fixed(own, 2), fixed(other, 2), fixed(own / other, 2), '≤ 2 s'],
+          [
+            'abort, process start included, s',
+            fixed(own, 2),
+            fixed(other, 2),
+            fixed(own / other, 2),
+            '≤ 2 s',
+          ],
         ],
       };
     },

@@ -32,13 +32,30 @@ describe('a worker’s memory of the slots', () => {
 
   it('keeps its own slots in monotonic time', () => {
     const memory = memoryAt();
-    memory.took('cancel', '1', BASE + 500);
+    memory.took('cancel', '1', BASE + 500, 100);
     assert.deepEqual(memory.stamps('cancel'), [500]);
     memory.settled('cancel', '1', 120);
     assert.deepEqual(memory.stamps('cancel'), [120]);
-    memory.took('cancel', '2', BASE + 600);
+    memory.took('cancel', '2', BASE + 600, 100);
     memory.returned('cancel', '2');
     assert.deepEqual(memory.remembered('cancel'), [{ slot: '1', stamp: BASE + 120, own: true }]);
+  });
+
+  it('knows what a call takes, and follows when that changes', () => {
+    const memory = memoryAt();
+    assert.equal(memory.latencyMs('cancel'), null);
+    const call = (slot: number, takenAt: number, ms: number) => {
+      memory.took('cancel', String(slot), BASE + 9_000, takenAt);
+      memory.settled('cancel', String(slot), takenAt + ms);
+    };
+    call(1, 10, 200);
+    assert.equal(memory.latencyMs('cancel'), 200);
+    memory.took('cancel', '2', BASE + 9_000, 300);
+    memory.returned('cancel', '2');
+    assert.equal(memory.latencyMs('cancel'), 200, 'what was not sent took no time');
+    for (let slot = 3; slot < 40; slot++) call(slot, 400 + slot, 1_000);
+    assert.ok(Math.abs(Number(memory.latencyMs('cancel')) - 1_000) < 20);
+    assert.equal(memory.latencyMs('get'), null);
   });
 
   it('knows when nothing of an operation can have changed: nothing in flight, and the number as it was seen then', () => {
@@ -58,7 +75,7 @@ describe('a worker’s memory of the slots', () => {
     memory.learn('cancel', seen(80, [['7', 75]], 7), 80, 80);
     assert.equal(memory.quietAt('cancel', 90), 7);
 
-    memory.took('cancel', '8', BASE + 500);
+    memory.took('cancel', '8', BASE + 500, 100);
     assert.equal(memory.quietAt('cancel', 100), null, 'an own call is in flight');
     memory.settled('cancel', '8', 110);
     assert.equal(memory.quietAt('cancel', 120), 7);
@@ -69,7 +86,7 @@ describe('a worker’s memory of the slots', () => {
 
   it('never moves a slot past the end of its promise', () => {
     const memory = memoryAt();
-    memory.took('cancel', '1', BASE + 500);
+    memory.took('cancel', '1', BASE + 500, 100);
     memory.settled('cancel', '1', 9_000);
     assert.deepEqual(memory.stamps('cancel'), [500]);
   });
@@ -118,7 +135,7 @@ describe('a worker’s memory of the slots', () => {
 
   it('does not let Redis overwrite what it knows of its own', () => {
     const memory = memoryAt();
-    memory.took('cancel', '1', BASE + 500);
+    memory.took('cancel', '1', BASE + 500, 100);
     memory.settled('cancel', '1', 100);
     memory.learn('cancel', seen(110, [['1', 108]]), 110, 110);
     assert.deepEqual(memory.stamps('cancel'), [100]);
@@ -135,14 +152,14 @@ describe('a worker’s memory of the slots', () => {
 
   it('keeps operations apart', () => {
     const memory = memoryAt();
-    memory.took('get', '1', BASE + 500);
+    memory.took('get', '1', BASE + 500, 100);
     assert.deepEqual(memory.stamps('cancel'), []);
     assert.deepEqual(memory.operations(), ['get']);
   });
 
   it('keeps what it remembers when another epoch opens, and wants to see everything again', () => {
     const memory = memoryAt();
-    memory.took('cancel', '1', BASE + 500);
+    memory.took('cancel', '1', BASE + 500, 100);
     memory.entered('f', 99);
     assert.deepEqual(memory.stamps('cancel'), [500]);
     const { epoch, seq, seen: since } = memory.expect('cancel', 1);
