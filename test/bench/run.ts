@@ -8,28 +8,34 @@ import { abortOpen, drainQueue } from './abort.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
 import { median, usedMemory } from './measure.ts';
 import { type Reported, reportFinished } from './report.ts';
+import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
 
 /*
- * `npm run bench`: what Standdown costs and how well it uses the quota, side by side with BullMQ alone in the same run.
+ * `npm run bench`: what Standdown costs and how well it uses the quota, side by side in the same run with BullMQ alone
+ * where that can do the same.
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
- * `npm run bench -- quota|throughput|submit|abort|report` runs one part.
+ * `npm run bench -- quota|throughput|submit|abort|select|report` runs one part.
  */
 const RUNS = 5;
 
 interface Part {
   title: string;
+  /** What it is measured beside. Default: BullMQ alone. */
+  rival?: string;
   run(): Promise<{ rows: string[][]; raw: unknown }>;
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: '' },
-  { title: 'Standdown', align: 'right' },
-  { title: 'BullMQ alone', align: 'right' },
-  { title: 'ratio', align: 'right' },
-  { title: 'target', align: 'right' },
-];
+function columns(rival = 'BullMQ alone'): readonly Column[] {
+  return [
+    { title: '' },
+    { title: 'Standdown', align: 'right' },
+    { title: rival, align: 'right' },
+    { title: 'ratio', align: 'right' },
+    { title: 'target', align: 'right' },
+  ];
+}
 
 const PARTS: Record<string, Part> = {
   quota: {
@@ -135,6 +141,27 @@ const PARTS: Record<string, Part> = {
       };
     },
   },
+  select: {
+    title: 'selecting 10,000 pending actions; medians of 5',
+    rival: 'its list calls alone',
+    run: async () => {
+      const raw = await selectPending(10_000);
+      const [own, bare] = [median(raw.tookMs) / 1e3, median(raw.callsMs) / 1e3];
+      return {
+        raw,
+        rows: [
+          [
+            `select, process start included; ${raw.calls} list calls, s`,
+            fixed(own, 2),
+            fixed(bare, 2),
+            fixed(own / bare, 2),
+            '',
+          ],
+          ['longer than the calls alone by, s', fixed(overheadSeconds(raw), 2), '', '', '≤ 1'],
+        ],
+      };
+    },
+  },
   report: {
     title: 'reporting a campaign of 1,000,000 finished ids; medians of 3, of the page one run',
     run: async () => {
@@ -231,7 +258,7 @@ async function main(wanted: readonly string[]): Promise<void> {
   for (const [name, part] of Object.entries(PARTS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     const { rows, raw } = await part.run();
-    process.stdout.write(`\n${part.title}\n${formatTable(COLUMNS, rows)}\n`);
+    process.stdout.write(`\n${part.title}\n${formatTable(columns(part.rival), rows)}\n`);
     await writeFile(
       join(dir, `${name}.json`),
       `${JSON.stringify({ machine, title: part.title, raw }, null, 2)}\n`,
