@@ -27,6 +27,11 @@ COPY --from=build /app/dist ./dist
 VOLUME /data
 USER node
 
+# A worker's health; the commands do not serve it. The port is the container's own loopback, so nothing can collide with it.
+ENV HEALTH_PORT=8086
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.HEALTH_PORT + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+
 # A worker that is told to stop takes no new job and finishes the calls in flight, which takes up to CALL_TIMEOUT (30 s by
 # default). Give it longer than that before it is killed: docker stop -t 45, stop_grace_period: 45s.
 STOPSIGNAL SIGTERM

@@ -1,12 +1,24 @@
-import { type AppDeps, checkPlace, connect, createTenant, locateRedis, tenantOf } from './app.ts';
+import {
+  type AppDeps,
+  checkPlace,
+  connect,
+  createTenant,
+  locateRedis,
+  type RedisPlace,
+  tenantOf,
+} from './app.ts';
 import { formatWindows } from './budget/windows.ts';
 import { systemClock } from './clock.ts';
 import type { Config, SignInConfig } from './config.ts';
 import { createClient, createDispatcher } from './defender/client.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { StanddownError } from './errors.ts';
+import { serveHealth } from './health/server.ts';
+import { liveness, readiness } from './health/vitals.ts';
+import { watchEventLoop, watchRedisLoop } from './health/watchdog.ts';
 import { LANES } from './keys.ts';
-import { createService } from './lane/service.ts';
+import { createService, type Service } from './lane/service.ts';
+import type { Logger } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
 
@@ -20,6 +32,10 @@ export interface WorkerOptions {
 export interface Worker {
   /** Takes no new job, ends waits, finishes calls in flight within the call timeout. May be called again. */
   stop(): Promise<void>;
+  /** Aborted when it cannot go on in this process: a lane has ended, or its loop hears nothing of a Redis that answers. */
+  failed: AbortSignal;
+  /** Where its health is served, if HEALTH_PORT is set. */
+  healthPort: number | null;
 }
 
 /**
@@ -53,17 +69,85 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
     verify: options.verify ?? false,
     log,
   });
+  const failing = new AbortController();
+  const close = () => Promise.all([closeRedis(lanesRedis), closeRedis(redis), dispatcher.destroy()]);
+  const guards = await startGuards(deps, place, service, (error) => failing.abort(error)).catch(
+    async (error: unknown) => {
+      await close();
+      throw error;
+    },
+  );
   service.start();
   log.info(
     { redis: describeRedis(place.target), api: config.apiUrl, limits: formatWindows(config.limits.windows) },
     'worker started',
   );
   return {
+    failed: AbortSignal.any([service.failed, failing.signal]),
+    healthPort: guards.healthPort,
     stop: async () => {
       await service.stop();
-      await Promise.all([closeRedis(lanesRedis), closeRedis(redis), dispatcher.destroy()]);
+      await guards.stop();
+      await close();
     },
   };
+}
+
+/**
+ * What looks after the worker: its health, where it is asked for, and the watchdog.
+ *
+ * @throws StanddownError CONFIG_INVALID
+ */
+async function startGuards(
+  { config, log }: AppDeps,
+  place: RedisPlace,
+  service: Service,
+  fail: (error: StanddownError) => void,
+) {
+  const { healthPort, watchdogMs } = config;
+  const { monotonic } = systemClock;
+  const health =
+    healthPort === null
+      ? null
+      : await serveHealth(healthPort, {
+          live: () => liveness(service.vitals()),
+          ready: () => readiness(service.vitals(), monotonic()),
+        });
+  if (health) log.info({ port: health.port }, 'health is served on 127.0.0.1: /healthz and /readyz');
+  const unwatchLoop = watchEventLoop(watchdogMs);
+  const unwatchRedis = watchRedisLoop({
+    turnedAt: () => service.vitals().turnedAt,
+    answers: () => doesAnswer(place, log),
+    onStuck: (silentMs) => {
+      const seconds = Math.round(silentMs / 1_000);
+      const message = `Redis answers, but not this worker for ${seconds} s; start it again`;
+      fail(new StanddownError('REDIS_FAILED', message));
+    },
+    clock: systemClock,
+    timeoutMs: watchdogMs,
+  });
+  return {
+    healthPort: health?.port ?? null,
+    stop: async () => {
+      unwatchRedis();
+      await Promise.all([unwatchLoop(), health?.close()]);
+    },
+  };
+}
+
+async function doesAnswer(place: RedisPlace, log: Logger): Promise<boolean> {
+  try {
+    const redis = await connect(place, 'command', 'watchdog', log);
+    return await redis
+      .ping()
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => closeRedis(redis));
+  } catch {
+    return false;
+  }
 }
 
 function signInOf(config: Config): SignInConfig {

@@ -49,6 +49,9 @@ export interface Config {
   /** Absolute. */
   dataDir: string;
   logLevel: LogLevel;
+  /** Of the worker's health; 0: any free one; null: none. */
+  healthPort: number | null;
+  watchdogMs: number;
   httpsProxy: Secret | null;
   noProxy: string | null;
 }
@@ -106,6 +109,10 @@ const environmentSchema = z.object({
   PRECHECK: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
   STANDDOWN_DATA_DIR: z.string().default('.standdown'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+  HEALTH_PORT: whole(0, 65_535).optional(),
+  WATCHDOG_TIMEOUT: duration
+    .default(120_000)
+    .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h'),
   HTTPS_PROXY: z
     .string()
     .refine(
@@ -167,6 +174,8 @@ function toConfig(env: Parsed, windows: readonly Window[], reserve: Window | nul
     precheck: env.PRECHECK,
     dataDir: resolve(env.STANDDOWN_DATA_DIR),
     logLevel: env.LOG_LEVEL,
+    healthPort: env.HEALTH_PORT ?? null,
+    watchdogMs: env.WATCHDOG_TIMEOUT,
     httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
     noProxy: env.NO_PROXY ?? null,
   };

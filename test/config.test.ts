@@ -58,6 +58,8 @@ describe('the settings', () => {
       precheck: 'auto',
       dataDir: resolve('.standdown'),
       logLevel: 'info',
+      healthPort: null,
+      watchdogMs: 120_000,
       httpsProxy: null,
       noProxy: null,
     });
@@ -78,6 +80,8 @@ describe('the settings', () => {
       PRECHECK: 'off',
       STANDDOWN_DATA_DIR: 'elsewhere',
       LOG_LEVEL: 'trace',
+      HEALTH_PORT: '8086',
+      WATCHDOG_TIMEOUT: '10m',
       HTTPS_PROXY: 'http://proxy:8080',
       NO_PROXY: 'localhost',
       UNKNOWN: 'x',
@@ -95,6 +99,7 @@ describe('the settings', () => {
       [1_000, 100, 1, 3_600_000],
     );
     assert.deepEqual([config.defaultComment, config.precheck, config.logLevel], ['stopped', 'off', 'trace']);
+    assert.deepEqual([config.healthPort, config.watchdogMs], [8_086, 600_000]);
   });
 
   it('that are set to nothing count as not set', () => {
@@ -151,6 +156,10 @@ describe('the settings', () => {
     ['RESULT_RETENTION', 'forever', /"forever" is not a duration/],
     ['PRECHECK', 'on', /must be auto or off/],
     ['LOG_LEVEL', 'verbose', /must be one of trace, debug, info, warn, error, fatal, silent/],
+    ['HEALTH_PORT', '65536', /must be from 0 to 65535/],
+    ['HEALTH_PORT', ':8086', /is not a whole number/],
+    ['WATCHDOG_TIMEOUT', '999ms', /must be from 1s to 1h/],
+    ['WATCHDOG_TIMEOUT', 'off', /"off" is not a duration/],
     ['HTTPS_PROXY', 'proxy:8080', /is not an address such as http:/],
     ['HTTPS_PROXY', 'socks5://proxy', /is not an address such as http:/],
   ];

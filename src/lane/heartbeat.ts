@@ -43,12 +43,16 @@ export function createHeartbeat(deps: HeartbeatDeps) {
   let running: Promise<void> = Promise.resolve();
   let steer: string | null = null;
   let trouble = '';
+  let seenAt: number | null = null;
+  let turnedAt = clock.monotonic();
   // A worker that was killed may have left something.
   let ending: Progress = 'more';
 
   async function beat(count: number): Promise<void> {
     const operations = new Set<Operation>(['cancel', ...deps.epoch.memory.operations()]);
-    await follow(await pulse(deps.epoch, [...operations]));
+    const seen = await pulse(deps.epoch, [...operations]);
+    seenAt = clock.monotonic();
+    await follow(seen);
     await deps.feeder.feed();
     if (ending !== 'done') ending = await deps.sweep.endCampaigns();
     if (count % DUE_BEATS === 0) await deps.sweep.endDue();
@@ -90,6 +94,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
           return false;
         },
       );
+      turnedAt = clock.monotonic();
       // More to end: the others get a moment in between.
       const pauseMs = isDone && ending === 'more' ? 20 : PULSE_MS;
       await clock.sleep(pauseMs, stop.signal).catch(() => undefined);
@@ -97,6 +102,10 @@ export function createHeartbeat(deps: HeartbeatDeps) {
   }
 
   return {
+    /** When Redis last answered; monotonic, in ms; null: not yet. */
+    seenAt: () => seenAt,
+    /** When the last beat came to its end, well or not; monotonic, in ms. */
+    turnedAt: () => turnedAt,
     start: () => {
       running = run();
     },

@@ -15,6 +15,8 @@ const DRAIN_DELAY_S = LONGEST_BLOCK_MS / 1_000;
  */
 export class LaneWorker<Data, Result> extends Worker<Data, Result> {
   #sleeping: { abort(): void } | undefined;
+  /** Told when the loop that takes jobs has ended with an error: it does not begin again. */
+  onBroken: (error: unknown) => void = () => undefined;
 
   constructor(name: string, processor: Processor<Data, Result>, options: WorkerOptions) {
     super(name, processor, {
@@ -25,6 +27,17 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
       drainDelay: DRAIN_DELAY_S,
       ...options,
     });
+  }
+
+  /** Never rejects: BullMQ calls it, too, when it resumes, and waits for nothing. */
+  override async run(): Promise<void> {
+    try {
+      await super.run();
+      // A resume that comes while a paused loop is leaving finds it still running, and does not start it again.
+      while (!this.closing && !this.isPaused() && !this.isRunning()) await super.run();
+    } catch (error) {
+      this.onBroken(error);
+    }
   }
 
   override async delay(milliseconds?: number, controller?: Parameters<Worker['delay']>[1]): Promise<void> {

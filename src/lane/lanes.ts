@@ -25,6 +25,8 @@ export interface LanesDeps {
   signInFailed(error: SignInError): Promise<void>;
   /** After each job, whatever became of it. */
   onJob(lane: LaneName): void;
+  /** A lane has stopped taking jobs although nobody told it to: this process cannot mend that. */
+  onEnded(lane: LaneName): void;
   clock: Clock;
   concurrency: number;
   /** BullMQ's own limiter: the door, where the budget is the law. */
@@ -69,6 +71,7 @@ export function createLanes(deps: LanesDeps) {
     worker: createWorker(name),
     /** Jobs that this worker put off because their campaign is paused. */
     paused: new Set<string>(),
+    ended: false,
   }));
 
   function openQueue(name: LaneName): Queue {
@@ -176,10 +179,17 @@ export function createLanes(deps: LanesDeps) {
   return {
     queueOf,
     start: () => {
-      for (const { worker, name } of lanes) {
-        worker.run().catch((err) => log.error({ lane: name, err }, 'lane ended'));
+      for (const lane of lanes) {
+        lane.worker.onBroken = (err) => {
+          lane.ended = true;
+          log.error({ lane: lane.name, err }, 'lane ended');
+          deps.onEnded(lane.name);
+        };
+        void lane.worker.run();
       }
     },
+    /** Those that have stopped taking jobs although nobody told them to. */
+    ended: () => lanes.filter(({ ended }) => ended).map(({ name }) => name),
     /** Takes no more jobs here until `resume`; those in progress go on. */
     pause: () => Promise.all(lanes.map(({ worker }) => worker.pause(true))),
     resume: () => {

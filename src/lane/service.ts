@@ -8,6 +8,8 @@ import type { Clock } from '../clock.ts';
 import type { DefenderClient } from '../defender/client.ts';
 import { createReader } from '../defender/reader.ts';
 import type { SignIn } from '../defender/sign-in.ts';
+import { StanddownError } from '../errors.ts';
+import type { Vitals } from '../health/vitals.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
@@ -54,12 +56,16 @@ export interface Service {
   start(): void;
   /** Takes no new job, ends waits, finishes calls in flight. May be called again. */
   stop(): Promise<void>;
+  vitals(): Vitals;
+  /** Aborted when it cannot go on in this process; the reason says why. */
+  failed: AbortSignal;
 }
 
 /** One tenant's worker: its lanes and what keeps them going. */
 export function createService(deps: ServiceDeps): Service {
   const { redis, keys, ledger, clock, log, memory } = deps;
   const stopping = new AbortController();
+  const failing = new AbortController();
   const windows = windowsFor(deps.limits, 'bulk');
   const random = Math.random;
   const wall = () => clock.wall();
@@ -105,6 +111,9 @@ export function createService(deps: ServiceDeps): Service {
       if (lane !== 'cancel-campaign' || ++jobsSinceFed < Math.max(5, lastDemand / 2)) return;
       jobsSinceFed = 0;
       feeder.feed().catch((err) => log.debug({ err }, 'feeding'));
+    },
+    onEnded: (lane) => {
+      failing.abort(new StanddownError('INTERNAL', `the lane ${lane} has ended; start the worker again`));
     },
     door: doorOf(deps.limits.windows),
     stopping: stopping.signal,
@@ -156,6 +165,14 @@ export function createService(deps: ServiceDeps): Service {
 
   let stopped: Promise<void> | null = null;
   return {
+    failed: failing.signal,
+    vitals: () => ({
+      turnedAt: heartbeat.turnedAt(),
+      seenAt: heartbeat.seenAt(),
+      endedLanes: lanes.ended(),
+      signIn: signInHold.trouble(),
+      stopping: stopping.signal.aborted,
+    }),
     start: () => {
       lanes.start();
       heartbeat.start();

@@ -22,11 +22,13 @@ export interface SignInHoldDeps {
 export function createSignInHold(deps: SignInHoldDeps) {
   const { clock, log, notices, stopping } = deps;
   let holding: Promise<void> | null = null;
+  let trouble = '';
 
   async function hold(first: SignInError): Promise<void> {
     await deps.pauseLanes();
     let error: SignInError | null = first;
     for (let failures = 1; error && !stopping.aborted; failures++) {
+      trouble = error.code;
       const waitMs = backoff(failures, deps.random());
       const until = clock.wall() + waitMs;
       log.warn({ code: error.code, err: error, retryInMs: Math.round(waitMs) }, 'sign-in failed: holding');
@@ -35,6 +37,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
       error = await tryAgain();
     }
     if (error) return;
+    trouble = '';
     log.info('sign-in works again');
     notices.clear('sign-in');
     deps.resumeLanes();
@@ -50,6 +53,8 @@ export function createSignInHold(deps: SignInHoldDeps) {
   }
 
   return {
+    /** Why no token is to be had, as a code; empty: nothing is the matter. */
+    trouble: () => trouble,
     /** Begins to hold, or joins the hold that stands. Resolves once no more jobs are taken. */
     enter: async (error: SignInError): Promise<void> => {
       if (holding) return;

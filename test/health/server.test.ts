@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { request } from 'undici';
+import { StanddownError } from '../../src/errors.ts';
+import { type HealthServer, serveHealth } from '../../src/health/server.ts';
+import { liveness, readiness, type Vitals } from '../../src/health/vitals.ts';
+
+const WELL: Vitals = { turnedAt: 0, seenAt: 100_000, endedLanes: [], signIn: '', stopping: false };
+const NOW = 101_000;
+
+describe('health over HTTP', () => {
+  const servers: HealthServer[] = [];
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await server.close();
+  });
+
+  async function serve(vitals: Vitals): Promise<string> {
+    const server = await serveHealth(0, {
+      live: () => liveness(vitals),
+      ready: () => readiness(vitals, NOW),
+    });
+    servers.push(server);
+    return `http://127.0.0.1:${server.port}`;
+  }
+
+  async function ask(url: string, method: 'GET' | 'HEAD' | 'POST' = 'GET') {
+    const { statusCode, body, headers } = await request(url, { method, reset: true });
+    return { status: statusCode, text: await body.text(), type: headers['content-type'] };
+  }
+
+  it('is well', async () => {
+    const base = await serve(WELL);
+    for (const path of ['/healthz', '/readyz', '/readyz?verbose']) {
+      const { status, text, type } = await ask(base + path);
+      assert.equal(status, 200);
+      assert.equal(type, 'application/json');
+      assert.equal((JSON.parse(text) as { ok: boolean }).ok, true);
+    }
+    assert.deepEqual(await ask(`${base}/healthz`, 'HEAD').then(({ status, text }) => [status, text]), [
+      200,
+      '',
+    ]);
+  });
+
+  const troubles: [what: string, vitals: Partial<Vitals>, live: number, check: string][] = [
+    ['Redis has not answered for long', { seenAt: NOW - 30_001 }, 200, 'redis'],
+    ['Redis has not answered yet', { seenAt: null }, 200, 'redis'],
+    ['it cannot sign in', { signIn: 'invalid_client' }, 200, 'sign-in'],
+    ['it stops', { stopping: true }, 200, 'stopping'],
+    ['a lane has ended', { endedLanes: ['cancel'] }, 503, 'lanes'],
+  ];
+  for (const [what, vitals, live, name] of troubles) {
+    it(`is not ready when ${what}${live === 200 ? ', but should go on' : ', and should be replaced'}`, async () => {
+      const base = await serve({ ...WELL, ...vitals });
+      assert.equal((await ask(`${base}/healthz`)).status, live);
+      const { status, text } = await ask(`${base}/readyz`);
+      assert.equal(status, 503);
+      const { checks } = JSON.parse(text) as { checks: { name: string; ok: boolean; detail: string }[] };
+      const bad = checks.filter(({ ok }) => !ok);
+      assert.deepEqual(
+        bad.map((check) => check.name),
+        [name],
+      );
+      assert.notEqual(bad[0]?.detail, '');
+    });
+  }
+
+  it('is ready while Redis was silent for less', async () => {
+    assert.equal((await ask(`${await serve({ ...WELL, seenAt: NOW - 30_000 })}/readyz`)).status, 200);
+  });
+
+  it('answers nothing else', async () => {
+    const base = await serve(WELL);
+    assert.equal((await ask(`${base}/`)).status, 404);
+    assert.equal((await ask(`${base}/healthz/x`)).status, 404);
+    assert.equal((await ask(`${base}/healthz`, 'POST')).status, 405);
+  });
+
+  it('says that the port is taken', async () => {
+    const base = await serve(WELL);
+    const port = Number(new URL(base).port);
+    await assert.rejects(
+      serveHealth(port, { live: () => liveness(WELL), ready: () => liveness(WELL) }),
+      (error) =>
+        error instanceof StanddownError &&
+        error.code === 'CONFIG_INVALID' &&
+        /HEALTH_PORT: .*choose another port/.test(error.message),
+    );
+  });
+});

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { request } from 'undici';
+import { runCli } from '../support/processes.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+
+describe('a worker’s health', () => {
+  let server: TestRedis;
+  before(async () => {
+    server = await openTestRedis();
+  });
+  after(() => server.close());
+
+  async function statusOf(port: number | null, path: string): Promise<{ status: number; bad: string[] }> {
+    const { statusCode, body } = await request(`http://127.0.0.1:${port}${path}`, { reset: true });
+    const { checks } = (await body.json()) as { checks: { name: string; ok: boolean; detail: string }[] };
+    const bad = checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
+    return { status: statusCode, bad };
+  }
+
+  it('is ready once Redis has answered, not while it cannot sign in, and again afterwards', async () => {
+    const stack = await openStack(server);
+    try {
+      const token = { operation: 'token', fault: { kind: 'status', status: 401 } } as const;
+      stack.simulator.addFault(token);
+      await stack.submit(stack.addActions(3));
+      const worker = await stack.startWorker({ HEALTH_PORT: '0' });
+      await eventually(async () => {
+        const { status, bad } = await statusOf(worker.healthPort, '/readyz');
+        assert.equal(status, 503);
+        assert.match(bad.join(), /^sign-in: \w+/);
+      });
+      assert.equal(
+        (await statusOf(worker.healthPort, '/healthz')).status,
+        200,
+        'a new process would not help',
+      );
+      stack.simulator.setFaults([]);
+      await eventually(async () => {
+        assert.deepEqual(await statusOf(worker.healthPort, '/readyz'), { status: 200, bad: [] });
+      });
+      await stack.untilDone();
+      await worker.stop();
+      await assert.rejects(statusOf(worker.healthPort, '/healthz'), 'nobody listens any more');
+    } finally {
+      await stack.close();
+    }
+  });
+
+  it('is nobody’s business unless a port is set', async () => {
+    const stack = await openStack(server);
+    try {
+      const worker = await stack.startWorker();
+      assert.equal(worker.healthPort, null);
+    } finally {
+      await stack.close();
+    }
+  });
+
+  it('keeps the worker from starting on a port that is taken', async () => {
+    const stack = await openStack(server);
+    try {
+      const { healthPort } = await stack.startWorker({ HEALTH_PORT: '0' });
+      const env = { ...stack.env, HEALTH_PORT: String(healthPort) };
+      const ran = await runCli(['worker'], { env });
+      assert.equal(ran.code, 2);
+      assert.match(ran.stderr, /HEALTH_PORT: cannot listen on 127\.0\.0\.1:\d+ .*choose another port/);
+    } finally {
+      await stack.close();
+    }
+  });
+});
