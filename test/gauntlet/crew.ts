@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import { type Process, ROOT, startProgram } from '../support/processes.ts';
+
+const PRELOAD = join(ROOT, 'test/gauntlet/fault-point.ts');
+
+interface Member {
+  process: Process;
+  frozen: boolean;
+  ended: number | NodeJS.Signals | null;
+}
+
+export type Crew = ReturnType<typeof createCrew>;
+
+/** Worker processes, each of which is started again when it has ended: what a service manager does. */
+export function createCrew(size: number, env: Record<string, string>) {
+  const members: Member[] = [];
+  /** What every process said, whichever has ended. */
+  const said: Process[] = [];
+  let kills = 0;
+  let isOver = false;
+
+  function start(point = ''): Member {
+    const program = ['--import', PRELOAD, join(ROOT, 'src/cli.ts'), 'worker'];
+    const process_ = startProgram(process.execPath, point === '' ? program.slice(2) : program, {
+      env: { ...env, FAULT_POINT: point },
+    });
+    const member: Member = { process: process_, frozen: false, ended: null };
+    said.push(process_);
+    void process_.exited.then((how) => {
+      member.ended = how;
+      if (how === 'SIGKILL') kills++;
+    });
+    return member;
+  }
+
+  function at(index: number): Member {
+    const member = members[index % members.length];
+    if (!member) throw new Error('there is no worker');
+    return member;
+  }
+
+  for (let index = 0; index < size; index++) members.push(start());
+
+  return {
+    size,
+    /** How many were ended by SIGKILL, by whomever. */
+    kills: () => kills,
+    stderr: () => said.map(({ stderr }) => stderr).join(''),
+    /** Starts again what has ended. */
+    tend: () => {
+      if (isOver) return;
+      members.forEach((member, index) => {
+        if (member.ended !== null) members[index] = start();
+      });
+    },
+    kill: (index: number) => at(index).process.kill('SIGKILL'),
+    term: (index: number) => at(index).process.kill('SIGTERM'),
+    /** Ends a worker and puts one in its place that ends itself at the point. */
+    arm: (index: number, point: string) => {
+      at(index).process.kill('SIGKILL');
+      members[index % members.length] = start(point);
+    },
+    freeze: (index: number) => {
+      at(index).process.kill('SIGSTOP');
+      at(index).frozen = true;
+    },
+    thaw: () => {
+      for (const member of members) {
+        if (member.frozen) member.process.kill('SIGCONT');
+        member.frozen = false;
+      }
+    },
+    /** Tells all to stop. @returns how each ended. */
+    dismiss: async (): Promise<(number | NodeJS.Signals)[]> => {
+      isOver = true;
+      for (const { process: worker, ended } of members) if (ended === null) worker.kill('SIGTERM');
+      return Promise.all(members.map(({ process: worker }) => worker.exited));
+    },
+    /** Whatever may still be there. */
+    destroy: async () => {
+      isOver = true;
+      for (const worker of said) {
+        worker.kill('SIGKILL');
+        worker.kill('SIGCONT');
+      }
+      await Promise.all(said.map(({ exited }) => exited));
+    },
+  };
+}
