@@ -16,10 +16,18 @@ export async function main(): Promise<void> {
       stop.abort(new Error(name));
     });
   }
-  // Whoever reads may have had enough (head, less): that is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   const args = process.argv.slice(2);
   const say = (line: string) => void process.stderr.write(`${withoutSecrets(line)}\n`);
+  let outputCode: number | null = null;
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (outputCode !== null) return;
+    // Whoever reads may have had enough (head, less): that is no failure. What was begun is ended in order.
+    outputCode = error.code === 'EPIPE' ? 0 : 1;
+    if (outputCode !== 0) say(`standdown: standard output cannot be written: ${error.message}`);
+    stop.abort(error);
+    setTimeout(() => process.exit(), OUTPUT_GRACE_MS).unref();
+    process.exitCode = outputCode;
+  });
   const code = await runProgram(args, {
     env: process.env,
     stdin: process.stdin,
@@ -35,21 +43,26 @@ export async function main(): Promise<void> {
     },
   });
   // A worker that was told to stop has done what it should; everything else was cut off.
-  process.exitCode = signal && code !== 0 ? codeOf(signal) : code;
+  process.exitCode = outputCode ?? (signal && code !== 0 ? codeOf(signal) : code);
   // Nothing should be left to wait for; if something is, it must not keep the process.
   setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
 }
 
 const EXIT_GRACE_MS = 2_000;
 
+/** For those that have to end processes of their own when nobody reads any more, in ms. */
+const OUTPUT_GRACE_MS = 60_000;
+
 function codeOf(signal: StopSignal): number {
   return 128 + constants.signals[signal];
 }
 
 function write(text: string): Promise<void> {
+  const { stdout } = process;
   return new Promise((resolve) => {
-    if (process.stdout.write(text)) resolve();
-    else process.stdout.once('drain', resolve);
+    // That it failed is told by the stop signal: here it must only not be waited for.
+    if (stdout.write(text, (error) => error && resolve())) resolve();
+    else stdout.once('drain', resolve);
   });
 }
 

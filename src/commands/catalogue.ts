@@ -182,6 +182,7 @@ function addSteering(to: Catalogue): void {
   add(to, 'retry <campaign>', 'open ids again that ended in a certain way')
     .requiredOption('--outcome <outcomes>', 'such as unresolved,forbidden')
     .addOption(json())
+    .addOption(yes())
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.steer()).runRetry(context, { ...options, campaign })),
     );

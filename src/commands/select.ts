@@ -6,7 +6,7 @@ import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { readingHooks, readSelecting, select } from './reading.ts';
 import { count } from './table.ts';
 import { describeTally, tallyToJson } from './tally.ts';
-import { writeWhole } from './whole-file.ts';
+import { checkWritable, writeWhole } from './whole-file.ts';
 
 export interface SelectOptions {
   where: string;
@@ -22,6 +22,7 @@ export interface SelectOptions {
 /** Lists machine actions as `submit` takes them. */
 export async function runSelect(context: CommandContext, options: SelectOptions): Promise<number> {
   const selecting = readSelecting(context, options);
+  if (options.output !== undefined) await checkWritable(options.output);
   const selection = await withReader(context, readingHooks(context), (reader) =>
     select(context, reader, selecting),
   );
@@ -37,7 +38,7 @@ async function write(
   const { out } = context;
   const lines = actionLines(actions, format ?? (output?.toLowerCase().endsWith('.csv') ? 'csv' : 'jsonl'));
   const tally = tallyOf(actions);
-  if (output) {
+  if (output !== undefined) {
     await writeWhole(output, async (file) => {
       for (const text of lines) await file.appendFile(text);
     });

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseWindows } from '../budget/windows.ts';
 import { StanddownError } from '../errors.ts';
@@ -10,6 +9,7 @@ import {
   startSimulator,
 } from '../simulator/index.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { writeWhole } from './whole-file.ts';
 
 export interface SimulateOptions {
   port: string;
@@ -34,14 +34,15 @@ export async function runSimulate(context: CommandContext, options: SimulateOpti
   const quotas = windows.map(({ max, lengthMs }) => ({ max, windowMs: lengthMs }));
   const simulator = await startSimulator({
     dir: join(config.dataDir, 'simulator'),
-    port: whole('--port', options.port),
+    port: portOf(options.port),
     limits: { mode: options.mode, cancel: quotas, get: quotas, list: quotas },
     latencyMs: { min: 20, max: 80 },
     faults: made.faults,
     actions: made.actions,
   });
   try {
-    if (options.ids) await writeFile(options.ids, `${made.ids.join('\n')}\n`);
+    const { ids } = options;
+    if (ids !== undefined) await writeWhole(ids, (file) => file.writeFile(`${made.ids.join('\n')}\n`));
     const settings = settingsFor(simulator, options.limits);
     if (options.json) await writeJson(out, { ...settings, ids: made.ids.length });
     else
@@ -74,6 +75,12 @@ export function settingsFor(simulator: SimulatorAddresses, limits: string): Reco
     RATE_LIMITS: limits,
     NODE_EXTRA_CA_CERTS: simulator.caFile,
   };
+}
+
+function portOf(text: string): number {
+  const port = whole('--port', text);
+  if (port <= 65_535) return port;
+  throw new StanddownError('USAGE', `--port: ${text} is no port; they go up to 65535`);
 }
 
 export function whole(option: string, text: string): number {

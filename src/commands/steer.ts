@@ -93,13 +93,19 @@ export function runDelete(context: CommandContext, options: SteerOptions & Askin
   });
 }
 
+/** A cancel of these was taken, or comes too late. */
+const SETTLED: ReadonlySet<Outcome> = new Set(['cancelled', 'accepted', 'already_final']);
+
 /** Opens ids again that ended in one of these ways. */
 export function runRetry(
   context: CommandContext,
-  options: SteerOptions & { outcome: string },
+  options: SteerOptions & Asking & { outcome: string },
 ): Promise<number> {
   const outcomes = parseOutcomes(options.outcome);
   return withTenant(context, async (tenant) => {
+    const settled = outcomes.filter((outcome) => SETTLED.has(outcome));
+    const question = `Cancel again what is ${settled.join(' or ')}? There is nothing left to stop, and reports will show the later outcome.`;
+    if (settled.length > 0 && !(await confirm(context, options, question))) return leave(context);
     const reopened = await retryCampaign(tenant, options.campaign, outcomes, actorOf(context.args));
     if (options.json) await writeJson(context.out, { campaign: options.campaign, reopened });
     else await context.out.write(`${options.campaign}: ${count(reopened)} opened again\n`);

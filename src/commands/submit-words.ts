@@ -50,7 +50,7 @@ export function describeKept(summary: SubmitSummary, asked: SubmitOptions): stri
 
 function describeOthers({ already, elsewhere }: Counts, { skipped, excluded, setAside }: LeftOut): string[] {
   const lines: string[] = [];
-  if (already > 0) lines.push(`${count(already)} were this campaign's already`);
+  if (already > 0) lines.push(`${count(already)} were this campaign's already, or are named twice`);
   for (const { campaign, outcome, count: number } of elsewhere) {
     lines.push(`${count(number)} are elsewhere: ${outcome} in ${campaign}`);
   }

@@ -1,27 +1,81 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { messageOf, StanddownError } from '../errors.ts';
 
 /**
  * Writes a file that appears only when it is complete: one that was cut off must not pass for it. Only its owner may read
- * it.
+ * it. A link is followed; what is no regular file (a device, a pipe) is written to as it is.
  *
  * @throws StanddownError INPUT_INVALID when it cannot be written.
  */
 export async function writeWhole<T>(path: string, fill: (file: FileHandle) => Promise<T>): Promise<T> {
-  const temporary = `${path}.part`;
+  const { target, isRegular } = await examine(path);
+  if (!isRegular) return explained(path, () => withFile(target, 'w', fill));
+  // Beside it, for a rename does not cross file systems; under a name that nobody else has.
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.part`;
   try {
-    const file = await open(temporary, 'w', 0o600);
-    try {
-      const filled = await fill(file);
-      await file.sync();
-      await rename(temporary, path);
-      return filled;
-    } finally {
-      await file.close();
-    }
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    if (cause instanceof StanddownError) throw cause;
-    throw new StanddownError('INPUT_INVALID', `${path} cannot be written: ${messageOf(cause)}`, { cause });
+    return await explained(path, () =>
+      withFile(temporary, 'wx', async (file) => {
+        const filled = await fill(file);
+        await file.sync();
+        await rename(temporary, target);
+        return filled;
+      }),
+    );
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
   }
+}
+
+/**
+ * Looks whether a file can be written, before the work that it is for.
+ *
+ * @throws StanddownError INPUT_INVALID
+ */
+export async function checkWritable(path: string): Promise<void> {
+  const { target, isRegular } = await examine(path);
+  if (!isRegular) return;
+  const probe = `${target}.${randomBytes(6).toString('hex')}.part`;
+  await explained(path, () => withFile(probe, 'wx', async () => undefined)).finally(() =>
+    rm(probe, { force: true }).catch(() => undefined),
+  );
+}
+
+/** Where the path leads, and whether a regular file is there or may come to be. */
+async function examine(path: string): Promise<{ target: string; isRegular: boolean }> {
+  if (path === '') throw unwritable(path, 'it needs a name');
+  const target = await realpath(path).catch(() => path);
+  const found = await stat(target).catch(() => null);
+  if (found?.isDirectory()) throw unwritable(path, 'it is a folder; name a file in it');
+  if (!found && !(await stat(dirname(target)).catch(() => null))) {
+    throw unwritable(path, `there is no folder ${dirname(target)}; make it first`);
+  }
+  return { target, isRegular: found === null || found.isFile() };
+}
+
+async function withFile<T>(path: string, flags: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await open(path, flags, 0o600);
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+async function explained<T>(path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (cause) {
+    // What comes from the system has to do with the file; anything else keeps its own words.
+    if (cause instanceof StanddownError || !(cause instanceof Error && 'syscall' in cause)) throw cause;
+    throw unwritable(path, messageOf(cause), cause);
+  }
+}
+
+function unwritable(path: string, why: string, cause?: unknown): StanddownError {
+  return new StanddownError('INPUT_INVALID', `${path === '' ? '--output' : path} cannot be written: ${why}`, {
+    cause,
+  });
 }

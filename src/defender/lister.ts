@@ -6,7 +6,7 @@ import { backoff, classify } from './classify.ts';
 import { type DefenderClient, type Listing, readListing } from './client.ts';
 import { type HttpAnswer, type NoAnswer, TOO_LARGE } from './exchange.ts';
 import { describeUnreadable, mayRead } from './roles.ts';
-import { type SignIn, SignInError, type Token } from './sign-in.ts';
+import { gistOf, type SignIn, SignInError, type Token } from './sign-in.ts';
 
 /** Why reading waits, and until when. */
 export interface ReadWait {
@@ -122,7 +122,11 @@ async function tokenOf(signIn: SignIn, refused: Token | null): Promise<Token | D
     if (!(error instanceof SignInError)) throw error;
     const detail = { errorCode: error.code, errorMessage: error.message };
     if (!LASTING.test(error.code)) return detail;
-    throw new StanddownError('UPSTREAM_FAILED', `cannot sign in: ${describe(detail)}`, { cause: error });
+    throw new StanddownError(
+      'UPSTREAM_FAILED',
+      `cannot sign in (${error.code}): ${gistOf(error)}; "standdown doctor" says what to do`,
+      { cause: error },
+    );
   }
 }
 

@@ -34,6 +34,12 @@ export class SignInError extends Error {
   }
 }
 
+/** Entra's own sentence, where there is one: msal repeats its code before it, and traces follow. */
+export function gistOf({ code, message }: Pick<SignInError, 'code' | 'message'>): string {
+  const [text = ''] = message.slice(Math.max(0, message.indexOf('AADSTS'))).split(/\r?\n| Trace ID:/);
+  return text.replace(`${code.split(' ')[0]}: `, '').slice(0, 300);
+}
+
 export interface SignIn {
   /** A token that still holds. @throws SignInError */
   token(): Promise<Token>;

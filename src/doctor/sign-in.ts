@@ -1,4 +1,4 @@
-import { type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
+import { gistOf, type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
 import { describeDuration } from '../duration.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
@@ -26,7 +26,7 @@ export function judgeFailure({ code, message }: Pick<SignInError, 'code' | 'mess
   const [word = ''] = code.split(' ');
   const cause = /^([a-z_]+): /.exec(message)?.[1] ?? '';
   const [meaning, advice] = BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN;
-  return signInIs.problem({ finding: `no token (${code}): ${gist(message, word)}`, meaning, advice });
+  return signInIs.problem({ finding: `no token (${code}): ${gistOf({ code, message })}`, meaning, advice });
 }
 
 type Known = readonly [meaning: string, advice: string];
@@ -116,9 +116,3 @@ const BY_CODE: Readonly<Record<string, Known>> = {
     'Correct AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.',
   ],
 };
-
-/** Entra's own sentence, where there is one: msal repeats its code before it, and traces follow. */
-function gist(message: string, word: string): string {
-  const [text = ''] = message.slice(Math.max(0, message.indexOf('AADSTS'))).split(/\r?\n| Trace ID:/);
-  return text.replace(`${word}: `, '').slice(0, 300);
-}

@@ -38,6 +38,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   LOADING: 'it is still loading its data (LOADING); try again in a moment',
   'Command timed out': MUTE,
   timeout: MUTE,
+  Unknown: 'what answers there is no Redis; correct REDIS_URL',
   'Connection is closed.': `it closes the connection; ${WAY}, and whether it speaks TLS (rediss)`,
 };
 

@@ -156,7 +156,7 @@ describe('standdown submit', () => {
         [accepted, already, elsewhere],
         [
           'wrong isolation: 118 would be accepted',
-          "  1 were this campaign's already",
+          "  1 were this campaign's already, or are named twice",
           '  2 are elsewhere: open in first',
         ],
       );

@@ -167,9 +167,15 @@ describe('standdown submit', () => {
   it('counts duplicates and a repeated submit as already there', async () => {
     const [a = '', b = '', c = ''] = newGuids(3);
     const first = await submit(`${a}\n${b}\n${a.toUpperCase()}\n${a}\n`);
-    assert.match(first.stdout, /^wrong scan: 2 accepted\n {2}2 were this campaign's already\n/);
+    assert.match(
+      first.stdout,
+      /^wrong scan: 2 accepted\n {2}2 were this campaign's already, or are named twice\n/,
+    );
     const second = await submit(`${a}\n${c}\n`);
-    assert.match(second.stdout, /^wrong scan: 1 accepted\n {2}1 were this campaign's already\n/);
+    assert.match(
+      second.stdout,
+      /^wrong scan: 1 accepted\n {2}1 were this campaign's already, or are named twice\n/,
+    );
     assert.deepEqual(await shell.listed('wrong scan'), [a, b, c]);
   });
 

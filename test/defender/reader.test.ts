@@ -354,7 +354,7 @@ describe('reader', () => {
       });
       await assert.rejects(idsOf(reader.byFilter(ALL)), {
         code: 'UPSTREAM_FAILED',
-        message: /^cannot sign in: invalid_client AADSTS7000215/,
+        message: /^cannot sign in \(invalid_client AADSTS7000215\): .*standdown doctor/,
       });
       assert.deepEqual([calls('token').length, calls().length], [1, 0]);
     });

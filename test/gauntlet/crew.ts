@@ -45,6 +45,8 @@ export function createCrew(size: number, env: Record<string, string>) {
     size,
     /** How many were ended by SIGKILL, by whomever. */
     kills: () => kills,
+    /** The fault points that were reached. */
+    points: () => said.flatMap(({ stderr }) => stderr.match(/^fault point: .*$/gm) ?? []),
     stderr: () => said.map(({ stderr }) => stderr).join(''),
     /** Starts again what has ended. */
     tend: () => {
@@ -55,14 +57,13 @@ export function createCrew(size: number, env: Record<string, string>) {
     },
     kill: (index: number) => at(index).process.kill('SIGKILL'),
     term: (index: number) => at(index).process.kill('SIGTERM'),
-    /** Ends a worker and puts one in its place that ends itself at the point. */
-    arm: (index: number, point: string) => {
+    /** Kills a worker and puts one in its place that kills or stops itself at the point. */
+    arm: (index: number, signal: 'SIGKILL' | 'SIGSTOP', point: string) => {
       at(index).process.kill('SIGKILL');
-      members[index % members.length] = start(point);
-    },
-    freeze: (index: number) => {
-      at(index).process.kill('SIGSTOP');
-      at(index).frozen = true;
+      const member = start(`${signal} ${point}`);
+      member.frozen = signal === 'SIGSTOP';
+      members[index % members.length] = member;
+      return member.process.pid;
     },
     thaw: () => {
       for (const member of members) {

@@ -3,19 +3,20 @@ import { writeSync } from 'node:fs';
 import { Redis } from 'ioredis';
 
 /*
- * Loaded into a worker before anything else (`node --import`): ends it by SIGKILL at one point of the way of a request.
+ * Loaded into a worker before anything else (`node --import`): kills or stops it at one point of the way of a request.
  *
- * FAULT_POINT is `<when> <step> <count>`: `before` or `after` the `count`-th time that a step is taken. A step is `call` (the
- * HTTP call to the API), or the name of a script in Redis: Standdown's own (`standdown:begin`) and BullMQ's (`moveToFinished-…`,
+ * FAULT_POINT is `<signal> <when> <step> <count>`: SIGKILL or SIGSTOP, `before` or `after` the `count`-th time that a step is
+ * taken. A step is `call` (the HTTP call to the API), or the name of a script in Redis: Standdown's own (`standdown:begin`) and BullMQ's (`moveToFinished-…`,
  * by its beginning).
  */
-const [when = '', step = '', count = '1'] = (process.env['FAULT_POINT'] ?? '').split(' ');
+const [signal = '', when = '', step = '', count = '1'] = (process.env['FAULT_POINT'] ?? '').split(' ');
 let left = Number(count);
 
 function pass(at: 'before' | 'after', what: string): void {
-  if (at !== when || !what.startsWith(step) || --left > 0) return;
+  // Once: a stopped one goes on after it was continued.
+  if (at !== when || !what.startsWith(step) || --left !== 0) return;
   writeSync(2, `fault point: ${at} ${what}\n`);
-  process.kill(process.pid, 'SIGKILL');
+  process.kill(process.pid, signal);
 }
 
 /** Scripts become methods of the connection, one each. */

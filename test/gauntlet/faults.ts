@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisClient } from '../../src/script.ts';
 import type { Fault, FaultRule } from '../../src/simulator/faults.ts';
 import { pick, type Random, randomInteger } from '../../src/simulator/random.ts';
@@ -36,10 +38,38 @@ const STEPS: readonly [string, ...string[]] = [
   'moveToDelayed',
 ];
 
+/** Where a worker that stops becomes a zombie: it has claimed a request, and has not recorded what became of it. */
+const IN_MID_CALL: readonly [string, ...string[]] = [
+  'after standdown:begin',
+  'before call',
+  'after call',
+  'before standdown:finish',
+];
+
 const between = (random: Random, low: number, high: number) => low + randomInteger(random, high - low + 1);
 const anyone = ({ crew, random }: Scene) => randomInteger(random, crew.size);
 
 type CallFault = Pick<FaultRule, 'fault' | 'counted'>;
+
+const anyPoint = ({ random }: Scene) =>
+  `${pick(random, ['before', 'after'])} ${pick(random, STEPS)} ${between(random, 1, 12)}`;
+
+/** Stops a worker in the middle of its way, and lets it go on as a zombie: others have taken over by then. */
+async function stopWorker(scene: Scene, ms: number): Promise<void> {
+  const { crew, random } = scene;
+  const point = `${pick(random, IN_MID_CALL)} ${between(random, 1, 12)}`;
+  const pid = crew.arm(anyone(scene), 'SIGSTOP', point);
+  await untilStopped(pid);
+  await scene.rest(ms);
+  crew.thaw();
+}
+
+/** It may come to an end of its work before it comes to its point. */
+async function untilStopped(pid: number): Promise<void> {
+  const isStopped = async () =>
+    /^State:\tT/m.test(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''));
+  for (let looks = 0; looks < 200 && !(await isStopped()); looks++) await delay(25);
+}
 
 /** Rules at random rates for a while. */
 async function misbehave(scene: Scene, rules: readonly FaultRule[], ms: number): Promise<void> {
@@ -65,25 +95,15 @@ const CALL_FAULTS: readonly [CallFault, ...CallFault[]] = [
 export const WORKER_FAULTS: Readonly<Record<string, Play>> = {
   'worker killed': async (scene) => scene.crew.kill(anyone(scene)),
   'worker killed at a step': async (scene) => {
-    const { crew, random } = scene;
-    const when = pick(random, ['before', 'after']);
-    crew.arm(anyone(scene), `${when} ${pick(random, STEPS)} ${between(random, 1, 12)}`);
+    scene.crew.arm(anyone(scene), 'SIGKILL', anyPoint(scene));
     await scene.rest(2_000);
   },
-  'worker stopped beyond its claims': async (scene) => {
-    scene.crew.freeze(anyone(scene));
-    await scene.rest(BEYOND_CLAIM_MS);
-    scene.crew.thaw();
-  },
+  'worker stopped beyond its claims': (scene) => stopWorker(scene, BEYOND_CLAIM_MS),
   'worker told to stop': async (scene) => scene.crew.term(anyone(scene)),
 };
 
 export const LONG_FAULTS: Readonly<Record<string, Play>> = {
-  'worker stopped beyond its locks': async (scene) => {
-    scene.crew.freeze(anyone(scene));
-    await scene.rest(BEYOND_LOCK_MS);
-    scene.crew.thaw();
-  },
+  'worker stopped beyond its locks': (scene) => stopWorker(scene, BEYOND_LOCK_MS),
 };
 
 export const UPSTREAM_FAULTS: Readonly<Record<string, Play>> = {

@@ -41,6 +41,8 @@ export interface Round extends Verdict {
   seed: number;
   workers: number;
   faults: Map<string, number>;
+  /** Points of the way at which a worker was killed or stopped. */
+  points: string[];
   /** Ids that Redis had lost and that were submitted again. */
   lostByRedis: number;
   seconds: number;
@@ -62,7 +64,7 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
   const made = makeActions({ count, seed });
   const redis = await openFragileRedis();
   const admin = await redis.connect();
-  const simulator = await startSimulatorProcess(LIMITS, { latencyMs: { min: 5, max: 200 } });
+  const simulator = await startSimulatorProcess(LIMITS, { latencyMs: { min: 5, max: 500 } });
   await simulator.addActions(made.actions);
   const settings = { RATE_LIMITS: LIMITS, URGENT_RESERVE: 'none' };
   const tenant = await newTenant(admin, settings);
@@ -135,7 +137,7 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
     const bad = ended.filter((how) => how !== 0);
     if (bad.length > 0) verdict.violations.push(`told to stop, workers ended with ${bad.join(', ')}`);
     const seconds = (performance.now() - started) / 1_000;
-    return { ...verdict, kind, seed, workers, faults, lostByRedis, seconds };
+    return { ...verdict, kind, seed, workers, faults, lostByRedis, points: crew.points(), seconds };
   } catch (error) {
     const said = crew.stderr().split('\n').slice(-12).join('\n');
     throw new Error(`round ${kind} of seed ${seed}: ${(error as Error).message}\n${said}`, { cause: error });

@@ -106,6 +106,8 @@ async function main(): Promise<void> {
     for (const [name, times] of round.faults) faults.set(name, (faults.get(name) ?? 0) + times);
   for (const [name, times] of [...faults].sort())
     process.stdout.write(`${String(times).padStart(5)}  ${name}\n`);
+  const points = rounds.flatMap(({ points: reached }) => reached).length;
+  process.stdout.write(`${String(points).padStart(5)}  of these at a step of the way\n`);
   const dir = join(ROOT, 'test-results');
   await mkdir(dir, { recursive: true });
   const plain = rounds.map((round) => ({ ...round, faults: Object.fromEntries(round.faults) }));
