@@ -1,6 +1,7 @@
 import type { Keys } from '../keys.ts';
-import { MOST_AUDITED } from '../ledger/audit.ts';
-import type { RedisClient } from '../script.ts';
+import { AUDIT_LUA } from '../ledger/audit.ts';
+import { asText, defineScript, type RedisClient } from '../script.ts';
+import type { CampaignState } from './registry.ts';
 
 /** What was done to a campaign. */
 export type AuditAction = 'submit' | 'pause' | 'resume' | 'abort' | 'retry' | 'priority';
@@ -21,15 +22,37 @@ export interface AuditEntry extends Actor {
   detail: string;
 }
 
-/** Notes what is done in more than one step, before the first of them. */
+/**
+ * Notes something, unless the campaign takes no more of it.
+ *
+ * KEYS  1 campaign, 2 audit
+ * ARGV  1 action, 2 by whom, 3 command, 4 detail
+ * Returns  the campaign's state
+ */
+const noteScript = defineScript(
+  'note-audit',
+  /* lua */ `
+${AUDIT_LUA}
+local state = redis.call('HGET', KEYS[1], 'state') or 'deleted'
+if state == 'running' or state == 'paused' then audit(KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) end
+return state
+`,
+);
+
+/**
+ * Notes what is done in more than one step, before the first of them; not to a campaign that has ended or is deleted.
+ *
+ * @returns the campaign's state.
+ */
 export async function appendAudit(
   deps: { redis: RedisClient; keys: Keys },
   campaign: number,
   entry: Omit<AuditEntry, 'at'>,
-): Promise<void> {
+): Promise<CampaignState> {
+  const { redis, keys } = deps;
   const { action, by, command, detail } = entry;
-  const fields = ['action', action, 'by', by, 'command', command, 'detail', detail];
-  await deps.redis.xadd(deps.keys.audit(campaign), 'MAXLEN', '~', MOST_AUDITED, '*', ...fields);
+  const touched = [keys.campaign(campaign), keys.audit(campaign)];
+  return asText(await noteScript(redis, touched, [action, by, command, detail])) as CampaignState;
 }
 
 /** Everything that was done to a campaign, in order. */

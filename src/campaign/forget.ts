@@ -23,6 +23,21 @@ return 1
 `,
 );
 
+/**
+ * Removes the campaign itself, and its name unless another one bears it by now.
+ *
+ * KEYS  1 campaign, 2 campaigns
+ * ARGV  1 number, 2 name
+ */
+const removeScript = defineScript(
+  'remove-campaign',
+  /* lua */ `
+if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[2]) end
+redis.call('UNLINK', KEYS[1])
+return {}
+`,
+);
+
 /** Ids per script. */
 const PART = 1_000;
 
@@ -43,7 +58,6 @@ export async function forgetCampaign(
   if (isClosed !== 1) return false;
   for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
   await redis.unlink(keys.ids(number), keys.elsewhere(number), keys.results(number), keys.audit(number));
-  await redis.hdel(keys.campaigns, campaign.name);
-  await redis.unlink(keys.campaign(number));
+  await removeScript(redis, [keys.campaign(number), keys.campaigns], [number, campaign.name]);
   return true;
 }

@@ -1,3 +1,4 @@
+import { StanddownError } from '../errors.ts';
 import { bytesToGuid, guidsToBytes } from '../guid.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -28,19 +29,25 @@ const PART = 250;
  * campaign owns, with that campaign and the outcome there; then what is open, in the order of the list. Of an id with
  * several results (retried, verified) the latest. Each id once, as it stood when the reading began or later. Read in
  * parts: memory does not grow with the campaign.
+ *
+ * @throws StanddownError CAMPAIGN_UNKNOWN when it is deleted meanwhile.
  */
 export async function* reportCampaign(deps: ReportDeps, campaign: Campaign): AsyncGenerator<ReportLine> {
   const start = await readStart(deps, campaign);
-  const isComplete = yield* decided(deps, campaign, start);
-  if (!isComplete) yield* rest(deps, campaign, start);
+  const given = createGiven(start.end);
+  const isComplete = yield* decided(deps, campaign, start, given);
+  if (!isComplete) yield* rest(deps, campaign, start, given);
+  const now = await readCampaign(deps.redis, deps.keys, campaign.number);
+  if (!now || now.state === 'deleted') {
+    const message = `${campaign.name} was deleted meanwhile: its report is not complete`;
+    throw new StanddownError('CAMPAIGN_UNKNOWN', message);
+  }
 }
 
 /** A campaign as it stands when a report begins. */
 interface Start {
   /** Place of its last result. */
   end: number;
-  /** Ms since 1970 of its last outcome. */
-  decidedAt: number;
   /** Whether every id has a result here. */
   isDecided: boolean;
 }
@@ -48,10 +55,29 @@ interface Start {
 async function readStart({ redis, keys }: ReportDeps, { number }: Campaign): Promise<Start> {
   const [elsewhere, counters] = await Promise.all([
     redis.scard(keys.elsewhere(number)),
-    redis.hmget(keys.campaign(number), 'results', 'decidedAt', 'open'),
+    redis.hmget(keys.campaign(number), 'results', 'open'),
   ]);
-  const [end = 0, decidedAt = 0, open = 0] = counters.map(Number);
-  return { end, decidedAt, isDecided: open === 0 && elsewhere === 0 };
+  const [end = 0, open = 0] = counters.map(Number);
+  return { end, isDecided: open === 0 && elsewhere === 0 };
+}
+
+/** Which results a report has given already: one bit for each place, for a million of them must not be kept. */
+interface Given {
+  note(place: number): void;
+  has(place: number): boolean;
+  /** Ids whose result was given although another one had taken its place by then. */
+  moved: Set<string>;
+}
+
+function createGiven(end: number): Given {
+  const bits = new Uint8Array(Math.ceil((end + 1) / 8));
+  return {
+    note: (place) => {
+      bits[place >> 3] = (bits[place >> 3] ?? 0) | (1 << (place & 7));
+    },
+    has: (place) => ((bits[place >> 3] ?? 0) & (1 << (place & 7))) !== 0,
+    moved: new Set(),
+  };
 }
 
 /** A result and its place in the campaign's results. */
@@ -90,6 +116,7 @@ async function* decided(
   deps: ReportDeps,
   campaign: Campaign,
   { end, isDecided }: Start,
+  given: Given,
 ): AsyncGenerator<ReportLine, boolean> {
   // Results of ids that were given another one since the start. The last one of each is the one that stood then.
   const moved = new Map<string, CancelResult>();
@@ -99,11 +126,14 @@ async function* decided(
       if (place > end) break;
       const isOpen = record?.campaign !== campaign.number || record.position === 0;
       if (isOpen) isComplete = false;
-      else if (record.position === place) yield result;
-      else if (record.position > end) moved.set(result.machineActionId, result);
+      else if (record.position === place) {
+        given.note(place);
+        yield result;
+      } else if (record.position > end) moved.set(result.machineActionId, result);
     }
     if ((part.at(-1)?.place ?? 0) >= end) break;
   }
+  for (const id of moved.keys()) given.moved.add(id);
   yield* moved.values();
   return isComplete;
 }
@@ -148,30 +178,56 @@ async function* readAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
   }
 }
 
-async function* rest(deps: ReportDeps, campaign: Campaign, start: Start): AsyncGenerator<ReportLine> {
+async function* rest(
+  deps: ReportDeps,
+  campaign: Campaign,
+  start: Start,
+  given: Given,
+): AsyncGenerator<ReportLine> {
   const { redis, keys, ledger } = deps;
-  const open: ReportLine[] = [];
+  // What was opened again or verified since its result may have been given: by GUID, its id and record.
+  const doubtful = new Map<string, { id: Buffer; record: Look }>();
   for await (const ids of eachPart(redis, keys, campaign.number, PART)) {
     const records = await ledger.look(ids);
+    const open: ReportLine[] = [];
     let place = 0;
     for (const id of eachId(ids)) {
       const record = records[place++];
-      if (!record) continue;
-      if (record.campaign !== campaign.number) yield await resultOf(deps, id, record);
-      else if (record.position > start.end) {
-        const line = await resultOf(deps, id, record);
-        if (!wasReported(line, start)) yield line;
-      } else if (record.position === 0) open.push(openLine(campaign, id, record));
+      // The campaign that owned it was deleted, or its retention is over.
+      if (!record) open.push(openLine(NOBODY, id, { attempts: 0, uncertain: false }));
+      else if (record.campaign !== campaign.number) yield await resultOf(deps, id, record);
+      else if (record.position === 0 && record.generation === 1) open.push(openLine(campaign, id, record));
+      else if (record.position === 0 || record.position > start.end) {
+        doubtful.set(bytesToGuid(id), { id: Buffer.from(id), record });
+      }
     }
-    if (open.length > 0) yield* open.splice(0);
+    yield* open;
+    if (doubtful.size >= MOST_DOUBTFUL) yield* notGiven(deps, campaign, start, given, doubtful);
   }
+  yield* notGiven(deps, campaign, start, given, doubtful);
 }
 
-/** Whether it was decided when the report began, and only verified since: then it was reported as it stood. */
-function wasReported(line: ReportLine, start: Start): boolean {
-  return (
-    line.outcome !== null && line.verifiedAt !== undefined && Date.parse(line.decidedAt) <= start.decidedAt
-  );
+/** So many are looked up at once: each time the results are gone through once more. */
+const MOST_DOUBTFUL = 50_000;
+
+/** Lines of those that were not given yet; empties the map. */
+async function* notGiven(
+  deps: ReportDeps,
+  campaign: Campaign,
+  { end }: Start,
+  given: Given,
+  doubtful: Map<string, { id: Buffer; record: Look }>,
+): AsyncGenerator<ReportLine> {
+  if (doubtful.size === 0) return;
+  for (const id of given.moved) doubtful.delete(id);
+  for await (const { place, result } of eachResult(deps, campaign, 0)) {
+    if (place > end) break;
+    if (given.has(place)) doubtful.delete(result.machineActionId);
+  }
+  for (const { id, record } of doubtful.values()) {
+    yield record.position === 0 ? openLine(campaign, id, record) : await resultOf(deps, id, record);
+  }
+  doubtful.clear();
 }
 
 /** An outcome by the place that the ledger names. */
@@ -181,13 +237,16 @@ async function resultOf(deps: ReportDeps, id: Buffer, record: Look): Promise<Rep
   const place = `${record.position}-0`;
   const [entry] = record.position > 0 ? await redis.xrange(keys.results(record.campaign), place, place) : [];
   if (owner && entry) return readEntry(entryValues(entry[1]), originOf(owner)).result;
-  return openLine(owner ?? { name: '', requestedBy: null, createdAt: 0 }, id, record);
+  return openLine(owner ?? NOBODY, id, record);
 }
+
+/** In place of a campaign that is gone. */
+const NOBODY = { name: '', requestedBy: null, createdAt: 0 };
 
 function openLine(
   campaign: Pick<Campaign, 'name' | 'requestedBy' | 'createdAt'>,
   id: Buffer,
-  record: Look,
+  record: Pick<Look, 'attempts' | 'uncertain'>,
 ): ReportLine {
   return {
     machineActionId: bytesToGuid(id),

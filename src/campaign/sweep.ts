@@ -11,14 +11,14 @@ import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
  * Ends a campaign whose time has passed, unless it has ended otherwise or its time was changed.
  *
  * KEYS  1 campaign, 2 ending, 3 running, 4 expiries, 5 state
- * ARGV  1 number, 2 now in ms
+ * ARGV  1 number
  */
 const expireScript = defineScript(
   'expire-campaign',
   /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'expiresAt')
-local at = tonumber(f[2]) or 0
-if at > tonumber(ARGV[2]) then redis.call('ZADD', KEYS[4], at, 'c' .. ARGV[1]) return {} end
+local at, t = tonumber(f[2]) or 0, redis.call('TIME')
+if at > t[1] * 1000 + t[2] / 1000 then redis.call('ZADD', KEYS[4], at, 'c' .. ARGV[1]) return {} end
 redis.call('ZREM', KEYS[4], 'c' .. ARGV[1])
 if (f[1] ~= 'running' and f[1] ~= 'paused') or at == 0 then return {} end
 redis.call('HSET', KEYS[1], 'state', 'expired')
@@ -34,7 +34,7 @@ export interface SweepDeps {
   keys: Keys;
   ledger: Ledger;
   log: Logger;
-  /** Ms since 1970. */
+  /** Ms since 1970; for retention, where a machine's own clock is good enough. */
   wall(): number;
 }
 
@@ -100,9 +100,11 @@ export function createSweep(deps: SweepDeps) {
     return 'more';
   }
 
-  /** Ends single cancels and campaigns whose time has passed. */
+  /** Ends single cancels and campaigns whose time has passed, by Redis' clock: machines may differ. */
   async function endDue(): Promise<void> {
-    const due = await redis.zrangebyscoreBuffer(keys.expiries, '-inf', deps.wall(), 'LIMIT', 0, DUE_AT_ONCE);
+    const [seconds, micros] = await redis.time();
+    const now = Number(seconds) * 1_000 + Number(micros) / 1_000;
+    const due = await redis.zrangebyscoreBuffer(keys.expiries, '-inf', now, 'LIMIT', 0, DUE_AT_ONCE);
     if (due.length === 0) return;
     const ids = due.filter((member) => member.length === ID_BYTES);
     const records = await ledger.look(Buffer.concat(ids));
@@ -119,7 +121,7 @@ export function createSweep(deps: SweepDeps) {
     await expireScript(
       redis,
       [keys.campaign(number), keys.ending, keys.running, keys.expiries, keys.state],
-      [number, deps.wall()],
+      [number],
     );
   }
 

@@ -4,6 +4,7 @@ import { type VerifyCount, type VerifyDeps, verifyCampaign } from '../campaign/v
 import { isFinalStatus } from '../defender/classify.ts';
 import { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { defineScript } from '../script.ts';
 
 export interface VerifierDeps extends VerifyDeps {
   log: Logger;
@@ -17,6 +18,22 @@ const GIVE_UP_MS = 24 * 3_600_000;
 
 /** A worker that verifies says so at each call; one that died is replaced after so long, in ms. */
 const LEASE_MS = 180_000;
+
+/**
+ * Notes how far a campaign is verified, unless it was deleted meanwhile.
+ *
+ * KEYS  1 campaign
+ * ARGV  1 results that are verified, 2 when (ms since 1970), 3 how many are not final
+ */
+const noteScript = defineScript(
+  'note-verified',
+  /* lua */ `
+if redis.call('HEXISTS', KEYS[1], 'state') == 1 then
+  redis.call('HSET', KEYS[1], 'verifiedResults', ARGV[1], 'verifiedAt', ARGV[2], 'unsettled', ARGV[3])
+end
+return {}
+`,
+);
 
 /** After a failure it is not tried again for so long, in ms; a permission is not granted within minutes. */
 const FAILED_MS = 60_000;
@@ -50,11 +67,7 @@ export function createVerifier(deps: VerifierDeps) {
     const count = await verifyCampaign(deps, campaign, { onProgress: renew });
     const unsettled = unsettledOf(count);
     const results = campaign.results + count.noted;
-    await redis.hset(keys.campaign(campaign.number), {
-      verifiedResults: results,
-      verifiedAt: Math.floor(wall()),
-      unsettled,
-    });
+    await noteScript(redis, [keys.campaign(campaign.number)], [results, Math.floor(wall()), unsettled]);
     log.info({ campaign: campaign.name, read: count.noted, unsettled }, 'verified');
   }
 

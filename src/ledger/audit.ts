@@ -1,5 +1,5 @@
 /** More than anybody steers one campaign; the first ones are the last to go. */
-export const MOST_AUDITED = 10_000;
+const MOST_AUDITED = 10_000;
 
 /** For scripts that change a campaign: `audit(key, action, by, command, detail)` in the same step. */
 export const AUDIT_LUA = /* lua */ `
