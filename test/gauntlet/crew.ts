@@ -6,6 +6,8 @@ const PRELOAD = join(ROOT, 'test/gauntlet/fault-point.ts');
 interface Member {
   process: Process;
   frozen: boolean;
+  /** Whether it was told to stop; a second time would end it at once. */
+  told: boolean;
   ended: number | NodeJS.Signals | null;
 }
 
@@ -24,7 +26,7 @@ export function createCrew(size: number, env: Record<string, string>) {
     const process_ = startProgram(process.execPath, point === '' ? program.slice(2) : program, {
       env: { ...env, FAULT_POINT: point },
     });
-    const member: Member = { process: process_, frozen: false, ended: null };
+    const member: Member = { process: process_, frozen: false, told: false, ended: null };
     said.push(process_);
     void process_.exited.then((how) => {
       member.ended = how;
@@ -37,6 +39,12 @@ export function createCrew(size: number, env: Record<string, string>) {
     const member = members[index % members.length];
     if (!member) throw new Error('there is no worker');
     return member;
+  }
+
+  function tell(member: Member): void {
+    if (member.told || member.ended !== null) return;
+    member.told = true;
+    member.process.kill('SIGTERM');
   }
 
   for (let index = 0; index < size; index++) members.push(start());
@@ -56,7 +64,7 @@ export function createCrew(size: number, env: Record<string, string>) {
       });
     },
     kill: (index: number) => at(index).process.kill('SIGKILL'),
-    term: (index: number) => at(index).process.kill('SIGTERM'),
+    term: (index: number) => tell(at(index)),
     /** Kills a worker and puts one in its place that kills or stops itself at the point. */
     arm: (index: number, signal: 'SIGKILL' | 'SIGSTOP', point: string) => {
       at(index).process.kill('SIGKILL');
@@ -74,7 +82,7 @@ export function createCrew(size: number, env: Record<string, string>) {
     /** Tells all to stop. @returns how each ended. */
     dismiss: async (): Promise<(number | NodeJS.Signals)[]> => {
       isOver = true;
-      for (const { process: worker, ended } of members) if (ended === null) worker.kill('SIGTERM');
+      members.forEach(tell);
       return Promise.all(members.map(({ process: worker }) => worker.exited));
     },
     /** Whatever may still be there. */
