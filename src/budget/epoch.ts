@@ -63,10 +63,11 @@ return {f[2], tostring(seq)}
 );
 
 /**
- * Redis' clock jumped: moves every stamp by as much and opens a new epoch. Only the first to notice does so.
+ * Redis' clock jumped: moves every stamp and the end of every hold by as much, and opens a new epoch. Only the first to
+ * notice does so.
  *
  * KEYS  state, slots of each operation
- * ARGV  grace ms, the epoch in which the jump was noticed, ms to move by
+ * ARGV  grace ms, the epoch in which the jump was noticed, ms to move by, fields of the state that are times…
  * Returns  {epoch, seq} that hold now
  */
 const shiftScript = defineScript(
@@ -78,6 +79,10 @@ if f[2] ~= ARGV[2] then return {f[2] or '', f[3] or '0'} end
 for i = 2, #KEYS do
   local slots = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES')
   for s = 1, #slots, 2 do redis.call('ZADD', KEYS[i], tonumber(slots[s + 1]) + tonumber(ARGV[3]), slots[s]) end
+end
+for i = 4, #ARGV do
+  local time = redis.call('HGET', KEYS[1], ARGV[i])
+  if time then redis.call('HSET', KEYS[1], ARGV[i], math.ceil(tonumber(time) + tonumber(ARGV[3]))) end
 end
 local epoch = reopen(KEYS[1], clock(), f[1], tonumber(f[3]) or 0, tonumber(ARGV[1]), 'clock')
 return {tostring(epoch), tostring(epoch)}
@@ -168,7 +173,7 @@ export async function recover(
 export async function shift(context: EpochContext, jumpMs: number): Promise<Pulse> {
   const { redis, keys, memory, graceMs } = context;
   const { epoch } = memory.expect('cancel', 0);
-  await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], [graceMs, epoch, jumpMs]);
+  await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], [graceMs, epoch, jumpMs, ...TIMES]);
   return putBack(context, 'clock');
 }
 
@@ -191,6 +196,11 @@ async function putBack(context: EpochContext, why: string): Promise<Pulse> {
 }
 
 const ALL: readonly Operation[] = ['cancel', 'get', 'list'];
+
+/** Fields of the state that are times on Redis' clock, and last beyond a grace. */
+const TIMES = ALL.flatMap((operation) =>
+  ['penalty', 'hold', 'probing', 'pacedAt'].map((field) => `${operation}:${field}`),
+);
 
 function slotArguments({ slot, stamp, own }: Remembered): string[] {
   return [slot, stamp.toFixed(3), own ? '1' : '0'];

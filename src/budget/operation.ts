@@ -2,6 +2,7 @@ import type { Operation } from '../keys.ts';
 import { asList, asNumber, asText, defineScript } from '../script.ts';
 import { type EpochContext, expectationArguments, recover, shift, sighting } from './epoch.ts';
 import { GUARD_LUA } from './guard.ts';
+import { PACE_LUA, recoveryMs } from './pace.ts';
 import { SLOTS_LUA } from './slots.ts';
 import { longestMs, type Window } from './windows.ts';
 
@@ -10,23 +11,24 @@ import { longestMs, type Window } from './windows.ts';
  *
  * KEYS  1 state, 2 slots
  * ARGV  1 grace ms, 2 run, 3 epoch, 4 seq, 5 time, 6 tolerance, 7 changes since, 8 operation, 9 call timeout ms,
- *       10 longest window ms, 11… max, length of each window
+ *       10 longest window ms, 11 ms in which a pace comes back, 12… max, length of each window
  * Returns  {'granted', slot, until, {now, epoch, seq}, slots} | {'wait', ms, why} | {'epoch' | 'time', now, why}
  */
 const takeScript = defineScript(
   'take',
   /* lua */ `
 ${GUARD_LUA}
+${PACE_LUA}
 ${SLOTS_LUA}
 local now, op = clock(), ARGV[8]
-local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty')
+local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt')
 local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
 local refusal = guard(KEYS[1], now, {run = s[1], epoch = s[2], seq = s[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local grace, penalty = tonumber(s[4]) or 0, tonumber(s[5]) or 0
 local held = math.max(grace, penalty)
 if held > now then return {'wait', ms(held - now), grace > penalty and 'grace' or 'penalty'} end
-local wait = waitFor(KEYS[2], now, 11)
+local wait = waitFor(KEYS[2], now, 12, paceOf(s[6], s[7], now, tonumber(ARGV[11])))
 if wait then return {'wait', ms(wait), 'window'} end
 local untilMs = math.ceil(now + 2 * tonumber(ARGV[9]))
 local slot = take(KEYS[1], KEYS[2], now, untilMs, tonumber(ARGV[10]))
@@ -38,19 +40,19 @@ return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(s
  * Settles such a slot.
  *
  * KEYS  1 state, 2 slots
- * ARGV  1 operation, 2 slot, 3 until ms, 4 answered | lost | unsent, 5 penalty ms, 6 longest window ms
+ * ARGV  1 operation, 2 slot, 3 until ms, 4 answered | lost | unsent, 5 penalty ms, 6 longest window ms,
+ *       7 ms in which a pace comes back
  */
 const settleScript = defineScript(
   'settle-slot',
   /* lua */ `
 ${GUARD_LUA}
+${PACE_LUA}
 ${SLOTS_LUA}
 local now, op, longest = clock(), ARGV[1], tonumber(ARGV[6])
 settle(KEYS[2], ARGV[2], ARGV[4], now, tonumber(ARGV[3]), longest)
-local penalty = math.min(tonumber(ARGV[5]), longest)
-if penalty > 0 and now + penalty > tonumber(redis.call('HGET', KEYS[1], op .. ':penalty') or '0') then
-  redis.call('HSET', KEYS[1], op .. ':penalty', math.ceil(now + penalty))
-end
+local penalty = tonumber(ARGV[5])
+if penalty > 0 then refused(KEYS[1], op, ARGV[2], now, penalty, longest, tonumber(ARGV[7])) end
 return {}
 `,
 );
@@ -89,6 +91,7 @@ export function createOperationBudget(
 ): OperationBudget {
   const { redis, keys, memory, windows } = deps;
   const longest = longestMs(windows);
+  const recovery = recoveryMs(windows);
 
   async function settle(
     operation: Operation,
@@ -99,7 +102,7 @@ export function createOperationBudget(
     if (fate === 'answered') memory.settled(operation, grant.slot, deps.monotonic());
     if (fate === 'unsent') memory.returned(operation, grant.slot);
     const { slot, untilMs } = grant;
-    const args = [operation, slot, untilMs, fate, Math.ceil(penaltyMs), longest];
+    const args = [operation, slot, untilMs, fate, Math.ceil(penaltyMs), longest, recovery];
     await settleScript(redis, [keys.state, keys.slots(operation)], args);
   }
 
@@ -118,6 +121,7 @@ export function createOperationBudget(
           operation,
           deps.callTimeoutMs,
           longest,
+          recovery,
           ...windows.flatMap((window) => [window.max, window.lengthMs]),
         ],
       ),

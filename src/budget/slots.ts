@@ -13,12 +13,16 @@ export const LOOK_AGAIN_MS = 1_000;
  * second because a lost call may still arrive. A lost answer therefore needs no further bookkeeping.
  */
 export const SLOTS_LUA = /* lua */ `
--- How long until every window has room. windows: max, length, max, length, … from ARGV[first] on.
+-- How long until every window has room. windows: max, length, max, length, … from ARGV[first] on; of the shortest one
+-- only as much as the pace says is used.
 -- Returns nil when there is room now, else ms and whether that only says when to look again (the deciding slot is in flight).
-local function waitFor(slotsKey, now, first)
+local function waitFor(slotsKey, now, first, pace)
   local exact, inFlight
+  local shortest = math.huge
+  for i = first, #ARGV, 2 do shortest = math.min(shortest, tonumber(ARGV[i + 1])) end
   for i = first, #ARGV, 2 do
     local max, length = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+    if length == shortest then max = math.max(1, math.floor(max * pace)) end
     local slot = redis.call('ZREVRANGE', slotsKey, max - 1, max - 1, 'WITHSCORES')
     local stamp = tonumber(slot[2])
     if stamp and stamp > now then inFlight = true

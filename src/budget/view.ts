@@ -1,5 +1,6 @@
 import type { Keys, Operation } from '../keys.ts';
 import { asNumber, type RedisClient } from '../script.ts';
+import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
 import { type Limits, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
@@ -20,6 +21,16 @@ export interface Hold {
   detail: string;
 }
 
+/** That calls were refused (429) which our count allows: fewer go out for a while. */
+export interface LoweredPace extends Window {
+  /** Of the window's limit, from 0 to 1; `max` is that share of it. */
+  share: number;
+  /** Calls that were refused since it was last whole. */
+  refusals: number;
+  /** When it is whole again unless more calls are refused, in ms of Redis' clock. */
+  until: number;
+}
+
 export interface BudgetView {
   /** Redis' clock, in ms. */
   now: number;
@@ -32,6 +43,8 @@ export interface BudgetView {
   workerSeenAt: number | null;
   /** What a call takes from slot to answer, in ms, as a worker last saw it; 0: nobody has said. */
   latencyMs: number;
+  /** Null: nothing was refused lately. */
+  pace: LoweredPace | null;
 }
 
 interface Notice {
@@ -61,6 +74,9 @@ export async function viewBudget(
       `${operation}:reason`,
       'alive',
       `${operation}:latency`,
+      `${operation}:pace`,
+      `${operation}:pacedAt`,
+      `${operation}:refusals`,
     ),
     redis.hgetall(keys.holds),
     redis.zrange(keys.slots(operation), '0', '-1', 'WITHSCORES'),
@@ -70,7 +86,12 @@ export async function viewBudget(
   const reserve = operation === 'cancel' ? limits.reserve : null;
   const windows = limits.windows.map((window) => useOf(window, reserve, stamps, now));
   const holds = standingHolds(state, notices, now);
-  const full = windowHold(windowsFor({ ...limits, reserve }, 'bulk'), stamps, now);
+  const pace = loweredPace(state.slice(6).map(asNumber), limits.windows, now);
+  const full = windowHold(
+    pacedWindows(windowsFor({ ...limits, reserve }, 'bulk'), pace?.share ?? 1),
+    stamps,
+    now,
+  );
   const workerSeenAt = asNumber(state[4]) || null;
   return {
     now,
@@ -79,7 +100,22 @@ export async function viewBudget(
     holds: full ? [...holds, full] : holds,
     workerSeenAt,
     latencyMs: asNumber(state[5]) || 0,
+    pace,
   };
+}
+
+function loweredPace(
+  [lowered = 0, at = 0, refusals = 0]: readonly number[],
+  windows: readonly Window[],
+  now: number,
+): LoweredPace | null {
+  if (lowered === 0) return null;
+  const { max, lengthMs } = shortest(windows);
+  const recovery = recoveryMs(windows);
+  const until = at + (1 - lowered) * recovery;
+  if (until <= now) return null;
+  const share = lowered + Math.max(0, now - at) / recovery;
+  return { max: paced(max, share), lengthMs, share, refusals, until };
 }
 
 function useOf(window: Window, reserve: Window | null, stamps: readonly number[], now: number): WindowUse {

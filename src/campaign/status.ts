@@ -1,4 +1,5 @@
 import { forecast } from '../budget/forecast.ts';
+import { pacedWindows } from '../budget/pace.ts';
 import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import type { Keys } from '../keys.ts';
@@ -68,7 +69,7 @@ export async function statusOf(
 
 /** When so many further bulk calls will have been made, in ms of Redis' clock. */
 export function completion(limits: Limits, budget: BudgetView, calls: number): number {
-  const windows = windowsFor(limits, 'bulk');
+  const windows = pacedWindows(windowsFor(limits, 'bulk'), budget.pace?.share ?? 1);
   const notBefore = Math.max(0, ...budget.holds.filter(isExact).map((hold) => hold.until ?? 0));
   const { now, latencyMs } = budget;
   // A slot in flight is stamped when its answer comes: soon. Its request is among the open ones still.

@@ -3,7 +3,7 @@ import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
-import { describeAbsence, describeHold } from './status.ts';
+import { describeAbsence, describeHold, describePace } from './status.ts';
 import { count, formatTable } from './table.ts';
 
 /** Use of each window, the reserve, and why nothing is running. */
@@ -31,6 +31,7 @@ function toJson({ operation, view }: Seen) {
     operation,
     windows: view.windows,
     workerSeenAt: view.workerSeenAt === null ? null : toIso(view.workerSeenAt),
+    pace: view.pace && { ...view.pace, until: toIso(view.pace.until) },
     holds: view.holds.map((hold) => ({ ...hold, until: hold.until === null ? null : toIso(hold.until) })),
   };
 }
@@ -60,7 +61,8 @@ function describe(views: readonly Seen[], width: number): string {
     describeHold({ ...hold, until: hold.until === null ? null : toIso(hold.until) }, now),
   );
   const absence = cancel ? describeAbsence(cancel.view) : null;
-  const lines = [...(absence ? [absence] : []), ...holds];
+  const pace = cancel ? describePace(cancel.view) : null;
+  const lines = [absence ?? [], holds, pace ?? []].flat();
   return [
     formatTable(columns, rows, width),
     '',

@@ -2,7 +2,7 @@ import type { BudgetView, WindowUse } from '../budget/view.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import { describeDuration, formatDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { describeAbsence, describeHold } from './status.ts';
+import { describeAbsence, describeHold, describePace } from './status.ts';
 import { count } from './table.ts';
 
 export interface Progress {
@@ -24,6 +24,7 @@ export function renderProgress({ status, budget, now }: Progress): string {
     outcomesLine(status),
     ...budget.windows.map(renderWindow),
     waiting({ status, budget, now }) ?? (status.open > 0 ? 'calling' : 'done'),
+    ...notes({ status, budget }),
   ].join('\n');
 }
 
@@ -32,7 +33,7 @@ export function renderLine({ status, budget, now }: Progress): string {
   const uses = budget.windows
     .map((window) => `${window.used}/${window.max} in ${formatDuration(window.lengthMs)}`)
     .join(', ');
-  const why = waiting({ status, budget, now });
+  const why = [waiting({ status, budget, now }) ?? [], notes({ status, budget })].flat().join('; ');
   const decided = `${count(status.total - status.open)} of ${count(status.total)} decided`;
   return `${decided}; calls ${uses}${why ? `; ${why}` : ''}`;
 }
@@ -41,6 +42,11 @@ export function renderLine({ status, budget, now }: Progress): string {
 function waiting({ status, budget, now }: Progress): string | null {
   if (status.open === 0) return null;
   return describeAbsence(budget) ?? (status.hold ? describeHold(status.hold, now) : null);
+}
+
+function notes({ status, budget }: Pick<Progress, 'status' | 'budget'>): string[] {
+  const pace = status.open > 0 ? describePace(budget) : null;
+  return pace ? [pace] : [];
 }
 
 function outcomesLine(status: CampaignStatus): string {

@@ -2,7 +2,7 @@ import { withTenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { findCampaign, listCampaigns } from '../campaign/registry.ts';
 import { type CampaignStatus, statusOf } from '../campaign/status.ts';
-import { describeDuration } from '../duration.ts';
+import { describeDuration, formatDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { clockTime, count, formatTable } from './table.ts';
@@ -24,8 +24,9 @@ export function runStatus(context: CommandContext, options: StatusOptions): Prom
     const statuses = await Promise.all(campaigns.map((campaign) => statusOf(tenant, campaign, budget)));
     if (options.json) await writeJson(out, options.campaign ? statuses[0] : statuses);
     else await out.write(`${options.campaign ? describeAll(statuses) : overview(statuses, widthOf(out))}\n`);
-    const absence = describeAbsence(budget);
-    if (absence && !options.json && statuses.some((status) => status.open > 0)) out.note(absence);
+    if (!options.json && statuses.some((status) => status.open > 0)) {
+      for (const note of [describeAbsence(budget), describePace(budget)]) if (note) out.note(note);
+    }
     return EXIT.done;
   });
 }
@@ -103,6 +104,19 @@ export function describeAbsence({ now, workerSeenAt }: BudgetView): string | nul
   const since =
     workerSeenAt === null ? '' : `, the last one ended ${describeDuration(now - workerSeenAt)} ago`;
   return `no worker runs${since}: start one with "standdown worker"`;
+}
+
+/** That somebody else uses the quota, for a person; null while nothing says so. */
+export function describePace({ now, pace, windows }: BudgetView): string | null {
+  if (!pace) return null;
+  const [whole] = windows.filter(({ lengthMs }) => lengthMs === pace.lengthMs);
+  const until = clockTime(new Date(pace.until).toISOString(), now);
+  const calls = pace.refusals === 1 ? '1 call was' : `${count(pace.refusals)} calls were`;
+  return (
+    `${calls} refused (429) that RATE_LIMITS allows: somebody else uses this quota, or it is smaller. ` +
+    `At most ${count(pace.max)} of ${count(whole?.max ?? pace.max)} calls in ${formatDuration(pace.lengthMs)} now, all of them again ` +
+    `from ${until}; if it goes on, lower RATE_LIMITS`
+  );
 }
 
 /** Why nothing goes out, for a person. */

@@ -49,8 +49,13 @@ export function createNotices(deps: {
       if (operation !== 'cancel') return;
       const code = detail.httpStatus === undefined ? (detail.errorCode ?? '') : String(detail.httpStatus);
       const message = detail.errorMessage ?? detail.errorCode ?? '';
-      if (judgement.penaltyMs > 0) note('penalty', { code, message });
-      else if (judgement.sign === 'fault') note('upstream', { code, message });
+      if (judgement.penaltyMs > 0) {
+        log.warn(
+          { waitMs: judgement.penaltyMs },
+          'refused (429) although RATE_LIMITS allows it: waiting, then slower',
+        );
+        note('penalty', { code, message });
+      } else if (judgement.sign === 'fault') note('upstream', { code, message });
       else if (judgement.sign === 'unauthorized') note('unauthorized', { code, message });
     },
   };

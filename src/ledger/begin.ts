@@ -1,6 +1,7 @@
 import { expectationArguments } from '../budget/epoch.ts';
 import { GUARD_LUA } from '../budget/guard.ts';
 import type { Expectation } from '../budget/memory.ts';
+import { PACE_LUA } from '../budget/pace.ts';
 import { LOOK_AGAIN_MS, SLOTS_LUA } from '../budget/slots.ts';
 import type { Window } from '../budget/windows.ts';
 import type { Keys, Operation } from '../keys.ts';
@@ -9,10 +10,13 @@ import { type BeginReply, readBegin } from './permit.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
+/** No attempt is put off for longer, in ms: see `backoff`. */
+const MOST_DELAY_MS = 60_000;
+
 /**
  * Asks whether an action may be called now, and if so takes a slot and claims the action in the same step.
  *
- * The ledger answers first (an outcome, an owner that may not run, a time that has not come, somebody else's claim), then
+ * The epoch and the clock are looked at first. Then the ledger answers (an outcome, an owner that may not run, a time that has not come, somebody else's claim), then
  * the holds, then the windows. The slot's number is the claim's token. A claim that lapsed is taken over: its answer was
  * lost, so the record is uncertain from then on and an attempt is counted. Asking again with the same nonce returns the
  * same claim, so that a reply lost on the way to the worker costs nothing.
@@ -21,20 +25,22 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 run, 12 epoch, 13 seq, 14 time,
  *       15 tolerance ms, 16 changes since, 17 longest window ms, 18 ms for a check, 19 requested by, 20 requested at,
- *       21… max, length of each window
+ *       21 ms in which a pace comes back, 22… max, length of each window
  * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq}, slots where the budget was looked at
  */
 const beginScript = defineScript(
   'begin',
   /* lua */ `
 ${GUARD_LUA}
+${PACE_LUA}
 ${SLOTS_LUA}
 ${RECORD_LUA}
 ${DECIDE_LUA}
 local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
-local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason', op .. ':probing')
+local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason', op .. ':probing',
+  op .. ':pace', op .. ':pacedAt', 'why')
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
@@ -42,6 +48,11 @@ local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = K
 local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct')
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
+
+-- Before anything is told from times: Redis' clock may have jumped.
+local expected = {run = ARGV[11], epoch = ARGV[12], seq = tonumber(ARGV[13]), time = tonumber(ARGV[14]), tolerance = tonumber(ARGV[15])}
+local refusal = guard(KEYS[1], now, {run = s[2], epoch = s[3], seq = s[4]}, expected, tonumber(ARGV[10]))
+if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 
 local function decided(outcome, detail)
   local _, values = decide(k, id, r, outcome, detail, now)
@@ -90,6 +101,11 @@ local check = r[STATE] == CHECKING and cjson.decode(redis.call('HGET', KEYS[7], 
 local function granted(probe)
   return {'granted', tostring(r[SLOT]), tostring(r[LAPSE]), r[ATTEMPTS], probe, check and cjson.encode(check.detail or {}) or ''}
 end
+-- A claim from before Redis' clock jumped: its call ends within its time, counted from the jump.
+local timeout = tonumber(ARGV[6])
+if s[12] == 'clock' and r[SLOT] ~= 0 and r[SLOT] < tonumber(s[3]) then
+  r[LAPSE] = math.ceil(tonumber(s[5]) - tonumber(ARGV[10]) + timeout)
+end
 if isClaimed(r, now) then
   if ARGV[5] ~= tostring(r[NONCE]) then return {'claimed', ms(r[LAPSE] - now)} end
   return granted('')
@@ -123,11 +139,8 @@ else
   if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', wish()) end
   if c[1] ~= 'running' then return {'owner', c[1] or 'deleted'} end
 end
-if r[NOT_BEFORE] > now then return {'later', ms(r[NOT_BEFORE] - now)} end
-
-local expected = {run = ARGV[11], epoch = ARGV[12], seq = tonumber(ARGV[13]), time = tonumber(ARGV[14]), tolerance = tonumber(ARGV[15])}
-local refusal = guard(KEYS[1], now, {run = s[2], epoch = s[3], seq = s[4]}, expected, tonumber(ARGV[10]))
-if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
+-- None is put off for longer: one that seems to be, was put off before Redis' clock went back.
+if r[NOT_BEFORE] > now and r[NOT_BEFORE] - now <= ${MOST_DELAY_MS} then return {'later', ms(r[NOT_BEFORE] - now)} end
 
 local function seen(answer)
   answer[#answer + 1] = {ms(now), s[3], s[4]}
@@ -146,10 +159,9 @@ if upstream > now and s[7] == s[9] then return seen({'hold', s[8], ms(math.min(u
 if upstream > now then return hold(s[8], upstream) end
 
 local longest = tonumber(ARGV[17])
-local wait, look = waitFor(KEYS[3], now, 21)
+local wait, look = waitFor(KEYS[3], now, 22, paceOf(s[10], s[11], now, tonumber(ARGV[21])))
 if wait then return seen({'window', ms(wait), look and 1 or 0}) end
 
-local timeout = tonumber(ARGV[6])
 local lapse = math.ceil(now + timeout)
 if upstream > 0 then
   -- One probe at a time: the others look every second whether it has told, until it has had its time.
@@ -188,6 +200,8 @@ export interface BeginSettings {
   maxAttempts: number;
   graceMs: number;
   longestMs: number;
+  /** From `recoveryMs`. */
+  recoveryMs: number;
   /** How long a 400 may remain unexplained. */
   checkMs: number;
 }
@@ -229,6 +243,7 @@ export async function begin(
       settings.checkMs,
       input.requestedBy ?? '',
       input.requestedAt,
+      settings.recoveryMs,
       ...input.windows.flatMap((window) => [window.max, window.lengthMs]),
     ],
   );

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { type EpochContext, recover, shift } from '../budget/epoch.ts';
+import { recoveryMs } from '../budget/pace.ts';
 import { type Limits, longestMs, type SlotClass, windowsFor } from '../budget/windows.ts';
 import type { Operation } from '../keys.ts';
 import { begin } from './begin.ts';
@@ -66,8 +67,11 @@ export type Finish = Exclude<Finished, { kind: 'again' }>;
 export function createCalls(deps: EpochContext & { settings: CallSettings; view: View }) {
   const { redis, keys, memory, settings, view } = deps;
   const { maxAttempts } = settings;
-  const longest = longestMs(settings.limits.windows);
-  const beginSettings = { ...settings, graceMs: deps.graceMs, longestMs: longest, checkMs: CHECK_MS };
+  const spans = {
+    longestMs: longestMs(settings.limits.windows),
+    recoveryMs: recoveryMs(settings.limits.windows),
+  };
+  const beginSettings = { ...settings, ...spans, graceMs: deps.graceMs, checkMs: CHECK_MS };
 
   /** Takes in what a begin showed of the slots. A jump of Redis' clock gives back what was just granted. */
   async function takeIn(
@@ -133,7 +137,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
     if (ask.slotFate === 'answered') memory.settled(ask.operation, ask.slot, deps.monotonic());
     if (ask.slotFate === 'unsent') memory.returned(ask.operation, ask.slot);
     let { campaign } = ask;
-    const options = { maxAttempts, longestMs: longest };
+    const options = { maxAttempts, ...spans };
     return view.settled(
       () => finish(redis, keys, view.bucketKey(ask.id), { ...ask, campaign, buckets: view.buckets }, options),
       (again) => {

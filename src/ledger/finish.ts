@@ -1,4 +1,5 @@
 import { GUARD_LUA } from '../budget/guard.ts';
+import { PACE_LUA } from '../budget/pace.ts';
 import { SLOTS_LUA } from '../budget/slots.ts';
 import type { Keys, Operation } from '../keys.ts';
 import type { Detail, Outcome } from '../outcome.ts';
@@ -20,27 +21,28 @@ export const PAUSE_AFTER_REFUSALS = 20;
 /**
  * Ends a call: settles its slot in any case, and, with the claim's token only, records what became of the request.
  *
- * A penalty is never shortened. A success ends the hold of an upstream that was down; a failure counts towards it. While
+ * A 429 sets a penalty and lowers the pace. A success ends the hold of an upstream that was down; a failure counts towards it. While
  * that hold stands, and for probes, a failure costs the request no attempt: it is not the request's own trouble.
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
  *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
- *       pause, 18 buckets, 19… detail
+ *       pause, 18 buckets, 19 ms in which a pace comes back, 20… detail
  * Returns  {answer, …}, see `readFinished`
  */
 const finishScript = defineScript(
   'finish',
   /* lua */ `
 ${GUARD_LUA}
+${PACE_LUA}
 ${SLOTS_LUA}
 ${RECORD_LUA}
 ${DECIDE_LUA}
 ${AUDIT_LUA}
 local id, op, number, slot, verdict = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7]
 local now, longest = clock(), tonumber(ARGV[16])
-local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':penalty', op .. ':hold', op .. ':step', op .. ':streak')
+local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':hold', op .. ':step', op .. ':streak')
 if (s[1] or '${FIRST_BUCKETS}') ~= ARGV[18] then return {'again', 'buckets', s[1] or '${FIRST_BUCKETS}'} end
 local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = KEYS[7], checking = KEYS[6]}
 local r = load(k.bucket, id)
@@ -48,12 +50,10 @@ if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} en
 
 settle(KEYS[3], slot, ARGV[6], now, tonumber(ARGV[5]), longest)
 
-local penalty = math.min(tonumber(ARGV[12]), longest)
-if penalty > 0 and now + penalty > (tonumber(s[2]) or 0) then
-  redis.call('HSET', KEYS[1], op .. ':penalty', math.ceil(now + penalty))
-end
+local penalty = tonumber(ARGV[12])
+if penalty > 0 then refused(KEYS[1], op, slot, now, penalty, longest, tonumber(ARGV[19])) end
 
-local sign, hold, streak = ARGV[13], tonumber(s[3]) or 0, tonumber(s[5]) or 0
+local sign, hold, streak = ARGV[13], tonumber(s[2]) or 0, tonumber(s[4]) or 0
 local wasDown = hold > 0
 local function holdOn(reason, step)
   local untilMs = math.ceil(now + math.min(${FIRST_PROBE_MS} * 2 ^ step, ${LAST_PROBE_MS}))
@@ -64,7 +64,7 @@ if sign == 'alive' and (wasDown or streak > 0) then
 elseif sign == 'fault' or sign == 'unauthorized' then
   if sign == 'fault' then streak = redis.call('HINCRBY', KEYS[1], op .. ':streak', 1) end
   local reason = sign == 'fault' and 'upstream' or 'unauthorized'
-  if ARGV[14] == '1' then holdOn(reason, (tonumber(s[4]) or 0) + 1)
+  if ARGV[14] == '1' then holdOn(reason, (tonumber(s[3]) or 0) + 1)
   elseif not wasDown and (sign == 'unauthorized' or streak >= ${DOWN_AFTER}) then holdOn(reason, 0)
   end
 end
@@ -76,7 +76,7 @@ if tostring(r[SLOT]) ~= slot then
 end
 
 if verdict == 'check' then
-  local check = {since = math.floor(now), detail = detailFrom(19)}
+  local check = {since = math.floor(now), detail = detailFrom(20)}
   redis.call('HSET', KEYS[6], id, cjson.encode(check))
   r[STATE], r[NOT_BEFORE] = CHECKING, 0
   r[ATTEMPTS] = r[ATTEMPTS] + 1
@@ -89,7 +89,7 @@ if verdict == 'decided' then
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
   if r[STATE] == CHECKING then redis.call('HDEL', KEYS[6], id)
   else r[ATTEMPTS] = r[ATTEMPTS] + 1 end
-  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(19), now)
+  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(20), now)
   if refusals < ${PAUSE_AFTER_REFUSALS} then return {'decided', values} end
   local c = redis.call('HMGET', k.campaign, 'state', 'direct', 'tolerant')
   if c[1] ~= 'running' or c[2] == '1' or c[3] == '1' then return {'decided', values} end
@@ -119,7 +119,7 @@ if r[STATE] == OPEN then
   elseif r[ATTEMPTS] >= tonumber(ARGV[15]) then ending = 'unresolved'
   end
   if ending then
-    local _, values = decide(k, id, r, ending, detailFrom(19), now)
+    local _, values = decide(k, id, r, ending, detailFrom(20), now)
     return {'decided', values}
   end
 end
@@ -174,7 +174,7 @@ export async function finish(
   keys: Keys,
   bucketKey: string,
   input: FinishInput,
-  settings: { maxAttempts: number; longestMs: number },
+  settings: { maxAttempts: number; longestMs: number; recoveryMs: number },
 ): Promise<Finished> {
   const { campaign, operation, verdict } = input;
   const reply = await finishScript(
@@ -205,6 +205,7 @@ export async function finish(
       settings.longestMs,
       input.pauseReason,
       input.buckets,
+      settings.recoveryMs,
       ...detailArguments(verdict.detail),
     ],
   );

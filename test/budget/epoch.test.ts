@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { pulse } from '../../src/budget/epoch.ts';
+import { viewBudget } from '../../src/budget/view.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { newWorker as startWorker, type TestWorker } from '../support/epoch.ts';
@@ -186,6 +187,35 @@ describe('the epoch', () => {
       assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + 200])));
       assert.equal((await worker.probe.look(idAt(ids, 1)))?.busy, false, 'and the claim is released');
     });
+
+    for (const by of [-600_000, 600_000]) {
+      it(`by ${by} ms: a penalty ends when it would have ended`, async () => {
+        const worker = newWorker();
+        await call(worker, 0);
+        const { now } = await viewBudget(redis, tenant.keys, tenant.limits);
+        await redis.hset(tenant.keys.state, 'cancel:penalty', Math.ceil(now + 2_000));
+        worker.shiftClock(-by);
+        await expectGrace(worker, 1);
+        const penalty = Number(await redis.hget(tenant.keys.state, 'cancel:penalty'));
+        assert.ok(Math.abs(penalty - now - 2_000 - by) < 15, `${penalty - now}`);
+      });
+
+      it(`by ${by} ms: a claim lasts as long as one call, and no longer`, async () => {
+        const [worker, other] = [newWorker(), newWorker()];
+        const grant = await worker.probe.grant(idAt(ids, 0), number);
+        await other.probe.grant(idAt(ids, 1), number);
+        await systemClock.sleep(0);
+        for (const each of [worker, other]) each.shiftClock(-by);
+        await expectGrace(other, 2);
+        // As if the claim had been made on the clock before.
+        const { answer } = await other.probe.begin(idAt(ids, 0), number);
+        assert.ok(answer.kind === 'claimed', JSON.stringify(answer));
+        const most = tenant.config.callTimeoutMs;
+        assert.ok(answer.ms > most / 2 && answer.ms <= most, `${answer.ms} ms of ${most}`);
+        const finished = await worker.probe.finish(idAt(ids, 0), number, grant);
+        assert.equal(finished.kind, 'decided', 'its own call is recorded');
+      });
+    }
 
     it('only one of several workers moves them', async () => {
       const workers = [newWorker(), newWorker(), newWorker()];

@@ -376,6 +376,7 @@ describe('the commands', () => {
         windows: operation === 'cancel' ? windows(1, 30) : windows(0, 0),
         holds: [],
         workerSeenAt: null,
+        pace: null,
       })),
     );
     const { stdout } = await shell.run(['budget']);

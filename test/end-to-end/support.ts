@@ -42,7 +42,9 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
   const { limits } = options;
   const env = { RATE_LIMITS: limits, URGENT_RESERVE: 'none', ...options.env };
   const made = makeActions({ count: options.ids, seed: options.ids });
-  const simulator = await startSimulatorProcess(limits, { ...options.simulator, actions: made.actions });
+  const simulator = await startSimulatorProcess(limits, { ...options.simulator });
+  // Not with its options: they are one argument, and too many do not fit there.
+  await simulator.addActions(made.actions);
   const redis = await server.connect();
   const tenant = await newTenant(redis, env);
   const parts = (async function* () {

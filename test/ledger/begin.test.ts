@@ -286,6 +286,7 @@ describe('begin', () => {
       graceMs: 6_000,
       longestMs: 1_000,
       checkMs: 60_000,
+      recoveryMs: 10_000,
     };
     const bucket = tenant.keys.bucket((await import('../../src/ledger/record.ts')).bucketOf(id, 16));
     const first = await begin(redis, tenant.keys, bucket, input, settings);

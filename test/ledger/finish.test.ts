@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { viewBudget } from '../../src/budget/view.ts';
 import type { Finish, FinishAsk, Grant } from '../../src/ledger/calls.ts';
 import { DOWN_AFTER, FREE_PROBES, PAUSE_AFTER_REFUSALS } from '../../src/ledger/finish.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
@@ -254,6 +255,73 @@ describe('finish', () => {
     it('of one operation says nothing about another', async () => {
       await probe.finish(id, number, await probe.grant(id, number), throttled(7_000));
       assert.deepEqual(await state('get:penalty', 'list:penalty'), [null, null]);
+    });
+  });
+
+  describe('the pace', () => {
+    const throttled = {
+      verdict: { kind: 'wait', delayMs: 0, detail: {} },
+      sign: 'none',
+      penaltyMs: 1,
+    } as const;
+
+    beforeEach(() => use({ ...FREE, RATE_LIMITS: '10/3s,1000/1m' }));
+
+    /** Calls until a window is full. */
+    async function callAll(): Promise<number> {
+      const ids = await more(20);
+      for (let index = 0; ; index++) {
+        const { answer } = await probe.begin(idAt(ids, index), number);
+        if (answer.kind === 'hold' && answer.reason === 'penalty') {
+          index--;
+          continue;
+        }
+        if (answer.kind !== 'granted') return index;
+        await probe.finish(idAt(ids, index), number, answer);
+      }
+    }
+
+    it('is lowered by a refusal: fewer calls in the shortest window', async () => {
+      await probe.finish(id, number, await probe.grant(id, number), throttled);
+      assert.equal(await callAll(), 6, 'seven in all, of ten');
+      assert.equal((await viewBudget(redis, tenant.keys, tenant.limits)).pace?.refusals, 1);
+    });
+
+    it('is lowered once by calls that were in flight together', async () => {
+      const ids = await more(3);
+      const grants = [0, 1, 2].map((index) => probe.grant(idAt(ids, index), number));
+      for (const [index, grant] of grants.entries())
+        await probe.finish(idAt(ids, index), number, await grant, throttled);
+      assert.deepEqual(await state('cancel:pace', 'cancel:refusals'), ['0.7000', '3']);
+    });
+
+    it('is lowered again by a call that went out since, and never to nothing', async () => {
+      for (let refusals = 0; refusals < 9; refusals++) {
+        const [one] = [await more(1)];
+        await eventually(async () => {
+          await probe.finish(one, number, await probe.grant(one, number), throttled);
+        });
+      }
+      assert.ok(Number((await state('cancel:pace'))[0]) < 0.2, 'lowered time after time');
+      const { pace } = await viewBudget(redis, tenant.keys, tenant.limits);
+      assert.ok(pace && pace.max >= 1, JSON.stringify(pace));
+    });
+
+    it('comes back by itself, and evenly', async () => {
+      await probe.finish(id, number, await probe.grant(id, number), throttled);
+      const seen = async () => (await viewBudget(redis, tenant.keys, tenant.limits)).pace;
+      const [at] = await state('cancel:pacedAt');
+      // Half of what was lost: a tenth of the time from nothing to the whole is three seconds here.
+      await redis.hset(tenant.keys.state, 'cancel:pacedAt', Number(at) - 4_500);
+      assert.equal((await seen())?.max, 8);
+      await redis.hset(tenant.keys.state, 'cancel:pacedAt', Number(at) - 9_001);
+      assert.equal(await seen(), null);
+      assert.equal(await callAll(), 9, 'all ten');
+    });
+
+    it('of one operation says nothing about another', async () => {
+      await probe.finish(id, number, await probe.grant(id, number), throttled);
+      assert.equal((await viewBudget(redis, tenant.keys, tenant.limits, 'list')).pace, null);
     });
   });
 
