@@ -1,19 +1,23 @@
+import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisClient } from '../../src/script.ts';
 import type { Fault, FaultRule } from '../../src/simulator/faults.ts';
 import { pick, type Random, randomInteger } from '../../src/simulator/random.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
+import { quotas } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
 import type { Crew } from './crew.ts';
-import type { FragileRedis } from './redis.ts';
+import type { Place } from './place.ts';
+import type { RedisServer } from './server.ts';
 
 /** What a fault can be done to. */
 export interface Scene {
   crew: Crew;
-  redis: FragileRedis;
-  admin: RedisClient;
+  redis: Place;
   simulator: SimulatorProcess;
   random: Random;
+  /** As in RATE_LIMITS. */
+  limits: string;
   /** Waits, unless the round is over. */
   rest(ms: number): Promise<void>;
   /** Redis has lost everything: what was submitted is submitted again. */
@@ -45,6 +49,9 @@ const IN_MID_CALL: readonly [string, ...string[]] = [
   'after call',
   'before standdown:finish',
 ];
+
+const pickFrom = (plays: Readonly<Record<string, Play>>, names: readonly string[]) =>
+  Object.fromEntries(names.flatMap((name) => (plays[name] ? [[name, plays[name]]] : [])));
 
 const between = (random: Random, low: number, high: number) => low + randomInteger(random, high - low + 1);
 const anyone = ({ crew, random }: Scene) => randomInteger(random, crew.size);
@@ -136,43 +143,202 @@ export const UPSTREAM_FAULTS: Readonly<Record<string, Play>> = {
   'tokens revoked': async (scene) => scene.simulator.revokeTokens(),
 };
 
+/** Does something to the server for a while, and undoes it. */
+async function trouble(
+  scene: Scene,
+  [from, to]: readonly [number, number],
+  begin: (server: RedisServer) => unknown,
+  end: (server: RedisServer) => unknown,
+): Promise<void> {
+  const server = await scene.redis.server();
+  await begin(server);
+  await scene.rest(between(scene.random, from, to));
+  await end(server);
+}
+
+const killed: Play = (scene) =>
+  trouble(
+    scene,
+    [100, 1_500],
+    (server) => server.kill(),
+    (server) => server.start(),
+  );
+
+const silent: Play = (scene) =>
+  trouble(
+    scene,
+    [500, 4_000],
+    (server) => server.signal('SIGSTOP'),
+    (server) => server.signal('SIGCONT'),
+  );
+
+/** Some ms for each key that is read, and a look at those who ask in between. */
+const LOADING_SLOWLY = ['--key-load-delay', '400', '--loading-process-events-interval-bytes', '1024'];
+
 export const REDIS_FAULTS: Readonly<Record<string, Play>> = {
-  'Redis killed and restarted': async (scene) => {
-    await scene.redis.kill();
-    await scene.rest(between(scene.random, 100, 1_500));
-    await scene.redis.start();
-  },
-  'Redis does not answer': async (scene) => {
-    scene.redis.signal('SIGSTOP');
-    await scene.rest(between(scene.random, 500, 4_000));
-    scene.redis.signal('SIGCONT');
-  },
-  'Redis out of memory': async (scene) => {
-    await scene.admin.config('SET', 'maxmemory', '1mb');
-    await scene.rest(between(scene.random, 500, 3_000));
-    await scene.admin.config('SET', 'maxmemory', '0');
-  },
-  'Redis a replica': async (scene) => {
-    await scene.admin.replicaof('127.0.0.1', '1');
-    await scene.rest(between(scene.random, 500, 3_000));
-    await scene.admin.replicaof('NO', 'ONE');
-  },
+  'Redis killed and restarted': killed,
+  'Redis does not answer': silent,
+  'Redis takes long to load': (scene) =>
+    trouble(
+      scene,
+      [100, 500],
+      (server) => server.kill(),
+      (server) => server.start(LOADING_SLOWLY),
+    ),
+  'Redis out of memory': (scene) =>
+    trouble(
+      scene,
+      [500, 3_000],
+      ({ admin }) => admin.config('SET', 'maxmemory', '1mb'),
+      ({ admin }) => admin.config('SET', 'maxmemory', '0'),
+    ),
+  'Redis has a full disk': (scene) =>
+    trouble(
+      scene,
+      [1_500, 4_000],
+      (server) => server.fillDisk(true),
+      (server) => server.fillDisk(false),
+    ),
+  'Redis a replica': (scene) =>
+    trouble(
+      scene,
+      [500, 3_000],
+      ({ admin }) => admin.replicaof('127.0.0.1', '1'),
+      ({ admin }) => admin.replicaof('NO', 'ONE'),
+    ),
   'Redis forgot its scripts': async (scene) => {
-    await scene.admin.script('FLUSH');
+    const { admin } = await scene.redis.server();
+    await admin.script('FLUSH');
   },
 };
 
 /** Only where no worker is killed or stopped: what nobody remembers cannot be put back. */
 export const LOSSES: Readonly<Record<string, Play>> = {
   'Redis lost its data': async (scene) => {
-    await scene.admin.flushall();
+    const { admin } = await scene.redis.server();
+    await admin.flushall();
     await scene.onLoss();
   },
+  'Redis restored from older files': async (scene) => {
+    const server = await scene.redis.server();
+    await server.keepFiles();
+    await scene.rest(between(scene.random, 1_000, 5_000));
+    await server.kill();
+    await server.restoreFiles();
+    await server.start();
+    await scene.onLoss();
+  },
+};
+
+/** What the replica did not have is lost: as `LOSSES`. */
+async function failOver(scene: Scene, begin: Play): Promise<void> {
+  const before = await scene.redis.server();
+  await begin(scene);
+  await eventually(async () => assert.notEqual((await scene.redis.server()).port, before.port), 30_000);
+  await scene.onLoss();
+  // The one that was left becomes a replica, and has to follow before the next failover: else that loses everything.
+  await eventually(
+    async () =>
+      assert.match(await before.admin.info('replication'), /role:slave[\s\S]*master_link_status:up/),
+    60_000,
+  );
+}
+
+export const FAILOVERS: Readonly<Record<string, Play>> = {
+  'primary killed': (scene) => failOver(scene, killedForLong),
+  'primary silent, then back': (scene) =>
+    failOver(scene, (its) =>
+      trouble(
+        its,
+        [4_000, 6_000],
+        (server) => server.signal('SIGSTOP'),
+        (server) => server.signal('SIGCONT'),
+      ),
+    ),
+  'failover on demand': (scene) =>
+    failOver(scene, async ({ redis }) => {
+      await eventually(() => redis.failOver?.(), 30_000);
+    }),
+  ...UPSTREAM_FAULTS,
+};
+
+/** Longer than the others need to take it for dead, and to agree on the next one. */
+const killedForLong: Play = (scene) =>
+  trouble(
+    scene,
+    [4_000, 6_000],
+    (server) => server.kill(),
+    (server) => server.start(),
+  );
+
+export const CLUSTER_FAULTS: Readonly<Record<string, Play>> = {
+  'slot moved to another node': async (scene) => {
+    await scene.redis.nodes?.move();
+  },
+  'node lost, its replica takes over': async (scene) => {
+    await killedForLong(scene);
+    await scene.onLoss();
+  },
+  'another node lost': async (scene) => {
+    const other = await scene.redis.nodes?.other();
+    await other?.kill();
+    await scene.rest(between(scene.random, 500, 5_000));
+    await other?.start();
+  },
+  'node does not answer': silent,
+};
+
+/** Any one of two connections. */
+const some =
+  ({ random }: Scene) =>
+  () =>
+    random() < 0.5;
+
+export const NETWORK_FAULTS: Readonly<Record<string, Play>> = {
+  'network slow': async (scene) => {
+    scene.redis.network?.slow(between(scene.random, 5, 250));
+    await scene.rest(between(scene.random, 1_000, 5_000));
+    scene.redis.network?.slow(0);
+  },
+  'network parted': async (scene) => {
+    scene.redis.network?.part();
+    await scene.rest(between(scene.random, 500, 5_000));
+    scene.redis.network?.heal();
+  },
+  'network parted for some': async (scene) => {
+    scene.redis.network?.part(some(scene));
+    await scene.rest(between(scene.random, 500, 5_000));
+    scene.redis.network?.heal();
+  },
+  'connections cut': async (scene) => scene.redis.network?.cut(some(scene)),
+  ...WORKER_FAULTS,
+};
+
+/** From less than what two readings may differ by to more than any window. */
+const STEPS_MS: readonly [number, ...number[]] = [100, 500, 2_000, 10_000, 600_000];
+
+async function step(scene: Scene, sign: 1 | -1): Promise<void> {
+  await scene.redis.stepClock?.(sign * pick(scene.random, STEPS_MS));
+  await scene.rest(between(scene.random, 500, 8_000));
+}
+
+/** No worker is killed: a dead one's lock lasts longer by what the clock goes back. */
+export const CLOCK_FAULTS: Readonly<Record<string, Play>> = {
+  'Redis’ clock goes forth': (scene) => step(scene, 1),
+  'Redis’ clock goes back': (scene) => step(scene, -1),
+  ...pickFrom(UPSTREAM_FAULTS, ['calls fail at random', 'outage']),
 };
 
 /** The limits are exceeded for want of knowledge: others' calls cannot be counted, only made good for. */
 export const HIDDEN: Readonly<Record<string, Play>> = {
   'somebody else uses the quota': async (scene) => {
     await scene.simulator.spend('cancel', between(scene.random, 3, 15));
+  },
+  'limits lowered': async (scene) => {
+    const [max] = quotas(scene.limits);
+    assert(max);
+    await scene.simulator.setLimits({ cancel: [{ ...max, max: between(scene.random, 10, max.max) }] });
+    await scene.rest(between(scene.random, 2_000, 6_000));
+    await scene.simulator.setLimits({ cancel: quotas(scene.limits) });
   },
 };

@@ -11,9 +11,13 @@ import { newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { createCrew } from './crew.ts';
 import {
+  CLOCK_FAULTS,
+  CLUSTER_FAULTS,
+  FAILOVERS,
   HIDDEN,
   LONG_FAULTS,
   LOSSES,
+  NETWORK_FAULTS,
   type Play,
   REDIS_FAULTS,
   type Scene,
@@ -21,20 +25,53 @@ import {
   WORKER_FAULTS,
 } from './faults.ts';
 import { judge, type Verdict } from './invariants.ts';
-import { openFragileRedis } from './redis.ts';
+import {
+  buildClock,
+  openBehindProxy,
+  openCluster,
+  openSentinels,
+  openSingle,
+  openWithClock,
+  type Place,
+} from './place.ts';
 
 /** What a round is about; each has faults of its own, and of others. */
+interface KindOfRound {
+  faults: Readonly<Record<string, Play>>;
+  /** Default: one server. */
+  open?(): Promise<Place>;
+  /** Longest pause between two faults, in ms; default 2 s. After each loss nothing goes out for six. */
+  pauseMs?: number;
+  /** Redis loses data: somebody has to live who remembers the calls. */
+  lossy?: boolean;
+  /** Calls may be refused. */
+  shared?: boolean;
+}
+
 const KINDS = {
-  workers: { ...WORKER_FAULTS, ...LONG_FAULTS },
-  upstream: UPSTREAM_FAULTS,
-  redis: REDIS_FAULTS,
-  mixed: { ...WORKER_FAULTS, ...UPSTREAM_FAULTS, ...REDIS_FAULTS },
-  loss: { ...LOSSES, ...UPSTREAM_FAULTS },
-  shared: { ...HIDDEN, ...WORKER_FAULTS, ...UPSTREAM_FAULTS },
-} as const satisfies Record<string, Readonly<Record<string, Play>>>;
+  mixed: { faults: { ...WORKER_FAULTS, ...UPSTREAM_FAULTS, ...REDIS_FAULTS } },
+  workers: { faults: { ...WORKER_FAULTS, ...LONG_FAULTS } },
+  redis: { faults: REDIS_FAULTS, pauseMs: 7_000 },
+  loss: { faults: { ...LOSSES, ...UPSTREAM_FAULTS }, pauseMs: 7_000, lossy: true },
+  sentinel: { faults: FAILOVERS, open: openSentinels, pauseMs: 4_000, lossy: true },
+  cluster: { faults: CLUSTER_FAULTS, open: openCluster, pauseMs: 7_000, lossy: true },
+  network: { faults: NETWORK_FAULTS, open: openBehindProxy },
+  clock: { faults: CLOCK_FAULTS, open: openWithClock, pauseMs: 4_000 },
+  upstream: { faults: UPSTREAM_FAULTS },
+  shared: { faults: { ...HIDDEN, ...WORKER_FAULTS, ...UPSTREAM_FAULTS }, shared: true },
+} as const satisfies Record<string, KindOfRound>;
 
 export type Kind = keyof typeof KINDS;
-export const ORDER: readonly Kind[] = ['mixed', 'workers', 'redis', 'loss', 'upstream', 'shared'];
+
+export function isKind(name: string): name is Kind {
+  return Object.hasOwn(KINDS, name);
+}
+
+/** What can be played on this machine. */
+export async function playableKinds(): Promise<Kind[]> {
+  const clock = await buildClock();
+  return (Object.keys(KINDS) as Kind[]).filter((kind) => kind !== 'clock' || clock !== null);
+}
 
 export interface Round extends Verdict {
   kind: Kind;
@@ -44,6 +81,7 @@ export interface Round extends Verdict {
   /** Points of the way at which a worker was killed or stopped. */
   points: string[];
   /** Ids that Redis had lost and that were submitted again. */
+  /** Requests that Redis no longer had, or whose outcome it no longer had. */
   lostByRedis: number;
   seconds: number;
 }
@@ -62,21 +100,29 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
   const started = performance.now();
   const count = 500 + randomInteger(random, 400);
   const made = makeActions({ count, seed });
-  const redis = await openFragileRedis();
+  const {
+    faults: plays,
+    open: openPlace = openSingle,
+    pauseMs = 2_000,
+    lossy = false,
+    shared = false,
+  }: KindOfRound = KINDS[kind];
+  const redis = await openPlace();
   const admin = await redis.connect();
   const simulator = await startSimulatorProcess(LIMITS, { latencyMs: { min: 5, max: 500 } });
   await simulator.addActions(made.actions);
   const settings = { RATE_LIMITS: LIMITS, URGENT_RESERVE: 'none' };
   const tenant = await newTenant(admin, settings);
+  await redis.nodes?.watch(tenant.keys.state);
   const submit = async () => {
     const parts = (async function* () {
       yield guidsToBytes(made.ids);
     })();
-    await submitCampaign(tenant, { name: CAMPAIGN, comment: 'gauntlet', now: Date.now() }, parts);
+    return submitCampaign(tenant, { name: CAMPAIGN, comment: 'gauntlet', now: Date.now() }, parts);
   };
   await submit();
   // Where Redis loses its data somebody has to live who remembers.
-  const workers = Math.max(kind === 'loss' ? 2 : 1, 1 + randomInteger(random, mostWorkers));
+  const workers = Math.max(lossy ? 2 : 1, 1 + randomInteger(random, mostWorkers));
   const crew = createCrew(workers, {
     ...simulator.settings,
     ...settings,
@@ -89,32 +135,48 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
     LOG_LEVEL: 'warn',
   });
   const faults = new Map<string, number>();
+  let losses = 0;
   let lostByRedis = 0;
+  let mostDecided = 0;
+  const decidedNow = async () => {
+    const { total, open } = await findCampaign(admin, tenant.keys, CAMPAIGN);
+    return total - open;
+  };
   const scene: Scene = {
     crew,
     redis,
-    admin,
     simulator,
     random,
+    limits: LIMITS,
     rest: (ms) => delay(ms),
     onLoss: async () => {
-      lostByRedis += made.ids.length;
-      await submit();
+      const decided = mostDecided;
+      // While a cluster has no master for them nothing can be submitted.
+      const { accepted } = await eventually(submit, 60_000);
+      mostDecided = await eventually(decidedNow, 60_000);
+      losses++;
+      lostByRedis += accepted > 0 ? accepted : Math.max(0, decided - mostDecided);
     },
   };
-  const tending = setInterval(crew.tend, 200);
-  const open = async () => (await findCampaign(admin, tenant.keys, CAMPAIGN)).open;
+  const tending = setInterval(() => {
+    crew.tend();
+    decidedNow().then(
+      (decided) => {
+        mostDecided = Math.max(mostDecided, decided);
+      },
+      () => undefined,
+    );
+  }, 200);
+  const open = () => eventually(async () => (await findCampaign(admin, tenant.keys, CAMPAIGN)).open, 60_000);
   try {
     await eventually(async () => assert.ok((await simulator.calls()).length > 20), 60_000);
-    const names = Object.keys(KINDS[kind]) as [string, ...string[]];
+    const names = Object.keys(plays) as [string, ...string[]];
     const until = performance.now() + FAULTS_MS;
     while (performance.now() < until && (await open()) > 0) {
       const name = pick(random, names);
-      const play: Play | undefined = (KINDS[kind] as Readonly<Record<string, Play>>)[name];
       faults.set(name, (faults.get(name) ?? 0) + 1);
-      await play?.(scene);
-      // A grace after each loss of Redis is six seconds: shorter pauses would let nothing go out.
-      await delay(500 + randomInteger(random, kind === 'redis' || kind === 'loss' ? 7_000 : 2_000));
+      await plays[name]?.(scene);
+      await delay(500 + randomInteger(random, pauseMs));
     }
     await simulator.setFaults([]);
     await eventually(async () => assert.equal(await open(), 0), MOST_MS);
@@ -132,8 +194,9 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
       limits: LIMITS,
       maxAttempts: MAX_ATTEMPTS,
       kills: crew.kills(),
-      lossy: lostByRedis > 0,
-      shared: kind === 'shared',
+      lossy: losses > 0,
+      shared,
+      clockSet: redis.stepClock !== undefined,
     });
     // One that was still starting has not heard of signals yet.
     const bad = ended.filter((how) => how !== 0 && how !== 'SIGTERM');
