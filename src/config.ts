@@ -17,7 +17,9 @@ import { Secret, secretUrl } from './secret.ts';
 export type Credential =
   | { kind: 'secret'; secret: Secret }
   /** A PEM file with the private key and the certificate, read afresh whenever it changes. */
-  | { kind: 'certificate'; path: string };
+  | { kind: 'certificate'; path: string }
+  /** A file with a token of another issuer, which Entra trusts; read afresh at each sign-in. */
+  | { kind: 'federated'; path: string };
 
 export interface SignInConfig {
   tenantId: string;
@@ -89,6 +91,7 @@ const environmentSchema = z.object({
   AZURE_CLIENT_ID: z.string().optional(),
   AZURE_CLIENT_SECRET: z.string().optional(),
   AZURE_CLIENT_CERTIFICATE_PATH: z.string().optional(),
+  AZURE_FEDERATED_TOKEN_FILE: z.string().optional(),
   AZURE_AUTHORITY_HOST: z
     .string()
     .refine((text) => URL.canParse(text) && new URL(text).protocol === 'https:', 'must begin with https://')
@@ -146,9 +149,8 @@ export function readConfig(environment: Environment): Config {
     : parseWindows(given['RATE_LIMITS'] ?? DEFAULT_RATE_LIMITS);
   const reserve = typeof windows === 'string' ? null : parseReserve(given['URGENT_RESERVE'], windows);
   if (typeof reserve === 'string') mistakes.push(`URGENT_RESERVE: ${reserve}`);
-  if (given['AZURE_CLIENT_SECRET'] && given['AZURE_CLIENT_CERTIFICATE_PATH']) {
-    mistakes.push('AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH: give one of them, not both');
-  }
+  const credentials = CREDENTIALS.filter((variable) => given[variable]);
+  if (credentials.length > 1) mistakes.push(`${credentials.join(' and ')}: give only one of them`);
   if (!parsed.success || typeof windows === 'string' || typeof reserve === 'string' || mistakes.length > 0) {
     throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`, {
       context: { mistakes },
@@ -204,10 +206,19 @@ function signInConfig(
   return { signIn, signInMissing: [] };
 }
 
+const CREDENTIALS = [
+  'AZURE_CLIENT_SECRET',
+  'AZURE_CLIENT_CERTIFICATE_PATH',
+  'AZURE_FEDERATED_TOKEN_FILE',
+] as const;
+
 function credentialOf(env: Parsed): Credential | null {
   if (env.AZURE_CLIENT_SECRET) return { kind: 'secret', secret: new Secret(env.AZURE_CLIENT_SECRET) };
   if (env.AZURE_CLIENT_CERTIFICATE_PATH) {
     return { kind: 'certificate', path: resolve(env.AZURE_CLIENT_CERTIFICATE_PATH) };
+  }
+  if (env.AZURE_FEDERATED_TOKEN_FILE) {
+    return { kind: 'federated', path: resolve(env.AZURE_FEDERATED_TOKEN_FILE) };
   }
   return null;
 }

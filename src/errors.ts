@@ -8,6 +8,7 @@
  * - `REDIS_UNSUITABLE`: Redis answers, but would lose or evict requests.
  * - `REDIS_FAILED`: a command failed on the way or in Redis (connection lost, out of memory, read-only replica …).
  * - `REDIS_MISSING`: no `REDIS_URL`, and no redis-server could be found or installed for the embedded one.
+ * - `DATA_NEWER`: a version of Standdown that this one does not understand works with the tenant's data.
  * - `CAMPAIGN_UNKNOWN`: no campaign has this name.
  * - `CAMPAIGN_CLOSED`: the campaign was aborted or has expired and takes no more ids.
  * - `NOT_PERMITTED`: the application lacks a permission; the message names it.
@@ -22,6 +23,7 @@ export type ErrorCode =
   | 'REDIS_UNSUITABLE'
   | 'REDIS_FAILED'
   | 'REDIS_MISSING'
+  | 'DATA_NEWER'
   | 'CAMPAIGN_UNKNOWN'
   | 'CAMPAIGN_CLOSED'
   | 'NOT_PERMITTED'

@@ -266,13 +266,21 @@ describe('the settings', () => {
     );
   });
 
-  it('sign in with a secret or a certificate', () => {
+  it('sign in with a secret, a certificate or a federated token', () => {
     assert.equal(readConfig(SIGN_IN).signIn?.credential.kind, 'secret');
     const { AZURE_CLIENT_SECRET, ...rest } = SIGN_IN;
     assert.deepEqual(readConfig({ ...rest, AZURE_CLIENT_CERTIFICATE_PATH: 'cert.pem' }).signIn?.credential, {
       kind: 'certificate',
       path: resolve('cert.pem'),
     });
+    assert.deepEqual(readConfig({ ...rest, AZURE_FEDERATED_TOKEN_FILE: 'token' }).signIn?.credential, {
+      kind: 'federated',
+      path: resolve('token'),
+    });
+    assert.throws(
+      () => readConfig({ ...SIGN_IN, AZURE_FEDERATED_TOKEN_FILE: 'token' }),
+      /AZURE_CLIENT_SECRET and AZURE_FEDERATED_TOKEN_FILE: give only one of them/,
+    );
     assert.deepEqual(readConfig(rest).signInMissing, [
       'AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH',
     ]);

@@ -1,3 +1,4 @@
+import { assertUnderstood, VERSION_LUA } from '../data-version.ts';
 import type { Keys, Operation } from '../keys.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { GUARD_LUA, TIME_TOLERANCE_MS } from './guard.ts';
@@ -5,28 +6,31 @@ import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
 import type { Session } from './session.ts';
 
 /**
- * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives, and how long
- * its calls take.
+ * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives, of which
+ * version, and how long its calls take.
  *
  * KEYS  state, slots of each operation
  * ARGV  grace ms, run, epoch, seq, time, tolerance, ms that a cancel takes (empty: not known), then for each operation the
  *       time since which changes are wanted, or `=` and the seq at which there are none
- * Returns  {'ok', now, epoch, seq, grace, steer, penalty, hold, reason, {slot, stamp, …} per operation}
+ * Returns  {'ok', now, epoch, seq, grace, steer, penalty, hold, reason, version, {slot, stamp, …} per operation}
  *          {'epoch', now, reason} another epoch holds, or a new one was opened; {'time', now} the clock is off
  */
 const pulseScript = defineScript(
   'pulse',
   /* lua */ `
 ${GUARD_LUA}
+${VERSION_LUA}
 local now = clock()
 local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', 'steer',
-  'cancel:penalty', 'cancel:hold', 'cancel:reason')
+  'cancel:penalty', 'cancel:hold', 'cancel:reason', 'version')
 local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
 local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
-redis.call('HSET', KEYS[1], 'alive', math.floor(now))
-if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'cancel:latency', ARGV[7]) end
-local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or ''}
+local version = noteVersion(KEYS[1], f[9])
+local news = {'alive', math.floor(now)}
+if ARGV[7] ~= '' then news[3], news[4] = 'cancel:latency', ARGV[7] end
+redis.call('HSET', KEYS[1], unpack(news))
+local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or '', tostring(version)}
 for i = 2, #KEYS do
   local seen = ARGV[6 + i]
   if seen == '=' .. f[3] then reply[#reply + 1] = {}
@@ -118,7 +122,11 @@ export type Pulse =
   /** Another epoch holds: what this worker remembers was put back. */
   | { kind: 'reopened'; why: string };
 
-/** Looks at the epoch; after a loss or a jump of Redis' clock puts back what this worker remembers. */
+/**
+ * Looks at the epoch; after a loss or a jump of Redis' clock puts back what this worker remembers.
+ *
+ * @throws StanddownError DATA_NEWER
+ */
 export async function pulse(context: EpochContext, operations: readonly Operation[]): Promise<Pulse> {
   const { redis, keys, memory, graceMs } = context;
   await context.session.ready();
@@ -140,9 +148,10 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
   const receivedAt = context.monotonic();
   if (reply[0] !== 'ok')
     return recover(context, asText(reply[0]), asNumber(reply[1]), asText(reply[2]), sentAt, receivedAt);
+  assertUnderstood(asNumber(reply[9]));
   let jump = 0;
   operations.forEach((operation, index) => {
-    jump ||= memory.learn(operation, sighting(reply.slice(1, 4), reply[9 + index]), sentAt, receivedAt);
+    jump ||= memory.learn(operation, sighting(reply.slice(1, 4), reply[10 + index]), sentAt, receivedAt);
   });
   if (jump !== 0) return shift(context, jump);
   const notBefore = Math.max(asNumber(reply[4]), asNumber(reply[6]), asNumber(reply[7]));

@@ -3,6 +3,7 @@ import { MAX_COMMENT_LENGTH } from '../job.ts';
 import type { Keys } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { noteVersion } from '../ledger/version.ts';
 import type { RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { createElsewhereCounter, type ElsewhereCount } from './elsewhere.ts';
@@ -42,7 +43,7 @@ export interface SubmitSummary {
  * @param ids 16 bytes each, in parts of any number of them.
  * @param options.expected about how many they are, where that is known: saves time.
  * @param options.actor who submits, for the campaign's history.
- * @throws StanddownError USAGE for a bad name or an empty comment, CAMPAIGN_CLOSED
+ * @throws StanddownError USAGE for a bad name or an empty comment, CAMPAIGN_CLOSED, DATA_NEWER
  */
 export async function submitCampaign(
   deps: SubmitDeps,
@@ -52,6 +53,7 @@ export async function submitCampaign(
 ): Promise<SubmitSummary> {
   const { redis, keys, ledger } = deps;
   checkWanted(wanted);
+  await noteVersion(redis, keys);
   const { number, created } = await openCampaign(redis, keys, wanted);
   const { expected = 0, actor } = options;
   const detail = expected > 0 ? `${expected} ids` : '';

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Configuration } from '@azure/msal-node';
 import type { Credential } from '../config.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, unreachable } from '../errors.ts';
 import { remember } from '../secret.ts';
 
 /** Why the application cannot even ask for a token. */
@@ -11,7 +11,7 @@ export class CredentialError extends Error {
   readonly code = 'credential_unreadable';
 }
 
-type ClientCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate'>;
+type ClientCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
 
 /**
  * Reads the credential as msal wants it; a file afresh at each call, so that it can be replaced while a worker runs.
@@ -19,8 +19,20 @@ type ClientCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCert
  * @throws CredentialError
  */
 export async function readCredential(credential: Credential): Promise<ClientCredential> {
-  if (credential.kind === 'secret') return { clientSecret: credential.secret.reveal() };
-  const pem = await readPem(credential.path);
+  switch (credential.kind) {
+    case 'secret':
+      return { clientSecret: credential.secret.reveal() };
+    case 'certificate':
+      return { clientCertificate: await readCertificate(credential.path) };
+    case 'federated':
+      return { clientAssertion: await readAssertion(credential.path) };
+    default:
+      return unreachable(credential);
+  }
+}
+
+async function readCertificate(path: string) {
+  const pem = await readPem(path);
   try {
     const [leaf] = pem.certificates;
     if (!leaf) throw new Error('it holds no certificate');
@@ -30,26 +42,32 @@ export async function readCredential(credential: Credential): Promise<ClientCred
       throw new Error('its key and certificate do not belong together');
     remember(pem.key);
     return {
-      clientCertificate: {
-        thumbprintSha256: certificate.fingerprint256.replaceAll(':', ''),
-        privateKey: createPrivateKey(pem.key).export({ type: 'pkcs8', format: 'pem' }).toString(),
-        x5c: pem.certificates.join('\n'),
-      },
+      thumbprintSha256: certificate.fingerprint256.replaceAll(':', ''),
+      privateKey: createPrivateKey(pem.key).export({ type: 'pkcs8', format: 'pem' }).toString(),
+      x5c: pem.certificates.join('\n'),
     };
   } catch (cause) {
-    throw new CredentialError(`the certificate file ${credential.path} cannot be used: ${messageOf(cause)}`, {
-      cause,
-    });
+    throw new CredentialError(`the certificate file ${path} cannot be used: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The log leaves out whatever looks like a token: it need not be told of each. */
+async function readAssertion(path: string): Promise<string> {
+  const text = (await readText(path, 'federated token')).trim();
+  if (/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return text;
+  throw new CredentialError(`the federated token file ${path} cannot be used: it holds no token`);
+}
+
+async function readText(path: string, what: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new CredentialError(`the ${what} file cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 
 async function readPem(path: string): Promise<{ key: string | undefined; certificates: string[] }> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new CredentialError(`the certificate file cannot be read: ${messageOf(cause)}`, { cause });
-  }
+  const text = await readText(path, 'certificate');
   const blocks = text.match(/-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g) ?? [];
   return {
     key: blocks.find((block) => block.includes('PRIVATE KEY-----')),

@@ -47,6 +47,13 @@ export interface SignIn {
   renewed(refused: Token): Promise<Token>;
 }
 
+/** What was signed is not valid yet, or not any more. */
+const UNTIMELY = 'AADSTS700024';
+
+function isToken(value: unknown): boolean {
+  return typeof value === 'string' && /^[!-~]+$/.test(value);
+}
+
 /** A token is renewed this long before it ends, or after half of its time, whichever is later. As msal does. */
 const RENEW_BEFORE_MS = 300_000;
 
@@ -68,8 +75,15 @@ export function createSignIn(deps: {
   let application: { credential: string; msal: ConfidentialClientApplication } | null = null;
   /** What the way to the sign-in service last failed of: msal keeps that to itself. */
   let network = '';
-  const client = networkClient(deps, (failure) => {
-    network = failure;
+  /** How far this machine's clock is ahead of the sign-in service's, in ms; as coarse as its answers tell the time. */
+  let aheadMs = 0;
+  const client = networkClient(deps, {
+    onFailure: (failure) => {
+      network = failure;
+    },
+    onDate: (servedAt) => {
+      aheadMs = clock.wall() - servedAt;
+    },
   });
 
   async function msal(): Promise<ConfidentialClientApplication> {
@@ -99,9 +113,20 @@ export function createSignIn(deps: {
       const app = await msal();
       const result = await app.acquireTokenByClientCredential({ scopes: [config.scope], skipCache });
       if (!result?.accessToken) throw new SignInError('empty_answer', 'the sign-in service gave no token');
-      return toToken(result.accessToken, result.expiresOn?.getTime() ?? clock.wall() + 3_600_000);
+      // msal passes on whatever stands there; it becomes part of a header.
+      if (!isToken(result.accessToken))
+        throw new SignInError('unreadable_answer', 'the sign-in service gave something that is no token');
+      const endsAt = result.expiresOn?.getTime();
+      return toToken(
+        result.accessToken,
+        endsAt && Number.isFinite(endsAt) ? endsAt : clock.wall() + 3_600_000,
+      );
     } catch (error) {
-      throw toSignInError(error, network);
+      const failure = toSignInError(error, network);
+      if (!failure.code.includes(UNTIMELY)) throw failure;
+      // It keeps what it signed, up to ten minutes: a clock that was set right meanwhile would not help.
+      application = null;
+      throw new SignInError(failure.code, `${gistOf(failure)} (${describeClock(aheadMs)})`, error);
     }
   }
 
@@ -143,7 +168,7 @@ export function createSignIn(deps: {
 /** msal's way out: undici, with a time limit, through the proxy where there is one. */
 function networkClient(
   deps: { dispatcher: Dispatcher; timeoutMs: number },
-  onFailure: (what: string) => void,
+  told: { onFailure(what: string): void; onDate(servedAt: number): void },
 ): INetworkModule {
   const send = async <T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) => {
     const { origin, pathname, search } = new URL(url);
@@ -157,9 +182,11 @@ function networkClient(
     });
     if (answer.kind !== 'answer') {
       const code = answer.code === 'TIMEOUT' ? 'request_timeout' : 'network_error';
-      onFailure(`${code}: ${answer.code} from ${origin}: ${answer.message}`);
+      told.onFailure(`${code}: ${answer.code} from ${origin}: ${answer.message}`);
       throw new AuthError(code, '', `${answer.code}: ${answer.message}`);
     }
+    const servedAt = Date.parse(String(answer.headers['date']));
+    if (!Number.isNaN(servedAt)) told.onDate(servedAt);
     const headers = Object.fromEntries(
       Object.entries(answer.headers).map(([key, value]) => [key, String(value)]),
     );
@@ -178,6 +205,13 @@ function parseBody<T>(text: string, status: number): T {
   } catch {
     throw new AuthError('unreadable_answer', '', `the sign-in service answered ${status} without JSON`);
   }
+}
+
+/** In whole minutes: whether they differ by a second more or less changes nothing. */
+function describeClock(aheadMs: number): string {
+  const minutes = Math.round(Math.abs(aheadMs) / 60_000);
+  if (minutes === 0) return "this machine's clock agrees with the sign-in service's";
+  return `this machine's clock is ${minutes} min ${aheadMs > 0 ? 'ahead of' : 'behind'} the sign-in service's: set it right`;
 }
 
 function toSignInError(error: unknown, network: string): SignInError {

@@ -47,7 +47,10 @@ function judgeTenant({ tenant, signIn, signInMissing }: Config): Finding {
 }
 
 function describeApplication({ tenantId, clientId, credential }: SignInConfig): string {
-  const how = credential.kind === 'secret' ? 'a client secret' : `the certificate ${credential.path}`;
+  const how =
+    credential.kind === 'secret'
+      ? 'a client secret'
+      : `the ${credential.kind === 'certificate' ? 'certificate' : 'federated token'} ${credential.path}`;
   return `application ${clientId} of ${tenantId}, with ${how}`;
 }
 

@@ -81,8 +81,20 @@ const BY_NUMBER: Readonly<Record<string, Known>> = {
     `Upload the certificate (its public part) under ${SECRETS}.`,
   ],
   AADSTS700024: [
-    'What was signed with the certificate is not valid at this time.',
-    "Set this machine's clock right (NTP).",
+    'What was signed is not valid at this time.',
+    "Set this machine's clock right (NTP); a federated token that has expired has to be renewed by whoever writes its file.",
+  ],
+  AADSTS700211: [
+    'The application trusts no such issuer of federated tokens.',
+    `Add the issuer under federated credentials (${SECRETS}).`,
+  ],
+  AADSTS700212: [
+    'The federated token is meant for somebody else.',
+    'Let it be issued for the audience api://AzureADTokenExchange.',
+  ],
+  AADSTS700213: [
+    'The application trusts the issuer of the federated token, but not its subject.',
+    `Correct the subject under federated credentials (${SECRETS}).`,
   ],
   AADSTS53003: [
     'Conditional Access blocks the application.',
@@ -109,7 +121,7 @@ const BY_CODE: Readonly<Record<string, Known>> = {
   ],
   credential_unreadable: [
     'The application cannot prove who it is.',
-    'AZURE_CLIENT_CERTIFICATE_PATH must name a PEM file with a private key (not encrypted) and its certificate.',
+    'AZURE_CLIENT_CERTIFICATE_PATH must name a PEM file with a private key (not encrypted) and its certificate; AZURE_FEDERATED_TOKEN_FILE a file with one token.',
   ],
   endpoints_resolution_error: [
     'The sign-in service does not describe itself: there is no such tenant, or it is no sign-in service.',

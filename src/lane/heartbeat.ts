@@ -2,6 +2,7 @@ import { type EpochContext, type Pulse, pulse, type Stance } from '../budget/epo
 import { PULSE_MS } from '../budget/guard.ts';
 import type { Progress, Sweep } from '../campaign/sweep.ts';
 import type { Clock } from '../clock.ts';
+import { StanddownError } from '../errors.ts';
 import type { Operation } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
@@ -21,6 +22,8 @@ export interface HeartbeatDeps {
   verifier: Verifier | null;
   /** Told what stands at each look. */
   onStance(stance: Stance): void;
+  /** A later version works with the data, which this one does not understand. */
+  onOutdated(error: StanddownError): void;
   retentionMs: number;
   clock: Clock;
   log: Logger;
@@ -34,8 +37,8 @@ const VERIFY_BEATS = 5;
 const TIDY_BEATS = 1_800;
 
 /**
- * What a worker does every two seconds, whether it has work or not: looks at the epoch and at what others changed, feeds
- * the campaigns' lane, ends what has to end.
+ * What a worker does every two seconds, whether it has work or not: looks at the data's version, at the epoch and at what
+ * others changed, feeds the campaigns' lane, ends what has to end.
  */
 export function createHeartbeat(deps: HeartbeatDeps) {
   const { clock, log } = deps;
@@ -90,6 +93,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
       const isDone = await beat(count).then(
         () => true,
         (err) => {
+          if (err instanceof StanddownError && err.code === 'DATA_NEWER') deps.onOutdated(err);
           log.debug({ err }, 'heartbeat');
           return false;
         },

@@ -63,12 +63,14 @@ export interface Service {
 
 /** One tenant's worker: its lanes and what keeps them going. */
 export function createService(deps: ServiceDeps): Service {
-  const { redis, keys, ledger, clock, log, memory } = deps;
+  const { redis, keys, ledger, log, memory } = deps;
+  // What is stored and shown is in Redis' time, which all workers share, once it is known: a machine's clock may be off.
+  const wall = () => Math.floor(memory.redisTime(deps.clock.monotonic()) ?? deps.clock.wall());
+  const clock: Clock = { ...deps.clock, wall };
   const stopping = new AbortController();
   const failing = new AbortController();
   const windows = windowsFor(deps.limits, 'bulk');
   const random = Math.random;
-  const wall = () => clock.wall();
   const notices = createNotices({ redis, keys, wall, log });
   const chronicle = createChronicle({ redis, keys, wall });
   const gate = createGate(clock);
@@ -94,6 +96,7 @@ export function createService(deps: ServiceDeps): Service {
   });
   const execute = createExecutor({
     ...deps,
+    clock,
     gate,
     chronicle,
     notices,
@@ -103,6 +106,7 @@ export function createService(deps: ServiceDeps): Service {
   });
   const lanes = createLanes({
     ...deps,
+    clock,
     redis: deps.lanesRedis,
     chronicle,
     execute,
@@ -147,6 +151,7 @@ export function createService(deps: ServiceDeps): Service {
     onStance: (seen) => {
       stance = seen;
     },
+    onOutdated: (error) => failing.abort(error),
     retentionMs: deps.retentionMs,
     clock,
     log,

@@ -1,26 +1,38 @@
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
-import { type CompactJWSHeaderParameters, errors, jwtVerify } from 'jose';
+import { createHash, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { decodeJwt, decodeProtectedHeader, errors, jwtVerify, type ProtectedHeaderParameters } from 'jose';
 import type { Clock } from '../clock.ts';
 import { type EntraProblem, PROBLEMS } from './entra-error.ts';
+import type { Federation } from './options.ts';
 
 export interface ClientAuthDeps {
   clock: Clock;
   clientId: string;
   clientSecret: string;
-  /** The application's certificate, PEM; null: it has none. */
-  clientCertificate: string | null;
+  /** The application's certificates, PEM. */
+  clientCertificates: readonly string[];
+  federation: Federation | null;
 }
 
 export interface ClientAuth {
   /** Judges the credential of a token request; `audiences` are what an assertion may be addressed to. Null: it is good. */
   check(form: URLSearchParams, audiences: string[]): Promise<EntraProblem | null>;
+  /** Other certificates, PEM, in place of those so far. */
+  setCertificates(certificates: readonly string[]): void;
 }
 
-/** Clocks differ, and msal rounds its own up: what it signs may begin half a second from now. */
-const CLOCK_TOLERANCE_SECONDS = 60;
+/** Clocks differ: Entra forgives five minutes in either direction. */
+const CLOCK_TOLERANCE_SECONDS = 300;
 const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-const UNREGISTERED =
-  'The certificate with identifier used to sign the client assertion is not registered on application.';
+const NOT_REGISTERED = PROBLEMS.badAssertion(
+  700027,
+  'The certificate with identifier used to sign the client assertion is not registered on application.',
+);
+/** What a token of another issuer is meant for. */
+const EXCHANGE_AUDIENCE = 'api://AzureADTokenExchange';
+const NO_SUCH_ISSUER = PROBLEMS.badAssertion(
+  700211,
+  'No matching federated identity record found for presented assertion issuer.',
+);
 
 interface Registered {
   key: KeyObject;
@@ -29,15 +41,17 @@ interface Registered {
 }
 
 export function createClientAuth(deps: ClientAuthDeps): ClientAuth {
-  const registered = deps.clientCertificate === null ? null : register(deps.clientCertificate);
+  let registered = deps.clientCertificates.map(register);
   return {
+    setCertificates: (certificates) => {
+      registered = certificates.map(register);
+    },
     check: async (form, audiences) => {
       const assertion = form.get('client_assertion');
       if (assertion !== null) {
         if (form.get('client_assertion_type') !== JWT_BEARER) {
           return PROBLEMS.missingParameter('client_assertion_type');
         }
-        if (!registered) return PROBLEMS.badAssertion(700027, UNREGISTERED);
         return checkAssertion(assertion, registered, { ...deps, audiences });
       }
       const secret = form.get('client_secret');
@@ -53,52 +67,69 @@ function register(pem: string): Registered {
   return { key: certificate.publicKey, x5t: thumbprint('sha1'), x5tS256: thumbprint('sha256') };
 }
 
-interface AssertionRules {
-  clock: Clock;
-  clientId: string;
+interface AssertionRules extends Pick<ClientAuthDeps, 'clock' | 'clientId' | 'federation'> {
   audiences: string[];
 }
 
 async function checkAssertion(
   assertion: string,
-  registered: Registered,
-  { clock, clientId, audiences }: AssertionRules,
+  registered: readonly Registered[],
+  rules: AssertionRules,
 ): Promise<EntraProblem | null> {
+  const { clientId, audiences, federation } = rules;
   try {
-    const { protectedHeader } = await jwtVerify(assertion, registered.key, {
+    if (federation && decodeJwt(assertion).iss === federation.issuer) {
+      const { issuer, subject } = federation;
+      const key = createPublicKey(federation.publicKey);
+      const audience = [EXCHANGE_AUDIENCE];
+      return await verify(assertion, key, { issuer, subject, audience }, rules.clock, federatedProblem);
+    }
+    if (registered.length === 0) return federation ? NO_SUCH_ISSUER : NOT_REGISTERED;
+    const header = decodeProtectedHeader(assertion);
+    const certificate = registered.find((candidate) => isOfCertificate(header, candidate));
+    if (!certificate) return NOT_REGISTERED;
+    const expected = { issuer: clientId, subject: clientId, audience: audiences };
+    return await verify(assertion, certificate.key, expected, rules.clock, claimProblem);
+  } catch {
+    return PROBLEMS.badAssertion(50027, 'JWT token is invalid or malformed.');
+  }
+}
+
+async function verify(
+  assertion: string,
+  key: KeyObject,
+  expected: { issuer: string; subject: string; audience: string[] },
+  clock: Clock,
+  problemOfClaim: (claim: string) => EntraProblem | null,
+): Promise<EntraProblem | null> {
+  const now = new Date(clock.wall());
+  const untimely = () => PROBLEMS.untimelyAssertion(now, decodeJwt(assertion));
+  try {
+    await jwtVerify(assertion, key, {
+      ...expected,
       algorithms: ['RS256', 'PS256'],
-      issuer: clientId,
-      subject: clientId,
-      audience: audiences,
       requiredClaims: ['exp'],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
-      currentDate: new Date(clock.wall()),
+      currentDate: now,
     });
-    return isOfCertificate(protectedHeader, registered) ? null : PROBLEMS.badAssertion(700027, UNREGISTERED);
+    return null;
   } catch (error) {
-    return problemOf(error);
+    if (error instanceof errors.JWTExpired) return untimely();
+    if (error instanceof errors.JWTClaimValidationFailed) return problemOfClaim(error.claim) ?? untimely();
+    if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    return PROBLEMS.badAssertion(700027, 'Client assertion failed signature validation.');
   }
 }
 
 /** A thumbprint is optional; one that is given must be right. */
-function isOfCertificate(header: CompactJWSHeaderParameters, registered: Registered): boolean {
+function isOfCertificate(header: ProtectedHeaderParameters, registered: Registered): boolean {
   const { x5t = registered.x5t } = header;
   const x5tS256 = header['x5t#S256'] ?? registered.x5tS256;
   return x5t === registered.x5t && x5tS256 === registered.x5tS256;
 }
 
-function problemOf(error: unknown): EntraProblem {
-  if (error instanceof errors.JWTExpired) {
-    return PROBLEMS.badAssertion(700024, 'Client assertion is not within its valid time range.');
-  }
-  if (error instanceof errors.JWTClaimValidationFailed) return claimProblem(error.claim);
-  if (error instanceof errors.JWSSignatureVerificationFailed) {
-    return PROBLEMS.badAssertion(700027, 'Client assertion failed signature validation.');
-  }
-  return PROBLEMS.badAssertion(50027, 'JWT token is invalid or malformed.');
-}
-
-function claimProblem(claim: string): EntraProblem {
+/** Null: it is about times. */
+function claimProblem(claim: string): EntraProblem | null {
   switch (claim) {
     case 'aud':
       return PROBLEMS.badAssertion(
@@ -112,6 +143,14 @@ function claimProblem(claim: string): EntraProblem {
         "Client assertion application identifier doesn't match 'client_id' parameter.",
       );
     default:
-      return PROBLEMS.badAssertion(700024, 'Client assertion is not within its valid time range.');
+      return null;
   }
+}
+
+/** Null: it is about times. */
+function federatedProblem(claim: string): EntraProblem | null {
+  const unmatched = (what: string) =>
+    `No matching federated identity record found for presented assertion ${what}.`;
+  if (claim === 'aud') return PROBLEMS.badAssertion(700212, unmatched('audience'));
+  return claim === 'sub' ? PROBLEMS.badAssertion(700213, unmatched('subject')) : null;
 }

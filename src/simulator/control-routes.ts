@@ -6,6 +6,7 @@ import {
   actionsSchema,
   behaviourSchema,
   callsQuerySchema,
+  certificatesSchema,
   faultRuleSchema,
   faultRulesSchema,
   limitsSchema,
@@ -66,6 +67,10 @@ export function controlRoutes({ controls, addresses }: ControlRoutesDeps): Fasti
     post(
       '/revoke-tokens',
       onBody(z.unknown(), () => controls.revokeTokens()),
+    );
+    post(
+      '/client-certificates',
+      onBody(certificatesSchema, (certificates) => controls.setClientCertificates(certificates)),
     );
     post(
       '/reset',

@@ -1,6 +1,7 @@
 import type { AccessTokens } from './access-tokens.ts';
 import { type BehaviourSwitch, DEFAULT_BEHAVIOUR } from './behaviour.ts';
 import type { Calls } from './calls.ts';
+import type { ClientAuth } from './client-auth.ts';
 import type { Faults } from './faults.ts';
 import type { SimulatorControls } from './handle.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
@@ -24,6 +25,7 @@ export interface ControlsDeps {
   behaviour: BehaviourSwitch;
   roles: RoleHolder;
   tokens: AccessTokens;
+  clientAuth: ClientAuth;
 }
 
 export function createRoleHolder(initial: readonly string[] = ALL_ROLES): RoleHolder {
@@ -38,7 +40,7 @@ export function createRoleHolder(initial: readonly string[] = ALL_ROLES): RoleHo
 
 /** The simulator's levers and gauges, for whoever runs it. */
 export function createControls(deps: ControlsDeps): SimulatorControls {
-  const { calls, store, faults, limits, behaviour, roles, tokens } = deps;
+  const { calls, store, faults, limits, behaviour, roles, tokens, clientAuth } = deps;
   return {
     addActions: (actions) => store.add(actions),
     action: (id) => structuredClone(store.peek(id.toLowerCase())),
@@ -46,6 +48,7 @@ export function createControls(deps: ControlsDeps): SimulatorControls {
     addFault: (rule) => faults.add(rule),
     setRoles: (next) => roles.set(next),
     revokeTokens: () => tokens.revoke(),
+    setClientCertificates: (certificates) => clientAuth.setCertificates(certificates),
     setLimits: (patch) => limits.set(patch),
     setBehaviour: (patch) => behaviour.set(patch),
     spend: (operation, n) => limits.spend(operation, n, calls.elapsedMs()),

@@ -55,6 +55,14 @@ export const PROBLEMS = {
     code,
     text,
   }),
+  untimelyAssertion: (now: Date, { nbf, exp }: { nbf?: number; exp?: number }): EntraProblem => ({
+    status: 401,
+    error: 'invalid_client',
+    code: 700024,
+    text:
+      `Client assertion is not within its valid time range. Current time: ${now.toISOString()}, assertion valid from ` +
+      `${timeOf(nbf)}, expiry time of assertion ${timeOf(exp)}.`,
+  }),
   wrongScope: (scope: string): EntraProblem => ({
     status: 400,
     error: 'invalid_scope',
@@ -76,6 +84,10 @@ export const PROBLEMS = {
     text: 'A transient error has occurred. Please try again.',
   }),
 };
+
+function timeOf(seconds = 0): string {
+  return new Date(1_000 * seconds).toISOString();
+}
 
 /** The error body as Entra writes it: facts repeated in the description's last lines. */
 export function entraAnswer(problem: EntraProblem, now: { wallMs: number; correlationId: string }): Answer {

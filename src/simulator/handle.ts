@@ -33,6 +33,8 @@ export interface SimulatorControls {
   setRoles(roles: readonly string[]): void;
   /** Every token issued so far is answered with 401. */
   revokeTokens(): void;
+  /** Replaces the application's certificates (PEM): what another one signed is refused from now on. */
+  setClientCertificates(certificates: readonly string[]): void;
   /** Changes some settings. When they concern the counting and not only a refusal's style, it begins anew. */
   setLimits(patch: Partial<LimitSettings>): void;
   setBehaviour(patch: Partial<Behaviour>): void;

@@ -5,6 +5,14 @@ import type { LatencyOptions } from './latency.ts';
 import type { LimitSettings } from './limits.ts';
 import type { SeedAction } from './machine-action.ts';
 
+/** An issuer of tokens that the application trusts, as its federated credentials say. */
+export interface Federation {
+  issuer: string;
+  subject: string;
+  /** PEM. */
+  publicKey: string;
+}
+
 export interface SimulatorOptions extends LatencyOptions {
   /** Where the sign-in's certificate is written, for clients to trust. Made when missing. */
   dir: string;
@@ -20,6 +28,8 @@ export interface SimulatorOptions extends LatencyOptions {
   clientSecret?: string;
   /** The application's certificate, PEM, for signing in with an assertion. Default none. */
   clientCertificate?: string;
+  /** Whose tokens the application may sign in with. Default: nobody's. */
+  federation?: Federation;
   /** The one scope that tokens are for, ending in `/.default`. Default that of the public cloud. */
   scope?: string;
   /** The application's roles. Default: all that cancelling and reading can ask for. */

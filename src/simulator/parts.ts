@@ -34,12 +34,27 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     audience: identity.scope.replace(/\/\.default$/, ''),
     lifetimeMs: options.tokenLifetimeMs ?? DEFAULT_TOKEN_LIFETIME_MS,
   });
-  const { clientCertificate = null } = options;
+  const clientCertificates = options.clientCertificate === undefined ? [] : [options.clientCertificate];
   const pageSize = Math.min(options.pageSize ?? MAX_PAGE_SIZE, MAX_PAGE_SIZE);
-  const clientAuth = createClientAuth({ ...identity, clock, clientCertificate });
+  const clientAuth = createClientAuth({
+    ...identity,
+    clock,
+    clientCertificates,
+    federation: options.federation ?? null,
+  });
   const operations = createOperations({ store, behaviour, pageSize, clientId });
   const player = createFaultPlayer({ clock, signal });
-  const controls = createControls({ options, calls, store, faults, limits, behaviour, roles, tokens });
+  const controls = createControls({
+    options,
+    calls,
+    store,
+    faults,
+    limits,
+    behaviour,
+    roles,
+    tokens,
+    clientAuth,
+  });
   store.add(options.actions ?? []);
   faults.replace(options.faults ?? []);
   const served = { calls, faults, player, tokens, clock, signal };

@@ -30,6 +30,7 @@ export async function connectSimulator(apiUrl: string): Promise<RemoteSimulator>
     addFault: (rule) => post('/faults/add', rule),
     setRoles: (roles) => post('/roles', roles),
     revokeTokens: () => post('/revoke-tokens', {}),
+    setClientCertificates: (certificates) => post('/client-certificates', certificates),
     setLimits: (patch) => post('/limits', patch),
     setBehaviour: (patch) => post('/behaviour', patch),
     spend: (operation, n) => post<number>('/spend', { operation, n }),

@@ -102,6 +102,7 @@ const seedActionSchema: z.ZodType<SeedAction> = z.strictObject({
 export const actionsSchema = z.array(seedActionSchema);
 
 export const rolesSchema = z.array(text);
+export const certificatesSchema = z.array(text);
 
 export const spendSchema: z.ZodType<{ operation: ApiOperation; n: number }> = z.strictObject({
   operation: z.enum(API_OPERATIONS),
@@ -127,6 +128,7 @@ export const optionsSchema: z.ZodType<PlainSimulatorOptions> = z.strictObject({
   clientId: text.exactOptional(),
   clientSecret: text.exactOptional(),
   clientCertificate: text.exactOptional(),
+  federation: z.strictObject({ issuer: text, subject: text, publicKey: text }).exactOptional(),
   scope: text.exactOptional(),
   roles: rolesSchema.exactOptional(),
   tokenLifetimeMs: z.number().min(1_000).exactOptional(),

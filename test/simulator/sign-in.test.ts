@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createHash, randomUUID, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
 import { it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { createLocalJWKSet, decodeJwt, importPKCS8, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
@@ -170,10 +170,59 @@ it('takes only assertions that are signed by the certificate, for it, by the cli
   assert.equal(await send({ aud: 'https://other.example' }), 700023);
   assert.equal(await send({ iss: randomUUID() }), 700021);
   assert.equal(await send({ sub: randomUUID() }), 700021);
-  assert.equal(await send({ exp: now - 120, nbf: now - 600 }), 700024);
-  // A clock that is a little ahead is forgiven.
-  assert.equal(await send({ nbf: now + 30 }), 'token');
+  assert.equal(await send({ exp: now - 360, nbf: now - 960 }), 700024);
+  // A clock that is up to five minutes off is forgiven.
+  assert.equal(await send({ nbf: now + 240, exp: now + 840 }), 'token');
+  assert.equal(await send({ exp: now - 240, nbf: now - 840 }), 'token');
   assert.equal(await send({ nbf: now + 600, exp: now + 1_200 }), 700024);
+});
+
+it('takes the certificates that it is told of in mid-run, and no others', async (t) => {
+  const [first, second] = [await makeClientCertificate(), await makeClientCertificate()];
+  const { simulator } = await startBench(t, { clientCertificate: first.cert });
+  const agent = await agentFor(t, simulator);
+  const signIn = ({ cert, key, thumbprintSha256 }: typeof first) =>
+    msalFor(
+      simulator,
+      { clientCertificate: { thumbprintSha256, privateKey: key, x5c: cert } },
+      agent,
+    ).acquireTokenByClientCredential({ scopes: [simulator.scope] });
+  await signIn(first);
+  await assert.rejects(signIn(second), /AADSTS700027/);
+  simulator.setClientCertificates([first.cert, second.cert]);
+  await signIn(first);
+  await signIn(second);
+  simulator.setClientCertificates([second.cert]);
+  await assert.rejects(signIn(first), /AADSTS700027/);
+  await signIn(second);
+});
+
+it('takes tokens of the issuer that the application trusts, with its subject, for the exchange, in time', async (t) => {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+  const [issuer, subject] = ['https://cluster.example', 'worker'];
+  const federation = {
+    issuer,
+    subject,
+    publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+  const { simulator } = await startBench(t, { federation });
+  const dispatcher = await agentFor(t, simulator);
+  const exp = Math.floor(Date.now() / 1_000) + 600;
+  const signIn = async (claims: object, key = privateKey) => {
+    const good = { iss: issuer, sub: subject, aud: 'api://AzureADTokenExchange', exp };
+    const clientAssertion = await new SignJWT({ ...good, ...claims })
+      .setProtectedHeader({ alg: 'RS256' })
+      .sign(key);
+    const client = msalFor(simulator, { clientAssertion }, dispatcher);
+    return client.acquireTokenByClientCredential({ scopes: [simulator.scope] });
+  };
+  assert.ok((await signIn({}))?.accessToken);
+  const stranger = generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey;
+  await assert.rejects(signIn({}, stranger), /AADSTS700027/);
+  await assert.rejects(signIn({ iss: 'https://other.example' }), /AADSTS700211/);
+  await assert.rejects(signIn({ aud: 'somebody' }), /AADSTS700212/);
+  await assert.rejects(signIn({ sub: 'somebody' }), /AADSTS700213/);
+  await assert.rejects(signIn({ exp: exp - 1_000 }), /AADSTS700024/);
 });
 
 it('issues tokens that carry the documented claims and verify with the published keys', async (t) => {

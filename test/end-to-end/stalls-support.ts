@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { Queue } from 'bullmq';
+import { type CancelJob, JOB_NAME } from '../../src/index.ts';
+import { LANES } from '../../src/keys.ts';
+import { makeActions } from '../../src/simulator/index.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { eventually } from '../support/wait.ts';
+import { type Field, openField } from './support.ts';
+
+/** What `docs/reliability.md` promises. */
+const PROMISED_MS = 45_000;
+/** Calls that each worker is killed in the middle of, in each lane. */
+const IN_FLIGHT = 3;
+
+export interface KillOptions {
+  /** Workers that are killed, one after the other. */
+  kills: number;
+  env?: Record<string, string>;
+}
+
+/**
+ * Kills one worker after the other in the middle of its calls, campaigns' and services', and then lets one live: whatever
+ * the dead ones had claimed goes on in time, with one outcome each, and as no failed job.
+ */
+export async function killInARow(t: TestContext, server: TestRedis, options: KillOptions): Promise<void> {
+  const { kills } = options;
+  const env = { CONCURRENCY: String(IN_FLIGHT), ...options.env };
+  const field = await openField(server, {
+    limits: '1000/1s,100000/1h',
+    ids: IN_FLIGHT * kills + 5,
+    simulator: { latencyMs: { min: 1_500, max: 2_000 } },
+    env,
+  });
+  const { simulator, tenant, redis } = field;
+  const queue = new Queue<CancelJob>('cancel', { connection: redis, prefix: tenant.keys.prefix });
+  try {
+    const singles = makeActions({ count: IN_FLIGHT * kills, seed: 7 });
+    await simulator.addActions(singles.actions);
+    const jobs = await queue.addBulk(
+      singles.ids.map((machineActionId) => ({ name: JOB_NAME, data: { machineActionId, comment: 'one' } })),
+    );
+    const claimed = new Set<string>();
+    let killedAt = 0;
+    for (let kill = 0; kill < kills; kill++) {
+      const worker = field.startWorker();
+      const caught = await eventually(async () => {
+        const ids = await inFlight(field, claimed);
+        assert.equal(ids.length, 2 * IN_FLIGHT, worker.stderr);
+        return ids;
+      }, 20_000);
+      worker.kill('SIGKILL');
+      assert.equal(await worker.exited, 'SIGKILL');
+      killedAt = Date.now();
+      for (const id of caught) claimed.add(id);
+    }
+    // With room for all of them at once: what is measured is how long they lie, not how long they queue.
+    field.startWorker({ CONCURRENCY: String(IN_FLIGHT * (kills + 2)) });
+    await field.untilDone(2 * PROMISED_MS);
+    const results = await eventually(async () => {
+      const found = await Promise.all(jobs.map(({ id }) => queue.getJob(id ?? '')));
+      for (const job of found) assert.ok(job?.finishedOn, 'a job has no result');
+      return found;
+    }, PROMISED_MS);
+
+    const lines = await field.assertComplete();
+    const ended = new Map(
+      [...lines.values()].map((line) => [line.machineActionId, Date.parse(line.decidedAt ?? '')]),
+    );
+    for (const job of results) ended.set(job?.data.machineActionId ?? '', job?.finishedOn ?? Number.NaN);
+    const waits = [...claimed].map((id) => (ended.get(id) ?? Number.NaN) - killedAt);
+    t.diagnostic(
+      `${claimed.size} were being called; the last ended ${Math.max(...waits)} ms after the last kill`,
+    );
+    assert.equal(claimed.size, 2 * IN_FLIGHT * kills);
+    for (const wait of waits) assert.ok(wait < PROMISED_MS, `${wait} ms after the last kill`);
+    for (const job of results) assert.ok(job?.returnvalue.outcome, 'a job failed');
+    for (const lane of LANES) assert.equal(await redis.zcard(tenant.keys.lane(lane, 'failed')), 0, lane);
+    for (const id of claimed) {
+      const calls = (await simulator.callsFor(id)).filter(({ operation }) => operation === 'cancel');
+      assert.ok(calls.length <= 2, `${id} was called ${calls.length} times`);
+    }
+  } finally {
+    await queue.close();
+    await field.close();
+  }
+}
+
+/** Ids that are being called, but for those that a worker died of before. */
+async function inFlight({ simulator }: Field, before: ReadonlySet<string>): Promise<string[]> {
+  const calls = await simulator.calls();
+  const open = calls.filter((call) => call.operation === 'cancel' && call.answeredAtMs === null);
+  return open.flatMap(({ id }) => (id === null || before.has(id) ? [] : [id]));
+}
