@@ -19,7 +19,7 @@ FROM node:24-slim
 # The root file system may be read-only: submit keeps ids in the data folder while it checks a file, nothing else is written.
 ENV NODE_ENV=production \
     STANDDOWN_DATA_DIR=/data
-RUN mkdir /data && chown node:node /data
+RUN mkdir -m 700 /data && chown node:node /data
 WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules ./node_modules

@@ -5,6 +5,7 @@ import type { Config, Environment } from './config.ts';
 import { createClient, createDispatcher } from './defender/client.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { examineApi } from './doctor/api.ts';
+import { examineCredential } from './doctor/credential.ts';
 import type { Finding } from './doctor/finding.ts';
 import { judgeRoles } from './doctor/permissions.ts';
 import { examineRedis, judgeUnusable } from './doctor/redis.ts';
@@ -32,6 +33,7 @@ export async function* examine({ env, signal }: DoctorDeps): AsyncGenerator<Find
   const { config, findings } = examineSettings(env);
   yield* findings;
   if (config === null) return;
+  yield* await examineCredential(config);
   yield judgeLimits(config.limits);
   const opened = await openRedis({ config, log: silentLog, path: env['PATH'] ?? '' });
   if ('finding' in opened) {

@@ -11,13 +11,15 @@ import { formatWindows } from './budget/windows.ts';
 import { systemClock } from './clock.ts';
 import type { Config, SignInConfig } from './config.ts';
 import { createClient, createDispatcher } from './defender/client.ts';
+import { exposureOf } from './defender/credential-file.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { StanddownError } from './errors.ts';
 import { serveHealth } from './health/server.ts';
 import { liveness, readiness } from './health/vitals.ts';
 import { watchEventLoop, watchRedisLoop } from './health/watchdog.ts';
-import { LANES } from './keys.ts';
+import { keysFor, LANES } from './keys.ts';
 import { createService, type Service } from './lane/service.ts';
+import { noteVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
@@ -41,18 +43,25 @@ export interface Worker {
 /**
  * Starts a worker for the configured tenant; it drains until stopped.
  *
- * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
+ * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE, DATA_NEWER
  */
 export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): Promise<Worker> {
   const { config, log } = deps;
   const signInConfig = signInOf(config);
-  tenantOf(config);
+  const keys = keysFor(tenantOf(config));
+  const exposed = await exposureOf(signInConfig.credential);
+  if (exposed) log.warn(`${exposed.finding}: ${exposed.advice}`);
   const place = await locateRedis(deps);
   // A first look with a time limit: a worker that starts should say at once that Redis is away or unsuitable.
   const probe = await connect(place, 'command', 'check', log);
-  await checkPlace(probe, log).finally(() => closeRedis(probe));
-  const lanesRedis = await connect(place, 'worker', 'lanes', log);
-  const redis = await connect(place, 'ledger', 'ledger', log);
+  await checkPlace(probe, log)
+    .then(() => noteVersion(probe, keys))
+    .finally(() => closeRedis(probe));
+  const failing = new AbortController();
+  // A lane would try again at once, for ever.
+  const guarded = { ...place, onRefused: (error: StanddownError) => failing.abort(error) };
+  const lanesRedis = await connect(guarded, 'worker', 'lanes', log);
+  const redis = await connect(guarded, 'ledger', 'ledger', log);
   const { concurrency, callTimeoutMs } = config;
   const dispatcher = createDispatcher({ connections: LANES.length * concurrency, ...config });
   const service = createService({
@@ -69,7 +78,6 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
     verify: options.verify ?? false,
     log,
   });
-  const failing = new AbortController();
   const close = () => Promise.all([closeRedis(lanesRedis), closeRedis(redis), dispatcher.destroy()]);
   const guards = await startGuards(deps, place, service, (error) => failing.abort(error)).catch(
     async (error: unknown) => {

@@ -8,10 +8,12 @@ import type { Config } from './config.ts';
 import { StanddownError } from './errors.ts';
 import { type Keys, keysFor } from './keys.ts';
 import { createLedger, type Ledger } from './ledger/ledger.ts';
+import { checkVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
 import { checkRedis } from './redis/check.ts';
 import { closeRedis, openRedis } from './redis/connect.ts';
 import { startEmbedded } from './redis/embedded.ts';
+import { redisRefused } from './redis/failure.ts';
 import type { RedisRole } from './redis/options.ts';
 import { parseRedisUrl } from './redis/redis-url.ts';
 import type { RedisTarget } from './redis/target.ts';
@@ -28,6 +30,8 @@ export interface AppDeps {
 export interface RedisPlace {
   target: RedisTarget;
   ensure?: () => Promise<void>;
+  /** Is told when the user may not do what was sent. */
+  onRefused?: (error: StanddownError) => void;
 }
 
 /** One tenant, as everything that works on it sees it. */
@@ -89,10 +93,15 @@ export function createTenant(config: Config, redis: RedisClient): Tenant {
 /** Runs something on a tenant over a connection of its own, which is closed afterwards. */
 export async function withTenant<T>(deps: AppDeps, run: (tenant: Tenant) => Promise<T>): Promise<T> {
   tenantOf(deps.config);
-  const redis = await connect(await locateRedis(deps), 'command', 'command', deps.log);
+  const place = await locateRedis(deps);
+  const redis = await connect(place, 'command', 'command', deps.log);
   try {
     await checkPlace(redis, deps.log);
-    return await run(createTenant(deps.config, redis));
+    const tenant = createTenant(deps.config, redis);
+    await checkVersion(redis, tenant.keys);
+    return await run(tenant);
+  } catch (error) {
+    throw redisRefused({ target: place.target, error }) ?? error;
   } finally {
     await closeRedis(redis);
   }

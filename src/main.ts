@@ -7,6 +7,8 @@ type StopSignal = 'SIGINT' | 'SIGTERM';
 
 /** The process: its arguments, streams, signals and exit code. */
 export async function main(): Promise<void> {
+  // Reports name machines, logs say what is done about them: no file is for others, whatever part writes it.
+  process.umask(0o077);
   const stop = new AbortController();
   let signal: StopSignal | null = null;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {

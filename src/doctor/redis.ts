@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { checkRedis } from '../redis/check.ts';
+import { causeOf, isReply } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
@@ -39,7 +40,7 @@ export async function examineRedis(
       judgeClock(await measureOffset(redis, clock)),
     ];
   } catch (error) {
-    return [judgeUnusable(error)];
+    return [judgeUnusable(isReply(error) ? new Error(`Redis at ${where}: ${causeOf(error)}`) : error)];
   }
 }
 

@@ -17,8 +17,8 @@ export interface RedisFacts {
 /**
  * Looks whether Redis keeps what it is given, in a cluster at each master.
  *
- * @throws StanddownError `REDIS_UNSUITABLE` when it is older than 6.2, is a replica, or may evict requests. What it does
- *   not let us see is a warning.
+ * @throws StanddownError `REDIS_UNSUITABLE` when it is older than 6.2, is a replica, may evict requests, or does not let us
+ *   run INFO. What else it does not let us see is a warning.
  */
 export async function checkRedis(redis: RedisClient): Promise<RedisFacts> {
   const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
@@ -34,7 +34,7 @@ export async function checkRedis(redis: RedisClient): Promise<RedisFacts> {
 
 async function checkServer(redis: Redis): Promise<RedisFacts> {
   const info = await readInfo(redis);
-  if (info === undefined) return { warnings: [NO_INFO], version: 'unknown', server: 'unknown', runId: '' };
+  if (info === undefined) throw unsuitable(NO_INFO);
   const save = info.aof_enabled === '1' ? undefined : await readSavePoints(redis);
   return {
     warnings: judgeRedis({ info, save }),
@@ -44,7 +44,9 @@ async function checkServer(redis: Redis): Promise<RedisFacts> {
   };
 }
 
-const NO_INFO = `Redis does not let us look at INFO: make sure that it is ${OLDEST_REDIS} or newer, never evicts (maxmemory-policy noeviction) and keeps its data over a restart (appendonly yes).`;
+/** Without it one Redis process could not be told from another, and so a loss of data would go unseen. */
+const NO_INFO =
+  'Redis does not let its user run INFO, without which neither Standdown nor BullMQ works; give the user in REDIS_URL the rights that docs/redis.md lists';
 
 /** The fields of INFO. */
 export type Info = Readonly<Record<string, string | undefined>>;

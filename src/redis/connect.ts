@@ -1,8 +1,9 @@
 import { Cluster, Redis } from 'ioredis';
 import { systemClock } from '../clock.ts';
+import type { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
-import { causeOf, isReply, isVague, redisUnreachable } from './failure.ts';
+import { causeOf, isNotPermitted, isReply, isVague, redisRefused, redisUnreachable } from './failure.ts';
 import { COMMAND_LIMITS, clusterOptions, type Reactions, type RedisRole, redisOptions } from './options.ts';
 import { describeRedis, type RedisTarget } from './target.ts';
 
@@ -20,6 +21,8 @@ export interface OpenParams {
   log: Logger;
   /** Brings the embedded Redis back when it is gone; called before each attempt to connect again. */
   ensure?: (() => Promise<void>) | undefined;
+  /** Is told when the user may not do what was sent, over this connection or what BullMQ makes of it. */
+  onRefused?: ((error: StanddownError) => void) | undefined;
 }
 
 /**
@@ -98,7 +101,7 @@ function build({ target, role, connectionName }: OpenParams, reactions: Reaction
     : new Redis(redisOptions({ target, ...common }));
 }
 
-function reactionsFor({ role, ensure }: OpenParams, state: State): Reactions {
+function reactionsFor({ role, ensure, target, onRefused }: OpenParams, state: State): Reactions {
   return {
     retry: (times) => {
       const now = systemClock.monotonic();
@@ -113,6 +116,8 @@ function reactionsFor({ role, ensure }: OpenParams, state: State): Reactions {
       return Math.max(pause, Math.min(slowest, 50 * 2 ** (times - 1)));
     },
     onReplyError: (error) => {
+      const refused = onRefused && isNotPermitted(error) ? redisRefused({ target, error }) : null;
+      if (refused) onRefused?.(refused);
       // Not always the first word: older servers wrap what a script met.
       if (!error.message.includes('READONLY')) return false;
       state.readonlyAt = systemClock.monotonic();

@@ -125,7 +125,7 @@ async function serverFor(params: EmbeddedParams): Promise<RedisServer> {
 async function spawnKeeper(folder: string, orders: KeeperOrders): Promise<ChildProcess> {
   const here = fileURLToPath(import.meta.url);
   const script = join(here, '..', `keeper${extname(here)}`);
-  const log = await open(join(folder, KEEPER_LOG), 'a');
+  const log = await open(join(folder, KEEPER_LOG), 'a', 0o600);
   try {
     const keeper = spawn(process.execPath, [script, folder, JSON.stringify(orders)], {
       cwd: folder,

@@ -7,6 +7,8 @@ const CORRECT = 'start it, or correct REDIS_URL';
 const WAY = 'check the address, the network and firewalls';
 const PLAIN = 'write redis:// in REDIS_URL, or switch TLS on there';
 const TRUST = 'if its certificate is from an authority of your own, name that in NODE_EXTRA_CA_CERTS';
+const REFUSED =
+  'its user may not do this (NOPERM); give the user in REDIS_URL the rights that docs/redis.md lists: ACL LOG in Redis names what was refused';
 
 /**
  * What is the matter and what to do. By the code of the system or of TLS, or by the first word of Redis' answer, or by
@@ -33,7 +35,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `its TLS certificate is not trusted (UNABLE_TO_GET_ISSUER_CERT_LOCALLY); ${TRUST}`,
   NOAUTH: 'it wants a password (NOAUTH); write redis://:password@… in REDIS_URL',
   WRONGPASS: 'it refuses the user name or password (WRONGPASS); correct them in REDIS_URL',
-  NOPERM: 'its user may not do this (NOPERM); give the user in REDIS_URL more rights',
+  NOPERM: REFUSED,
   DENIED: 'it takes connections from its own machine only (DENIED); set a password there',
   LOADING: 'it is still loading its data (LOADING); try again in a moment',
   'Command timed out': MUTE,
@@ -44,6 +46,7 @@ const CAUSES: Readonly<Record<string, string>> = {
 
 /** What is the matter with Redis and what to do, in a few words without secrets. */
 export function causeOf(error: unknown): string {
+  if (isNotPermitted(error)) return REFUSED;
   const message = messageOf(error);
   const word = message.split(' ')[0] ?? '';
   const known = CAUSES[codeOf(error)] ?? CAUSES[message] ?? CAUSES[word];
@@ -65,6 +68,40 @@ export function redisUnreachable({ target, error }: { target: RedisTarget; error
     cause: error,
     context: { redis: where },
   });
+}
+
+/**
+ * The error for a command that Redis would not run, or null where the error is about something else. One line without
+ * secrets, as that of `redisUnreachable`.
+ */
+export function redisRefused({
+  target,
+  error,
+}: {
+  target: RedisTarget;
+  error: unknown;
+}): StanddownError | null {
+  const reply = replyIn(error);
+  if (!isReply(reply)) return null;
+  const where = describeRedis(target);
+  return new StanddownError('REDIS_FAILED', `cannot use Redis at ${where}: ${causeOf(reply)}`, {
+    cause: error,
+    context: { redis: where },
+  });
+}
+
+/**
+ * Whether Redis says that its user may not use a command or a key. What a script met some servers say in words of their
+ * own, without the code.
+ */
+export function isNotPermitted(error: unknown): boolean {
+  const reply = replyIn(error);
+  return isReply(reply) && /\bNOPERM\b|user executing the script can't/.test(messageOf(reply));
+}
+
+/** An error of our own keeps Redis' answer as its cause. */
+function replyIn(error: unknown): unknown {
+  return error instanceof StanddownError ? error.cause : error;
 }
 
 /** Whether an error says little more than that something failed: it has no code and Redis did not say it. */

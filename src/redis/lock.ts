@@ -65,7 +65,7 @@ async function acquire({ path, waitMs, what, code }: LockParams): Promise<string
 async function create(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const fresh = await mkdtemp(`${path}.`);
-  await writeFile(join(fresh, FREE), '');
+  await writeFile(join(fresh, FREE), '', { mode: 0o600 });
   try {
     await rename(fresh, path);
   } catch (error) {

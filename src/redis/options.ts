@@ -87,6 +87,8 @@ function commonOptions({
   const { username, password } = target;
   return {
     connectionName,
+    // Of the library, by CLIENT SETINFO: nobody asks for it, and it would be one right more for each user of Redis.
+    disableClientInfo: true,
     username,
     password,
     lazyConnect: true,

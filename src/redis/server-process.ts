@@ -13,9 +13,10 @@ const LOOK_MS = 5;
  * The server must not outlive its keeper, however that ends. So a shell between the two starts the server and listens to
  * a pipe from the keeper: when the pipe closes, because the keeper stops the server or because it is no more, the server
  * gets its TERM and ends in order. When the server ends first, the shell ends too, with its code. Of these processes any
- * one may be killed and the rest goes away.
+ * one may be killed and the rest goes away. What the server writes is for its user alone, like the folder it is in.
  */
 const GUARD = `
+umask 077
 "$@" 3<&- & server=$!
 { read -r line <&3; kill "$server"; } 2>/dev/null & listener=$!
 wait "$server"; code=$?

@@ -67,7 +67,7 @@ test('what a server is warned about', async (t) => {
   });
 });
 
-test('what may not be looked at is a warning', async (t) => {
+test('what may not be looked at is a warning, but for INFO', async (t) => {
   const { port, admin } = await startRedis(t, { folder: testFolder(t) });
   await admin.config('SET', 'appendonly', 'no');
   const check = async (user: string) => {
@@ -82,10 +82,10 @@ test('what may not be looked at is a warning', async (t) => {
   assert.match(noConfig.warnings[0] ?? '', /does not tell whether it takes snapshots/);
 
   await admin.call('ACL', 'SETUSER', 'noinfo', 'on', '>secret', '~*', '&*', '+@all', '-info', '-config');
-  const noInfo = await check('noinfo');
-  assert.equal(noInfo.warnings.length, 1);
-  assert.match(noInfo.warnings[0] ?? '', /does not let us look at INFO/);
-  assert.equal(noInfo.version, 'unknown');
+  await assert.rejects(check('noinfo'), {
+    code: 'REDIS_UNSUITABLE',
+    message: /does not let its user run INFO.*; give .*docs\/redis\.md/,
+  });
 });
 
 const info: Info = {

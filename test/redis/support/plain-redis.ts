@@ -21,7 +21,7 @@ export interface PlainParams {
   folder: string;
   args?: readonly string[];
   /** Options of the admin connection. */
-  admin?: { password?: string; tls?: object };
+  admin?: { username?: string; password?: string; tls?: object };
   port?: number;
 }
 

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { readConfig } from '../../src/config.ts';
+import { examineCredential } from '../../src/doctor/credential.ts';
+import { runCli } from '../support/processes.ts';
+import { TEST_DIR } from '../support/redis.ts';
+
+const MODES: [mode: number, isExposed: boolean][] = [
+  [0o600, false],
+  [0o400, false],
+  [0o640, true],
+  [0o604, true],
+  [0o644, true],
+  [0o660, true],
+];
+
+describe('the file with the private key', () => {
+  const folder = join(TEST_DIR, `credential-${randomBytes(4).toString('hex')}`);
+  const path = join(folder, 'application.pem');
+  const env = { AZURE_TENANT_ID: 't', AZURE_CLIENT_ID: 'a', AZURE_CLIENT_CERTIFICATE_PATH: path };
+
+  before(async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(path, 'no key');
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  for (const [mode, isExposed] of MODES) {
+    it(`with mode ${mode.toString(8)} is ${isExposed ? 'not ' : ''}kept from others`, async () => {
+      await chmod(path, mode);
+      const findings = await examineCredential(readConfig(env));
+      assert.equal(findings.length, isExposed ? 1 : 0);
+      for (const { level, finding, advice } of findings) {
+        assert.equal(level, 'warning');
+        assert.equal(finding, `others may read the private key in ${path} (mode ${mode.toString(8)})`);
+        assert.match(advice, /^chmod 600 \S+application\.pem; /);
+      }
+    });
+  }
+
+  it('that is not there, or a secret in its place, is no matter of rights', async () => {
+    const gone = { ...env, AZURE_CLIENT_CERTIFICATE_PATH: `${path}.gone` };
+    assert.deepEqual(await examineCredential(readConfig(gone)), []);
+    const { AZURE_CLIENT_CERTIFICATE_PATH: _, ...rest } = env;
+    assert.deepEqual(await examineCredential(readConfig({ ...rest, AZURE_CLIENT_SECRET: 'secret' })), []);
+  });
+
+  it('is spoken of in one line by a worker that starts, and by the doctor', async () => {
+    await chmod(path, 0o644);
+    const away = { ...env, REDIS_URL: 'redis://127.0.0.1:1' };
+    const worker = await runCli(['worker'], { env: away });
+    const [line, ...others] = worker.stderr.trim().split('\n');
+    assert.deepEqual(JSON.parse(line ?? '').level, 'warn');
+    assert.match(line ?? '', /others may read the private key in \S+ \(mode 644\): chmod 600 /);
+    assert.match(others.join('\n'), /^standdown: cannot use Redis at [^\n]*$/);
+    const doctor = await runCli(['doctor'], { env: away });
+    assert.match(doctor.stdout, /warning +settings +others may read the private key/);
+  });
+});

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type Job, type JobsOptions, Queue, QueueEvents } from 'bullmq';
+import { Redis } from 'ioredis';
+import { type Keys, keysFor } from '../../src/keys.ts';
+import type { CancelResult } from '../../src/outcome.ts';
+import { makeActions, type PlainSimulatorOptions } from '../../src/simulator/index.ts';
+import { atEnd } from '../redis/support/machine.ts';
+import type { Role, Rules } from '../support/acl.ts';
+import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
+import { TEST_DIR } from '../support/redis.ts';
+import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
+import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { newLabel, skipGrace } from '../support/tenant.ts';
+
+/** Two windows, for a wait that the server asks for is no longer than the longest. */
+const LIMITS = '100000/1s,100000/1m';
+
+/** A Redis as in production, a simulator, and everybody who uses Redis, each as a user of its own. */
+export interface Estate {
+  redis: SecuredRedis;
+  simulator: SimulatorProcess;
+  tenant: string;
+  keys: Keys;
+  ids: readonly string[];
+  /** Starts a worker, as a process. */
+  startWorker(args?: readonly string[], env?: Record<string, string>): Process;
+  /** Runs a command as a role. */
+  run(role: Role, args: readonly string[], stdin?: string, env?: Record<string, string>): Promise<Ran>;
+  /** Whose command runs just now. */
+  readonly running: Role;
+  /** A service of somebody else's, with BullMQ as it comes. */
+  openProducer(): Producer;
+  /** A bare connection of a role. */
+  connect(role: Role): Redis;
+}
+
+export interface Producer {
+  add(data: object, options?: JobsOptions, lane?: string): Promise<Job>;
+  addAll(data: readonly object[]): Promise<Job[]>;
+  result(job: Job): Promise<CancelResult>;
+}
+
+export interface EstateOptions {
+  simulator?: Omit<PlainSimulatorOptions, 'dir'>;
+  /** Whose certificates are trusted besides; PEM. */
+  authorities?: readonly string[];
+  env?: Record<string, string>;
+}
+
+export async function openEstate(
+  t: TestContext,
+  rules: Rules,
+  ids: number,
+  options: EstateOptions = {},
+): Promise<Estate> {
+  const tenant = newLabel();
+  const keys = keysFor(tenant);
+  const redis = await startSecuredRedis(t, { rules, tenant });
+  await skipGrace(redis.admin, keys);
+  // What a test that fails does not say itself.
+  atEnd(t, async () => {
+    for (const refusal of await redis.refusals()) t.diagnostic(`refused to ${refusal}`);
+  });
+  const made = makeActions({ count: ids, seed: ids });
+  const simulator = await startSimulatorProcess(LIMITS, { ...options.simulator, actions: made.actions });
+  atEnd(t, () => simulator.stop());
+  const authorities = join(redis.folder, 'authorities.pem');
+  const { NODE_EXTRA_CA_CERTS: simulators = '', ...settings } = simulator.settings;
+  await writeFile(
+    authorities,
+    [redis.authority, await readFile(simulators, 'utf8'), ...(options.authorities ?? [])].join('\n'),
+  );
+  let running: Role = 'worker';
+  const envOf = (role: Role) => ({
+    ...settings,
+    NODE_EXTRA_CA_CERTS: authorities,
+    REDIS_URL: redis.url(role),
+    STANDDOWN_TENANT: tenant,
+    STANDDOWN_DATA_DIR: join(redis.folder, 'data'),
+    URGENT_RESERVE: 'none',
+    LOG_LEVEL: 'info',
+    NODE_COMPILE_CACHE: join(TEST_DIR, 'compile-cache'),
+    ...options.env,
+  });
+  const connect = (role: Role) => {
+    const connection = new Redis(redis.url(role), {
+      tls: { ca: redis.authority },
+      connectionName: role,
+      maxRetriesPerRequest: null,
+    });
+    atEnd(t, async () => connection.disconnect());
+    return connection;
+  };
+  return {
+    redis,
+    simulator,
+    tenant,
+    keys,
+    ids: made.ids,
+    get running() {
+      return running;
+    },
+    startWorker: (args = [], env = {}) => {
+      const worker = startCli(['worker', ...args], { env: { ...envOf('worker'), ...env } });
+      atEnd(t, async () => {
+        worker.kill('SIGTERM');
+        await worker.exited;
+      });
+      return worker;
+    },
+    run: async (role, args, stdin = '', env = {}) => {
+      running = role;
+      return runCli(args, { env: { ...envOf(role), ...env }, stdin });
+    },
+    connect,
+    openProducer: () => openProducer(t, () => connect('producer'), keys.prefix),
+  };
+}
+
+function openProducer(t: TestContext, connect: () => Redis, prefix: string): Producer {
+  const queues = new Map<string, Queue>();
+  const events = new Map<string, QueueEvents>();
+  const queueOf = (lane: string) => {
+    const queue = queues.get(lane) ?? new Queue(lane, { connection: connect(), prefix });
+    queues.set(lane, queue);
+    return queue;
+  };
+  const eventsOf = (lane: string) => {
+    const listening = events.get(lane) ?? new QueueEvents(lane, { connection: connect(), prefix });
+    events.set(lane, listening);
+    return listening;
+  };
+  atEnd(t, async () => {
+    await Promise.all([...queues.values(), ...events.values()].map((one) => one.close()));
+  });
+  return {
+    add: async (data, options = {}, lane = 'cancel') => {
+      await eventsOf(lane).waitUntilReady();
+      return queueOf(lane).add('cancel', data, options);
+    },
+    addAll: (all) => queueOf('cancel').addBulk(all.map((data) => ({ name: 'cancel', data }))),
+    result: async (job) => (await job.waitUntilFinished(eventsOf(job.queueName), 20_000)) as CancelResult,
+  };
+}
+
+/** What a command wrote. 3, that something was not stopped, is no failure here. */
+export function succeeded({ code, stdout, stderr }: Ran): string {
+  assert.ok(code === 0 || code === 3, `${code}: ${stdout}${stderr}`);
+  return stdout;
+}

@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Redis } from 'ioredis';
+import { messageOf } from '../../src/errors.ts';
+import { keysFor } from '../../src/keys.ts';
+import { isNotPermitted } from '../../src/redis/failure.ts';
+import { makeActions } from '../../src/simulator/index.ts';
+import { commandsOf, documentedRules, ROLES, type Role } from '../support/acl.ts';
+import type { Process } from '../support/processes.ts';
+import { watchUse } from '../support/redis-use.ts';
+import { eventually } from '../support/wait.ts';
+import { type Estate, openEstate, type Producer, succeeded } from './acl-support.ts';
+
+/** What the play does not come to, and why it is permitted all the same. */
+const RARE: Partial<Record<Role, Readonly<Record<string, string>>>> = {
+  worker: {
+    lpos: "a job that a broken script of BullMQ's lost is put back",
+    ping: 'a worker that hears nothing asks so whether Redis answers others',
+  },
+};
+
+test('each user does its work, and is permitted just what that takes', async (t) => {
+  const rules = await documentedRules();
+  const estate = await openEstate(t, rules, 100);
+  const use = await watchUse(estate.redis.admin, (name) => {
+    if (name === 'standdown-command' || name === 'standdown-doctor') return estate.running;
+    return ROLES.find((role) => name.startsWith(role)) ?? 'worker';
+  });
+  t.after(() => use.stop());
+  await play(estate);
+  assert.deepEqual(await estate.redis.refusals(), []);
+  for (const role of ROLES) {
+    const used = use.commands.get(role) ?? new Set();
+    const idle = commandsOf(rules[role]).filter((command) => !used.has(command));
+    t.diagnostic(`${role} used ${used.size} commands, and could have used ${idle.join(' ') || 'no other'}`);
+    assert.deepEqual(idle, Object.keys(RARE[role] ?? {}), `${role} is permitted what it does not need`);
+  }
+});
+
+test('what others own, and what only an administrator does, is refused to all', async (t) => {
+  const estate = await openEstate(t, await documentedRules(), 1);
+  const other = keysFor('other');
+  const near = keysFor(`${estate.tenant}s`);
+  await estate.redis.admin.hset(other.state, 'buckets', 1);
+  const forbidden: string[][] = [
+    ['HGET', other.state, 'buckets'],
+    ['HGET', near.state, 'buckets'],
+    ['HGET', `x${estate.keys.state}`, 'buckets'],
+    ['HSET', other.state, 'buckets', '2'],
+    ['EVAL', "return redis.call('HGET', KEYS[1], 'buckets')", '1', other.state],
+    // A key that was not declared is looked at, too.
+    [
+      'EVAL',
+      "return redis.call('HGET', ARGV[1], 'buckets')",
+      '1',
+      estate.keys.lane('cancel', 'x'),
+      other.state,
+    ],
+    ...[
+      'CONFIG GET requirepass',
+      'CONFIG SET dir /',
+      'CONFIG REWRITE',
+      'FLUSHALL',
+      'FLUSHDB',
+      'KEYS *',
+      'SCAN 0',
+    ],
+    ...['SHUTDOWN NOSAVE', 'ACL LIST', 'ACL SETUSER me +@all', 'MONITOR', 'CLIENT LIST'],
+    ...[
+      'CLIENT KILL TYPE normal',
+      'SCRIPT FLUSH',
+      'FUNCTION LIST',
+      'REPLICAOF NO ONE',
+      'SAVE',
+      'SLOWLOG GET',
+    ],
+    ...['SWAPDB 0 1', 'DBSIZE', 'RANDOMKEY', 'MODULE LIST', 'SUBSCRIBE x', 'PUBLISH x y', 'SELECT 1'],
+  ].map((words) => (typeof words === 'string' ? words.split(' ') : words));
+  for (const role of ROLES) {
+    const redis = estate.connect(role);
+    for (const words of forbidden) await assertRefused(redis, role, words);
+  }
+  assert.equal(await estate.redis.admin.hget(other.state, 'buckets'), '1');
+  assert.notEqual((await estate.redis.refusals()).length, 0, 'Redis has noted it');
+});
+
+test('a producer comes to its lanes and to nothing else, and a reader changes nothing', async (t) => {
+  const { keys, connect, redis } = await openEstate(t, await documentedRules(), 1);
+  const foreign = [
+    ...[keys.state, keys.bucket(0), keys.campaigns, keys.campaign(1), keys.holds, keys.checking],
+    ...[keys.lane('cancel-campaign', 'meta'), keys.lane('cancel-campaign', '1')],
+  ];
+  const producer = connect('producer');
+  for (const key of foreign) {
+    await assertRefused(producer, 'producer', ['HSET', key, 'a', 'b']);
+    await assertRefused(producer, 'producer', ['HGET', key, 'a']);
+    await assertRefused(producer, 'producer', ['EVAL', "redis.call('HSET', KEYS[1], 'a', 'b')", '1', key]);
+  }
+  for (const key of [keys.running, keys.expiries, keys.slots('cancel')]) {
+    await assertRefused(producer, 'producer', ['ZADD', key, '1', 'a']);
+  }
+  await assertRefused(producer, 'producer', ['LPUSH', keys.lane('cancel-campaign', 'wait'), '1']);
+  await assertRefused(producer, 'producer', ['XREAD', 'STREAMS', keys.results(1), '0']);
+
+  const reader = connect('reader');
+  for (const words of WRITES) {
+    const [name = '', ...args] = words.split(' ');
+    for (const key of [...foreign, keys.lane('cancel', 'wait')]) {
+      await assertRefused(reader, 'reader', [name, key, ...args]);
+      const called = [`'${name}'`, 'KEYS[1]', ...args.map((word) => `'${word}'`)].join(', ');
+      await assertRefused(reader, 'reader', ['EVAL', `return redis.call(${called})`, '1', key]);
+    }
+  }
+  assert.equal(await redis.admin.dbsize(), 1, 'nothing but what the tenant began with');
+  assert.notEqual((await redis.refusals()).length, 0, 'Redis has noted it');
+});
+
+const WRITES = [
+  'HSET a b',
+  'HINCRBY a 1',
+  'HDEL a',
+  'ZADD 1 a',
+  'LPUSH a',
+  'RPUSH a',
+  'SADD a',
+  'XADD * a b',
+];
+WRITES.push('SET a', 'DEL', 'UNLINK', 'EXPIRE 1', 'RENAME b', 'RESTORE 0 x');
+
+test('nobody comes in without a name, without TLS, or past a certificate that is not trusted', async (t) => {
+  const { run, redis } = await openEstate(t, await documentedRules(), 1);
+  const url = redis.url('reader');
+  const nameless = url.replace(/\/\/.*@/, '//');
+  const without: [env: Record<string, string>, says: RegExp][] = [
+    [{ REDIS_URL: nameless }, /wants a password \(NOAUTH\)/],
+    [{ REDIS_URL: url.replace(/:[0-9a-f]{48}@/, ':wrong-password@') }, /refuses the user name or password/],
+    [{ REDIS_URL: url.replace('rediss:', 'redis:') }, /if it speaks TLS|whether it speaks TLS/],
+    [{ NODE_EXTRA_CA_CERTS: '' }, /certificate is not trusted .*NODE_EXTRA_CA_CERTS/],
+    [{ REDIS_URL: url.replace('localhost', '127.0.0.1') }, /certificate is for another name/],
+  ];
+  for (const [env, says] of without) {
+    const { code, stderr } = await run('reader', ['status'], '', env);
+    assert.equal(code, 1);
+    assert.match(stderr, says);
+    assert.equal(stderr.trim().split('\n').length, 1, stderr);
+  }
+  assert.deepEqual(await redis.refusals(), ['standdown-reader: auth hello (toplevel)']);
+});
+
+/** Whatever a server calls it: of what a script met, some say nothing but this. */
+async function assertRefused(
+  redis: Redis,
+  role: Role,
+  [name = '', ...args]: readonly string[],
+): Promise<void> {
+  const said = await redis.call(name, ...args).then(
+    (reply) => assert.fail(`${role} may: ${[name, ...args].join(' ')}: ${JSON.stringify(reply)}`),
+    (error: unknown) => error,
+  );
+  assert.ok(isNotPermitted(said), `${role}: ${[name, ...args].join(' ')}: ${messageOf(said)}`);
+}
+
+test('a right that is missing is said in one line, and a worker without one ends', async (t) => {
+  const estate = await openEstate(t, await documentedRules(), 1);
+  const { run, redis } = estate;
+  const advice =
+    /^standdown: cannot use Redis at rediss:\/\/localhost:\d+\/0: its user may not do this \(NOPERM\); give .*docs\/redis\.md lists: ACL LOG .*\n$/;
+  const submitted = await run(
+    'reader',
+    ['submit', '-', '--campaign', 'a', '--comment', 'x', '--yes'],
+    estate.ids[0],
+  );
+  assert.deepEqual([submitted.code, submitted.stdout], [1, '']);
+  assert.match(submitted.stderr, advice);
+  assert.match((await run('producer', ['status'])).stderr, advice);
+  const { stdout } = await run('reader', ['doctor']);
+  assert.match(
+    stdout,
+    /problem +redis +Redis at rediss:.*may not do this \(NOPERM\)\n.*\n.*→ Give the user .*docs\/redis\.md/,
+  );
+
+  await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-rpoplpush');
+  const worker = estate.startWorker();
+  assert.equal(await worker.exited, 1);
+  const said = worker.stderr.trim().split('\n');
+  assert.match(`${said.at(-1)}\n`, advice);
+  assert.ok(said.length < 6, worker.stderr);
+
+  await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-info', '+rpoplpush');
+  const blind = estate.startWorker();
+  assert.equal(await blind.exited, 1);
+  assert.match(blind.stderr, /standdown: Redis does not let its user run INFO.*docs\/redis\.md lists\n$/);
+  assert.ok((await redis.refusals()).includes('standdown-worker: command rpoplpush (lua)'));
+});
+
+/** Everything that a tenant's users do in some weeks, in seconds. */
+async function play(estate: Estate): Promise<void> {
+  const ids = [...estate.ids];
+  const take = (count: number) => ids.splice(0, count);
+  await leaveStalled(estate, take(1));
+  const worker = estate.startWorker(['--verify']);
+  await submit(estate, 'big', take(20));
+  await askForSingles(estate, take(20));
+  await steer(estate, take(30), worker);
+  worker.kill('SIGTERM');
+  assert.equal(await worker.exited, 0, worker.stderr);
+  await lookAround(estate, take(10));
+  await forgetAll(estate);
+}
+
+/** A job of a worker that was killed. */
+async function leaveStalled({ redis, keys }: Estate, [machineActionId]: readonly string[]): Promise<void> {
+  const lane = (suffix: string) => keys.lane('cancel', suffix);
+  const data = JSON.stringify({ machineActionId, comment: 'x' });
+  await redis.admin.hset(lane('left'), { name: 'cancel', data, opts: '{}', timestamp: Date.now() });
+  await redis.admin.lpush(lane('active'), 'left');
+  await redis.admin.sadd(lane('stalled'), 'left');
+}
+
+async function submit({ run }: Estate, campaign: string, ids: readonly string[], ...more: string[]) {
+  const args = ['submit', '-', '--campaign', campaign, '--comment', 'x', '--yes', ...more];
+  succeeded(await run('operator', args, ids.join('\n')));
+}
+
+/** What services do, and what befalls them. */
+async function askForSingles({ openProducer, simulator }: Estate, ids: string[]): Promise<void> {
+  const producer = openProducer();
+  const wish = (more: object = {}) => ({ machineActionId: ids.pop(), comment: 'x', ...more });
+  const outcome = async (...added: Parameters<Producer['add']>) =>
+    (await producer.result(await producer.add(...added))).outcome;
+  const first = wish();
+  assert.equal(await outcome(first), 'cancelled');
+  assert.equal(await outcome(first), 'cancelled', 'the outcome that there is already');
+  assert.equal(await outcome({ ...first, again: true }), 'already_final');
+  assert.equal(await outcome(wish(), {}, 'cancel-urgent'), 'cancelled');
+  assert.equal(await outcome(wish({ expiresAt: Date.now() + 60_000 })), 'cancelled');
+  assert.equal(await outcome(wish(), { delay: 200 }), 'cancelled');
+  assert.equal(await outcome(wish(), { priority: 3 }), 'cancelled');
+  assert.equal(await outcome(wish(), { removeOnComplete: true }), 'cancelled');
+  const own = wish();
+  assert.equal(await outcome(own, { jobId: 'own' }), 'cancelled');
+  assert.equal(await outcome(own, { jobId: 'own' }), 'cancelled');
+  for (const job of await producer.addAll([wish(), wish()])) {
+    assert.equal((await producer.result(job)).outcome, 'cancelled');
+  }
+  const fault = (status: number, retryAfter?: number) =>
+    simulator.addFault({
+      operation: 'cancel',
+      times: 1,
+      fault: { kind: 'status', status, ...(retryAfter !== undefined && { retryAfter }) },
+    });
+  await fault(429, 2);
+  assert.equal(await outcome(wish()), 'cancelled', 'after a wait');
+  await fault(500);
+  assert.equal(await outcome(wish()), 'cancelled', 'at another attempt');
+}
+
+/** What operators do while a worker runs. */
+async function steer(estate: Estate, ids: string[], worker: Process): Promise<void> {
+  const as = (words: string) => command(estate, 'operator', words);
+  const producer = estate.openProducer();
+  const held = ids.splice(0, 10);
+  await submit(estate, 'held', held, '--priority', '7', '--expires-in', '1h');
+  await as('pause held');
+  await submit(estate, 'overlap', [...held.slice(0, 2), ...ids.splice(0, 2)]);
+  const waiting = await producer.add({ machineActionId: held[0], comment: 'x' });
+  await as('resume held');
+  assert.ok((await producer.result(waiting)).outcome);
+  await as('priority held 2');
+  // More than one hash of the ledger holds, and over before the worker comes to the last of them.
+  await submit(estate, 'late', makeActions({ count: 3_000, seed: 7 }).ids, '--expires-in', '1s');
+  await as('verify big');
+  await as('retry big --outcome cancelled --yes');
+  await eventually(() => assert.match(worker.stderr, /"campaign":"late","outcome":"expired"/), 20_000);
+  await eventually(async () => assert.match(await as('status big --json'), /"open": ?0/), 20_000);
+}
+
+/** What is looked at while no worker runs, and what an operator does alone. */
+async function lookAround(estate: Estate, ids: string[]): Promise<void> {
+  const { keys, redis } = estate;
+  await submit(estate, 'open', ids);
+  // Each 64th slot clears away old ones; the next is one.
+  const slot = Number(await redis.admin.hget(keys.state, 'seq'));
+  await redis.admin.hincrby(keys.state, 'seq', 63 - (slot % 64));
+  await command(estate, 'operator', 'doctor');
+  await command(estate, 'operator', 'select --where status=Pending');
+  for (const role of ['reader', 'operator'] as const) {
+    for (const words of LOOKING) await command(estate, role, words);
+    await followResults(estate.connect(role), estate);
+  }
+  await command(estate, 'operator', 'abort open --yes');
+  await command(estate, 'operator', 'delete open --yes');
+}
+
+const LOOKING = [
+  'status',
+  'list',
+  'status open',
+  'report open',
+  'report overlap',
+  'budget',
+  'history big',
+  'watch big',
+  'watch overlap --json',
+];
+
+/** As docs/contract.md says. */
+async function followResults(redis: Redis, { keys }: Estate): Promise<void> {
+  const number = Number(await redis.hget(keys.campaigns, 'big'));
+  const found = await redis.xread('COUNT', 1, 'BLOCK', 1_000, 'STREAMS', keys.results(number), '0');
+  assert.equal(found?.length, 1);
+}
+
+async function forgetAll(estate: Estate): Promise<void> {
+  const worker = estate.startWorker([], { RESULT_RETENTION: '1ms' });
+  await eventually(async () => {
+    assert.equal(await command(estate, 'reader', 'list'), 'no campaigns yet\n', worker.stderr);
+  }, 20_000);
+}
+
+async function command({ run }: Estate, role: Role, words: string): Promise<string> {
+  return succeeded(await run(role, words.split(' ')));
+}
