@@ -55,7 +55,7 @@ export interface JobDefaults {
 }
 
 /** Reads a job that some service wrote. Never throws: bad data is an answer, with the reason in words. */
-export function parseJob(name: string, data: unknown, defaults: JobDefaults): ParsedJob {
+export function parseJob(name: unknown, data: unknown, defaults: JobDefaults): ParsedJob {
   const parsed = jobDataSchema.safeParse(data);
   const named = quotedId(data);
   if (name !== 'cancel')
@@ -91,12 +91,13 @@ function describe(error: z.ZodError): string {
 }
 
 /** The id as the job spelled it, bounded, for a result that can name nothing better. */
-function quotedId(data: unknown): string {
+export function quotedId(data: unknown): string {
   if (typeof data !== 'object' || data === null) return '';
   const value: unknown = Reflect.get(data, 'machineActionId');
   return typeof value === 'string' ? (parseGuid(value) ?? value.slice(0, 100)) : '';
 }
 
-function quote(value: string): string {
-  return JSON.stringify(value.slice(0, 60));
+/** A job that another language wrote may have none. */
+function quote(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : 'missing';
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-
 import type { ActionSummary, Detail, Outcome } from '../outcome.ts';
+import { withoutSecrets } from '../secret.ts';
 import type { HttpAnswer, NoAnswer } from './exchange.ts';
 
 /** What an answer means for a request. */
@@ -46,7 +46,7 @@ export interface Action {
   summary: ActionSummary;
 }
 
-/** Reads a machine action; null when it is none. */
+/** Reads a machine action; null when it is none. Its id may be anything: who asked for a list looks at it. */
 export function readAction(value: unknown): Action | null {
   const parsed = actionSchema.safeParse(value);
   if (!parsed.success) return null;
@@ -89,7 +89,7 @@ export function classify(answer: HttpAnswer | NoAnswer, id: string, nowWall: num
   if (answer.kind !== 'answer') {
     const detail = {
       errorCode: bounded(answer.code) ?? 'NETWORK',
-      errorMessage: bounded(answer.message) ?? '',
+      errorMessage: said(answer.message) ?? '',
     };
     return { kind: 'fault', lost: answer.kind === 'lost', detail };
   }
@@ -149,7 +149,13 @@ function readSuccess(body: unknown, answer: HttpAnswer, id: string): Meaning {
 /** What to say of an answer that is not the API's. */
 function unread(body: unknown, answer: HttpAnswer): Detail {
   if (body !== undefined) return {};
-  const start = bounded(answer.body.replace(/\s+/g, ' ').trim().slice(0, 80));
+  // Much more than is kept: a secret that was cut in two could not be known any more.
+  const start = said(
+    answer.body
+      .slice(0, 50 * MAX_TEXT)
+      .replace(/\s+/g, ' ')
+      .trim(),
+  )?.slice(0, 80);
   return { errorCode: 'UNREADABLE', errorMessage: start ? `not JSON: ${start}` : 'empty answer' };
 }
 
@@ -159,7 +165,7 @@ function errorDetail(body: unknown): Pick<Detail, 'errorCode' | 'errorMessage' |
   const { code, message, target } = parsed.data.error;
   return {
     ...(code && { errorCode: bounded(code) ?? '' }),
-    ...(message && { errorMessage: bounded(message) ?? '' }),
+    ...(message && { errorMessage: said(message) ?? '' }),
     ...(target && { correlationId: bounded(target) ?? '' }),
   };
 }
@@ -176,6 +182,11 @@ export function parseJson(body: string): unknown {
 function headerOf(answer: HttpAnswer, name: string): string | undefined {
   const value = answer.headers[name];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** Words of whoever answered, to be kept and shown: some gateways repeat what they were sent, the token with it. */
+function said(text: string): string | undefined {
+  return bounded(withoutSecrets(text));
 }
 
 function bounded(value: string | null | undefined): string | undefined {

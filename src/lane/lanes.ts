@@ -3,16 +3,18 @@ import { openDirectCampaign } from '../campaign/registry.ts';
 import type { Clock } from '../clock.ts';
 import type { SignInError } from '../defender/sign-in.ts';
 import { guidToBytes } from '../guid.ts';
-import { parseJob } from '../job.ts';
+import { parseJob, quotedId } from '../job.ts';
 import { type Keys, LANES, type LaneName } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
+import { isNotPermitted } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
 import type { Chronicle } from './chronicle.ts';
 import { giveBackPlace } from './door.ts';
 import type { Executed, Work } from './execute.ts';
 import { fedJobSchema } from './fed-job.ts';
+import { type BadJob, createJanitor } from './janitor.ts';
 import { LaneWorker } from './lane-worker.ts';
 import { createProcessor, type Dropped, type Intake } from './processor.ts';
 
@@ -40,7 +42,7 @@ export interface LanesDeps {
  * How many of a lane's results BullMQ keeps, and for how long in seconds. The campaigns' results keep all of them; for
  * those of a fed job nobody waits, so a few are enough to look at.
  */
-const KEPT: Record<LaneName, KeepJobs> = {
+const KEPT: Record<LaneName, { count: number; age: number }> = {
   cancel: { count: 10_000, age: 86_400 },
   'cancel-urgent': { count: 10_000, age: 86_400 },
   'cancel-campaign': { count: 100, age: 3_600 },
@@ -119,7 +121,19 @@ export function createLanes(deps: LanesDeps) {
         removeOnFail: KEPT_FAILED,
       },
     );
-    worker.on('error', (err) => log.warn({ lane: name, err }, 'lane'));
+    worker.janitor = createJanitor({
+      redis,
+      keys,
+      lane: name,
+      owner: worker.id,
+      max: deps.door.max,
+      kept: KEPT[name].count,
+      resultOf: name === 'cancel-campaign' ? null : refuse,
+      wall: () => deps.clock.wall(),
+      log,
+    });
+    // A refusal ends the worker, which says so once; until then every try would.
+    worker.on('error', (err) => log[isNotPermitted(err) ? 'debug' : 'warn']({ lane: name, err }, 'lane'));
     worker.on('stalled', (jobId) => log.info({ lane: name, jobId }, 'taken over from a worker that is gone'));
     return worker;
   }
@@ -174,6 +188,13 @@ export function createLanes(deps: LanesDeps) {
     }
     const slotClass = name === 'cancel-urgent' ? 'urgent' : 'bulk';
     return { kind: 'work', work: { request, slotClass, campaign, fed: false, requestedAt } };
+  }
+
+  /** What a job is told that cannot be read. */
+  async function refuse({ data, reason, timestamp }: BadJob): Promise<CancelResult> {
+    const now = deps.clock.wall();
+    const bad = { machineActionId: quotedId(data), reason };
+    return deps.chronicle.invalid(bad, await direct(now), isTime(timestamp) ? timestamp : now);
   }
 
   return {

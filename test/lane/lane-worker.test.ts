@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { Queue } from 'bullmq';
+import { keysFor } from '../../src/keys.ts';
+import { createJanitor } from '../../src/lane/janitor.ts';
 import { LaneWorker } from '../../src/lane/lane-worker.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { silentLog } from '../../src/log.ts';
+import { temporaryFolder } from '../intake/reading.ts';
+import { startRedis } from '../redis/support/plain-redis.ts';
+import { openTestRedis, plainServer, type TestRedis } from '../support/redis.ts';
 import { newLabel } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -31,6 +37,63 @@ describe('a lane’s worker', () => {
       await eventually(() => assert.deepEqual(told, [failure]));
     } finally {
       await worker.close();
+    }
+  });
+
+  it('never fails a job that is decided while Redis takes nothing', async (t) => {
+    await using folder = await temporaryFolder();
+    const own = plainServer(await startRedis(t, { folder: folder.path }));
+    const redis = await own.connect('worker');
+    const keys = keysFor(newLabel());
+    const entered = Promise.withResolvers<void>();
+    const decide = Promise.withResolvers<void>();
+    let runs = 0;
+    const worker = new LaneWorker(
+      'cancel',
+      async () => {
+        runs++;
+        entered.resolve();
+        await decide.promise;
+        return 'decided';
+      },
+      {
+        connection: redis,
+        prefix: keys.prefix,
+        autorun: false,
+        lockDuration: 500,
+        stalledInterval: 500,
+      },
+    );
+    worker.janitor = createJanitor({
+      redis,
+      keys,
+      lane: 'cancel',
+      owner: worker.id,
+      max: 100,
+      kept: 100,
+      resultOf: null,
+      wall: Date.now,
+      log: silentLog,
+    });
+    const errors: Error[] = [];
+    worker.on('error', (error) => errors.push(error));
+    const queue = new Queue('cancel', { connection: redis, prefix: keys.prefix });
+    try {
+      const job = await queue.add('cancel', {});
+      void worker.run();
+      await entered.promise;
+      await redis.config('SET', 'min-replicas-to-write', '1');
+      decide.resolve();
+      await eventually(() => assert.ok(errors.some(({ message }) => message.startsWith('NOREPLICAS'))));
+      await redis.config('SET', 'min-replicas-to-write', '0');
+      await eventually(async () => assert.notEqual(await job.getState(), 'active'));
+      await eventually(async () => assert.equal(await job.getState(), 'completed'));
+      assert.ok(runs >= 1);
+      assert.equal(await redis.zcard(keys.lane('cancel', 'failed')), 0);
+    } finally {
+      await worker.close();
+      await queue.close();
+      await own.close();
     }
   });
 });
