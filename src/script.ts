@@ -9,12 +9,17 @@ export type ScriptArgument = string | number | Buffer;
 /** One Lua script. Loaded once per connection and then called by its hash. */
 export type Script = (redis: RedisClient, keys: string[], args: ScriptArgument[]) => Promise<unknown>;
 
+const names = new Set<string>();
+
 /**
  * Wraps a Lua text. The name appears in no key and in no reply; it only has to be unique.
  *
  * @throws StanddownError REDIS_FAILED when the call failed on the way or in Redis.
  */
 export function defineScript(name: string, lua: string): Script {
+  // A connection would run whichever of two it met first.
+  if (names.has(name)) throw new TypeError(`two scripts are called ${name}`);
+  names.add(name);
   const command = `standdown:${name}`;
   return async (redis, keys, args) => {
     if (!Reflect.has(redis, command)) redis.defineCommand(command, { lua });

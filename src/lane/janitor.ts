@@ -171,7 +171,7 @@ return {freed, broken}
  * ARGV  1 job id
  */
 const putBackScript = defineScript(
-  'put-back',
+  'put-job-back',
   /* lua */ `
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 for at = 2, 3 do if redis.call('LPOS', KEYS[at], ARGV[1]) then return {} end end
