@@ -3,7 +3,7 @@ import { z } from 'zod';
 import {
   DEFAULT_RATE_LIMITS,
   type Limits,
-  parseReserve,
+  parseReserves,
   parseWindows,
   type Window,
 } from './budget/windows.ts';
@@ -147,19 +147,19 @@ export function readConfig(environment: Environment): Config {
   const windows = parsed.success
     ? parsed.data.RATE_LIMITS
     : parseWindows(given['RATE_LIMITS'] ?? DEFAULT_RATE_LIMITS);
-  const reserve = typeof windows === 'string' ? null : parseReserve(given['URGENT_RESERVE'], windows);
-  if (typeof reserve === 'string') mistakes.push(`URGENT_RESERVE: ${reserve}`);
+  const reserves = typeof windows === 'string' ? [] : parseReserves(given['URGENT_RESERVE'], windows);
+  if (typeof reserves === 'string') mistakes.push(`URGENT_RESERVE: ${reserves}`);
   const credentials = CREDENTIALS.filter((variable) => given[variable]);
   if (credentials.length > 1) mistakes.push(`${credentials.join(' and ')}: give only one of them`);
-  if (!parsed.success || typeof windows === 'string' || typeof reserve === 'string' || mistakes.length > 0) {
+  if (!parsed.success || typeof windows === 'string' || typeof reserves === 'string' || mistakes.length > 0) {
     throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`, {
       context: { mistakes },
     });
   }
-  return toConfig(parsed.data, windows, reserve);
+  return toConfig(parsed.data, windows, reserves);
 }
 
-function toConfig(env: Parsed, windows: readonly Window[], reserve: Window | null): Config {
+function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Window[]): Config {
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
   return {
     redisUrl: env.REDIS_URL === undefined ? null : secretUrl(env.REDIS_URL),
@@ -167,7 +167,7 @@ function toConfig(env: Parsed, windows: readonly Window[], reserve: Window | nul
     ...signInConfig(env, cloud.authorityHost, cloud.scope),
     cloud: env.DEFENDER_CLOUD,
     apiUrl: env.DEFENDER_API_URL ?? cloud.apiUrl,
-    limits: { windows, reserve },
+    limits: { windows, reserves },
     concurrency: env.CONCURRENCY,
     callTimeoutMs: env.CALL_TIMEOUT,
     maxAttempts: env.MAX_ATTEMPTS,

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { inspect } from 'node:util';
+import { formatWindows } from '../src/budget/windows.ts';
 import { type Environment, readConfig } from '../src/config.ts';
 import { CLOUDS, type CloudName } from '../src/defender/clouds.ts';
 import { StanddownError } from '../src/errors.ts';
@@ -48,7 +49,10 @@ describe('the settings', () => {
           { max: 100, lengthMs: 60_000 },
           { max: 1_500, lengthMs: 3_600_000 },
         ],
-        reserve: { max: 30, lengthMs: 3_600_000 },
+        reserves: [
+          { max: 10, lengthMs: 60_000 },
+          { max: 30, lengthMs: 3_600_000 },
+        ],
       },
       concurrency: 10,
       callTimeoutMs: 30_000,
@@ -196,22 +200,23 @@ describe('the settings', () => {
     assert.doesNotMatch(said.join('\n'), /hunter2/);
   });
 
-  const RESERVES: [limits: string | undefined, reserve: string | undefined, max: number | null][] = [
-    [undefined, undefined, 30],
-    [undefined, '10/1m', 10],
-    [undefined, '99/60s', 99],
-    [undefined, 'none', null],
-    [undefined, '0/1h', null],
-    [undefined, '0/2h', null],
+  const RESERVES: [limits: string | undefined, reserve: string | undefined, kept: string][] = [
+    [undefined, undefined, '10/1m,30/1h'],
+    [undefined, '10/1m', '10/1m'],
+    [undefined, '99/60s,1/1h', '99/1m,1/1h'],
+    [undefined, 'none', ''],
+    [undefined, '0/1h', ''],
+    [undefined, '0/2h', ''],
     // The default where it does not fit.
-    ['100/1m', undefined, null],
-    ['30/1h', undefined, null],
-    ['31/1h', undefined, 30],
+    ['100/1m', undefined, '10/1m'],
+    ['30/1h', undefined, ''],
+    ['31/1h', undefined, '30/1h'],
+    ['100/1s', undefined, ''],
   ];
-  for (const [limits, reserve, max] of RESERVES) {
-    it(`keep ${max ?? 'nothing'} of ${limits ?? 'the default'} with the reserve ${reserve ?? 'not given'}`, () => {
+  for (const [limits, reserve, kept] of RESERVES) {
+    it(`keep ${kept || 'nothing'} of ${limits ?? 'the default'} with the reserve ${reserve ?? 'not given'}`, () => {
       const config = readConfig({ RATE_LIMITS: limits, URGENT_RESERVE: reserve });
-      assert.equal(config.limits.reserve?.max ?? null, max);
+      assert.equal(formatWindows(config.limits.reserves), kept);
     });
   }
 

@@ -1,7 +1,7 @@
 import type { Keys, Operation } from '../keys.ts';
 import { asNumber, type RedisClient } from '../script.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
-import { type Limits, type Window, windowsFor } from './windows.ts';
+import { type Limits, reservedIn, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
 export interface WindowUse extends Window {
@@ -83,15 +83,11 @@ export async function viewBudget(
   ]);
   const now = Number(time[0]) * 1_000 + Number(time[1]) / 1_000;
   const stamps = flat.filter((_, index) => index % 2 === 1).map(Number);
-  const reserve = operation === 'cancel' ? limits.reserve : null;
-  const windows = limits.windows.map((window) => useOf(window, reserve, stamps, now));
+  const kept = operation === 'cancel' ? limits : { ...limits, reserves: [] };
+  const windows = limits.windows.map((window) => useOf(window, reservedIn(kept, window), stamps, now));
   const holds = standingHolds(state, notices, now);
   const pace = loweredPace(state.slice(6).map(asNumber), limits.windows, now);
-  const full = windowHold(
-    pacedWindows(windowsFor({ ...limits, reserve }, 'bulk'), pace?.share ?? 1),
-    stamps,
-    now,
-  );
+  const full = windowHold(pacedWindows(windowsFor(kept, 'bulk'), pace?.share ?? 1), stamps, now);
   const workerSeenAt = asNumber(state[4]) || null;
   return {
     now,
@@ -118,9 +114,8 @@ function loweredPace(
   return { max: paced(max, share), lengthMs, share, refusals, until };
 }
 
-function useOf(window: Window, reserve: Window | null, stamps: readonly number[], now: number): WindowUse {
+function useOf(window: Window, reserved: number, stamps: readonly number[], now: number): WindowUse {
   const used = stamps.filter((stamp) => stamp >= now - window.lengthMs).length;
-  const reserved = reserve?.lengthMs === window.lengthMs ? reserve.max : 0;
   return { ...window, used, free: Math.max(0, window.max - used), reserved };
 }
 

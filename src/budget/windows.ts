@@ -10,8 +10,8 @@ export interface Window {
 export interface Limits {
   /** All windows hold at once. The first is the one people mean by "the rate". */
   windows: readonly Window[];
-  /** Slots kept from bulk in the window of the same length; null: none. */
-  reserve: Window | null;
+  /** Slots kept from bulk, each in the window of the same length. */
+  reserves: readonly Window[];
 }
 
 /** Urgent requests may use every slot, bulk (single cancels and campaigns) leaves the reserve. */
@@ -19,7 +19,7 @@ export type SlotClass = 'urgent' | 'bulk';
 
 /** Microsoft's documented limits for each of cancel, get and list: 100 calls a minute and 1,500 an hour. */
 export const DEFAULT_RATE_LIMITS = '100/1m,1500/1h';
-export const DEFAULT_URGENT_RESERVE = '30/1h';
+export const DEFAULT_URGENT_RESERVE = '10/1m,30/1h';
 
 /**
  * Reads `max/duration[,max/duration…]`.
@@ -41,30 +41,47 @@ export function parseWindows(text: string): readonly Window[] | string {
 }
 
 /**
- * Reads URGENT_RESERVE: `max/duration`, `none`, or `0/…`.
+ * Reads URGENT_RESERVE: `max/duration[,max/duration…]`, `none`, or `0/…` for none of a window.
  *
- * A duration that is no window is a mistake when somebody gave it, and means no reserve when it is only the default.
+ * A part that fits no window is a mistake when somebody gave it, and left out when it is only the default.
  */
-export function parseReserve(text: string | undefined, windows: readonly Window[]): Window | null | string {
-  const given = text !== undefined;
+export function parseReserves(
+  text: string | undefined,
+  windows: readonly Window[],
+): readonly Window[] | string {
   const value = (text ?? DEFAULT_URGENT_RESERVE).trim();
-  if (value === 'none') return null;
-  const reserve = parseWindow(value);
-  if (typeof reserve === 'string') return reserve;
-  if (reserve.max === 0) return null;
-  const window = windows.find((candidate) => candidate.lengthMs === reserve.lengthMs);
-  if (!window) return given ? `no limit has a window of ${formatDuration(reserve.lengthMs)}` : null;
-  if (reserve.max < window.max) return reserve;
-  return given ? `${reserve.max} is not less than the limit of ${window.max} that it is taken from` : null;
+  if (value === 'none') return [];
+  const reserves: Window[] = [];
+  for (const part of value.split(',')) {
+    const reserve = parseWindow(part.trim());
+    if (typeof reserve === 'string') return reserve;
+    if (reserves.some((other) => other.lengthMs === reserve.lengthMs)) {
+      return `two reserves for ${formatDuration(reserve.lengthMs)}`;
+    }
+    const problem = reserveProblem(reserve, windows);
+    if (problem !== null && text !== undefined) return problem;
+    if (problem === null && reserve.max > 0) reserves.push(reserve);
+  }
+  return reserves;
 }
 
-/** The windows as they bind one class: bulk sees the reserved one smaller, whoever used its slots. */
+function reserveProblem(reserve: Window, windows: readonly Window[]): string | null {
+  if (reserve.max === 0) return null;
+  const window = windows.find((candidate) => candidate.lengthMs === reserve.lengthMs);
+  if (!window) return `no limit has a window of ${formatDuration(reserve.lengthMs)}`;
+  if (reserve.max < window.max) return null;
+  return `${reserve.max} is not less than the limit of ${window.max} that it is taken from`;
+}
+
+/** The windows as they bind one class: bulk sees the reserved ones smaller, whoever used their slots. */
 export function windowsFor(limits: Limits, slotClass: SlotClass): readonly Window[] {
-  const { windows, reserve } = limits;
-  if (slotClass === 'urgent' || !reserve) return windows;
-  return windows.map((window) =>
-    window.lengthMs === reserve.lengthMs ? { ...window, max: window.max - reserve.max } : window,
-  );
+  if (slotClass === 'urgent') return limits.windows;
+  return limits.windows.map((window) => ({ ...window, max: window.max - reservedIn(limits, window) }));
+}
+
+/** How many slots of a window are kept from bulk. */
+export function reservedIn({ reserves }: Limits, { lengthMs }: Window): number {
+  return reserves.find((reserve) => reserve.lengthMs === lengthMs)?.max ?? 0;
 }
 
 /** How long a slot can matter: the longest window. */

@@ -1,7 +1,6 @@
 import { formatWindows, type Window } from '../budget/windows.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
 import { systemClock } from '../clock.ts';
-import { formatDuration } from '../duration.ts';
 import { guidToBytes } from '../guid.ts';
 import { DEMO_MIX, type FaultRule, makeActions, type Simulator, startSimulator } from '../simulator/index.ts';
 import { settingsFor } from './simulate.ts';
@@ -9,12 +8,12 @@ import { settingsFor } from './simulate.ts';
 /** How much shorter the demo's windows are. */
 const SPEED = 6;
 
-/** The documented limits, and the reserve as it is by default. */
+/** The documented limits, and what is kept of each, as by default. */
 const REAL: readonly Window[] = [
   { max: 100, lengthMs: 60_000 },
   { max: 1_500, lengthMs: 3_600_000 },
 ];
-const RESERVE = 30;
+const RESERVES = [10, 30];
 
 /** A made-up tenant in trouble. */
 export interface DemoWorld {
@@ -52,7 +51,7 @@ export async function createDemoWorld({ dir, actions, realTime }: DemoWorldOptio
     actions: made.actions,
   });
   const name = `demo-${new Date(now).toISOString().slice(0, 19).replaceAll(':', '-')}`;
-  const reserve = windows.at(-1);
+  const reserves = windows.map((window, index) => ({ ...window, max: RESERVES[index] ?? 0 }));
   return {
     simulator,
     speed,
@@ -61,7 +60,7 @@ export async function createDemoWorld({ dir, actions, realTime }: DemoWorldOptio
     settings: {
       ...settingsFor(simulator, limits),
       STANDDOWN_TENANT: name,
-      URGENT_RESERVE: reserve ? `${RESERVE}/${formatDuration(reserve.lengthMs)}` : 'none',
+      URGENT_RESERVE: formatWindows(reserves),
       // What is listed as ended is settled without a call: here every id shall be called.
       PRECHECK: 'off',
       CALL_TIMEOUT: '5s',

@@ -94,8 +94,8 @@ const DOCUMENTED: readonly Window[] = [
 ];
 
 /** Whether the limits let more calls go than Microsoft documents. */
-export function judgeLimits({ windows, reserve }: Limits): Finding {
-  const kept = reserve ? `, ${formatWindows([reserve])} kept for urgent requests` : '';
+export function judgeLimits({ windows, reserves }: Limits): Finding {
+  const kept = reserves.length > 0 ? `, ${formatWindows(reserves)} kept for urgent requests` : '';
   const finding = `at most ${formatWindows(windows)} calls of each kind${kept}`;
   const bounds = DOCUMENTED.map((documented) => ({
     documented,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatWindows, parseReserve, parseWindows, windowsFor } from '../../src/budget/windows.ts';
+import { formatWindows, parseReserves, parseWindows, windowsFor } from '../../src/budget/windows.ts';
 
 const MINUTE = { max: 100, lengthMs: 60_000 };
 const HOUR = { max: 1_500, lengthMs: 3_600_000 };
@@ -37,32 +37,50 @@ describe('limits', () => {
 describe('the reserve', () => {
   const windows = [MINUTE, HOUR];
   const table: [string | undefined, unknown][] = [
-    [undefined, { max: 30, lengthMs: 3_600_000 }],
-    ['30/60m', { max: 30, lengthMs: 3_600_000 }],
-    ['5/1m', { max: 5, lengthMs: 60_000 }],
-    ['none', null],
-    ['0/1h', null],
-    ['0/7s', null],
+    [
+      undefined,
+      [
+        { max: 10, lengthMs: 60_000 },
+        { max: 30, lengthMs: 3_600_000 },
+      ],
+    ],
+    ['30/60m', [{ max: 30, lengthMs: 3_600_000 }]],
+    [
+      '30/1h, 5/1m',
+      [
+        { max: 30, lengthMs: 3_600_000 },
+        { max: 5, lengthMs: 60_000 },
+      ],
+    ],
+    ['5/1m,0/1h', [{ max: 5, lengthMs: 60_000 }]],
+    ['none', []],
+    ['0/1h', []],
+    ['0/7s', []],
   ];
   for (const [text, expected] of table) {
-    it(`reads ${text ?? 'the default'}`, () => assert.deepEqual(parseReserve(text, windows), expected));
+    it(`reads ${text ?? 'the default'}`, () => assert.deepEqual(parseReserves(text, windows), expected));
   }
 
   it('is a mistake when given for a duration that is no window', () => {
-    assert.match(String(parseReserve('5/2m', windows)), /no limit has a window of 2m/);
+    assert.match(String(parseReserves('5/2m', windows)), /no limit has a window of 2m/);
   });
 
   it('is a mistake when given as much as its limit', () => {
-    assert.match(String(parseReserve('100/1m', windows)), /not less than/);
+    assert.match(String(parseReserves('100/1m', windows)), /not less than/);
   });
 
   it('is left out when only the default does not fit', () => {
-    assert.equal(parseReserve(undefined, [{ max: 100, lengthMs: 1_000 }]), null);
-    assert.equal(parseReserve(undefined, [{ max: 20, lengthMs: 3_600_000 }]), null);
+    assert.deepEqual(parseReserves(undefined, [{ max: 100, lengthMs: 1_000 }]), []);
+    assert.deepEqual(parseReserves(undefined, [{ max: 20, lengthMs: 3_600_000 }]), []);
+    assert.deepEqual(parseReserves(undefined, [MINUTE]), [{ max: 10, lengthMs: 60_000 }]);
   });
 
-  it('makes its window smaller for bulk only', () => {
-    const limits = { windows, reserve: { max: 30, lengthMs: 3_600_000 } };
+  it('is a mistake when given twice for a window', () => {
+    assert.match(String(parseReserves('5/1m,6/60s', windows)), /two reserves for 1m/);
+  });
+
+  it('makes its windows smaller for bulk only', () => {
+    const limits = { windows, reserves: [{ max: 30, lengthMs: 3_600_000 }] };
     assert.deepEqual(windowsFor(limits, 'bulk'), [MINUTE, { max: 1_470, lengthMs: 3_600_000 }]);
     assert.deepEqual(windowsFor(limits, 'urgent'), windows);
   });

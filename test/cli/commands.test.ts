@@ -365,15 +365,15 @@ describe('the commands', () => {
     await shell.submit('wrong scan', [id]);
     await decide({ [id]: 'cancelled' });
     // The reserve is of cancels only.
-    const windows = (used: number, reserved: number) => [
-      { max: 100, lengthMs: 60_000, used, free: 100 - used, reserved: 0 },
-      { max: 1_500, lengthMs: 3_600_000, used, free: 1_500 - used, reserved },
+    const windows = (used: number, [minute = 0, hour = 0]: number[]) => [
+      { max: 100, lengthMs: 60_000, used, free: 100 - used, reserved: minute },
+      { max: 1_500, lengthMs: 3_600_000, used, free: 1_500 - used, reserved: hour },
     ];
     assert.deepEqual(
       await json('budget', '--json'),
       OPERATIONS.map((operation) => ({
         operation,
-        windows: operation === 'cancel' ? windows(1, 30) : windows(0, 0),
+        windows: operation === 'cancel' ? windows(1, [10, 30]) : windows(0, []),
         holds: [],
         workerSeenAt: null,
         pace: null,

@@ -23,7 +23,7 @@ describe('limits against the documented ones', () => {
     it(`${limits}: ${level}`, () => {
       const windows = parseWindows(limits);
       assert(typeof windows !== 'string');
-      const judged = judgeLimits({ windows, reserve: null });
+      const judged = judgeLimits({ windows, reserves: [] });
       assert.equal(judged.level, level);
       assert.match(judged.meaning, says);
     });
