@@ -10,6 +10,7 @@ import {
 import { CLOUDS, type CloudName } from './defender/clouds.ts';
 import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
+import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
 import type { LogLevel } from './log.ts';
 import { Secret, secretUrl } from './secret.ts';
 
@@ -105,7 +106,7 @@ const environmentSchema = z.object({
   CONCURRENCY: whole(1, 1_000).default(10),
   CALL_TIMEOUT: duration
     .default(30_000)
-    .refine((ms) => ms >= 100 && ms <= 300_000, 'must be from 100ms to 5m'),
+    .refine((ms) => ms >= 100 && ms <= MOST_CALL_TIMEOUT_MS, 'must be from 100ms to 5m'),
   MAX_ATTEMPTS: whole(1, 100).default(8),
   DEFAULT_COMMENT: z.string().trim().max(4_000, 'may not be longer than 4000 characters').optional(),
   RESULT_RETENTION: duration.default(90 * 86_400_000),

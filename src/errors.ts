@@ -3,7 +3,8 @@
  *
  * - `USAGE`: the command line or a function's arguments are wrong.
  * - `CONFIG_INVALID`: one or more settings are wrong; the message lists all of them.
- * - `INPUT_INVALID`: a file or a list of ids is not what it should be; nothing was enqueued.
+ * - `INPUT_INVALID`: a file, a list of ids or a request is not what it should be; nothing was enqueued, or, of a list that is
+ *   submitted while it is read, only what came before.
  * - `REDIS_UNREACHABLE`: no answer from Redis within the time limit.
  * - `REDIS_UNSUITABLE`: Redis answers, but would lose or evict requests.
  * - `REDIS_FAILED`: a command failed on the way or in Redis (connection lost, out of memory, read-only replica …).
@@ -13,6 +14,9 @@
  * - `CAMPAIGN_CLOSED`: the campaign was aborted or has expired and takes no more ids.
  * - `NOT_PERMITTED`: the application lacks a permission; the message names it.
  * - `UPSTREAM_FAILED`: the API or its sign-in refuses, or fails time after time.
+ * - `TIMEOUT`: something did not come within the time that the caller gave it. It may come later.
+ * - `JOB_GONE`: a job is not in Redis any more, and what became of it cannot be read.
+ * - `CLOSED`: the producer was closed meanwhile.
  * - `INTERNAL`: a bug in Standdown.
  */
 export type ErrorCode =
@@ -28,6 +32,9 @@ export type ErrorCode =
   | 'CAMPAIGN_CLOSED'
   | 'NOT_PERMITTED'
   | 'UPSTREAM_FAILED'
+  | 'TIMEOUT'
+  | 'JOB_GONE'
+  | 'CLOSED'
   | 'INTERNAL';
 
 export interface ErrorDetails {

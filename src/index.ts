@@ -1,36 +1,13 @@
 /**
- * What a program needs to put cancels into Standdown's lanes and to read what became of them. Nothing here connects to
- * anything.
+ * What a program needs to put cancels into Standdown's lanes and to read what became of them. Importing it connects to
+ * nothing, and brings nothing of a worker along.
  */
-import { keysFor } from './keys.ts';
-
+export { type CancelJob, type PublicLane, prefixFor } from './contract.ts';
 export { type ErrorCode, StanddownError } from './errors.ts';
 export { JOB_NAME } from './keys.ts';
 export { type ActionSummary, type CancelResult, OUTCOMES, type Outcome } from './outcome.ts';
-
-/** The queues that services may put jobs into. */
-export type PublicLane = 'cancel' | 'cancel-urgent';
-
-/** The data of a job in a public lane. Unknown fields are ignored. */
-export interface CancelJob {
-  v?: 1;
-  /** A GUID in any case, with or without braces. */
-  machineActionId: string;
-  /** At most 4,000 characters. Required unless the workers have a DEFAULT_COMMENT. */
-  comment?: string;
-  /** Who wants it, for the report; at most 200 characters. */
-  requestedBy?: string | null;
-  /** ISO 8601 with an offset, or ms since 1970: what is not called by then ends as `expired`. Default: never. */
-  expiresAt?: string | number | null;
-  /** Call again even if there is an outcome already. Default false. */
-  again?: boolean | null;
-}
-
-/**
- * BullMQ's `prefix` option for a tenant's lanes.
- *
- * @param tenant its label: STANDDOWN_TENANT of its workers, by default the tenant id in lower case.
- */
-export function prefixFor(tenant: string): string {
-  return keysFor(tenant).prefix;
-}
+export type { Followed, FollowOptions } from './producer/follow.ts';
+export type { CancelHandle, JobReference, OutcomeOptions } from './producer/handle.ts';
+export { type CancelOptions, openProducer, type Producer, type ProducerOptions } from './producer/producer.ts';
+export type { CancelRequest } from './producer/request.ts';
+export type { CampaignRequest, CampaignStatus, IdSource, SubmitSummary } from './producer/campaigns.ts';

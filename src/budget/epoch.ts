@@ -45,24 +45,24 @@ return reply
  *
  * KEYS  state, slots
  * ARGV  grace ms, run, highest known slot number, then slot, stamp, own (0 or 1)…
- * Returns  {epoch, seq} that hold now
+ * Returns  {epoch, seq, why} that hold now
  */
 const putBackScript = defineScript(
   'put-back',
   /* lua */ `
 ${GUARD_LUA}
-local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq')
+local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'why')
 local seq = tonumber(f[3]) or 0
 if not f[2] or f[1] ~= ARGV[2] then
   f[2] = tostring(reopen(KEYS[1], clock(), ARGV[2], math.max(seq, tonumber(ARGV[3])), tonumber(ARGV[1]), 'restarted'))
-  seq = tonumber(f[2])
+  seq, f[4] = tonumber(f[2]), 'restarted'
 end
 for i = 4, #ARGV, 3 do
   -- Others' slots are known less exactly than their owners know them.
   if ARGV[i + 2] == '1' then redis.call('ZADD', KEYS[2], ARGV[i + 1], ARGV[i])
   else redis.call('ZADD', KEYS[2], 'NX', ARGV[i + 1], ARGV[i]) end
 end
-return {f[2], tostring(seq)}
+return {f[2], tostring(seq), f[4] or ''}
 `,
 );
 
@@ -88,7 +88,10 @@ for i = 4, #ARGV do
   local time = redis.call('HGET', KEYS[1], ARGV[i])
   if time then redis.call('HSET', KEYS[1], ARGV[i], math.ceil(tonumber(time) + tonumber(ARGV[3]))) end
 end
-local epoch = reopen(KEYS[1], clock(), f[1], tonumber(f[3]) or 0, tonumber(ARGV[1]), 'clock')
+local now = clock()
+local epoch = reopen(KEYS[1], now, f[1], tonumber(f[3]) or 0, tonumber(ARGV[1]), 'clock')
+-- For claims from before: see wasBefore in the ledger's records.
+redis.call('HSET', KEYS[1], 'jumped', epoch, 'jumpedAt', math.floor(now))
 return {tostring(epoch), tostring(epoch)}
 `,
 );
@@ -173,35 +176,43 @@ export async function recover(
   sentAt: number,
   receivedAt: number,
 ): Promise<Pulse> {
-  if (refusal !== 'time') return putBack(context, why);
+  // In any case: what is put back has to be told in the time that Redis' clock shows by now.
   const jump = context.memory.compare(now, sentAt, receivedAt);
-  return jump === 0 ? { kind: 'skipped' } : shift(context, jump);
+  if (refusal === 'time') return jump === 0 ? { kind: 'skipped' } : shift(context, jump);
+  if (jump !== 0 && (await enter(context)) !== 'clock') await shiftSlots(context, jump);
+  return putBack(context, why);
 }
 
 /** Redis' clock jumped by so many ms: moves the slots along. */
 export async function shift(context: EpochContext, jumpMs: number): Promise<Pulse> {
-  const { redis, keys, memory, graceMs } = context;
-  const { epoch } = memory.expect('cancel', 0);
-  await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], [graceMs, epoch, jumpMs, ...TIMES]);
+  await shiftSlots(context, jumpMs);
   return putBack(context, 'clock');
 }
 
+/** Only in the epoch that this worker knows of: whoever is in a later one has heard of the jump, too. */
+async function shiftSlots({ redis, keys, memory, graceMs }: EpochContext, jumpMs: number): Promise<void> {
+  const { epoch } = memory.expect('cancel', 0);
+  await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], [graceMs, epoch, jumpMs, ...TIMES]);
+}
+
 async function putBack(context: EpochContext, why: string): Promise<Pulse> {
+  for (const operation of ALL) await enter(context, operation, context.memory.remembered(operation));
+  return { kind: 'reopened', why };
+}
+
+/** Enters the epoch that holds, or opens one, with these slots. Returns why it was opened. */
+async function enter(
+  context: EpochContext,
+  operation: Operation = 'cancel',
+  slots: readonly Remembered[] = [],
+): Promise<string> {
   const { redis, keys, memory, graceMs } = context;
   const { run, seq } = memory.expect('cancel', 0);
-  for (const operation of ALL) {
-    const slots = memory.remembered(operation);
-    const head = [graceMs, run, seq];
-    const reply = asList(
-      await putBackScript(
-        redis,
-        [keys.state, keys.slots(operation)],
-        [...head, ...slots.flatMap(slotArguments)],
-      ),
-    );
-    memory.entered(asText(reply[0]), asNumber(reply[1]));
-  }
-  return { kind: 'reopened', why };
+  const touched = [keys.state, keys.slots(operation)];
+  const args = [graceMs, run, seq, ...slots.flatMap(slotArguments)];
+  const reply = asList(await putBackScript(redis, touched, args));
+  memory.entered(asText(reply[0]), asNumber(reply[1]));
+  return asText(reply[2]);
 }
 
 const ALL: readonly Operation[] = ['cancel', 'get', 'list'];

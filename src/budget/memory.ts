@@ -47,6 +47,8 @@ export interface Memory {
   learn(operation: Operation, sighting: Sighting, sentAt: number, receivedAt: number): number;
   /** Compares clocks only; for an answer that says nothing about slots. Returns as `learn` does. */
   compare(now: number, sentAt: number, receivedAt: number): number;
+  /** How many jumps were seen so far. */
+  jumps(): number;
   /** Another epoch holds from slot number `seq` on; what is remembered stays. */
   entered(epoch: string, seq: number): void;
   /** `takenAt` is monotonic. */
@@ -96,6 +98,7 @@ export function createMemory(options: { keepMs: number }): Memory {
   let run = '';
   let epoch = '';
   let seq = 0;
+  let jumps = 0;
   /** Redis' clock minus the monotonic one lies between these, as read at `readAt`. */
   let offset: { low: number; high: number; readAt: number } | null = null;
 
@@ -121,6 +124,7 @@ export function createMemory(options: { keepMs: number }): Memory {
     if (low - high > JITTER_MS) {
       const jump = middle(read) - middle(offset);
       offset = read;
+      jumps++;
       return jump;
     }
     // Readings that miss each other by less than the jitter: the newer one is as good.
@@ -185,6 +189,7 @@ export function createMemory(options: { keepMs: number }): Memory {
       return 0;
     },
     compare: compareClocks,
+    jumps: () => jumps,
     entered: (next, number) => {
       epoch = next;
       seq = number;

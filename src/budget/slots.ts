@@ -45,6 +45,9 @@ end
 local function settle(slotsKey, slot, how, now, untilMs, longest)
   if how == 'unsent' then redis.call('ZREM', slotsKey, slot)
   elseif how == 'lost' then redis.call('ZADD', slotsKey, 'NX', untilMs, slot)
+  -- So far in the past only a clock that jumped meanwhile can put it: then the slot was moved along.
+  elseif untilMs < now and redis.call('ZSCORE', slotsKey, slot) then
+    redis.call('ZADD', slotsKey, math.min(now, tonumber(redis.call('ZSCORE', slotsKey, slot))), slot)
   elseif untilMs > now - longest then redis.call('ZADD', slotsKey, math.min(now, untilMs), slot)
   end
 end

@@ -34,7 +34,7 @@ export interface SweepDeps {
   keys: Keys;
   ledger: Ledger;
   log: Logger;
-  /** Ms since 1970; for retention, where a machine's own clock is good enough. */
+  /** Ms since 1970; for retention. */
   wall(): number;
 }
 

@@ -24,14 +24,16 @@ const endScript = defineScript(
 local job = ARGV[8] .. ARGV[1]
 local lock = redis.call('TYPE', job .. ':lock')['ok'] == 'string' and redis.call('GET', job .. ':lock')
 if lock and string.sub(lock, 1, #ARGV[2]) ~= ARGV[2] then return 0 end
-if ARGV[9] == 'decided' and ARGV[5] == 'keep' then
-  if redis.call('EXISTS', job) == 0 or redis.call('ZSCORE', KEYS[4], ARGV[1]) then return 0 end
-end
 local taken = redis.call('LREM', KEYS[1], 0, ARGV[1]) + redis.call('ZREM', KEYS[3], ARGV[1])
 if taken == 0 and ARGV[9] ~= 'decided' then return 0 end
 redis.call('SREM', KEYS[2], ARGV[1])
 if lock then redis.call('DEL', job .. ':lock') end
 local isHash = redis.call('TYPE', job)['ok'] == 'hash'
+if ARGV[9] == 'decided' and ARGV[5] ~= 'strip' then
+  if not isHash or redis.call('ZSCORE', KEYS[4], ARGV[1]) then return 0 end
+  -- Of a parent elsewhere nothing may be touched, and BullMQ would try again when it removes the job.
+  redis.call('HDEL', job, 'parentKey', 'parent')
+end
 if ARGV[5] == 'strip' then
   if isHash then redis.call('HDEL', job, 'processedOn', 'ats', 'pb') end
 elseif ARGV[5] == 'remove' then
@@ -80,7 +82,7 @@ local OWN = {${Object.entries(OWN_KEYS)
     .join(', ')}}
 local prefix = ARGV[1]
 local function kindOf(key) return redis.call('TYPE', key)['ok'] end
-local function isWhole(value) return not value or (#value < 16 and string.match(value, '^-?%d+$') ~= nil) end
+local function isWhole(value) return not value or (#value < 17 and string.match(value, '^-?%d+$') ~= nil) end
 
 local function freeOwn()
   local freed = {}
@@ -277,7 +279,8 @@ export function createJanitor(deps: JanitorDeps) {
 
   /** Mends, and ends what lies about broken. Returns how many jobs stood in the way. */
   async function mend(when: 'take' | 'stalled' | 'all'): Promise<number> {
-    const upTo = (Math.floor(deps.wall()) + AHEAD_MS) * DELAYED_FACTOR;
+    // BullMQ goes by this machine's clock, and other machines' may be as far off as Redis'.
+    const upTo = (Math.floor(Math.max(Date.now(), deps.wall())) + AHEAD_MS) * DELAYED_FACTOR;
     const lists = ['active', 'delayed'].map(key);
     const [freed, broken] = asList(await mendScript(redis, lists, [jobKeys, deps.owner, upTo, when])).map(
       (ids) => asList(ids).map(asText),
@@ -326,8 +329,10 @@ export function createJanitor(deps: JanitorDeps) {
     },
 
     /** Gives a job the result that BullMQ failed to give it. False: it has one, or another worker holds it. */
-    complete: (jobId: string, returnValue: string): Promise<boolean> =>
-      run(jobId, returnValue, { mode: 'keep', max: 0, decided: true }),
+    complete: async (jobId: string, returnValue: string): Promise<boolean> => {
+      const fields = (await readHash(Buffer.from(jobId))) ?? new Map();
+      return run(jobId, returnValue, { mode: modeFor(jobId, fields), max: 0, decided: true });
+    },
 
     mend,
 
@@ -350,7 +355,8 @@ function ownName(jobId: string): string {
 function modeFor(jobId: string, fields: RawJob): 'keep' | 'remove' | 'strip' {
   // The hash `meta` is the queue's own; under an id with a colon a key of another kind is part of another job.
   if (jobId === 'meta' || (jobId.includes(':') && fields.size === 0)) return 'strip';
-  if (isOwnKey(jobId)) return 'remove';
+  // What stands there is BullMQ's own, unless it is a hash, and those were taken away before.
+  if (isOwnKey(jobId)) return 'strip';
   const opts = readField(fields, 'opts') as { removeOnComplete?: unknown } | null | undefined;
   return opts?.removeOnComplete === true ? 'remove' : 'keep';
 }

@@ -10,9 +10,6 @@ import { type BeginReply, readBegin } from './permit.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
-/** No attempt is put off for longer, in ms: see `backoff`. */
-const MOST_DELAY_MS = 60_000;
-
 /**
  * Asks whether an action may be called now, and if so takes a slot and claims the action in the same step.
  *
@@ -40,7 +37,7 @@ local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
 local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason', op .. ':probing',
-  op .. ':pace', op .. ':pacedAt', 'why')
+  op .. ':pace', op .. ':pacedAt', 'jumped', 'jumpedAt')
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
@@ -101,11 +98,8 @@ local check = r[STATE] == CHECKING and cjson.decode(redis.call('HGET', KEYS[7], 
 local function granted(probe)
   return {'granted', tostring(r[SLOT]), tostring(r[LAPSE]), r[ATTEMPTS], probe, check and cjson.encode(check.detail or {}) or ''}
 end
--- A claim from before Redis' clock jumped: its call ends within its time, counted from the jump.
 local timeout = tonumber(ARGV[6])
-if s[12] == 'clock' and r[SLOT] ~= 0 and r[SLOT] < tonumber(s[3]) then
-  r[LAPSE] = math.ceil(tonumber(s[5]) - tonumber(ARGV[10]) + timeout)
-end
+if wasBefore(r, s[12]) then r[LAPSE] = tonumber(s[13]) + timeout end
 if isClaimed(r, now) then
   if ARGV[5] ~= tostring(r[NONCE]) then return {'claimed', ms(r[LAPSE] - now)} end
   return granted('')
@@ -139,8 +133,7 @@ else
   if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', wish()) end
   if c[1] ~= 'running' then return {'owner', c[1] or 'deleted'} end
 end
--- None is put off for longer: one that seems to be, was put off before Redis' clock went back.
-if r[NOT_BEFORE] > now and r[NOT_BEFORE] - now <= ${MOST_DELAY_MS} then return {'later', ms(r[NOT_BEFORE] - now)} end
+if isPutOff(r, now) then return {'later', ms(r[NOT_BEFORE] - now)} end
 
 local function seen(answer)
   answer[#answer + 1] = {ms(now), s[3], s[4]}

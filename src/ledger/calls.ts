@@ -78,29 +78,33 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
     ask: Ask,
     permit: SettledPermit,
     reply: BeginReply,
-    askedAt: number,
+    { askedAt, jumps }: { askedAt: number; jumps: number },
   ): Promise<Answer> {
     const jump = reply.sighting ? memory.learn(ask.operation, reply.sighting, askedAt, deps.monotonic()) : 0;
-    if (permit.kind !== 'granted') return permit;
-    const grant: Grant = { ...permit, untilMs: permit.lapse + settings.callTimeoutMs, askedAt };
-    if (jump === 0) {
-      memory.took(ask.operation, permit.slot, grant.untilMs, askedAt);
-      return grant;
+    const grant: Grant | null =
+      permit.kind === 'granted'
+        ? { ...permit, untilMs: permit.lapse + settings.callTimeoutMs, askedAt }
+        : null;
+    if (memory.jumps() !== jumps) {
+      // This answer, or another one meanwhile, was told from slots that had not been moved yet.
+      if (grant) await giveBack(ask, grant);
+      if (jump !== 0) await shift(deps, jump);
+      if (grant || jump !== 0) return { kind: 'hold', reason: 'grace', ms: deps.graceMs, look: false };
     }
-    await giveBack(ask, grant);
-    await shift(deps, jump);
-    return { kind: 'hold', reason: 'grace', ms: deps.graceMs, look: false };
+    if (permit.kind !== 'granted' || !grant) return permit as Exclude<SettledPermit, { kind: 'granted' }>;
+    memory.took(ask.operation, permit.slot, grant.untilMs, askedAt);
+    return grant;
   }
 
   /** Asks whether an action may be called now, and if so takes a slot and claims it. */
   async function beginCall(ask: Ask): Promise<Begun> {
     const nonce = randomInt(1, 2 ** 31);
     let { campaign } = ask;
-    let askedAt = 0;
+    let asked = { askedAt: 0, jumps: 0 };
     let isRepeat = false;
     const attempt = async () => {
       await deps.session.ready();
-      if (!isRepeat) askedAt = deps.monotonic();
+      asked = { askedAt: isRepeat ? asked.askedAt : deps.monotonic(), jumps: memory.jumps() };
       const expectation = memory.expect(ask.operation, deps.monotonic());
       // The reserve is of cancels only: nobody is in a hurry to read.
       const windows = windowsFor(settings.limits, ask.operation === 'cancel' ? ask.slotClass : 'urgent');
@@ -112,7 +116,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
         reply.permit.refusal,
         reply.permit.now,
         reply.permit.why,
-        askedAt,
+        asked.askedAt,
         deps.monotonic(),
       );
       return { ...reply, kind: 'again' as const };
@@ -128,7 +132,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
       if (again.permit.kind === 'again') campaign = again.permit.campaign ?? campaign;
     });
     const settledPermit = permit as SettledPermit;
-    const answer = await takeIn({ ...ask, campaign }, settledPermit, { permit, sighting }, askedAt);
+    const answer = await takeIn({ ...ask, campaign }, settledPermit, { permit, sighting }, asked);
     return { answer, campaign };
   }
 

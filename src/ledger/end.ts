@@ -19,7 +19,8 @@ const endScript = defineScript(
 ${RECORD_LUA}
 ${DECIDE_LUA}
 ${BATCH_LUA}
-local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+local s = redis.call('HMGET', KEYS[1], 'buckets', 'jumped', 'jumpedAt')
+local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + t[2] / 1000
@@ -54,7 +55,8 @@ each(ARGV[3], ARGV[4], 6, function(id, bucket)
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
   if ARGV[7] == '1' and not hasFlag(r, EXPIRES) then return end
   k.bucket = bucket
-  local done = not isClaimed(r, now) and (r[STATE] == OPEN and endOpen(id, r) or r[STATE] == CHECKING and endCheck(id, r))
+  local isCalled = isClaimed(r, now) or wasBefore(r, s[2]) and now - tonumber(s[3]) < LONGEST_CALL
+  local done = not isCalled and (r[STATE] == OPEN and endOpen(id, r) or r[STATE] == CHECKING and endCheck(id, r))
   if done then ended = ended + 1 else left = left + 1 end
 end)
 countTally(KEYS[2], tally, now)

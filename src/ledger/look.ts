@@ -29,7 +29,7 @@ each(ARGV[2], ARGV[3], 2, function(id, bucket)
     for i = 1, 8 do reply[n + i] = -1 end
     return
   end
-  local busy = isClaimed(r, now) or r[NOT_BEFORE] > now
+  local busy = isClaimed(r, now) or isPutOff(r, now)
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = r[STATE], r[CAMPAIGN], r[GENERATION], r[POSITION]
   reply[n + 5], reply[n + 6], reply[n + 7] = busy and 1 or 0, r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0
   reply[n + 8] = hasFlag(r, STOPPED) and 1 or 0

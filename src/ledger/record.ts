@@ -1,5 +1,8 @@
 import { RECORD_STATES } from '../outcome.ts';
 
+/** The longest CALL_TIMEOUT, in ms. */
+export const MOST_CALL_TIMEOUT_MS = 300_000;
+
 /**
  * The ledger's records, as the scripts see them.
  *
@@ -59,8 +62,21 @@ local function isDecided(r)
   return r[STATE] ~= OPEN and r[STATE] ~= CHECKING
 end
 
+-- Redis' clock may have been put back: what seems to last longer than anything can, lasts no more. ms.
+local LONGEST_CALL, LONGEST_DELAY = ${MOST_CALL_TIMEOUT_MS}, 60000
+
 local function isClaimed(r, now)
-  return r[SLOT] ~= 0 and r[LAPSE] > now
+  return r[SLOT] ~= 0 and r[LAPSE] > now and r[LAPSE] - now <= LONGEST_CALL
+end
+
+local function isPutOff(r, now)
+  return r[NOT_BEFORE] > now and r[NOT_BEFORE] - now <= LONGEST_DELAY
+end
+
+-- jumped, jumpedAt: as they stand in the state. A claim from before that jump lasts one call's time, counted from it: on
+-- the clock by which it was made it may seem to be over, or to last for hours.
+local function wasBefore(r, jumped)
+  return jumped and r[SLOT] ~= 0 and r[SLOT] < tonumber(jumped)
 end
 `;
 

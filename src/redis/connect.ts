@@ -3,7 +3,7 @@ import { systemClock } from '../clock.ts';
 import type { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
-import { causeOf, isNotPermitted, isReply, isVague, redisRefused, redisUnreachable } from './failure.ts';
+import { causeOf, isCommandRefused, isReply, isVague, redisRefused, redisUnreachable } from './failure.ts';
 import { COMMAND_LIMITS, clusterOptions, type Reactions, type RedisRole, redisOptions } from './options.ts';
 import { describeRedis, type RedisTarget } from './target.ts';
 
@@ -18,7 +18,7 @@ export interface OpenParams {
   role: RedisRole;
   /** Shown by `CLIENT LIST`. */
   connectionName: string;
-  log: Logger;
+  log: Pick<Logger, 'warn' | 'info'>;
   /** Brings the embedded Redis back when it is gone; called before each attempt to connect again. */
   ensure?: (() => Promise<void>) | undefined;
   /** Is told when the user may not do what was sent, over this connection or what BullMQ makes of it. */
@@ -116,7 +116,7 @@ function reactionsFor({ role, ensure, target, onRefused }: OpenParams, state: St
       return Math.max(pause, Math.min(slowest, 50 * 2 ** (times - 1)));
     },
     onReplyError: (error) => {
-      const refused = onRefused && isNotPermitted(error) ? redisRefused({ target, error }) : null;
+      const refused = onRefused && isCommandRefused(error) ? redisRefused({ target, error }) : null;
       if (refused) onRefused?.(refused);
       // Not always the first word: older servers wrap what a script met.
       if (!error.message.includes('READONLY')) return false;

@@ -99,6 +99,14 @@ export function isNotPermitted(error: unknown): boolean {
   return isReply(reply) && /\bNOPERM\b|user executing the script can't/.test(messageOf(reply));
 }
 
+/**
+ * Whether its user may not use a command at all. One that may not touch a key can be a job's doing, which names keys of
+ * its own (its parent's), and says nothing about other jobs.
+ */
+export function isCommandRefused(error: unknown): boolean {
+  return isNotPermitted(error) && !/\bkeys?\b|channel/i.test(messageOf(replyIn(error)));
+}
+
 /** An error of our own keeps Redis' answer as its cause. */
 function replyIn(error: unknown): unknown {
   return error instanceof StanddownError ? error.cause : error;

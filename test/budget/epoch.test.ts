@@ -217,6 +217,37 @@ describe('the epoch', () => {
       });
     }
 
+    for (const by of [-600_000, 600_000]) {
+      it(`by ${by} ms: what nobody remembers is moved once, also when they hear of it one after the other`, async () => {
+        const gone = newWorker();
+        await call(gone, 0);
+        const workers = [newWorker(), newWorker(), newWorker()];
+        for (const worker of workers) await pulse(worker.context, ['cancel']);
+        // As if nobody had seen it: only what is in Redis counts.
+        const [slot = ''] = [...(await stamps()).keys()];
+        for (const worker of workers) worker.memory.returned('cancel', slot);
+        const { now } = await viewBudget(redis, tenant.keys, tenant.limits);
+        await redis.hset(tenant.keys.state, 'cancel:penalty', Math.ceil(now + 50_000));
+        const before = await stamps();
+        for (const worker of workers) worker.shiftClock(-by);
+        for (let round = 0; round < 3; round++)
+          for (const worker of workers) await pulse(worker.context, ['cancel']);
+        assertLike(await stamps(), new Map([...before].map(([its, stamp]) => [its, stamp + by])));
+        const penalty = Number(await redis.hget(tenant.keys.state, 'cancel:penalty'));
+        assert.ok(Math.abs(penalty - now - 50_000 - by) < 15, `${penalty - now}`);
+      });
+    }
+
+    it('by less than a second, seen by one that has to wait: the slots move along all the same', async () => {
+      const worker = newWorker();
+      for (let index = 0; index < 5; index++) await call(worker, index);
+      await expectWindow(worker, 5);
+      const before = await stamps();
+      worker.shiftClock(-800);
+      await expectGrace(worker, 5);
+      assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + 800])));
+    });
+
     it('only one of several workers moves them', async () => {
       const workers = [newWorker(), newWorker(), newWorker()];
       for (const [index, worker] of workers.entries()) await call(worker, index);

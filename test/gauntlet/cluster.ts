@@ -120,7 +120,8 @@ export async function openNodes(dir: string, settings: readonly string[]): Promi
       if (!from || !to) return;
       await to.server.admin.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.known.id);
       await from.server.admin.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.known.id);
-      await moveKeys(from.server, to.server);
+      // With another node lost just now the cluster may be down for a while.
+      await eventually(() => moveKeys(from.server, to.server), 60_000);
       for (const { server } of [to, from, ...all_.filter((master) => master !== to && master !== from)])
         await server.admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.known.id);
     },

@@ -130,4 +130,5 @@ async function main(): Promise<void> {
   process.exitCode = bad.length > 0 || rounds.length === 0 ? 1 : 0;
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 await main();

@@ -8,6 +8,7 @@ import { Redis } from 'ioredis';
 import { silentLog } from '../../src/log.ts';
 import { findServer } from '../../src/redis/server-binary.ts';
 import { installServer } from '../../src/redis/server-install.ts';
+import { endWithUs } from '../support/processes.ts';
 import { INSTALL_DIR } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -79,6 +80,7 @@ export async function openServer(
     // Where no file may grow a signal comes first, which ends the process unless that is ignored.
     const command = ['-c', 'trap "" XFSZ; exec "$0" "$@"', server.command, ...settings, ...own, ...more];
     child = spawn('sh', command, { cwd: dir, env: { ...server.env, LC_ALL: 'C', ...env }, stdio: 'ignore' });
+    endWithUs(child);
     await eventually(() => admin.ping(), 20_000);
   };
   const kept = join(dir, 'kept');

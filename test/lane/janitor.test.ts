@@ -248,6 +248,18 @@ describe('the janitor', () => {
     assert.equal(await stack.redis.get(laneKey('other:lock')), 'somebody');
   });
 
+  it('takes nothing from those that wait, for a job that is named like their list', async () => {
+    const ids = stack.addActions(3);
+    const jobs = await Promise.all(
+      ids.map((machineActionId) => stack.enqueue({ machineActionId, comment: 'x' })),
+    );
+    await stack.redis.rpush(laneKey('wait'), 'wait');
+    await stack.startWorker();
+    for (const job of jobs) assert.equal((await stack.result(job, 40_000)).outcome, 'cancelled');
+    await eventually(async () => assert.equal(await stack.redis.llen(laneKey('active')), 0), 40_000);
+    await nothingIsLeft();
+  });
+
   it('ends a job whose id is no text, and works on one that only looks like it', async () => {
     const [one = '', other = ''] = stack.addActions(2);
     const wish = (machineActionId: string) => ({ machineActionId, comment: 'x' });

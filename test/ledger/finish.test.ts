@@ -141,6 +141,14 @@ describe('finish', () => {
       assert.ok(stamp <= now && stamp > now - 1_000, `${stamp} ${now}`);
     });
 
+    it('is not stamped in the past when Redis’ clock went forth meanwhile: it was moved along', async () => {
+      const grant = await probe.grant(id, number);
+      // Half a minute ago, on the clock as it is now.
+      const before = grant.untilMs - 2 * tenant.config.callTimeoutMs - 30_000;
+      await probe.finish(id, number, { ...grant, untilMs: before });
+      assert.ok(Number(await score(grant.slot)) > before + 29_000);
+    });
+
     it('stays to the end of its promise when the answer was lost', async () => {
       const grant = await probe.grant(id, number);
       await probe.finish(id, number, grant, FAULT);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { on, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
@@ -7,12 +7,21 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What still runs when a file's tests are over was left by one that failed: it would keep the file from ending. */
-const living = new Set<ChildProcessWithoutNullStreams>();
-if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
-  after(() => {
-    for (const child of living) child.kill('SIGKILL');
-  });
+/**
+ * What still runs when a file's tests are over was left by one that failed: it would keep the file from ending. Nor may it
+ * outlive a program that is told to stop.
+ */
+const living = new Set<ChildProcess>();
+const killAll = () => {
+  for (const child of living) child.kill('SIGKILL');
+};
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) after(killAll);
+process.once('exit', killAll);
+
+/** Lets a process not outlive this one. */
+export function endWithUs(child: ChildProcess): void {
+  living.add(child);
+  child.once('exit', () => living.delete(child));
 }
 
 /** A process that a test started, with what it said. */
@@ -72,8 +81,7 @@ export async function runCli(
 
 function watch(child: ChildProcessWithoutNullStreams): Process {
   assert(child.pid !== undefined, 'the process did not start');
-  living.add(child);
-  child.once('close', () => living.delete(child));
+  endWithUs(child);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
