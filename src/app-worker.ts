@@ -61,12 +61,14 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
   // A lane would try again at once, for ever.
   const guarded = { ...place, onRefused: (error: StanddownError) => failing.abort(error) };
   const lanesRedis = await connect(guarded, 'worker', 'lanes', log);
+  const inboxRedis = await connect(guarded, 'worker', 'inbox', log);
   const redis = await connect(guarded, 'ledger', 'ledger', log);
   const { concurrency, callTimeoutMs } = config;
   const dispatcher = createDispatcher({ connections: LANES.length * concurrency, ...config });
   const service = createService({
     ...createTenant(config, redis),
     lanesRedis,
+    inboxRedis,
     signIn: createSignIn({ config: signInConfig, dispatcher, clock: systemClock, timeoutMs: callTimeoutMs }),
     client: createClient({ apiUrl: config.apiUrl, dispatcher }),
     clock: systemClock,
@@ -78,7 +80,8 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
     verify: options.verify ?? false,
     log,
   });
-  const close = () => Promise.all([closeRedis(lanesRedis), closeRedis(redis), dispatcher.destroy()]);
+  const connections = [lanesRedis, inboxRedis, redis];
+  const close = () => Promise.all([...connections.map(closeRedis), dispatcher.destroy()]);
   const guards = await startGuards(deps, place, service, (error) => failing.abort(error)).catch(
     async (error: unknown) => {
       await close();

@@ -62,6 +62,14 @@ export function keysFor(tenant: string) {
     feeder: `${prefix}:feeder`,
     /** String: who verifies campaigns just now; only saves duplicate work. */
     verifier: `${prefix}:verifier`,
+    /** Stream: what services without BullMQ ask for; each entry is removed once it is taken in. */
+    inbox: `${prefix}:inbox`,
+    /** Stream: the last entries of the inbox that ask for nothing that can be done, and why. */
+    rejected: `${prefix}:inbox:rejected`,
+    /** Stream: the last outcomes, of all campaigns. */
+    outcomes: `${prefix}:outcomes`,
+    /** String, JSON: what became of an id that came through the inbox; for a day. */
+    outcome: (guid: string) => `${prefix}:outcome:${guid}`,
     /** BullMQ's own key of a lane. */
     lane: (lane: LaneName, suffix: string) => `${prefix}:${lane}:${suffix}`,
   };

@@ -5,7 +5,7 @@ import type { Keys } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Look } from '../ledger/look.ts';
-import { feedingPlace } from '../ledger/place.ts';
+import { feedingPlace, URGENT } from '../ledger/place.ts';
 import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { createElsewhereCounter, type ElsewhereCount } from './elsewhere.ts';
@@ -93,10 +93,11 @@ async function etaOf(
 ): Promise<string | null> {
   if (open === 0 || campaign?.state === 'paused') return null;
   // A new campaign comes last of its priority.
-  const place = campaign ? feedingPlace(campaign.priority, campaign.number) : feedingPlace(priority + 1, 0);
+  const place = campaign ? feedingPlace(campaign.priority, campaign.number) : feedingPlace(priority + 1, -1);
+  const isUrgent = (campaign?.priority ?? priority) === URGENT;
   const [budget, ahead] = await Promise.all([
     viewBudget(deps.redis, deps.keys, deps.limits),
     openAhead(deps, place),
   ]);
-  return new Date(Math.ceil(completion(deps.limits, budget, ahead + open))).toISOString();
+  return new Date(Math.ceil(completion(deps.limits, budget, ahead + open, isUrgent))).toISOString();
 }

@@ -11,7 +11,7 @@ export interface Campaign {
   number: number;
   name: string;
   state: CampaignState;
-  /** 1 (first) to 9 (last). */
+  /** 0 (urgent), 1 (first) to 9 (last). */
   priority: number;
   /** Whether it holds single cancels of services: then refusals do not pause it. */
   direct: boolean;
@@ -175,7 +175,7 @@ function parseCampaign(number: number, fields: Record<string, string>): Campaign
     number,
     name: asText(fields['name']),
     state: asText(fields['state']) as CampaignState,
-    priority: count('priority') || DEFAULT_PRIORITY,
+    priority: fields['priority'] === undefined ? DEFAULT_PRIORITY : count('priority'),
     direct: fields['direct'] === '1',
     comment: asText(fields['comment']),
     requestedBy: fields['requestedBy'] || null,

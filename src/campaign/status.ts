@@ -4,7 +4,7 @@ import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { feedingPlace } from '../ledger/place.ts';
+import { feedingPlace, isUrgentPlace, URGENT } from '../ledger/place.ts';
 import type { Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, findCampaign, readCampaign } from './registry.ts';
@@ -63,13 +63,15 @@ export async function statusOf(
     elsewhere,
     outcomes: campaign.outcomes,
     hold: campaign.open === 0 ? null : holdOf(campaign, budget.holds),
-    etaAt: isRunning ? toIso(completion(deps.limits, budget, ahead + campaign.open)) : null,
+    etaAt: isRunning
+      ? toIso(completion(deps.limits, budget, ahead + campaign.open, campaign.priority === URGENT))
+      : null,
   };
 }
 
-/** When so many further bulk calls will have been made, in ms of Redis' clock. */
-export function completion(limits: Limits, budget: BudgetView, calls: number): number {
-  const windows = pacedWindows(windowsFor(limits, 'bulk'), budget.pace?.share ?? 1);
+/** When so many further calls will have been made, in ms of Redis' clock. */
+export function completion(limits: Limits, budget: BudgetView, calls: number, isUrgent: boolean): number {
+  const windows = pacedWindows(windowsFor(limits, isUrgent ? 'urgent' : 'bulk'), budget.pace?.share ?? 1);
   const notBefore = Math.max(0, ...budget.holds.filter(isExact).map((hold) => hold.until ?? 0));
   const { now, latencyMs } = budget;
   // A slot in flight is stamped when its answer comes: soon. Its request is among the open ones still.
@@ -86,7 +88,7 @@ function isExact(hold: Hold): boolean {
 
 /**
  * How many calls go before those of a campaign at this place: open ids of running campaigns that are fed before it, and
- * what services wait for.
+ * what services wait for; before an urgent one only what is urgent.
  */
 export async function openAhead(
   { redis, keys }: Pick<StatusDeps, 'redis' | 'keys'>,
@@ -94,7 +96,7 @@ export async function openAhead(
 ): Promise<number> {
   const [before, singles, urgent] = await Promise.all([
     redis.zrangebyscore(keys.running, '-inf', `(${place}`),
-    redis.llen(keys.lane('cancel', 'wait')),
+    isUrgentPlace(place) ? 0 : redis.llen(keys.lane('cancel', 'wait')),
     redis.llen(keys.lane('cancel-urgent', 'wait')),
   ]);
   const others = await Promise.all(before.map((number) => readCampaign(redis, keys, Number(number))));

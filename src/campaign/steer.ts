@@ -2,7 +2,7 @@ import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
 import { AUDIT_LUA } from '../ledger/audit.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { PLACE_LUA } from '../ledger/place.ts';
+import { PLACE_LUA, URGENT } from '../ledger/place.ts';
 import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
@@ -63,6 +63,10 @@ ${PLACE_LUA}
 local before, number = redis.call('HGET', KEYS[1], 'priority') or '${DEFAULT_PRIORITY}', tonumber(ARGV[1])
 if before == ARGV[2] then return before end
 redis.call('HSET', KEYS[1], 'priority', ARGV[2])
+-- From one lane to another: what was handed out is in the former, and is called where it comes up first.
+if ARGV[2] == '${URGENT}' or before == '${URGENT}' then
+  redis.call('HSET', KEYS[1], 'cursor', redis.call('HGET', KEYS[1], 'low') or 0)
+end
 redis.call('ZADD', KEYS[2], 'XX', feedingPlace(ARGV[2], number), number)
 audit(KEYS[3], 'priority', ARGV[3], ARGV[4], before .. ' to ' .. ARGV[2])
 return before
@@ -116,8 +120,8 @@ export async function steer(
 }
 
 /**
- * Changes which campaign goes first: 1 (first) to 9 (last). What is in the lane already goes out before; that is two
- * minutes' worth at most.
+ * Changes which campaign goes first: 0 (urgent), 1 (first) to 9 (last). What is in the lane already goes out before;
+ * that is two minutes' worth at most.
  *
  * @returns the campaign as it was before.
  * @throws StanddownError CAMPAIGN_UNKNOWN

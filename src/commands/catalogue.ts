@@ -92,6 +92,7 @@ function addChoosing(to: Catalogue): void {
     .option('--expect-type <types>', 'set aside what is of another type, such as Isolate,Unisolate')
     .option('--exclude <file>', 'leave out the ids in this file')
     .option('--priority <priority>', 'of a new campaign, 1 (first) to 9 (last); 5 by default')
+    .option('--urgent', 'before all others, also with what URGENT_RESERVE keeps', false)
     .option('--expires-in <duration>', 'of a new campaign: what is not called by then ends as expired')
     .option('--dry-run', 'say what would happen, and submit nothing', false)
     .addOption(yes())
@@ -166,7 +167,11 @@ function addSteering(to: Catalogue): void {
       to.go(async (context) => (await load.steer()).runAbort(context, { ...options, campaign })),
     );
 
-  add(to, 'priority <campaign> <priority>', 'change which campaign goes first: 1 (first) to 9 (last)')
+  add(
+    to,
+    'priority <campaign> <priority>',
+    'change which campaign goes first: 1 (first) to 9 (last), or urgent',
+  )
     .addOption(json())
     .action((campaign: string, priority: string, options) =>
       to.go(async (context) => (await load.steer()).runPriority(context, { ...options, campaign, priority })),

@@ -21,7 +21,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   pause: ['standdown pause undo-isolation'],
   resume: ['standdown resume undo-isolation'],
   abort: ['standdown abort undo-isolation --yes'],
-  priority: ['standdown priority undo-isolation 1'],
+  priority: ['standdown priority undo-isolation 1', 'standdown priority undo-isolation urgent'],
   delete: ['standdown delete undo-isolation'],
   history: ['standdown history undo-isolation'],
   verify: ['standdown verify undo-isolation'],

@@ -5,6 +5,7 @@ import { prioritize, retryCampaign, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
+import { describePriority, URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { actorOf } from './actor.ts';
 import { type Asking, confirm } from './confirm.ts';
@@ -58,19 +59,24 @@ export function runPriority(
   const priority = parsePriority(options.priority);
   return withTenant(context, async (tenant) => {
     const before = await prioritize(tenant, options.campaign, priority, actorOf(context.args));
+    if (priority === URGENT) await (await import('../app-feed.ts')).feedUrgent(tenant, context.log);
     const { campaign } = options;
     if (options.json) await writeJson(context.out, { campaign, priority, before: before.priority });
-    else await context.out.write(`${campaign}: priority ${priority}, was ${before.priority}\n`);
+    else {
+      const [now, was] = [priority, before.priority].map(describePriority);
+      await context.out.write(`${campaign}: priority ${now}, was ${was}\n`);
+    }
     return EXIT.done;
   });
 }
 
 /** @throws StanddownError USAGE */
 export function parsePriority(text: string): number {
+  if (text === 'urgent') return URGENT;
   if (/^[1-9]$/.test(text)) return Number(text);
   throw new StanddownError(
     'USAGE',
-    `the priority is from 1 (first) to 9 (last), not ${JSON.stringify(text)}`,
+    `the priority is from 1 (first) to 9 (last), or urgent, not ${JSON.stringify(text)}`,
   );
 }
 

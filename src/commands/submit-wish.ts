@@ -2,6 +2,7 @@ import { DEFAULT_PRIORITY } from '../campaign/registry.ts';
 import { checkWanted } from '../campaign/submit.ts';
 import { parseDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
+import { URGENT } from '../ledger/place.ts';
 import type { Order } from '../select/selection.ts';
 import { KNOWN_TYPES, spelled } from '../select/where.ts';
 import { userName } from './actor.ts';
@@ -26,6 +27,8 @@ export interface SubmitOptions {
   exclude?: string;
   /** 1 (first) to 9 (last). Default 5. */
   priority?: string;
+  /** Before all priorities. */
+  urgent: boolean;
   /** A duration. Default: never. */
   expiresIn?: string;
   dryRun: boolean;
@@ -59,7 +62,7 @@ export async function readWish(context: CommandContext, options: SubmitOptions):
     ...wanted,
     source: await sourceOf(context, options),
     requestedBy: userName(),
-    priority: options.priority === undefined ? DEFAULT_PRIORITY : await readPriority(options.priority),
+    priority: await priorityOf(options),
     expiresInMs: options.expiresIn === undefined ? null : readExpiry(options.expiresIn),
     types: options.expectType === undefined ? null : readTypes(context, options.expectType),
   };
@@ -79,9 +82,13 @@ async function sourceOf(context: CommandContext, options: SubmitOptions): Promis
   return { kind: 'where', selecting: readSelecting(context, { ...options, where }) };
 }
 
-async function readPriority(text: string): Promise<number> {
+async function priorityOf({ priority, urgent }: SubmitOptions): Promise<number> {
+  if (urgent && priority !== undefined)
+    throw usage('--urgent goes before every --priority: give one of them');
+  if (urgent) return URGENT;
+  if (priority === undefined) return DEFAULT_PRIORITY;
   const { parsePriority } = await import('./steer.ts');
-  return parsePriority(text);
+  return parsePriority(priority);
 }
 
 function readExpiry(text: string): number {

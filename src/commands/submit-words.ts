@@ -1,6 +1,7 @@
 import type { SubmitPlan } from '../campaign/plan.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
 import { describeDuration } from '../duration.ts';
+import { describePriority } from '../ledger/place.ts';
 import type { SetAside } from './sift.ts';
 import type { SubmitOptions } from './submit-wish.ts';
 import { clockTime, count } from './table.ts';
@@ -38,8 +39,9 @@ export function describeKept(summary: SubmitSummary, asked: SubmitOptions): stri
   const { comment, priority, expiresAt } = summary;
   const lines: string[] = [];
   if (comment !== asked.comment.trim()) lines.push(`comment: ${comment}`);
-  if (asked.priority !== undefined && Number(asked.priority) !== priority) {
-    lines.push(`priority: ${priority}; standdown priority changes it`);
+  const wanted = asked.urgent ? 'urgent' : asked.priority;
+  if (wanted !== undefined && wanted !== describePriority(priority)) {
+    lines.push(`priority: ${describePriority(priority)}; standdown priority changes it`);
   }
   if (asked.expiresIn !== undefined) {
     const time = expiresAt === null ? 'never' : clockTime(new Date(expiresAt).toISOString(), Date.now());

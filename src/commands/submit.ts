@@ -4,6 +4,7 @@ import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
 import { campaignStatus } from '../campaign/status.ts';
 import { submitCampaign } from '../campaign/submit.ts';
+import { URGENT } from '../ledger/place.ts';
 import { actorOf } from './actor.ts';
 import { canAsk, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
@@ -126,6 +127,11 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
     expected: load.ids,
     actor: actorOf(context.args),
   });
+  if (summary.priority === URGENT) {
+    // Of no use to others, and BullMQ takes memory.
+    const { feedUrgent } = await import('../app-feed.ts');
+    await feedUrgent(tenant, context.log);
+  }
   const { open, etaAt } = await campaignStatus(tenant, wish.name);
   const { skipped, excluded, setAside } = load;
   if (options.json) {

@@ -32,7 +32,8 @@ export interface Work {
 
 /** What is to happen to the job. */
 export type Disposition =
-  | { kind: 'done'; result: CancelResult }
+  /** `unrecorded`: the ledger is as it was, so it has told nobody. */
+  | { kind: 'done'; result: CancelResult; unrecorded?: boolean }
   /** Nothing of this lane may go out for so long. */
   | { kind: 'hold'; ms: number; reason: string }
   /** This job waits; `paused`: for a campaign to be resumed. */
@@ -240,11 +241,13 @@ export function createExecutor(deps: ExecuteDeps) {
         return {
           kind: 'done',
           result: await chronicle.unrecorded(work, pass.campaign, 'withdrawn'),
+          unrecorded: true,
         };
       case 'lapsed':
         return {
           kind: 'done',
           result: await chronicle.unrecorded(work, pass.campaign, 'expired'),
+          unrecorded: true,
         };
       case 'later':
         return pauseOrLeave(answer.ms);

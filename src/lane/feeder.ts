@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import type { Queue } from 'bullmq';
+import type { SlotClass } from '../budget/windows.ts';
 import { eachId, readIds } from '../campaign/ids.ts';
 import { type Campaign, readCampaign } from '../campaign/registry.ts';
 import { bytesToGuid } from '../guid.ts';
-import { JOB_NAME, type Keys } from '../keys.ts';
+import { JOB_NAME, type Keys, type LaneName } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Look } from '../ledger/look.ts';
+import { isUrgentPlace, URGENT } from '../ledger/place.ts';
 import type { Logger } from '../log.ts';
 import { defineScript, type RedisClient } from '../script.ts';
 import type { FedJob } from './fed-job.ts';
 import type { Precheck } from './precheck.ts';
+import type { Supply } from './supply.ts';
 
 /**
  * Moves a campaign's cursor, unless somebody else moved it meanwhile.
@@ -61,12 +63,10 @@ export interface FeederDeps {
   redis: RedisClient;
   keys: Keys;
   ledger: Ledger;
-  /** The lane `cancel-campaign`. */
-  queue: Queue;
+  /** The lanes that it fills, the more urgent one first. */
+  supplies: readonly Pick<Supply, 'lane' | 'queue' | 'demand'>[];
   /** Null: ids are called without a look at the list. */
   precheck: Precheck | null;
-  /** How many of the campaigns' calls could go out within the next minutes, by what stands. */
-  demand(): number;
   monotonic(): number;
   log: Logger;
 }
@@ -83,32 +83,53 @@ const STEPS = 200;
 /** Between two searches for ids that were lost from the lane, in ms. */
 const SEARCH_AGAIN_MS = 10_000;
 
+/** Where campaigns' jobs go. */
+export const LANE_OF: Readonly<Record<SlotClass, LaneName>> = {
+  urgent: 'cancel-urgent',
+  bulk: 'cancel-campaign',
+};
+
 export type Feeder = ReturnType<typeof createFeeder>;
 
 /**
- * Keeps the campaigns' lane filled with about two minutes' worth of jobs, from running campaigns by priority. It asks
+ * Keeps the campaigns' lanes filled with about two minutes' worth of jobs, from running campaigns by priority. It asks
  * the ledger before it adds, and the ledger decides again when a job is taken: feeding twice does no harm, so any worker
  * may feed at any time. Taking turns only saves work.
  */
 export function createFeeder(deps: FeederDeps) {
-  const { redis, keys, ledger, queue, log } = deps;
+  const { redis, keys, ledger, log } = deps;
   const me = randomBytes(6).toString('hex');
   const searchedAt = new Map<number, number>();
   let feeding: Promise<void> | null = null;
 
   async function feed(): Promise<void> {
-    const demand = deps.demand();
-    if (demand === 0) return;
-    const running = await redis.zrange(keys.running, '0', '99');
-    if (running.length === 0) return;
-    const waiting = await queue.getWaitingCount();
+    const wishes = deps.supplies.map((supply) => ({ supply, demand: supply.demand() }));
+    if (wishes.every(({ demand }) => demand === 0)) return;
+    const running = await readRunning();
+    for (const { supply, demand } of wishes) {
+      const numbers = running.filter(({ lane }) => lane === supply.lane).map(({ number }) => number);
+      if (numbers.length > 0 && demand > 0) await feedLane(supply, demand, numbers);
+    }
+  }
+
+  async function readRunning(): Promise<{ number: number; lane: LaneName }[]> {
+    const flat = await redis.zrange(keys.running, '0', '99', 'WITHSCORES');
+    return flat.flatMap((number, at) => {
+      if (at % 2 === 1) return [];
+      const lane = LANE_OF[isUrgentPlace(Number(flat[at + 1])) ? 'urgent' : 'bulk'];
+      return [{ number: Number(number), lane }];
+    });
+  }
+
+  async function feedLane(supply: Lane, demand: number, numbers: readonly number[]): Promise<void> {
+    const waiting = await supply.queue.getWaitingCount();
     if (waiting > demand / 2) return;
     if ((await redis.set(keys.feeder, me, 'PX', TURN_MS, 'NX')) === null) return;
     try {
       let wanted = demand - waiting;
-      for (const number of running.map(Number)) {
+      for (const number of numbers) {
         if (wanted <= 0) break;
-        wanted -= await feedFrom(number, wanted);
+        wanted -= await feedFrom(supply, number, wanted);
       }
     } finally {
       await yieldScript(redis, [keys.feeder], [me]);
@@ -116,7 +137,7 @@ export function createFeeder(deps: FeederDeps) {
   }
 
   /** @returns how many jobs were added. */
-  async function feedFrom(number: number, wanted: number): Promise<number> {
+  async function feedFrom(supply: Lane, number: number, wanted: number): Promise<number> {
     const campaign = await readCampaign(redis, keys, number);
     if (campaign?.state !== 'running') return 0;
     let added = 0;
@@ -126,10 +147,10 @@ export function createFeeder(deps: FeederDeps) {
       const size = Math.min(STEP, step === 0 ? wanted - added : STEP);
       const ids = await readIds(redis, keys, number, cursor, size);
       if (ids.length === 0) {
-        await endOfList(campaign, cursor);
+        await endOfList(supply, campaign, cursor);
         break;
       }
-      const taken = await takeStep(campaign, ids, wanted - added);
+      const taken = await takeStep(supply, campaign, ids, wanted - added);
       const next = cursor + taken.places;
       if (!(await advanceScript(redis, [keys.campaign(number)], [cursor, next, '']))) break;
       cursor = next;
@@ -140,6 +161,7 @@ export function createFeeder(deps: FeederDeps) {
 
   /** Adds what is open among the next ids, at most `wanted`. Returns how far it came. */
   async function takeStep(
+    supply: Lane,
     campaign: Campaign,
     ids: Buffer,
     wanted: number,
@@ -149,21 +171,23 @@ export function createFeeder(deps: FeederDeps) {
     let places = 0;
     for (const id of eachId(ids)) {
       if (open.length >= wanted) break;
-      if (isFeedable(records[places], campaign.number)) open.push(id);
+      if (isFeedable(records[places], campaign)) open.push(id);
       places++;
     }
-    const settled = deps.precheck && open.length > 0 ? await deps.precheck(campaign.number, open) : new Set();
-    const jobs = open.map((id) => bytesToGuid(id)).filter((id) => !settled.has(id));
-    if (jobs.length > 0) await addJobs(campaign, jobs);
+    const isWorthALook = deps.precheck && open.length > 0 && campaign.priority !== URGENT;
+    const settled = isWorthALook ? await deps.precheck?.(campaign.number, open) : null;
+    const jobs = open.map((id) => bytesToGuid(id)).filter((id) => !settled?.has(id));
+    if (jobs.length > 0) await addJobs(supply, campaign, jobs);
     return { places, jobs: jobs.length };
   }
 
-  async function addJobs(campaign: Campaign, ids: string[]): Promise<void> {
+  async function addJobs({ lane, queue }: Lane, campaign: Campaign, ids: string[]): Promise<void> {
     const feedingId = randomBytes(4).toString('hex');
+    const dataOf = lane === 'cancel-campaign' ? fedJob : singleCancel;
     await queue.addBulk(
       ids.map((id, index) => ({
         name: JOB_NAME,
-        data: { v: 1, id, comment: campaign.comment, campaign: campaign.number } satisfies FedJob,
+        data: dataOf(id, campaign),
         // Means nothing but whose it is, which the search for lost ones reads.
         opts: { jobId: `${campaign.number}-${feedingId}-${index}` },
       })),
@@ -171,7 +195,7 @@ export function createFeeder(deps: FeederDeps) {
   }
 
   /** Everything was handed out. What is open and not in the lane was lost from it: begin again at the lowest. */
-  async function endOfList(campaign: Campaign, cursor: number): Promise<void> {
+  async function endOfList({ lane }: Lane, campaign: Campaign, cursor: number): Promise<void> {
     const { number } = campaign;
     if (campaign.open === 0) {
       await retireScript(redis, [keys.running, keys.campaign(number)], [number]);
@@ -180,19 +204,18 @@ export function createFeeder(deps: FeederDeps) {
     const now = deps.monotonic();
     if (now - (searchedAt.get(number) ?? Number.NEGATIVE_INFINITY) < SEARCH_AGAIN_MS) return;
     searchedAt.set(number, now);
-    if (await isInLane(number)) return;
+    if (await isInLane(lane, number)) return;
     const lowest = await lowestOpen(campaign);
     if (lowest === null) return;
     log.info({ campaign: campaign.name, from: lowest }, 'feeding again from the lowest open id');
     await advanceScript(redis, [keys.campaign(number)], [cursor, lowest, lowest]);
   }
 
-  async function isInLane(number: number): Promise<boolean> {
-    const lane = (suffix: string) => keys.lane('cancel-campaign', suffix);
+  async function isInLane(lane: LaneName, number: number): Promise<boolean> {
     const found = await Promise.all([
-      redis.lrange(lane('wait'), 0, -1),
-      redis.lrange(lane('active'), 0, -1),
-      redis.zrange(lane('delayed'), '0', '-1'),
+      redis.lrange(keys.lane(lane, 'wait'), 0, -1),
+      redis.lrange(keys.lane(lane, 'active'), 0, -1),
+      redis.zrange(keys.lane(lane, 'delayed'), '0', '-1'),
     ]);
     return found.flat().some((jobId) => jobId.startsWith(`${number}-`));
   }
@@ -202,7 +225,7 @@ export function createFeeder(deps: FeederDeps) {
       const ids = await readIds(redis, keys, campaign.number, from, STEP);
       if (ids.length === 0) return null;
       const records = await ledger.look(ids);
-      const index = records.findIndex((record) => isFeedable(record, campaign.number));
+      const index = records.findIndex((record) => isFeedable(record, campaign));
       if (index >= 0) return from + index;
       if (ids.length < STEP * ID_BYTES) return null;
     }
@@ -219,8 +242,19 @@ export function createFeeder(deps: FeederDeps) {
   };
 }
 
-function isFeedable(record: Look | null | undefined, campaign: number): boolean {
-  return (
-    record?.campaign === campaign && !record.busy && (record.state === 'open' || record.state === 'checking')
-  );
+type Lane = Pick<Supply, 'lane' | 'queue'>;
+
+/** What another campaign owns that is open, an urgent one calls all the same: the outcome is that campaign's. */
+function isFeedable(record: Look | null | undefined, { number, priority }: Campaign): boolean {
+  if (!record || record.busy || (record.campaign !== number && priority !== URGENT)) return false;
+  return record.state === 'open' || record.state === 'checking';
+}
+
+function fedJob(id: string, { comment, number }: Campaign): FedJob {
+  return { v: 1, id, comment, campaign: number };
+}
+
+/** In a public lane it is what a service would put there: whose the id is, the ledger says. */
+function singleCancel(id: string, { comment }: Campaign) {
+  return { v: 1, machineActionId: id, comment };
 }

@@ -3,9 +3,11 @@ import { openDirectCampaign } from '../campaign/registry.ts';
 import type { Clock } from '../clock.ts';
 import type { SignInError } from '../defender/sign-in.ts';
 import { guidToBytes } from '../guid.ts';
+import { isFromInbox, tell } from '../inbox/scripts.ts';
 import { parseJob, quotedId } from '../job.ts';
 import { type Keys, LANES, type LaneName } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { outcomeValues } from '../ledger/outcomes.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
 import { isNotPermitted } from '../redis/failure.ts';
@@ -95,6 +97,12 @@ export function createLanes(deps: LanesDeps) {
       onPaused: (jobId) => {
         const { paused } = laneOf(name);
         if (paused.size < MOST_PAUSED) paused.add(jobId);
+      },
+      onUnrecorded: async (job, result) => {
+        // Nobody waits for the job itself.
+        if (isFromInbox(job.id)) {
+          await tell(deps, keys.lane(name, job.id), result.machineActionId, outcomeValues(result));
+        }
       },
       giveBackPlace: () => giveBackPlace(redis, keys.lane(name, 'limiter'), deps.door.max),
       signInFailed: deps.signInFailed,

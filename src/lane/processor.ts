@@ -23,6 +23,8 @@ export interface ProcessorDeps {
   holdLane(ms: number): Promise<void>;
   /** The job waits for a campaign to be resumed. */
   onPaused(jobId: string): void;
+  /** The job has a result that the ledger does not tell. */
+  onUnrecorded(job: Job<unknown>, result: CancelResult): Promise<void>;
   /** The job made no call: its place in BullMQ's limiter goes to another. */
   giveBackPlace(): Promise<void>;
   /** No token is to be had: nothing is taken by this worker until there is one. */
@@ -60,6 +62,7 @@ export function createProcessor(deps: ProcessorDeps) {
   async function dispose(job: Job<unknown>, token: string | undefined, disposition: Disposition) {
     switch (disposition.kind) {
       case 'done':
+        if (disposition.unrecorded) await deps.onUnrecorded(job, disposition.result);
         return disposition.result;
       case 'drop':
         return drop(job, disposition.reason);

@@ -1,5 +1,4 @@
 import type { EpochContext, Stance } from '../budget/epoch.ts';
-import { callsWithin } from '../budget/forecast.ts';
 import type { Memory } from '../budget/memory.ts';
 import { createOperationBudget } from '../budget/operation.ts';
 import { type Limits, type Window, windowsFor } from '../budget/windows.ts';
@@ -10,24 +9,28 @@ import { createReader } from '../defender/reader.ts';
 import type { SignIn } from '../defender/sign-in.ts';
 import { StanddownError } from '../errors.ts';
 import type { Vitals } from '../health/vitals.ts';
+import { createInbox } from '../inbox/inbox.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
 import { createChronicle } from './chronicle.ts';
 import { createExecutor } from './execute.ts';
-import { createFeeder } from './feeder.ts';
+import { createFeeder, LANE_OF } from './feeder.ts';
 import { createGate } from './gate.ts';
 import { createHeartbeat } from './heartbeat.ts';
 import { createLanes } from './lanes.ts';
 import { createNotices } from './notices.ts';
 import { createPrecheck } from './precheck.ts';
 import { createSignInHold } from './sign-in-hold.ts';
+import { createSupply } from './supply.ts';
 import { createVerifier } from './verifier.ts';
 
 export interface ServiceDeps {
   /** The connection of BullMQ; the ledger has one of its own. */
   lanesRedis: RedisClient;
+  /** For reading the inbox, and for nothing else: it blocks. */
+  inboxRedis: RedisClient;
   redis: RedisClient;
   keys: Keys;
   memory: Memory;
@@ -47,11 +50,6 @@ export interface ServiceDeps {
   log: Logger;
 }
 
-/** How much of the campaigns' work waits in the lane, in ms of calls. */
-const FEED_AHEAD_MS = 120_000;
-/** However fast the calls, no more jobs than this wait in the lane: they are what pausing has to drop. */
-const MOST_FED = 1_000;
-
 export interface Service {
   start(): void;
   /** Takes no new job, ends waits, finishes calls in flight. May be called again. */
@@ -69,7 +67,6 @@ export function createService(deps: ServiceDeps): Service {
   const clock: Clock = { ...deps.clock, wall };
   const stopping = new AbortController();
   const failing = new AbortController();
-  const windows = windowsFor(deps.limits, 'bulk');
   const random = Math.random;
   const notices = createNotices({ redis, keys, wall, log });
   const chronicle = createChronicle({ redis, keys, wall });
@@ -81,8 +78,6 @@ export function createService(deps: ServiceDeps): Service {
     callTimeoutMs: deps.callTimeoutMs,
   });
   let stance: Stance | null = null;
-  let jobsSinceFed = 0;
-  let lastDemand = 0;
 
   const signInHold = createSignInHold({
     signIn: deps.signIn,
@@ -112,8 +107,7 @@ export function createService(deps: ServiceDeps): Service {
     execute,
     signInFailed: signInHold.enter,
     onJob: (lane) => {
-      if (lane !== 'cancel-campaign' || ++jobsSinceFed < Math.max(5, lastDemand / 2)) return;
-      jobsSinceFed = 0;
+      if (!supplies.some((supply) => supply.lane === lane && supply.isDue())) return;
       feeder.feed().catch((err) => log.debug({ err }, 'feeding'));
     },
     onEnded: (lane) => {
@@ -122,13 +116,23 @@ export function createService(deps: ServiceDeps): Service {
     door: doorOf(deps.limits.windows),
     stopping: stopping.signal,
   });
+  const supplies = (['urgent', 'bulk'] as const).map((slotClass) => {
+    const lane = LANE_OF[slotClass];
+    return createSupply({
+      lane,
+      queue: lanes.queueOf(lane),
+      memory,
+      windows: windowsFor(deps.limits, slotClass),
+      notBefore: () => stance?.notBefore ?? null,
+      monotonic: () => clock.monotonic(),
+    });
+  });
   const feeder = createFeeder({
     redis,
     keys,
     ledger,
-    queue: lanes.queueOf('cancel-campaign'),
+    supplies,
     precheck: deps.precheck ? createPrecheck({ ...deps, budget }) : null,
-    demand,
     monotonic: () => clock.monotonic(),
     log,
   });
@@ -140,6 +144,7 @@ export function createService(deps: ServiceDeps): Service {
         stopping: stopping.signal,
       })
     : null;
+  const inbox = createInbox({ ...deps, blocking: deps.inboxRedis, clock, wall });
   const heartbeat = createHeartbeat({
     epoch: deps.epoch,
     lanes,
@@ -157,17 +162,6 @@ export function createService(deps: ServiceDeps): Service {
     log,
   });
 
-  /** By what this worker remembers of the slots: costs Redis nothing. */
-  function demand(): number {
-    const now = clock.monotonic();
-    const redisNow = memory.redisTime(now);
-    if (redisNow === null || stance === null) return 0;
-    const notBefore = stance.notBefore - redisNow + now;
-    const stamps = memory.stamps('cancel');
-    lastDemand = callsWithin({ now, stamps, windows, notBefore }, FEED_AHEAD_MS, MOST_FED);
-    return lastDemand;
-  }
-
   let stopped: Promise<void> | null = null;
   return {
     failed: failing.signal,
@@ -181,10 +175,12 @@ export function createService(deps: ServiceDeps): Service {
     start: () => {
       lanes.start();
       heartbeat.start();
+      inbox.start();
     },
     stop: () => {
       stopped ??= (async () => {
         stopping.abort(new Error('the worker stops'));
+        await inbox.stop();
         await heartbeat.stop();
         await verifier?.stop();
         await lanes.stop();

@@ -6,6 +6,7 @@ import { LOOK_AGAIN_MS, SLOTS_LUA } from '../budget/slots.ts';
 import type { Window } from '../budget/windows.ts';
 import type { Keys, Operation } from '../keys.ts';
 import { asList, defineScript, type RedisClient } from '../script.ts';
+import { outcomeKeys } from './outcomes.ts';
 import { type BeginReply, readBegin } from './permit.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
@@ -18,7 +19,7 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * lost, so the record is uncertain from then on and an attempt is counted. Asking again with the same nonce returns the
  * same claim, so that a reply lost on the way to the worker costs nothing.
  *
- * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries
+ * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 run, 12 epoch, 13 seq, 14 time,
  *       15 tolerance ms, 16 changes since, 17 longest window ms, 18 ms for a check, 19 requested by, 20 requested at,
@@ -41,7 +42,8 @@ local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace'
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
-local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = KEYS[8], checking = KEYS[7]}
+local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = KEYS[8], checking = KEYS[7], outcomes = KEYS[9],
+  outcome = KEYS[10]}
 local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct')
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
@@ -218,6 +220,7 @@ export async function begin(
       keys.results(campaign),
       keys.checking,
       keys.expiries,
+      ...outcomeKeys(keys, input.id),
     ],
     [
       input.id,

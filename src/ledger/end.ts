@@ -1,6 +1,7 @@
 import type { Keys } from '../keys.ts';
 import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
-import { BATCH_LUA, type Batch } from './batch.ts';
+import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
+import { outcomeKeysOf } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
@@ -8,7 +9,7 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * Ends what is still open among ids of an aborted or expired campaign. Live claims are left alone: their call counts. A
  * 400 that is being looked into is left alone for as long as a look may take.
  *
- * KEYS  1 state, 2 campaign, 3 results, 4 expiries, 5 checking, then the batch's buckets
+ * KEYS  1 state, 2 campaign, 3 results, 4 expiries, 5 checking, 6 outcomes, then the batch's buckets, then each id's outcome
  * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5 outcome, 6 ms for a check, 7 '1' to end only what the index of
  *       expiries says is due
  * Returns  {'done', ended, left} | {'again', buckets}
@@ -26,7 +27,8 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + t[2] / 1000
 local number, ended, left = tonumber(ARGV[1]), 0, 0
 local tally = newTally(KEYS[2])
-local k = {campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking = KEYS[5], tally = tally}
+local k = {campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking = KEYS[5], outcomes = KEYS[6],
+  tally = tally}
 
 local function endOpen(id, r)
   if r[SLOT] ~= 0 then
@@ -50,11 +52,16 @@ local function endCheck(id, r)
   return true
 end
 
-each(ARGV[3], ARGV[4], 6, function(id, bucket)
+-- The place before that of the next id's outcome.
+local place = #KEYS - #ARGV[3] / ${ID_BYTES}
+-- One look for all, for nearly always nobody has asked for any of them.
+local isAsked = redis.call('EXISTS', unpack(KEYS, place + 1)) > 0
+each(ARGV[3], ARGV[4], 7, function(id, bucket)
+  place = place + 1
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
   if ARGV[7] == '1' and not hasFlag(r, EXPIRES) then return end
-  k.bucket = bucket
+  k.bucket, k.outcome = bucket, isAsked and KEYS[place]
   local isCalled = isClaimed(r, now) or wasBefore(r, s[2]) and now - tonumber(s[3]) < LONGEST_CALL
   local done = not isCalled and (r[STATE] == OPEN and endOpen(id, r) or r[STATE] == CHECKING and endCheck(id, r))
   if done then ended = ended + 1 else left = left + 1 end
@@ -87,7 +94,9 @@ export async function endBatch(redis: RedisClient, keys: Keys, input: EndInput):
         keys.results(campaign),
         keys.expiries,
         keys.checking,
+        keys.outcomes,
         ...batch.bucketKeys,
+        ...outcomeKeysOf(keys, batch.ids),
       ],
       [campaign, input.buckets, batch.ids, batch.places, input.outcome, input.checkMs, input.onlyDue ? 1 : 0],
     ),

@@ -5,6 +5,7 @@ import type { Keys, Operation } from '../keys.ts';
 import type { Detail, Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { AUDIT_LUA } from './audit.ts';
+import { outcomeKeys } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, detailArguments } from './result.ts';
 
@@ -24,7 +25,8 @@ export const PAUSE_AFTER_REFUSALS = 20;
  * A 429 sets a penalty and lowers the pace. A success ends the hold of an upstream that was down; a failure counts towards it. While
  * that hold stands, and for probes, a failure costs the request no attempt: it is not the request's own trouble.
  *
- * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit
+ * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit,
+ *       10 outcomes, 11 the id's outcome
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
  *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
@@ -44,7 +46,8 @@ local id, op, number, slot, verdict = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[
 local now, longest = clock(), tonumber(ARGV[16])
 local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':hold', op .. ':step', op .. ':streak')
 if (s[1] or '${FIRST_BUCKETS}') ~= ARGV[18] then return {'again', 'buckets', s[1] or '${FIRST_BUCKETS}'} end
-local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = KEYS[7], checking = KEYS[6]}
+local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = KEYS[7], checking = KEYS[6], outcomes = KEYS[10],
+  outcome = KEYS[11]}
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
 
@@ -189,6 +192,7 @@ export async function finish(
       keys.expiries,
       keys.running,
       keys.audit(campaign),
+      ...outcomeKeys(keys, input.id),
     ],
     [
       input.id,

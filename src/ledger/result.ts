@@ -7,6 +7,7 @@ import {
   STOPPED_STATUS,
 } from '../outcome.ts';
 import { asText } from '../script.ts';
+import { TELL_LUA } from './outcomes.ts';
 
 /**
  * The fields of a results entry, in this order and all of them, so that Redis stores the names once per node. Only those
@@ -176,9 +177,10 @@ function toIso(ms: string | undefined): string | null {
 }
 
 /**
- * Ends a request: writes the outcome into the record, counts it in its campaign, appends it to the results.
+ * Ends a request: writes the outcome into the record, counts it in its campaign, appends it to the results and to the
+ * outcomes of all.
  *
- * k: bucket, campaign, results, expiries, checking. detail: ARGV[detail…], or a list. Returns position and the entry's values.
+ * k: bucket, campaign, results, expiries, checking, outcomes, outcome. detail: ARGV[detail…], or a list. Returns position and the entry's values.
  */
 export const DECIDE_LUA = /* lua */ `
 local FIELDS = {${RESULT_FIELDS.map((field) => `'${field}'`).join(',')}}
@@ -214,6 +216,8 @@ local function append(resultsKey, id, r, decidedAt, detail)
   redis.call('XADD', resultsKey, string.format('%d-0', r[POSITION]), unpack(ENTRY, 1, last))
 end
 
+${TELL_LUA}
+
 -- The values of the entry that was appended last.
 local function appended()
   local values = {}
@@ -221,25 +225,25 @@ local function appended()
   return values
 end
 
--- Counts one outcome in its campaign. Returns its position and how many refusals in a row there were.
+-- Counts one outcome in its campaign. Returns its position, how many refusals in a row there were, and the campaign's name.
 local function count(k, outcome, now)
-  local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals')
+  local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals', 'name')
   local position = (tonumber(c[3]) or 0) + 1
   local refusals = outcome == 'forbidden' and (tonumber(c[4]) or 0) + 1 or 0
   redis.call('HSET', k.campaign, 'open', (tonumber(c[1]) or 1) - 1, outcome, (tonumber(c[2]) or 0) + 1, 'results', position,
     'refusals', refusals, 'decidedAt', math.floor(now))
-  return position, refusals
+  return position, refusals, c[5]
 end
 
 -- k.tally, where many are ended in one script: then they are counted in it, and written once by countTally.
 local function decide(k, id, r, outcome, detail, now)
-  local position, refusals
+  local position, refusals, name
   if k.tally then
-    position, refusals = k.tally.results + 1, 0
+    position, refusals, name = k.tally.results + 1, 0, k.tally.name
     k.tally.results = position
     k.tally.ended[outcome] = (k.tally.ended[outcome] or 0) + 1
   else
-    position, refusals = count(k, outcome, now)
+    position, refusals, name = count(k, outcome, now)
   end
   r[STATE], r[POSITION], r[PROBES], r[NOT_BEFORE] = CODES[outcome], position, 0, 0
   release(r)
@@ -254,11 +258,13 @@ local function decide(k, id, r, outcome, detail, now)
   end
   save(k.bucket, id, r)
   append(k.results, id, r, math.floor(now), detail)
+  tell(k, name or '', next(detail) ~= nil)
   return position, not k.tally and appended(), refusals
 end
 
 local function newTally(campaignKey)
-  return {results = tonumber(redis.call('HGET', campaignKey, 'results')) or 0, ended = {}}
+  local c = redis.call('HMGET', campaignKey, 'results', 'name')
+  return {results = tonumber(c[1]) or 0, name = c[2], ended = {}}
 end
 
 local function countTally(campaignKey, tally, now)

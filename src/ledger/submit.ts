@@ -2,7 +2,7 @@ import type { Keys } from '../keys.ts';
 import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch } from './batch.ts';
-import { PLACE_LUA } from './place.ts';
+import { PLACE_LUA, URGENT } from './place.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
 /**
@@ -112,7 +112,10 @@ if accepted > 0 then
   redis.call('HINCRBY', KEYS[2], 'total', accepted)
   redis.call('HINCRBY', KEYS[2], 'open', accepted)
   total = tostring(redis.call('HINCRBY', KEYS[1], 'records', accepted - known))
-  if c[1] == 'running' then redis.call('ZADD', KEYS[5], feedingPlace(c[2], number), number) end
+end
+-- An urgent one has those called, too, that others own.
+if c[1] == 'running' and (accepted > 0 or #listed > 0 and c[2] == '${URGENT}') then
+  redis.call('ZADD', KEYS[5], feedingPlace(c[2], number), number)
 end
 local places = {}
 for place, count in pairs(elsewhere) do

@@ -3,7 +3,7 @@ import { campaignStatus } from '../../src/campaign/status.ts';
 import { submitCampaign } from '../../src/campaign/submit.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import { makeActions } from '../../src/simulator/index.ts';
-import { ROOT, startCli, startNode } from '../support/processes.ts';
+import { type Process, ROOT, startCli, startNode } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';
 import { newLabel, newTenant } from '../support/tenant.ts';
@@ -99,19 +99,8 @@ export async function drainWithBullmq(options: DrainOptions): Promise<Drained> {
   const client = await redis.connect();
   const name = newLabel();
   const queue = new Queue(name, { connection: client });
-  const [max, length] = (limits.split(',')[0] ?? '').split('/');
-  const worker = startNode(`${ROOT}/test/bench/plain-worker.ts`, [
-    JSON.stringify({
-      socket: redis.url.slice('unix://'.length),
-      queue: name,
-      apiUrl: simulator.apiUrl,
-      token: await tokenFor(simulator),
-      concurrency: options.concurrency,
-      limiter: { max: Number(max), duration: Number.parseInt(length ?? '', 10) * 1_000 },
-    }),
-  ]);
+  const worker = await startPlainWorker(options, name, simulator);
   try {
-    await worker.line();
     const before = await commandsProcessed(client);
     const cpuBefore = await cpuMs(worker.pid);
     await addAll(queue, made.ids);
@@ -132,6 +121,27 @@ export async function drainWithBullmq(options: DrainOptions): Promise<Drained> {
     await queue.close();
     await simulator.stop();
   }
+}
+
+/** Resolves once it runs. */
+export async function startPlainWorker(
+  { redis, limits, concurrency }: Pick<DrainOptions, 'redis' | 'limits' | 'concurrency'>,
+  queue: string,
+  simulator: Simulator,
+): Promise<Process> {
+  const [max, length] = (limits.split(',')[0] ?? '').split('/');
+  const worker = startNode(`${ROOT}/test/bench/plain-worker.ts`, [
+    JSON.stringify({
+      socket: redis.url.slice('unix://'.length),
+      queue,
+      apiUrl: simulator.apiUrl,
+      token: await tokenFor(simulator),
+      concurrency,
+      limiter: { max: Number(max), duration: Number.parseInt(length ?? '', 10) * 1_000 },
+    }),
+  ]);
+  await worker.line();
+  return worker;
 }
 
 export async function addAll(queue: Queue, ids: readonly string[]): Promise<void> {

@@ -10,13 +10,14 @@ import { median, usedMemory } from './measure.ts';
 import { type Reported, reportFinished } from './report.ts';
 import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
+import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
 
 /*
  * `npm run bench`: what Standdown costs and how well it uses the quota, side by side in the same run with BullMQ alone
  * where that can do the same.
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
- * `npm run bench -- quota|throughput|submit|abort|select|report` runs one part.
+ * `npm run bench -- quota|throughput|urgent|submit|abort|select|report` runs one part.
  */
 const RUNS = 5;
 
@@ -115,6 +116,36 @@ const PARTS: Record<string, Part> = {
           ['status, ms', fixed(of(ours, 'statusMs'), 1), '', '', '< 5'],
         ],
       };
+    },
+  },
+  urgent: {
+    title:
+      '15 urgent cancels while 10,000 wait under 100/3s, their part of it used up (BullMQ: first in its queue); medians of 3',
+    run: async () => {
+      const server = await openTestRedis();
+      try {
+        const options = { redis: server, limits: '100/3s', reserve: '30/3s', bulk: 10_000, urgent: 15 };
+        const ours = await repeat(3, () => urgentWithStanddown(options));
+        const theirs = await repeat(3, () => urgentWithBullmq(options));
+        const middle = (runs: readonly Waits[]) => median(runs.map(median));
+        const most = (runs: readonly Waits[]) => Math.max(...runs.flat());
+        const [own, other] = [middle(ours), middle(theirs)];
+        return {
+          raw: { ours, theirs },
+          rows: [
+            [
+              'from enqueueing to the API, median, ms',
+              fixed(own, 0),
+              fixed(other, 0),
+              fixed(own / other, 3),
+              '< 50',
+            ],
+            ['the slowest, ms', fixed(most(ours), 0), fixed(most(theirs), 0), '', '< 1,000'],
+          ],
+        };
+      } finally {
+        await server.close();
+      }
     },
   },
   abort: {

@@ -16,7 +16,9 @@ const RARE: Partial<Record<Role, Readonly<Record<string, string>>>> = {
   worker: {
     lpos: "a job that a broken script of BullMQ's lost is put back",
     ping: 'a worker that hears nothing asks so whether Redis answers others',
+    xread: 'what is urgent in the inbox is looked for past what a full lane has no room for',
   },
+  operator: { zscore: "Redis' clock jumped while doctor or select was calling" },
 };
 
 test('each user does its work, and is permitted just what that takes', async (t) => {
@@ -101,6 +103,21 @@ test('a producer comes to its lanes and to nothing else, and a reader changes no
   }
   await assertRefused(producer, 'producer', ['LPUSH', keys.lane('cancel-campaign', 'wait'), '1']);
   await assertRefused(producer, 'producer', ['XREAD', 'STREAMS', keys.results(1), '0']);
+
+  const inbox = connect('inbox');
+  for (const key of [
+    ...foreign,
+    keys.outcomes,
+    keys.rejected,
+    keys.outcome('x'),
+    keys.lane('cancel', 'events'),
+  ]) {
+    await assertRefused(inbox, 'inbox', ['XADD', key, '*', 'a', 'b']);
+  }
+  for (const key of [...foreign, keys.inbox, keys.lane('cancel', 'x')]) {
+    await assertRefused(inbox, 'inbox', ['GET', key]);
+    await assertRefused(inbox, 'inbox', ['XREAD', 'STREAMS', key, '0']);
+  }
 
   const reader = connect('reader');
   for (const words of WRITES) {
@@ -201,6 +218,7 @@ async function play(estate: Estate): Promise<void> {
   const worker = estate.startWorker(['--verify']);
   await submit(estate, 'big', take(20));
   await askForSingles(estate, take(20));
+  await useInbox(estate, take(4));
   await steer(estate, take(30), worker);
   worker.kill('SIGTERM');
   assert.equal(await worker.exited, 0, worker.stderr);
@@ -255,6 +273,23 @@ async function askForSingles({ openProducer, simulator }: Estate, ids: string[])
   assert.equal(await outcome(wish()), 'cancelled', 'at another attempt');
 }
 
+/** What services without BullMQ do, as docs/inbox.md says. */
+async function useInbox({ connect, keys }: Estate, ids: readonly string[]): Promise<void> {
+  const redis = connect('inbox');
+  const add = (...fields: string[]) => redis.call('XADD', keys.inbox, '*', 'comment', 'x', ...fields);
+  const outcomeOf = async (id: string) => JSON.parse((await redis.get(keys.outcome(id))) ?? 'null')?.outcome;
+  const [single = '', urgent = '', inCampaign = '', again = ''] = ids;
+  await add('machineActionId', single);
+  await add('machineActionId', urgent, 'priority', 'urgent');
+  await add('machineActionId', inCampaign, 'campaign', 'inbox');
+  await add('machineActionId', again, 'again', 'true');
+  for (const id of ids) await eventually(async () => assert.equal(await outcomeOf(id), 'cancelled'), 20_000);
+  await add('machineActionId', 'no guid');
+  const rejected = await redis.xread('BLOCK', 5_000, 'STREAMS', keys.rejected, '0');
+  assert.equal(rejected?.length, 1);
+  assert.equal((await redis.xread('COUNT', 1, 'STREAMS', keys.outcomes, '0'))?.length, 1);
+}
+
 /** What operators do while a worker runs. */
 async function steer(estate: Estate, ids: string[], worker: Process): Promise<void> {
   const as = (words: string) => command(estate, 'operator', words);
@@ -279,6 +314,8 @@ async function steer(estate: Estate, ids: string[], worker: Process): Promise<vo
 async function lookAround(estate: Estate, ids: string[]): Promise<void> {
   const { keys, redis } = estate;
   await submit(estate, 'open', ids);
+  // A worker has taken in an entry of the inbox for one of them.
+  await redis.admin.set(keys.outcome(ids[0] ?? ''), '{"outcome":null}');
   // Each 64th slot clears away old ones; the next is one.
   const slot = Number(await redis.admin.hget(keys.state, 'seq'));
   await redis.admin.hincrby(keys.state, 'seq', 63 - (slot % 64));
@@ -289,6 +326,7 @@ async function lookAround(estate: Estate, ids: string[]): Promise<void> {
     await followResults(estate.connect(role), estate);
   }
   await command(estate, 'operator', 'abort open --yes');
+  assert.match((await redis.admin.get(keys.outcome(ids[0] ?? ''))) ?? '', /"outcome":"withdrawn"/);
   await command(estate, 'operator', 'delete open --yes');
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ROOT } from './processes.ts';
 
 /** Who uses Redis, as docs/redis.md tells them apart. */
-export const ROLES = ['worker', 'operator', 'reader', 'producer'] as const;
+export const ROLES = ['worker', 'operator', 'reader', 'producer', 'inbox'] as const;
 
 export type Role = (typeof ROLES)[number];
 

@@ -1,0 +1,28 @@
+import { Queue } from 'bullmq';
+import type { Tenant } from './app.ts';
+import { systemClock } from './clock.ts';
+import { createFeeder, LANE_OF } from './lane/feeder.ts';
+import type { Logger } from './log.ts';
+
+/** How many ids are handed out at once; a worker feeds the rest. */
+const FIRST = 100;
+
+/** Puts the first ids of urgent campaigns into their lane: they should not wait for a worker's next look. */
+export async function feedUrgent(tenant: Tenant, log: Logger): Promise<void> {
+  const { redis, keys } = tenant;
+  const lane = LANE_OF.urgent;
+  const queue = new Queue(lane, { connection: redis, prefix: keys.prefix });
+  queue.on('error', (err) => log.debug({ lane, err }, 'queue'));
+  const feeder = createFeeder({
+    ...tenant,
+    supplies: [{ lane, queue, demand: () => FIRST }],
+    precheck: null,
+    monotonic: systemClock.monotonic,
+    log,
+  });
+  try {
+    await feeder.feed();
+  } finally {
+    await queue.close();
+  }
+}

@@ -1,0 +1,90 @@
+import type { Clock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import { isNotPermitted } from '../redis/failure.ts';
+import type { RedisClient } from '../script.ts';
+import { createIntake, type IntakeDeps } from './intake.ts';
+import { createInboxStream } from './stream.ts';
+
+export interface InboxDeps extends IntakeDeps {
+  /** A connection for what blocks and for nothing else, in the role of a worker. */
+  blocking: RedisClient;
+  clock: Clock;
+}
+
+/** A read waits for so long at most, in ms; then it is looked after what dead workers held. */
+const BLOCK_MS = 15_000;
+
+/** How often that is, in ms: with the time that an entry has to be held it makes 30 s after a kill, and a bit. */
+const CLAIM_MS = 15_000;
+
+/** While more single cancels than this wait in their lane, others stay in the inbox, where they cost a tenth. */
+const MOST_WAITING = 1_000;
+
+/** How often the lane is looked at then, in ms, unless something new comes. */
+const FULL_MS = 1_000;
+
+/** After a failure. */
+const PAUSE_MS = 1_000;
+
+/** Takes in what services without BullMQ put into the inbox. Any number of workers may do so at once. */
+export function createInbox(deps: InboxDeps) {
+  const { redis, keys, clock, log } = deps;
+  const stop = new AbortController();
+  const stream = createInboxStream(deps);
+  const intake = createIntake(deps);
+  let running: Promise<void> = Promise.resolve();
+  let isReady = false;
+  let claimedAt = Number.NEGATIVE_INFINITY;
+  let said = '';
+
+  async function turn(): Promise<void> {
+    if (!isReady) await stream.prepare();
+    isReady = true;
+    if (clock.monotonic() - claimedAt >= CLAIM_MS) await claimAll();
+    if ((await redis.llen(keys.lane('cancel', 'wait'))) > MOST_WAITING) {
+      await intake.take(await stream.peek(FULL_MS), true);
+    } else {
+      await intake.take(await stream.read(BLOCK_MS));
+    }
+    said = '';
+  }
+
+  /** Before anything else, also when the lane is full: they have waited for long. */
+  async function claimAll(): Promise<void> {
+    for (;;) {
+      const entries = await stream.claim();
+      if (entries.length === 0) break;
+      log.info({ entries: entries.length }, 'entries of the inbox taken over from a worker that is gone');
+      await intake.take(entries);
+    }
+    claimedAt = clock.monotonic();
+  }
+
+  async function recover(error: unknown): Promise<void> {
+    if (stop.signal.aborted) return;
+    // Without its data Redis has no group either; making one that is there changes nothing.
+    isReady = false;
+    const what = messageOf(error);
+    // A refusal ends the worker, which says so once.
+    if (what !== said && !isNotPermitted(error))
+      log.warn({ err: what }, 'the inbox cannot be read; trying again');
+    said = what;
+    await clock.sleep(PAUSE_MS, stop.signal).catch(() => undefined);
+  }
+
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) await turn().catch(recover);
+  }
+
+  return {
+    start: () => {
+      running = run();
+    },
+    /** Takes in what it has read; what it has not stays for others. */
+    stop: async () => {
+      stop.abort();
+      stream.close();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,194 @@
+import { appendAudit } from '../campaign/audit.ts';
+import { type Campaign, openCampaign, readCampaign } from '../campaign/registry.ts';
+import { StanddownError } from '../errors.ts';
+import { guidsToBytes } from '../guid.ts';
+import type { Logger } from '../log.ts';
+import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
+import { type InboxEntry, readWish, type Wish } from './entry.ts';
+import { answer, awaitOutcomes, enqueue, leave, reject } from './scripts.ts';
+import { isDecided, look, readRecorded, type Standing, type StandingDeps } from './standing.ts';
+
+export interface IntakeDeps extends StandingDeps {
+  /** Used where an entry brings no comment; null: such an entry is refused. */
+  defaultComment: string | null;
+  /** Ms since 1970, by Redis' clock. */
+  wall(): number;
+  log: Logger;
+}
+
+const LASTING: ReadonlySet<RecordState> = new Set<RecordState>(LASTING_OUTCOMES);
+
+/**
+ * Turns entries of the inbox into requests. An entry leaves the inbox when its request is safe, and may come any number
+ * of times until then.
+ */
+export function createIntake(deps: IntakeDeps) {
+  const { redis, keys, ledger } = deps;
+
+  /**
+   * Takes entries in.
+   *
+   * @param onlyPressing leaves plain single cancels where they are: their lane is full.
+   */
+  async function take(entries: readonly InboxEntry[], onlyPressing = false): Promise<void> {
+    const wishes: Wish[] = [];
+    const refused: { entry: InboxEntry; reason: string }[] = [];
+    for (const entry of entries) {
+      const read = readWish(entry, deps.defaultComment);
+      if (read.ok) wishes.push(read.wish);
+      else refused.push(read);
+    }
+    await refuseAll(refused);
+    const singles = wishes.filter(({ campaign }) => campaign === null);
+    const pressing = singles.filter(({ urgent }) => urgent);
+    await takeSingles('cancel-urgent', pressing);
+    if (!onlyPressing)
+      await takeSingles(
+        'cancel',
+        singles.filter(({ urgent }) => !urgent),
+      );
+    for (const [name, part] of byCampaign(wishes)) await takeForCampaign(name, part);
+  }
+
+  async function takeSingles(lane: 'cancel' | 'cancel-urgent', wishes: readonly Wish[]): Promise<void> {
+    await awaitOutcomes(deps, wishes);
+    const standings = await look(deps, wishes);
+    const isAnswered = ({ wish, record }: Standing) => isDecided(record) && !wish.request.again;
+    await answerAll(standings.filter(isAnswered));
+    const rest = standings.filter((standing) => !isAnswered(standing)).map(({ wish }) => wish);
+    await enqueue(deps, lane, rest);
+  }
+
+  /** As a submit does: also for an id that has an outcome, so that the campaign's report shows it. */
+  async function takeForCampaign(name: string, wishes: readonly Wish[]): Promise<void> {
+    const opened = await openFor(name, wishes);
+    if (!opened) return;
+    const { campaign, accepted } = opened;
+    await awaitOutcomes(deps, accepted);
+    const standings = await look(deps, accepted);
+    if (!(await submit(campaign, accepted))) return;
+    const stays = ({ record }: Standing) =>
+      isDecided(record) && (record.campaign === campaign.number || LASTING.has(record.state));
+    await answerAll(standings.filter(stays));
+    await leave(
+      deps,
+      standings.filter((standing) => !stays(standing)).map(({ wish }) => wish),
+    );
+  }
+
+  /** The campaign of that name, opened if it is new, and those of the wishes that it takes; null: none. */
+  async function openFor(
+    name: string,
+    wishes: readonly Wish[],
+  ): Promise<{ campaign: Campaign; accepted: Wish[] } | null> {
+    const campaign = (await findCampaign(name)) ?? (await open(name, wishes));
+    if (!campaign) return null;
+    if (isClosed(campaign)) {
+      await refuseFor(wishes, closedReason(name, campaign.state));
+      return null;
+    }
+    const accepted: Wish[] = [];
+    const refused: { entry: InboxEntry; reason: string }[] = [];
+    for (const wish of wishes) {
+      const reason = expiryProblem(campaign, wish);
+      if (reason === null) accepted.push(wish);
+      else refused.push({ entry: wish.entry, reason });
+    }
+    await refuseAll(refused);
+    return { campaign, accepted };
+  }
+
+  async function findCampaign(name: string): Promise<Campaign | null> {
+    const number = await redis.hget(keys.campaigns, name);
+    return number === null ? null : readCampaign(redis, keys, Number(number));
+  }
+
+  /** The first entry that has a comment opens it; those before it cannot. */
+  async function open(name: string, wishes: readonly Wish[]): Promise<Campaign | null> {
+    const opener = wishes.find(({ request }) => request.comment !== '');
+    if (!opener) {
+      const reason = 'comment: is missing, and DEFAULT_COMMENT is not set; a new campaign needs one';
+      await refuseFor(wishes, reason);
+      return null;
+    }
+    const { comment, requestedBy, expiresAt } = opener.request;
+    const wanted = { name, comment, requestedBy, expiresAt, now: deps.wall() };
+    const { number, created } = await openCampaign(redis, keys, wanted);
+    if (created) deps.log.info({ campaign: name, requestedBy }, 'campaign opened by the inbox');
+    return readCampaign(redis, keys, number);
+  }
+
+  /** @returns false when the campaign has been closed meanwhile: then they are refused. */
+  async function submit({ number, name }: Campaign, wishes: readonly Wish[]): Promise<boolean> {
+    if (wishes.length === 0) return true;
+    const detail = `${wishes.length} ids`;
+    await appendAudit(deps, number, { action: 'submit', by: askers(wishes), command: 'inbox', detail });
+    try {
+      await ledger.submit(number, guidsToBytes(wishes.map(({ request }) => request.machineActionId)));
+      return true;
+    } catch (error) {
+      if (!(error instanceof StanddownError && error.code === 'CAMPAIGN_CLOSED')) throw error;
+      const state = (await readCampaign(redis, keys, number))?.state ?? 'deleted';
+      await refuseFor(wishes, closedReason(name, state));
+      return false;
+    }
+  }
+
+  async function answerAll(standings: readonly Standing[]): Promise<void> {
+    await Promise.all(
+      standings.map(async ({ wish, record }) => {
+        if (!record) return;
+        const { values, decidedAt } = await readRecorded(deps, wish, record);
+        await answer(deps, wish, values, decidedAt >= wish.at);
+      }),
+    );
+  }
+
+  function refuseFor(wishes: readonly Wish[], reason: string): Promise<void> {
+    return refuseAll(wishes.map(({ entry }) => ({ entry, reason })));
+  }
+
+  /** One line for all: a service that does one thing wrong does it often. */
+  async function refuseAll(refused: readonly { entry: InboxEntry; reason: string }[]): Promise<void> {
+    const [first] = refused;
+    if (!first) return;
+    await Promise.all(refused.map(({ entry, reason }) => reject(deps, entry, reason)));
+    const example = { entry: first.entry.id, reason: first.reason };
+    deps.log.warn({ rejected: refused.length, ...example }, 'rejected entries of the inbox');
+  }
+
+  return { take };
+}
+
+function byCampaign(wishes: readonly Wish[]): Map<string, Wish[]> {
+  const parts = new Map<string, Wish[]>();
+  for (const wish of wishes) {
+    if (wish.campaign === null) continue;
+    const part = parts.get(wish.campaign) ?? [];
+    part.push(wish);
+    parts.set(wish.campaign, part);
+  }
+  return parts;
+}
+
+function isClosed({ state }: Campaign): boolean {
+  return state !== 'running' && state !== 'paused';
+}
+
+function closedReason(name: string, state: string): string {
+  return `campaign: ${name} is ${state} and takes no more ids`;
+}
+
+/** A campaign's ids all expire when it does; an entry that says another time asks for what will not happen. */
+function expiryProblem({ name, expiresAt }: Campaign, { request }: Wish): string | null {
+  if (request.expiresAt === null || request.expiresAt === expiresAt) return null;
+  const time = expiresAt === null ? 'never' : `at ${new Date(expiresAt).toISOString()}`;
+  return `expiresAt: the campaign ${name} expires ${time}; leave it out, or give the same`;
+}
+
+/** Who asked, for the campaign's history: some of them stand for all where they are many. */
+function askers(wishes: readonly Wish[]): string {
+  const names = new Set(wishes.map(({ request }) => request.requestedBy ?? 'inbox'));
+  const [first = 'inbox', ...others] = names;
+  return others.length === 0 ? first : `${first} and ${others.length} more`;
+}

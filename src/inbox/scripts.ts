@@ -1,0 +1,253 @@
+import type { Request } from '../job.ts';
+import { JOB_NAME, type Keys, type LaneName } from '../keys.ts';
+import {
+  MOST_OUTCOMES,
+  NO_OUTCOME,
+  OUTCOME_FIELDS,
+  OUTCOME_KEPT_S,
+  outcomeJson,
+} from '../ledger/outcomes.ts';
+import { asNumber, defineScript, type RedisClient } from '../script.ts';
+import type { InboxEntry, Wish } from './entry.ts';
+
+/** The consumer group of all workers. */
+export const GROUP = 'workers';
+
+/** How long an id without an outcome is known by its key, in seconds: 30 days. Longer, only the streams tell. */
+const AWAITED_S = 30 * 86_400;
+
+/** How many rejected entries are kept, about, and how much of each: what it takes to see what a service does wrong. */
+const MOST_REJECTED = 10_000;
+const MOST_FIELDS = 20;
+const MOST_CHARACTERS = 200;
+
+interface Place {
+  redis: RedisClient;
+  keys: Keys;
+}
+
+/** Takes an entry out of the inbox; whoever succeeds in that is the one who answers it. */
+const LEAVE_LUA = /* lua */ `
+local function leave(entry)
+  redis.call('XACK', KEYS[1], '${GROUP}', entry)
+  return redis.call('XDEL', KEYS[1], entry) == 1
+end
+`;
+
+/**
+ * From now on the outcomes of these ids can be asked for. Before the ledger is: what is recorded between would be missed.
+ *
+ * KEYS  each id's outcome
+ */
+const awaitScript = defineScript(
+  'inbox-await',
+  /* lua */ `
+for _, key in ipairs(KEYS) do redis.call('SET', key, '${NO_OUTCOME}', 'EX', ${AWAITED_S}, 'NX') end
+return {}
+`,
+);
+
+/**
+ * Makes jobs of entries, each in the step that takes it out of the inbox: so there is one job for an entry, whoever reads
+ * it how often, and however long ago. BullMQ's own `add` would be a step of its own; the hash and the list are as it
+ * leaves them (addStandardJob, 6.7). A job that says again forgets what is known of its id.
+ *
+ * KEYS  1 inbox, 2 wait, 3 meta, 4 active, 5 events, 6 marker, 7 id, then job and outcome of each
+ * ARGV  of each: 1 entry, 2 job id, 3 data, 4 when it was added (ms), 5 '1' for again
+ * Returns  how many were added
+ */
+const enqueueScript = defineScript(
+  'inbox-enqueue',
+  /* lua */ `
+${LEAVE_LUA}
+local meta = redis.call('HMGET', KEYS[3], 'paused', 'concurrency', 'opts.maxLenEvents')
+local isFull = meta[1] or (meta[2] and redis.call('LLEN', KEYS[4]) >= tonumber(meta[2]))
+local t = redis.call('TIME')
+local now, added = t[1] * 1000 + math.floor(t[2] / 1000), 0
+for i = 0, #ARGV / 5 - 1 do
+  local id, job, outcome = ARGV[5 * i + 2], KEYS[2 * i + 8], KEYS[2 * i + 9]
+  if leave(ARGV[5 * i + 1]) then
+    if ARGV[5 * i + 5] == '1' then redis.call('SET', outcome, '${NO_OUTCOME}', 'EX', ${AWAITED_S}) end
+    redis.call('INCR', KEYS[7])
+    redis.call('HSET', job, 'name', '${JOB_NAME}', 'data', ARGV[5 * i + 3], 'opts', '{"attempts":0,"removeOnComplete":true}',
+      'timestamp', string.format('%.0f', math.min(tonumber(ARGV[5 * i + 4]), now)), 'delay', 0, 'priority', 0)
+    redis.call('XADD', KEYS[5], '*', 'event', 'added', 'jobId', id, 'name', '${JOB_NAME}')
+    redis.call('LPUSH', KEYS[2], id)
+    redis.call('XADD', KEYS[5], 'MAXLEN', '~', meta[3] or 1000, '*', 'event', 'waiting', 'jobId', id)
+    added = added + 1
+  end
+end
+if added > 0 and not isFull then redis.call('ZADD', KEYS[6], 0, '0') end
+return added
+`,
+);
+
+/**
+ * Entries whose ids are in their campaign by now.
+ *
+ * KEYS  1 inbox
+ * ARGV  entries
+ */
+const leaveScript = defineScript(
+  'inbox-leave',
+  /* lua */ `
+${LEAVE_LUA}
+for _, entry in ipairs(ARGV) do leave(entry) end
+return {}
+`,
+);
+
+/**
+ * KEYS  1 inbox, 2 rejected
+ * ARGV  1 entry, 2 reason, 3 its fields, as JSON
+ */
+const rejectScript = defineScript(
+  'inbox-reject',
+  /* lua */ `
+${LEAVE_LUA}
+if not leave(ARGV[1]) then return {} end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${MOST_REJECTED}, '*', 'entry', ARGV[1], 'reason', ARGV[2], 'fields', ARGV[3])
+return {}
+`,
+);
+
+/**
+ * Answers an entry with an outcome that there is already.
+ *
+ * KEYS  1 inbox, 2 outcomes, 3 the id's outcome
+ * ARGV  1 entry, 2 the outcome as JSON, 3 '1' to tell all of it, 4… names and values
+ */
+const answerScript = defineScript(
+  'inbox-answer',
+  /* lua */ `
+${LEAVE_LUA}
+if not leave(ARGV[1]) then return {} end
+redis.call('SET', KEYS[3], ARGV[2], 'EX', ${OUTCOME_KEPT_S})
+if ARGV[3] == '1' then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${MOST_OUTCOMES}, '*', unpack(ARGV, 4)) end
+return {}
+`,
+);
+
+/**
+ * Tells how the wish of a job ended that leaves the ledger as it is. Once per job, however often that is run.
+ *
+ * KEYS  1 job, 2 outcomes, 3 the id's outcome
+ * ARGV  1 the outcome as JSON, 2… names and values
+ */
+const tellScript = defineScript(
+  'inbox-tell',
+  /* lua */ `
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HSETNX', KEYS[1], 'sd:told', 1) == 0 then return {} end
+redis.call('SET', KEYS[3], ARGV[1], 'EX', ${OUTCOME_KEPT_S})
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${MOST_OUTCOMES}, '*', unpack(ARGV, 2))
+return {}
+`,
+);
+
+/** What the ids of its jobs begin with; the entry's follows. */
+const JOB_PREFIX = 'inbox-';
+
+/** Whether a job came through the inbox. */
+export function isFromInbox(jobId: string | undefined): jobId is string {
+  return jobId?.startsWith(JOB_PREFIX) ?? false;
+}
+
+/** From now on the outcomes of these ids can be asked for. */
+export async function awaitOutcomes({ redis, keys }: Place, wishes: readonly Wish[]): Promise<void> {
+  const ids = new Set(wishes.map(({ request }) => request.machineActionId));
+  if (ids.size > 0) await awaitScript(redis, [...ids].map(keys.outcome), []);
+}
+
+/** Makes a job of each, unless it left the inbox already. */
+export async function enqueue(
+  { redis, keys }: Place,
+  lane: LaneName,
+  wishes: readonly Wish[],
+): Promise<number> {
+  if (wishes.length === 0) return 0;
+  const own = ['wait', 'meta', 'active', 'events', 'marker', 'id'].map((name) => keys.lane(lane, name));
+  const jobs = wishes.map(({ entry, request, at }) => ({
+    id: `${JOB_PREFIX}${entry.id}`,
+    entry,
+    request,
+    at,
+  }));
+  const touched = jobs.flatMap(({ id, request }) => [
+    keys.lane(lane, id),
+    keys.outcome(request.machineActionId),
+  ]);
+  const args = jobs.flatMap(({ id, entry, request, at }) => [
+    entry.id,
+    id,
+    jobData(request),
+    at,
+    request.again ? 1 : 0,
+  ]);
+  return asNumber(await enqueueScript(redis, [keys.inbox, ...own, ...touched], args));
+}
+
+function jobData(request: Request): string {
+  const { machineActionId, comment, requestedBy, expiresAt, again } = request;
+  return JSON.stringify({
+    v: 1,
+    machineActionId,
+    comment,
+    ...(requestedBy !== null && { requestedBy }),
+    ...(expiresAt !== null && { expiresAt }),
+    ...(again && { again }),
+  });
+}
+
+/** Takes entries out of the inbox whose requests are recorded elsewhere. */
+export async function leave({ redis, keys }: Place, wishes: readonly Wish[]): Promise<void> {
+  if (wishes.length === 0) return;
+  await leaveScript(
+    redis,
+    [keys.inbox],
+    wishes.map(({ entry }) => entry.id),
+  );
+}
+
+/** Moves an entry to the rejected ones, with what is wrong with it. */
+export async function reject({ redis, keys }: Place, entry: InboxEntry, reason: string): Promise<void> {
+  const fields = entry.fields.slice(0, 2 * MOST_FIELDS).map(excerpt);
+  await rejectScript(redis, [keys.inbox, keys.rejected], [entry.id, reason, JSON.stringify(fields)]);
+}
+
+function excerpt(bytes: Buffer): string {
+  return bytes
+    .subarray(0, 4 * MOST_CHARACTERS)
+    .toString()
+    .slice(0, MOST_CHARACTERS);
+}
+
+/**
+ * Answers an entry with an outcome that there is already.
+ *
+ * @param values in the order of OUTCOME_FIELDS.
+ * @param isTold whether it was told after the entry was added: then the stream has it.
+ */
+export async function answer(
+  { redis, keys }: Place,
+  { entry, request }: Wish,
+  values: readonly string[],
+  isTold: boolean,
+): Promise<void> {
+  const touched = [keys.inbox, keys.outcomes, keys.outcome(request.machineActionId)];
+  await answerScript(redis, touched, [entry.id, outcomeJson(values), isTold ? 0 : 1, ...named(values)]);
+}
+
+/** Tells how the wish of a job ended that leaves the ledger as it is. */
+export async function tell(
+  { redis, keys }: Place,
+  jobKey: string,
+  machineActionId: string,
+  values: readonly string[],
+): Promise<void> {
+  const touched = [jobKey, keys.outcomes, keys.outcome(machineActionId)];
+  await tellScript(redis, touched, [outcomeJson(values), ...named(values)]);
+}
+
+function named(values: readonly string[]): string[] {
+  return OUTCOME_FIELDS.flatMap((name, i) => [name, values[i] ?? '']);
+}

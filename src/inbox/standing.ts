@@ -1,0 +1,65 @@
+import { guidsToBytes } from '../guid.ts';
+import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Look } from '../ledger/look.ts';
+import { OUTCOME_FIELDS } from '../ledger/outcomes.ts';
+import { entryValues, RESULT_FIELDS } from '../ledger/result.ts';
+import { asText, type RedisClient } from '../script.ts';
+import type { Wish } from './entry.ts';
+
+export interface StandingDeps {
+  redis: RedisClient;
+  keys: Keys;
+  ledger: Ledger;
+}
+
+/** What the ledger says of a wish's id already. */
+export interface Standing {
+  wish: Wish;
+  /** Null: unknown. */
+  record: Look | null;
+}
+
+export function isDecided(record: Look | null): record is Look {
+  return record !== null && record.position > 0;
+}
+
+/** Looks each wish's id up, in their order. */
+export async function look({ ledger }: StandingDeps, wishes: readonly Wish[]): Promise<Standing[]> {
+  if (wishes.length === 0) return [];
+  const records = await ledger.look(guidsToBytes(wishes.map(({ request }) => request.machineActionId)));
+  return wishes.map((wish, i) => ({ wish, record: records[i] ?? null }));
+}
+
+/** A recorded outcome, in the order of OUTCOME_FIELDS; and when it was decided, in ms since 1970. */
+export interface Recorded {
+  values: string[];
+  decidedAt: number;
+}
+
+/** Reads an outcome from the results of the campaign that owns the id. */
+export async function readRecorded(
+  { redis, keys }: StandingDeps,
+  wish: Wish,
+  { campaign, position, state, ...record }: Look,
+): Promise<Recorded> {
+  const place = `${position}-0`;
+  const [[entry], name] = await Promise.all([
+    redis.xrange(keys.results(campaign), place, place),
+    redis.hget(keys.campaign(campaign), 'name'),
+  ]);
+  const known = new Map<string, string>();
+  const recorded = entry ? entryValues(entry[1]) : [];
+  for (const [i, field] of RESULT_FIELDS.entries()) known.set(field, asText(recorded[i]));
+  // Somebody may have taken the results away; what the ledger says stands.
+  known.set('machineActionId', wish.request.machineActionId);
+  known.set('outcome', state);
+  known.set('generation', String(record.generation));
+  known.set('attempts', String(record.attempts));
+  known.set('uncertain', record.uncertain ? '1' : '0');
+  known.set('campaign', name ?? '');
+  return {
+    values: OUTCOME_FIELDS.map((field) => known.get(field) ?? ''),
+    decidedAt: Number(known.get('decidedAt')),
+  };
+}

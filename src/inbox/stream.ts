@@ -1,0 +1,103 @@
+import { messageOf } from '../errors.ts';
+import type { Keys } from '../keys.ts';
+import { asList, asText, type RedisClient } from '../script.ts';
+import type { InboxEntry } from './entry.ts';
+import { GROUP } from './scripts.ts';
+
+/**
+ * The one consumer of the group, whichever worker reads: what counts is how long an entry has been held. Workers come
+ * and go, and a consumer for each of them would stay.
+ */
+const CONSUMER = 'worker';
+
+/** Entries read at once. */
+export const PART = 500;
+
+/** Of what a dead worker held, so many at once: an entry that is too much for a process shall not be met by all. */
+const CLAIMED_PART = 50;
+
+/** What a worker held for so long and did not take in is another's, in ms: longer than taking in a part takes. */
+const CLAIM_IDLE_MS = 15_000;
+
+/**
+ * Reads the inbox.
+ *
+ * @param deps.blocking a connection for nothing else, that bears to be sent commands again.
+ */
+export function createInboxStream({ blocking, keys }: { blocking: RedisClient; keys: Keys }) {
+  /** The last entry that was looked at, in the group or past it. */
+  let seen = '0-0';
+
+  async function call(name: string, ...args: (string | number)[]): Promise<unknown> {
+    return blocking.callBuffer(name, ...args);
+  }
+
+  function noted(entries: InboxEntry[]): InboxEntry[] {
+    const last = entries.at(-1);
+    if (last && isAfter(last.id, seen)) seen = last.id;
+    return entries;
+  }
+
+  return {
+    /** Creates the stream and the group where they are missing; everything in the stream is then new. */
+    async prepare(): Promise<void> {
+      try {
+        await call('XGROUP', 'CREATE', keys.inbox, GROUP, '0', 'MKSTREAM');
+      } catch (error) {
+        if (!messageOf(error).startsWith('BUSYGROUP')) throw error;
+      }
+    },
+
+    /** New entries; waits for them, `blockMs` at most. They are this worker's until they leave or are claimed. */
+    async read(blockMs: number): Promise<InboxEntry[]> {
+      const place = ['COUNT', PART, 'BLOCK', blockMs, 'STREAMS', keys.inbox, '>'];
+      return noted(firstStream(await call('XREADGROUP', 'GROUP', GROUP, CONSUMER, ...place)));
+    },
+
+    /** Looks further on, past what is left for later; nobody's become this worker's. Each is seen once. */
+    async peek(blockMs: number): Promise<InboxEntry[]> {
+      return noted(
+        firstStream(await call('XREAD', 'COUNT', PART, 'BLOCK', blockMs, 'STREAMS', keys.inbox, seen)),
+      );
+    },
+
+    /** What a worker held that is gone. */
+    async claim(): Promise<InboxEntry[]> {
+      const place = [keys.inbox, GROUP, CONSUMER, CLAIM_IDLE_MS, '0-0', 'COUNT', CLAIMED_PART];
+      return entriesOf(asList(await call('XAUTOCLAIM', ...place))[1]);
+    },
+
+    /** Ends what blocks; for the end. */
+    close: () => blocking.disconnect(),
+  };
+}
+
+/** Streams and their entries are pairs in a list, or in RESP3 a map, which comes as one list. */
+function firstStream(reply: unknown): InboxEntry[] {
+  if (reply === null) return [];
+  const [first, second] = asList(reply);
+  return entriesOf(Array.isArray(first) ? first[1] : second);
+}
+
+/** Of an entry that somebody removed, a server may give nothing. */
+function entriesOf(list: unknown): InboxEntry[] {
+  const entries: InboxEntry[] = [];
+  for (const item of asList(list)) {
+    if (!Array.isArray(item)) continue;
+    const [id, fields]: unknown[] = item;
+    if (!Array.isArray(fields)) continue;
+    entries.push({ id: textOf(id), fields: fields.filter((field) => Buffer.isBuffer(field)) });
+  }
+  return entries;
+}
+
+function textOf(value: unknown): string {
+  return Buffer.isBuffer(value) ? value.toString('latin1') : asText(value);
+}
+
+/** Ids are two numbers of 64 bits. */
+function isAfter(id: string, other: string): boolean {
+  const [ms = 0n, seq = 0n] = id.split('-').map(BigInt);
+  const [otherMs = 0n, otherSeq = 0n] = other.split('-').map(BigInt);
+  return ms > otherMs || (ms === otherMs && seq > otherSeq);
+}
