@@ -6,8 +6,13 @@ export { type CancelJob, type PublicLane, prefixFor } from './contract.ts';
 export { type ErrorCode, StanddownError } from './errors.ts';
 export { JOB_NAME } from './keys.ts';
 export { type ActionSummary, type CancelResult, OUTCOMES, type Outcome } from './outcome.ts';
+export type { CampaignRequest, CampaignStatus, IdSource, SubmitSummary } from './producer/campaigns.ts';
 export type { Followed, FollowOptions } from './producer/follow.ts';
 export type { CancelHandle, JobReference, OutcomeOptions } from './producer/handle.ts';
-export { type CancelOptions, openProducer, type Producer, type ProducerOptions } from './producer/producer.ts';
+export {
+  type CancelOptions,
+  openProducer,
+  type Producer,
+  type ProducerOptions,
+} from './producer/producer.ts';
 export type { CancelRequest } from './producer/request.ts';
-export type { CampaignRequest, CampaignStatus, IdSource, SubmitSummary } from './producer/campaigns.ts';

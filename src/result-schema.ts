@@ -18,7 +18,9 @@ const actionSchema = z.object({
  * from a later one.
  */
 export const cancelResultSchema = z.object({
-  machineActionId: z.string().describe('Lower case; of an invalid job as it was written, cut to 100 characters'),
+  machineActionId: z
+    .string()
+    .describe('Lower case; of an invalid job as it was written, cut to 100 characters'),
   outcome: z.string().min(1),
   httpStatus: z.number().int().exactOptional().describe('Of the answer that decided'),
   errorCode: z.string().exactOptional().describe("Defender's code, or that of the network error"),
@@ -36,10 +38,13 @@ export const cancelResultSchema = z.object({
   verifiedAt: time.exactOptional().describe('When `action` was read again afterwards'),
 }) satisfies z.ZodType<Omit<CancelResult, 'outcome'> & { outcome: string }>;
 
-/** Null where it is none. An outcome that this version does not know stays as it is: readers take it for not stopped. */
+/**
+ * Null where it is none. Whatever else is in it stays; so does an outcome that this version does not know: readers take it
+ * for not stopped.
+ */
 export function readResult(json: string | null): CancelResult | null {
-  const parsed = cancelResultSchema.safeParse(parseJson(json));
-  return parsed.success ? (parsed.data as CancelResult) : null;
+  const value = parseJson(json);
+  return cancelResultSchema.safeParse(value).success ? (value as CancelResult) : null;
 }
 
 function parseJson(json: string | null): unknown {

@@ -1,0 +1,221 @@
+import { systemClock } from '../clock.ts';
+import { PUBLIC_LANES, type PublicLane } from '../contract.ts';
+import { StanddownError } from '../errors.ts';
+import type { Keys } from '../keys.ts';
+import { isNotPermitted } from '../redis/failure.ts';
+import type { RedisClient } from '../script.ts';
+import { asRedisError, BLOCK_MS, closeReader, type Link } from './connection.ts';
+import { waitFor } from './waiting.ts';
+
+/** How a job ended. `gone`: it is not in Redis any more, and no event says how it ended. */
+export type Ending =
+  | { kind: 'completed'; value: string | null }
+  | { kind: 'failed'; reason: string }
+  | { kind: 'gone' };
+
+export interface Endings {
+  /**
+   * How a job ends; of several callers for one job all get it. `release` when nobody waits for it any more.
+   *
+   * @throws StanddownError REDIS_FAILED when Redis does not let its user look, CLOSED.
+   */
+  of(lane: PublicLane, jobId: string): { ending: Promise<Ending>; release(): void };
+  /** Ends all waiting with CLOSED. */
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  lane: PublicLane;
+  jobId: string;
+  callers: number;
+  promise: Promise<Ending>;
+  resolve(ending: Ending): void;
+  reject(error: unknown): void;
+}
+
+/** Jobs are looked at in turns, for an event can be missed: Redis keeps the last thousand. */
+const SWEEP_MS = 5_000;
+const SWEEP_JOBS = 500;
+const EVENTS_READ = 200;
+const RETRY_MS = 1_000;
+
+/**
+ * Waits for jobs of the public lanes to end. One connection reads BullMQ's events of both, only while somebody waits. As an event may be
+ * missed (Redis away, too many meanwhile), each job is looked at as well: at first, after each outage, and in turns.
+ */
+export function createEndings(link: Link, keys: Keys): Endings {
+  const { redis } = link;
+  const waiting = new Map<string, Waiting>();
+  const streams = PUBLIC_LANES.map((lane) => keys.lane(lane, 'events'));
+  /** From the first event that is kept: only a time would tell where else to begin, and nobody's clock is Redis'. */
+  const places = streams.map(() => '0-0');
+  const closed = new AbortController();
+  let reader: RedisClient | null = null;
+  let nudged = new AbortController();
+
+  const keyOf = (lane: PublicLane, jobId: string) => `${lane} ${jobId}`;
+
+  function settle(job: Waiting, ending: Ending): void {
+    if (waiting.delete(keyOf(job.lane, job.jobId))) job.resolve(ending);
+  }
+
+  function failAll(error: unknown): void {
+    for (const [key, job] of waiting) {
+      waiting.delete(key);
+      job.reject(error);
+    }
+  }
+
+  /** Reads what has happened since; without `blockMs` only what is there already. @returns whether there was anything. */
+  async function readEvents(connection: RedisClient, blockMs: number | null): Promise<boolean> {
+    const from = [...streams, ...places];
+    const found =
+      blockMs === null
+        ? await connection.xread('COUNT', EVENTS_READ, 'STREAMS', ...from)
+        : await connection.xread('COUNT', EVENTS_READ, 'BLOCK', blockMs, 'STREAMS', ...from);
+    for (const [stream, entries] of found ?? []) {
+      const index = streams.indexOf(stream);
+      for (const [, fields] of entries) note(PUBLIC_LANES[index], fields);
+      const last = entries.at(-1)?.[0];
+      if (last && isAfter(last, places[index])) places[index] = last;
+    }
+    return found !== null;
+  }
+
+  function note(lane: PublicLane | undefined, flat: readonly string[]): void {
+    const field = (name: string) => flat.find((_, i) => i % 2 === 1 && flat[i - 1] === name);
+    const job = lane && waiting.get(keyOf(lane, field('jobId') ?? ''));
+    if (!job) return;
+    const event = field('event');
+    const value = field('returnvalue');
+    if (event === 'completed' && value !== undefined) settle(job, { kind: 'completed', value });
+    else if (event === 'completed' || event === 'failed') void look(job).catch(() => undefined);
+  }
+
+  async function look(job: Waiting): Promise<void> {
+    const fields = ['timestamp', 'finishedOn', 'returnvalue', 'failedReason'];
+    const found = await redis.hmget(keys.lane(job.lane, job.jobId), ...fields);
+    const [timestamp, finishedOn, value = null, reason] = found;
+    if (finishedOn) {
+      settle(job, value === null ? { kind: 'failed', reason: reason ?? '' } : { kind: 'completed', value });
+    } else if (!timestamp) {
+      // Removed as soon as it had ended? Then an event says so that was not read yet.
+      while (await readEvents(redis, null));
+      settle(job, { kind: 'gone' });
+    }
+  }
+
+  /** What waits for a Redis that is away would keep the end waiting. */
+  function unlessClosed<T>(work: Promise<T>): Promise<T> {
+    return waitFor(work, { signal: closed.signal }, 'Redis’ answer', {});
+  }
+
+  async function openEvents(): Promise<RedisClient> {
+    const opened = await link.openReader('producer-events');
+    if (closed.signal.aborted) closeReader(opened);
+    reader = opened;
+    return opened;
+  }
+
+  async function follow(): Promise<void> {
+    while (waiting.size > 0 && !closed.signal.aborted) {
+      try {
+        const events = reader ?? (await openEvents());
+        await unlessClosed(readEvents(events, BLOCK_MS));
+      } catch (error) {
+        if (isNotPermitted(error)) failAll(asRedisError(error));
+        await systemClock.sleep(RETRY_MS, closed.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async function sweep(): Promise<void> {
+    while (waiting.size > 0 && !closed.signal.aborted) {
+      const jobs = nudged.signal.aborted ? [...waiting.values()] : nextInTurn();
+      nudged = new AbortController();
+      for (let at = 0; at < jobs.length; at += SWEEP_JOBS) {
+        await unlessClosed(lookAt(jobs.slice(at, at + SWEEP_JOBS)));
+      }
+      await systemClock.sleep(SWEEP_MS, nudged.signal).catch(() => undefined);
+    }
+  }
+
+  function nextInTurn(): Waiting[] {
+    const turn = [...waiting].slice(0, SWEEP_JOBS);
+    for (const [key, job] of turn) {
+      waiting.delete(key);
+      waiting.set(key, job);
+    }
+    return turn.map(([, job]) => job);
+  }
+
+  /** What fails now is looked at later, unless it would fail for ever. */
+  async function lookAt(jobs: readonly Waiting[]): Promise<void> {
+    const looked = await Promise.allSettled(jobs.map(look));
+    const failure = looked.find(({ status }) => status === 'rejected');
+    if (failure?.status !== 'rejected' || closed.signal.aborted) return;
+    if (isNotPermitted(failure.reason) || redis.status === 'end') failAll(asRedisError(failure.reason));
+  }
+
+  /** Each ends by itself when nobody waits, and must not be taken for alive because the other one is. */
+  function keepUp(work: () => Promise<void>): () => void {
+    let running = false;
+    const start = () => {
+      if (running) return;
+      running = true;
+      const done = work().catch(() => undefined);
+      ends.add(done);
+      void done.then(() => {
+        running = false;
+        ends.delete(done);
+        // Somebody may have come between its last look and here.
+        if (waiting.size > 0 && !closed.signal.aborted) start();
+      });
+    };
+    return start;
+  }
+
+  const ends = new Set<Promise<void>>();
+  const starts = [keepUp(follow), keepUp(sweep)];
+  const onReady = () => nudged.abort();
+  redis.on('ready', onReady);
+
+  return {
+    of: (lane, jobId) => {
+      const key = keyOf(lane, jobId);
+      const known = waiting.get(key);
+      const job = known ?? { lane, jobId, callers: 0, ...Promise.withResolvers<Ending>() };
+      job.callers++;
+      if (closed.signal.aborted) job.reject(closedError());
+      else if (!known) {
+        waiting.set(key, job);
+        job.promise.catch(() => undefined);
+        void look(job).catch(() => undefined);
+        for (const start of starts) start();
+      }
+      const release = () => {
+        if (--job.callers === 0 && waiting.get(key) === job) waiting.delete(key);
+      };
+      return { ending: job.promise, release };
+    },
+    close: async () => {
+      closed.abort();
+      nudged.abort();
+      redis.off('ready', onReady);
+      failAll(closedError());
+      if (reader) closeReader(reader);
+      await Promise.all(ends);
+    },
+  };
+}
+
+export function closedError(): StanddownError {
+  return new StanddownError('CLOSED', 'the producer was closed');
+}
+
+/** Whether a stream's entry comes after another. */
+function isAfter(id: string, other = '0-0'): boolean {
+  const [time = 0, number = 0] = id.split('-').map(Number);
+  const [otherTime = 0, otherNumber = 0] = other.split('-').map(Number);
+  return time > otherTime || (time === otherTime && number > otherNumber);
+}

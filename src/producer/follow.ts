@@ -1,0 +1,109 @@
+import { findCampaign, originOf } from '../campaign/registry.ts';
+import { StanddownError } from '../errors.ts';
+import type { Keys } from '../keys.ts';
+import { entryValues, readEntry } from '../ledger/result.ts';
+import { checkVersion } from '../ledger/version.ts';
+import type { CancelResult } from '../outcome.ts';
+import type { RedisClient } from '../script.ts';
+import { asRedisError, BLOCK_MS, closeReader, type Link } from './connection.ts';
+import { closedError } from './endings.ts';
+import { waitFor } from './waiting.ts';
+
+export interface FollowOptions {
+  /** The position of the last outcome that was seen; begins after it. Default 0: from the first one on. */
+  from?: number | undefined;
+  /** Ends it, with its reason. */
+  signal?: AbortSignal | undefined;
+  /** Whether it goes on when nothing is open, for what `retry`, `verify` or another submit brings. Default false. */
+  stay?: boolean | undefined;
+}
+
+/** An outcome of a campaign as it was recorded. */
+export interface Followed {
+  /** 1, 2, 3 … within the campaign: to go on from here later, give it as `from`. */
+  position: number;
+  /** 1, and one more each time the id was opened again: of several results the one with the highest stands. */
+  generation: number;
+  /** The outcome was known before; its action's state was read again (`verifiedAt`). */
+  isVerification: boolean;
+  result: CancelResult;
+}
+
+export interface FollowDeps {
+  link: Link;
+  keys: Keys;
+  /** Of the producer. */
+  closed: AbortSignal;
+}
+
+const PART = 250;
+
+/**
+ * A campaign's outcomes, first those that are there and then each as it is decided; ends when nothing of the campaign is
+ * open. It keeps its place while Redis is away.
+ *
+ * @throws StanddownError CAMPAIGN_UNKNOWN, also when it is deleted meanwhile; USAGE, REDIS_FAILED, DATA_NEWER, CLOSED; the
+ *   signal's reason.
+ */
+export async function* followCampaign(
+  { link, keys, closed }: FollowDeps,
+  name: string,
+  options: FollowOptions,
+): AsyncGenerator<Followed, void, undefined> {
+  let position = checkPosition(options.from);
+  const stop = AbortSignal.any([closed, ...(options.signal ? [options.signal] : [])]);
+  const reader = await openReader(link, stop);
+  // What waits for a Redis that is away would keep the end waiting.
+  const untilStopped = <T>(work: Promise<T>) => waitFor(work, { signal: stop }, 'Redis’ answer', {});
+  const onStop = () => closeReader(reader);
+  stop.addEventListener('abort', onStop, { once: true });
+  try {
+    await untilStopped(checkVersion(reader, keys));
+    for (;;) {
+      // Looked at before the results are read: what was decided until then is among them.
+      const campaign = await untilStopped(findCampaign(reader, keys, name));
+      // Redis lost what it had not saved yet: what is decided again has these positions.
+      position = Math.min(position, campaign.results);
+      const isOver = campaign.open === 0 && campaign.results === position;
+      if (isOver && options.stay !== true) return;
+      const origin = originOf(campaign);
+      for (const [id, flat] of await untilStopped(
+        readAfter(reader, keys.results(campaign.number), position),
+      )) {
+        const { generation, result } = readEntry(entryValues(flat), origin);
+        position = Number(id.split('-')[0]);
+        yield { position, generation, isVerification: result.verifiedAt !== undefined, result };
+        stop.throwIfAborted();
+      }
+    }
+  } catch (error) {
+    throw reasonOf(error, stop, closed);
+  } finally {
+    stop.removeEventListener('abort', onStop);
+    closeReader(reader);
+  }
+}
+
+async function openReader(link: Link, stop: AbortSignal): Promise<RedisClient> {
+  stop.throwIfAborted();
+  const reader = await link.openReader('producer-follow');
+  if (stop.aborted) closeReader(reader);
+  return reader;
+}
+
+/** Blocks until there is something, but not for longer than it may take to notice that the campaign is gone. */
+async function readAfter(reader: RedisClient, key: string, position: number) {
+  const found = await reader.xread('COUNT', PART, 'BLOCK', BLOCK_MS, 'STREAMS', key, `${position}-0`);
+  return found?.[0]?.[1] ?? [];
+}
+
+function checkPosition(from = 0): number {
+  if (Number.isSafeInteger(from) && from >= 0) return from;
+  throw new StanddownError('USAGE', 'from must be a position: 0, or that of an outcome');
+}
+
+/** That a reader was cut off is only how the end comes about. */
+function reasonOf(error: unknown, stop: AbortSignal, closed: AbortSignal): unknown {
+  if (closed.aborted) return closedError();
+  return stop.aborted ? stop.reason : asRedisError(error);
+}

@@ -1,0 +1,80 @@
+import type { PublicLane } from '../contract.ts';
+import { StanddownError } from '../errors.ts';
+import type { CancelResult } from '../outcome.ts';
+import { readResult } from '../result-schema.ts';
+import type { Ending, Endings } from './endings.ts';
+import { type WaitOptions, waitFor } from './waiting.ts';
+
+export interface OutcomeOptions extends WaitOptions {}
+
+/** What another process needs to wait for a job that this one put in. It can be kept as JSON. */
+export interface JobReference {
+  jobId: string;
+  lane: PublicLane;
+  /** With it the outcome can be found even when the job is gone, where Redis permits that. */
+  machineActionId?: string;
+}
+
+/** A cancel that Redis has taken. */
+export interface CancelHandle {
+  readonly jobId: string;
+  readonly lane: PublicLane;
+  /** Lower case; empty of a job that was referred to without. */
+  readonly machineActionId: string;
+  /**
+   * Waits until the request is decided, for as long as it takes unless told otherwise: while a window is full or Redis is
+   * away that may be an hour. May be called as often as one likes.
+   *
+   * @throws StanddownError TIMEOUT (the request goes on, ask again); JOB_GONE; CLOSED; REDIS_FAILED when Redis does not permit
+   *   it; INTERNAL when the job failed, which is a bug of the worker; the signal's reason when aborted.
+   */
+  outcome(options?: OutcomeOptions): Promise<CancelResult>;
+}
+
+export interface HandleDeps {
+  endings: Endings;
+  /** What the ledger says of an action, where this user may read it; null: nothing. */
+  recorded(machineActionId: string): Promise<CancelResult | null>;
+}
+
+/** @param isAgain asks for another call: what the ledger says may be the outcome before. */
+export function createHandle(deps: HandleDeps, job: JobReference, isAgain: boolean): CancelHandle {
+  const { jobId, lane, machineActionId = '' } = job;
+  const context = { jobId, lane, machineActionId };
+  let known: CancelResult | null = null;
+
+  async function read(ending: Ending): Promise<CancelResult> {
+    if (ending.kind === 'failed')
+      throw new StanddownError('INTERNAL', `the job failed: ${ending.reason}`, { context });
+    if (ending.kind === 'completed') return readResult(ending.value) ?? throwUnreadable(context);
+    const found = machineActionId === '' || isAgain ? null : await deps.recorded(machineActionId);
+    return found ?? throwGone(context);
+  }
+
+  return {
+    jobId,
+    lane,
+    machineActionId,
+    async outcome(options = {}) {
+      if (known) return known;
+      const { ending, release } = deps.endings.of(lane, jobId);
+      try {
+        const result = await waitFor(ending.then(read), options, `the outcome of job ${jobId}`, context);
+        known = result;
+        return result;
+      } finally {
+        release();
+      }
+    },
+  };
+}
+
+function throwUnreadable(context: Record<string, unknown>): never {
+  throw new StanddownError('INTERNAL', 'the job ended with something that is no result', { context });
+}
+
+function throwGone(context: Record<string, unknown>): never {
+  const reason = 'the job is not in Redis any more: removed, kept no longer, or lost with Redis’ data';
+  const advice = 'ask for the same action again: one that has an outcome gets it without another call';
+  throw new StanddownError('JOB_GONE', `${reason}; ${advice}`, { context });
+}

@@ -1,0 +1,189 @@
+import { randomUUID } from 'node:crypto';
+import { Queue } from 'bullmq';
+import { type PublicLane, prefixFor } from '../contract.ts';
+import { StanddownError } from '../errors.ts';
+import { JOB_NAME, keysFor } from '../keys.ts';
+import type { RedisClient } from '../script.ts';
+import {
+  type CampaignRequest,
+  type CampaignStatus,
+  createCampaigns,
+  type IdSource,
+  readLimits,
+  type SubmitSummary,
+} from './campaigns.ts';
+import { asRedisError, borrowLink, openLink } from './connection.ts';
+import { closedError, createEndings } from './endings.ts';
+import { type Followed, type FollowOptions, followCampaign } from './follow.ts';
+import { type CancelHandle, createHandle, type JobReference } from './handle.ts';
+import { type CancelRequest, checkRequest } from './request.ts';
+import { checkTimeout, type WaitOptions, waitFor } from './waiting.ts';
+
+export interface ProducerOptions {
+  /**
+   * Where Redis is: a URL as in REDIS_URL (`redis://`, `rediss://`, `unix://`, `redis-sentinel://`, `redis-cluster://` …), or a
+   * connection of ioredis, which stays open when the producer is closed.
+   */
+  redis: string | RedisClient;
+  /** The tenant's label: STANDDOWN_TENANT of its workers, by default the tenant id in lower case. */
+  tenant: string;
+  /** How long `openProducer` waits for Redis when given a URL, in ms. Default 4,500. */
+  openTimeoutMs?: number;
+  /** As in RATE_LIMITS of the workers; only `status` needs it, to say when a campaign will be done. Default `100/1m,1500/1h`. */
+  rateLimits?: string;
+  /** As in URGENT_RESERVE of the workers; likewise. */
+  urgentReserve?: string;
+  /** Is told in one line when Redis is away and when it is back; only when given a URL. Default: nobody is. */
+  onWarning?: (message: string) => void;
+}
+
+export interface CancelOptions extends WaitOptions {
+  /** `urgent`: goes before everything else, and may use the slots that are kept for such. Default `normal`. */
+  priority?: 'normal' | 'urgent' | undefined;
+  /** How long Redis may take to accept it, in ms. Default 10,000. */
+  timeoutMs?: number | undefined;
+}
+
+/** Puts cancels into Redis and gives their outcomes back. Any number of calls may be under way at once. */
+export interface Producer extends AsyncDisposable {
+  /**
+   * Asks for one machine action to be cancelled. It is checked at once and then handed to Redis: what this resolves with, Redis has.
+   *
+   * @throws StanddownError INPUT_INVALID; TIMEOUT when Redis does not take it in time, where it may still do so later (asking
+   *   again is harmless: an id is called once); REDIS_FAILED; CLOSED; the signal's reason when aborted.
+   */
+  cancel(request: CancelRequest, options?: CancelOptions): Promise<CancelHandle>;
+  /** A job that was put in before, here or elsewhere: to wait for it after a restart. Does not ask Redis whether it exists. */
+  job(reference: JobReference): CancelHandle;
+  /**
+   * Puts ids into a campaign, which is created unless it exists. No more than a thousand ids are taken ahead of Redis, so the source may
+   * be endless as far as memory goes. Repeating it, also after it was cut off, changes nothing. Takes an operator's rights in Redis.
+   *
+   * @throws StanddownError INPUT_INVALID for an id that is no GUID, where those before it may be submitted already; USAGE for a
+   *   bad name or comment; CAMPAIGN_CLOSED, DATA_NEWER, REDIS_FAILED, CLOSED; what the source throws; the signal's reason.
+   */
+  submit(ids: IdSource, request: CampaignRequest): Promise<SubmitSummary>;
+  /**
+   * A campaign's outcomes as they are decided, from the first one or from a position on, until nothing of it is open. Has a
+   * connection of its own. Takes a reader's rights in Redis.
+   *
+   * @throws StanddownError CAMPAIGN_UNKNOWN, USAGE, DATA_NEWER, REDIS_FAILED, CLOSED; the signal's reason.
+   */
+  follow(campaign: string, options?: FollowOptions): AsyncGenerator<Followed, void, undefined>;
+  /**
+   * How far a campaign is. Takes a reader's rights in Redis.
+   *
+   * @throws StanddownError CAMPAIGN_UNKNOWN, DATA_NEWER, REDIS_FAILED, CLOSED
+   */
+  status(campaign: string): Promise<CampaignStatus>;
+  /** Ends it, and what still waits with CLOSED. Requests that Redis has go on. May be called again. */
+  close(): Promise<void>;
+}
+
+const CLOSE_MS = 1_000;
+
+/**
+ * Opens a producer. It needs to know where Redis is and which tenant, and nothing of Defender.
+ *
+ * @throws StanddownError USAGE, CONFIG_INVALID; REDIS_UNREACHABLE when given a URL.
+ */
+export async function openProducer(options: ProducerOptions): Promise<Producer> {
+  checkTenant(options.tenant);
+  const limits = readLimits(options.rateLimits, options.urgentReserve);
+  const { openTimeoutMs = 4_500, onWarning = () => undefined } = options;
+  checkTimeout(openTimeoutMs);
+  const link =
+    typeof options.redis === 'string'
+      ? await openLink(options.redis, { openTimeoutMs, onWarning })
+      : borrowLink(options.redis);
+  const { redis } = link;
+  const keys = keysFor(options.tenant);
+  const prefix = prefixFor(options.tenant);
+  const endings = createEndings(link, keys);
+  const campaigns = createCampaigns({ redis, keys, limits });
+  const queues = new Map<PublicLane, Queue>();
+  const closed = new AbortController();
+  let closing: Promise<void> | null = null;
+
+  function queueOf(lane: PublicLane): Queue {
+    // The workers say how much a lane keeps; a queue opened with other options would change that.
+    const queue = queues.get(lane) ?? new Queue(lane, { connection: redis, prefix, skipMetasUpdate: true });
+    if (!queues.has(lane)) queue.on('error', () => undefined);
+    queues.set(lane, queue);
+    return queue;
+  }
+
+  function assertOpen(): void {
+    if (closed.signal.aborted) throw closedError();
+  }
+
+  /** An id of our own: what is sent again after an answer was lost does not become a second job. */
+  async function add(lane: PublicLane, jobId: string, data: object): Promise<void> {
+    try {
+      const added = queueOf(lane).add(JOB_NAME, data, { jobId });
+      // What waits for a Redis that is away would keep the end waiting.
+      await waitFor(added, { signal: closed.signal }, 'Redis’ answer', {});
+    } catch (error) {
+      throw closed.signal.aborted ? closedError() : asRedisError(error);
+    }
+  }
+
+  function close(): Promise<void> {
+    closing ??= (async () => {
+      closed.abort(closedError());
+      await endings.close();
+      await Promise.all([...queues.values()].map(closeQueue));
+      await link.close();
+    })();
+    return closing;
+  }
+
+  return {
+    async cancel(request, { priority = 'normal', timeoutMs = 10_000, signal } = {}) {
+      assertOpen();
+      const data = checkRequest(request);
+      const lane = laneFor(priority);
+      const { machineActionId } = data;
+      const job = { jobId: randomUUID(), lane, machineActionId };
+      signal?.throwIfAborted();
+      await waitFor(add(lane, job.jobId, data), { timeoutMs, signal }, 'Redis’ answer', job);
+      return createHandle({ endings, ...campaigns }, job, data.again === true);
+    },
+    job: (reference) => createHandle({ endings, ...campaigns }, checkReference(reference), false),
+    async submit(ids, request) {
+      assertOpen();
+      return campaigns.submit(ids, request);
+    },
+    follow: (campaign, followOptions = {}) =>
+      followCampaign({ link, keys, closed: closed.signal }, campaign, followOptions),
+    async status(campaign) {
+      assertOpen();
+      return campaigns.status(campaign);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** While Redis is away a queue would wait for it. */
+async function closeQueue(queue: Queue): Promise<void> {
+  await waitFor(queue.close(), { timeoutMs: CLOSE_MS }, 'the end of a queue', {}).catch(() => undefined);
+}
+
+function laneFor(priority: unknown): PublicLane {
+  if (priority === 'normal') return 'cancel';
+  if (priority === 'urgent') return 'cancel-urgent';
+  throw new StanddownError('USAGE', 'priority must be "normal" or "urgent"');
+}
+
+function checkTenant(tenant: unknown): void {
+  if (typeof tenant === 'string' && /^[\w.-]{1,100}$/.test(tenant)) return;
+  throw new StanddownError('USAGE', 'tenant must be its label: letters, digits, ".", "_" and "-"');
+}
+
+function checkReference(reference: JobReference): JobReference {
+  if (typeof reference.jobId !== 'string' || reference.jobId === '')
+    throw new StanddownError('USAGE', 'jobId is missing');
+  if (reference.lane === 'cancel' || reference.lane === 'cancel-urgent') return reference;
+  throw new StanddownError('USAGE', 'lane must be "cancel" or "cancel-urgent"');
+}

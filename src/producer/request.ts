@@ -1,0 +1,54 @@
+import type { CancelJob } from '../contract.ts';
+import { StanddownError } from '../errors.ts';
+import { parseJob } from '../job.ts';
+import { JOB_NAME } from '../keys.ts';
+
+/** A wish to have one machine action cancelled. */
+export interface CancelRequest {
+  /** A GUID in any case, with or without braces. */
+  machineActionId: string;
+  /** 1 to 4,000 characters, sent to Defender. */
+  comment: string;
+  /** Who wants it, for the report; at most 200 characters. */
+  requestedBy?: string | null | undefined;
+  /** What is not called by then ends as `expired`: a Date, ISO 8601 with an offset, or ms since 1970. Default: never. */
+  expiresAt?: Date | string | number | null | undefined;
+  /** Call again even if there is an outcome already. Default false. */
+  again?: boolean | null | undefined;
+}
+
+/** A job's data; of a request that was checked it has only what was given. */
+export type CheckedJob = CancelJob & { machineActionId: string };
+
+/**
+ * Checks a request as the worker will, and gives the job's data: blanks around texts cut off, the id in lower case.
+ *
+ * @throws StanddownError INPUT_INVALID, saying what is wrong with which field.
+ */
+export function checkRequest(request: CancelRequest): CheckedJob {
+  const parsed = parseJob(JOB_NAME, withPlainTime(request), { comment: '' });
+  if (!parsed.ok) throw invalid(parsed.reason, parsed.machineActionId);
+  const { machineActionId, comment, requestedBy, expiresAt, again } = parsed.request;
+  // Whether the workers have a DEFAULT_COMMENT cannot be known here.
+  if (comment === '') throw invalid('comment: is missing', machineActionId);
+  return {
+    v: 1,
+    machineActionId,
+    comment,
+    ...(requestedBy !== null && { requestedBy }),
+    ...(expiresAt !== null && { expiresAt }),
+    ...(again && { again }),
+  };
+}
+
+/** A Date as the contract writes times. One that is none stays something that is no time. */
+export function withPlainTime<T extends { expiresAt?: Date | string | number | null | undefined }>(wish: T) {
+  const at = wish?.expiresAt;
+  return at instanceof Date ? { ...wish, expiresAt: at.getTime() } : wish;
+}
+
+function invalid(reason: string, machineActionId: string): StanddownError {
+  return new StanddownError('INPUT_INVALID', `the request cannot be carried out: ${reason}`, {
+    context: { machineActionId },
+  });
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { keysFor } from '../../src/keys.ts';
+import { makeActions } from '../../src/simulator/index.ts';
+import { atEnd, freePort, testFolder } from '../redis/support/machine.ts';
+import { startRedis } from '../redis/support/plain-redis.ts';
+import { type Process, startCli } from '../support/processes.ts';
+import { startSimulatorProcess } from '../support/simulator.ts';
+import { newLabel, skipGrace } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
+import { openFor } from './support/producers.ts';
+
+const LIMITS = '100000/1s,100000/1m';
+
+/** A Redis of its own that can be started anew, a simulator and workers as processes. */
+async function openEstate(t: TestContext, latencyMs = 0) {
+  const folder = testFolder(t);
+  const port = await freePort();
+  const tenant = newLabel();
+  const start = () =>
+    startRedis(t, { folder, port, args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
+  const redis = await start();
+  await skipGrace(redis.admin, keysFor(tenant));
+  const { actions, ids } = makeActions({ count: 20, seed: 7 });
+  const simulator = await startSimulatorProcess(LIMITS, {
+    actions,
+    latencyMs: { min: latencyMs, max: latencyMs },
+  });
+  atEnd(t, () => simulator.stop());
+  const env = {
+    ...simulator.settings,
+    REDIS_URL: redis.url,
+    STANDDOWN_TENANT: tenant,
+    STANDDOWN_DATA_DIR: folder,
+    URGENT_RESERVE: 'none',
+    CALL_TIMEOUT: '2s',
+  };
+  const startWorker = (): Process => {
+    const worker = startCli(['worker'], { env });
+    atEnd(t, async () => {
+      worker.kill('SIGKILL');
+      await worker.exited;
+    });
+    return worker;
+  };
+  return { redis, start, ids, simulator, startWorker, place: { redis: redis.url, tenant } };
+}
+
+test('a worker that is killed in mid-call: whoever waits gets the outcome from the next one', async (t) => {
+  const { simulator, ids, startWorker, place } = await openEstate(t, 1_500);
+  const producer = await openFor(t, place);
+  const first = startWorker();
+  const handle = await producer.cancel({ machineActionId: ids[0] ?? '', comment: 'x' });
+  const waiting = handle.outcome({ timeoutMs: 60_000 });
+  await eventually(async () => assert.equal((await simulator.calls()).length, 1), 20_000);
+  first.kill('SIGKILL');
+  await first.exited;
+  startWorker();
+  const { outcome, uncertain } = await waiting;
+  assert.ok(outcome === 'cancelled' || outcome === 'already_final', outcome);
+  t.diagnostic(`${outcome}, ${uncertain ? 'uncertain' : 'certain'}`);
+});
+
+test('a Redis that is away for a while loses no waiting, no following, and takes what was asked for meanwhile', async (t) => {
+  const { redis, start, ids, startWorker, place } = await openEstate(t);
+  const warnings: string[] = [];
+  const producer = await openFor(t, { ...place, onWarning: (message) => void warnings.push(message) });
+  const handle = await producer.cancel({ machineActionId: ids[0] ?? '', comment: 'x' });
+  await producer.submit(ids.slice(1, 11), { campaign: 'undo', comment: 'x' });
+  const waiting = handle.outcome({ timeoutMs: 60_000 });
+  const seen: number[] = [];
+  const following = (async () => {
+    for await (const { position } of producer.follow('undo')) seen.push(position);
+  })();
+  await eventually(async () =>
+    assert.match(String(await redis.admin.client('LIST')), /standdown-producer-follow/),
+  );
+  await redis.stop();
+  await eventually(() => assert.match(warnings[0] ?? '', /Redis is away.*127\.0\.0\.1/));
+  const late = { machineActionId: ids[11] ?? '', comment: 'x' };
+  await assert.rejects(producer.cancel(late, { timeoutMs: 50 }), { code: 'TIMEOUT' });
+  const asked = producer.cancel(late, { timeoutMs: 20_000 });
+  await start();
+  startWorker();
+  assert.equal((await waiting).outcome, 'cancelled');
+  assert.equal((await (await asked).outcome({ timeoutMs: 20_000 })).outcome, 'cancelled');
+  await following;
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 10 }, (_, index) => index + 1),
+  );
+  assert.match(warnings.at(-1) ?? '', /Redis is back/);
+});
+
+test('closing does not wait for a Redis that is away', async (t) => {
+  const { redis, ids, place } = await openEstate(t);
+  const producer = await openFor(t, place);
+  await producer.submit(ids, { campaign: 'undo', comment: 'x' });
+  const handle = await producer.cancel({ machineActionId: ids[0] ?? '', comment: 'x' });
+  const code = { code: 'CLOSED' };
+  const ended = [
+    assert.rejects(handle.outcome(), code),
+    assert.rejects(async () => {
+      for await (const _ of producer.follow('undo'));
+    }, code),
+  ];
+  await eventually(async () =>
+    assert.match(String(await redis.admin.client('LIST')), /standdown-producer-follow/),
+  );
+  await redis.stop();
+  ended.push(assert.rejects(producer.cancel({ machineActionId: ids[1] ?? '', comment: 'x' }), code));
+  const at = performance.now();
+  await producer.close();
+  await Promise.all(ended);
+  assert.ok(performance.now() - at < 4_000, `${performance.now() - at} ms`);
+});
+
+test('jobs that Redis lost are said to be gone', async (t) => {
+  const { redis, ids, place } = await openEstate(t);
+  const producer = await openFor(t, place);
+  const handle = await producer.cancel({ machineActionId: ids[0] ?? '', comment: 'x' });
+  const waiting = assert.rejects(handle.outcome({ timeoutMs: 20_000 }), { code: 'JOB_GONE' });
+  await redis.admin.flushall();
+  await waiting;
+});

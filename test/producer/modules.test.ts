@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ROOT, startProgram } from '../support/processes.ts';
+
+const HOOK = join(ROOT, 'test/producer/support/modules.ts');
+const ENTRY = join(ROOT, 'src/index.ts');
+
+async function modulesOf(program: string): Promise<string[]> {
+  const child = startProgram(process.execPath, ['--import', HOOK, '--input-type=module', '--eval', program]);
+  assert.equal(await child.exited, 0, child.stderr);
+  assert.equal(child.stdout, '');
+  return child.stderr.trim().split('\n');
+}
+
+test('the library brings nothing of a worker along, and does nothing when it is imported', async (t) => {
+  // It ends by itself: no timer, no connection.
+  const modules = await modulesOf(`import ${JSON.stringify(ENTRY)}`);
+  const packages = new Set(modules.map((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? ''));
+  t.diagnostic(`packages: ${[...packages].join(' ').trim()}`);
+  for (const wanted of ['bullmq', 'ioredis', 'zod']) assert.ok(packages.has(wanted), wanted);
+  const unwanted = [
+    ...['@azure/msal-node', 'undici', 'pino', 'pino-pretty', 'fastify', 'commander', 'jose', 'selfsigned'],
+    ...['csv-parse', 'csv-stringify', 'cli-table3', 'log-update'],
+  ];
+  for (const name of unwanted) assert.ok(!packages.has(name), name);
+
+  const folders = new Set(modules.map((url) => /\/src\/(?:([^/]+)\/)?[^/]+\.ts$/.exec(url)?.[1] ?? ''));
+  t.diagnostic(`folders: ${[...folders].join(' ').trim()}`);
+  for (const folder of [
+    'lane',
+    'defender',
+    'simulator',
+    'commands',
+    'intake',
+    'health',
+    'doctor',
+    'report',
+  ]) {
+    assert.ok(!folders.has(folder), folder);
+  }
+  for (const file of ['app.ts', 'config.ts', 'log.ts', 'redis/embedded.ts']) {
+    assert.ok(!modules.some((url) => url.endsWith(`/src/${file}`)), file);
+  }
+});
