@@ -3,6 +3,9 @@ import { type Process, ROOT, startProgram } from '../support/processes.ts';
 
 const PRELOAD = join(ROOT, 'test/gauntlet/fault-point.ts');
 
+/** A worker that was told to stop and is still there after so long does not stop, in ms. */
+const STOP_MS = 60_000;
+
 interface Member {
   process: Process;
   frozen: boolean;
@@ -83,7 +86,12 @@ export function createCrew(size: number, env: Record<string, string>) {
     dismiss: async (): Promise<(number | NodeJS.Signals)[]> => {
       isOver = true;
       members.forEach(tell);
-      return Promise.all(members.map(({ process: worker }) => worker.exited));
+      const late = setTimeout(() => {
+        for (const { process: worker } of members) worker.kill('SIGKILL');
+      }, STOP_MS);
+      return Promise.all(members.map(({ process: worker }) => worker.exited)).finally(() =>
+        clearTimeout(late),
+      );
     },
     /** Whatever may still be there. */
     destroy: async () => {

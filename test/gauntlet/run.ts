@@ -50,7 +50,9 @@ interface Failure {
 async function playAll(seed: number): Promise<{ rounds: Round[]; failures: Failure[] }> {
   const rounds: Round[] = [];
   const failures: Failure[] = [];
-  const kinds = await playableKinds();
+  const playable = await playableKinds();
+  // Six servers more, and a worker that is told to stop while its cluster changes sometimes does not: see docs/reliability.md.
+  const kinds = playable.filter((kind) => kind !== 'cluster' || !values.short);
   if (!kinds.includes('clock'))
     process.stdout.write('without rounds of kind clock: there is no C compiler\n');
   const started = performance.now();
@@ -67,6 +69,8 @@ async function playAll(seed: number): Promise<{ rounds: Round[]; failures: Failu
       const round = await playRound(kind, its, MOST_WORKERS);
       rounds.push(round);
       for (const violation of round.violations) process.stdout.write(`${kind}:${its}: ${violation}\n`);
+      const held = round.violations.length === 0 ? 'held' : 'did not hold';
+      process.stderr.write(`${kind}:${its} ${held} after ${Math.round(round.seconds)} s\n`);
     } catch (error) {
       failures.push({ kind, seed: its, error: error as Error });
       process.stdout.write(`${(error as Error).message}\n`);
