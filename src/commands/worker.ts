@@ -3,6 +3,9 @@ import { startWorker, type WorkerOptions } from '../app-worker.ts';
 import { systemClock } from '../clock.ts';
 import { type CommandContext, EXIT } from './context.ts';
 
+/** Beyond what a call may take, in ms. */
+const STOP_MS = 10_000;
+
 /** Drains until stopped. @throws StanddownError what kept the worker from going on. */
 export async function runWorker(context: CommandContext, options: WorkerOptions): Promise<number> {
   const { stop, log } = context;
@@ -10,12 +13,14 @@ export async function runWorker(context: CommandContext, options: WorkerOptions)
   const ending = AbortSignal.any([stop, worker.failed]);
   if (!ending.aborted) await once(ending, 'abort');
   log.info('worker stops: finishing the calls in flight');
-  // One that hangs might not be able to stop, either.
-  const stopped = worker.stop();
-  await (stop.aborted
-    ? stopped
-    : Promise.race([stopped, systemClock.sleep(2 * context.config.callTimeoutMs)]));
-  log.info('worker stopped');
+  // Where Redis is away, or one of BullMQ's loops hangs, something is waited for that may never come. Nothing is lost by not
+  // waiting: what is not recorded by then others take over, as from a worker that was killed.
+  const isStopped = await Promise.race([
+    worker.stop().then(() => true),
+    systemClock.sleep(context.config.callTimeoutMs + STOP_MS).then(() => false),
+  ]);
+  if (isStopped) log.info('worker stopped');
+  else log.warn('worker stopped, but not in order: look whether Redis is there');
   worker.failed.throwIfAborted();
   return EXIT.done;
 }

