@@ -340,7 +340,10 @@ describe('standdown submit', () => {
         [[file, '--limit', '3'], /^standdown: --order and --limit go with --where only\n$/],
         [['--where', 'type', '--yes'], /^standdown: --where, column 5: an operator is missing/],
         [[file, '--expect-type', 'Isolate,'], /^standdown: --expect-type: a type is missing\n$/],
-        [[file, '--priority', '0'], /^standdown: the priority is from 1 \(first\) to 9 \(last\), not "0"\n$/],
+        [
+          [file, '--priority', '0'],
+          /^standdown: the priority is from 1 \(first\) to 9 \(last\), or urgent, not "0"\n$/,
+        ],
         [
           [file, '--expires-in', 'tomorrow'],
           /^standdown: --expires-in: "tomorrow" is not a duration such as/,
@@ -387,14 +390,15 @@ describe('standdown submit', () => {
   });
 
   it('that is killed at any point is simply run again', async () => {
-    const ids = newGuids(20_000);
+    const ids = newGuids(60_000);
     const file = await shell.write('ids', ids.join('\n'));
     const { redis, keys } = shell.tenant;
     const args = ['submit', file, ...INTO, '--yes', '--json'];
     const total = async () => Number((await redis.hget(keys.campaign(1), 'total')) ?? 0);
-    for (let kill = 0; kill < 5; kill++) {
+    // On a busy machine a kill may come late: what is left has to be enough for the last one.
+    for (let kill = 0; kill < 5 && (await total()) < ids.length / 2; kill++) {
       // The first time while room is made for them.
-      const until = kill === 0 ? 0 : (await total()) + 1 + Math.floor(Math.random() * (ids.length / 6));
+      const until = kill === 0 ? 0 : (await total()) + 1 + Math.floor(Math.random() * (ids.length / 12));
       const isThere = async () => (await redis.exists(keys.campaign(1))) === 1 && (await total()) >= until;
       const child = startCli(args, { env: shell.env });
       let isOver = false;
