@@ -15,10 +15,11 @@ export async function runWorker(context: CommandContext, options: WorkerOptions)
   log.info('worker stops: finishing the calls in flight');
   // Where Redis is away, or one of BullMQ's loops hangs, something is waited for that may never come. Nothing is lost by not
   // waiting: what is not recorded by then others take over, as from a worker that was killed.
+  const waiting = new AbortController();
   const isStopped = await Promise.race([
     worker.stop().then(() => true),
-    systemClock.sleep(context.config.callTimeoutMs + STOP_MS).then(() => false),
-  ]);
+    systemClock.sleep(context.config.callTimeoutMs + STOP_MS, waiting.signal).then(() => false),
+  ]).finally(() => waiting.abort());
   if (isStopped) log.info('worker stopped');
   else log.warn('worker stopped, but not in order: look whether Redis is there');
   worker.failed.throwIfAborted();
