@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { CancelJob } from './contract.ts';
 import { parseGuid } from './guid.ts';
 
 /** The longest comment that is taken. The API's own limit is not documented; this bounds what sits in Redis. */
@@ -75,6 +76,19 @@ export function parseJob(name: unknown, data: unknown, defaults: JobDefaults): P
       expiresAt: expiresAt ?? null,
       again: again ?? false,
     },
+  };
+}
+
+/** The data of a job that asks for this: the reverse of `parseJob`, without what is null or false. */
+export function jobData(request: Request): CancelJob {
+  const { machineActionId, comment, requestedBy, expiresAt, again } = request;
+  return {
+    v: 1,
+    machineActionId,
+    comment,
+    ...(requestedBy !== null && { requestedBy }),
+    ...(expiresAt !== null && { expiresAt }),
+    ...(again && { again }),
   };
 }
 

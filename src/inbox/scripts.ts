@@ -1,4 +1,4 @@
-import type { Request } from '../job.ts';
+import { jobData } from '../job.ts';
 import { JOB_NAME, type Keys, type LaneName } from '../keys.ts';
 import {
   MOST_OUTCOMES,
@@ -179,23 +179,11 @@ export async function enqueue(
   const args = jobs.flatMap(({ id, entry, request, at }) => [
     entry.id,
     id,
-    jobData(request),
+    JSON.stringify(jobData(request)),
     at,
     request.again ? 1 : 0,
   ]);
   return asNumber(await enqueueScript(redis, [keys.inbox, ...own, ...touched], args));
-}
-
-function jobData(request: Request): string {
-  const { machineActionId, comment, requestedBy, expiresAt, again } = request;
-  return JSON.stringify({
-    v: 1,
-    machineActionId,
-    comment,
-    ...(requestedBy !== null && { requestedBy }),
-    ...(expiresAt !== null && { expiresAt }),
-    ...(again && { again }),
-  });
 }
 
 /** Takes entries out of the inbox whose requests are recorded elsewhere. */

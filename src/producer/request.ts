@@ -1,6 +1,6 @@
 import type { CancelJob } from '../contract.ts';
 import { StanddownError } from '../errors.ts';
-import { parseJob } from '../job.ts';
+import { jobData, parseJob } from '../job.ts';
 import { JOB_NAME } from '../keys.ts';
 
 /** A wish to have one machine action cancelled. */
@@ -17,28 +17,17 @@ export interface CancelRequest {
   again?: boolean | null | undefined;
 }
 
-/** A job's data; of a request that was checked it has only what was given. */
-export type CheckedJob = CancelJob & { machineActionId: string };
-
 /**
  * Checks a request as the worker will, and gives the job's data: blanks around texts cut off, the id in lower case.
  *
  * @throws StanddownError INPUT_INVALID, saying what is wrong with which field.
  */
-export function checkRequest(request: CancelRequest): CheckedJob {
+export function checkRequest(request: CancelRequest): CancelJob {
   const parsed = parseJob(JOB_NAME, withPlainTime(request), { comment: '' });
   if (!parsed.ok) throw invalid(parsed.reason, parsed.machineActionId);
-  const { machineActionId, comment, requestedBy, expiresAt, again } = parsed.request;
   // Whether the workers have a DEFAULT_COMMENT cannot be known here.
-  if (comment === '') throw invalid('comment: is missing', machineActionId);
-  return {
-    v: 1,
-    machineActionId,
-    comment,
-    ...(requestedBy !== null && { requestedBy }),
-    ...(expiresAt !== null && { expiresAt }),
-    ...(again && { again }),
-  };
+  if (parsed.request.comment === '') throw invalid('comment: is missing', parsed.request.machineActionId);
+  return jobData(parsed.request);
 }
 
 /** A Date as the contract writes times. One that is none stays something that is no time. */
