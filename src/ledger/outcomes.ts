@@ -99,7 +99,7 @@ local function asJson(last)
   local told = {}
   for i = 1, last, 2 do
     local name, value = TOLD[i], TOLD[i + 1]
-    if name == 'uncertain' then told[name] = value == 1
+    if name == 'uncertain' then told[name] = value == '1'
     elseif value ~= '' then told[name] = NUMBERS[name] and tonumber(value) or value end
   end
   return cjson.encode(told)

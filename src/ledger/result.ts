@@ -190,6 +190,12 @@ local HEX = setmetatable({}, {__index = function(hex, byte)
   return hex[byte]
 end})
 
+-- A number as Redis gets it. It would write each anew, and slowly, at each call; these few come again and again.
+local DIGITS = setmetatable({}, {__index = function(digits, number)
+  digits[number] = string.format('%d', number)
+  return digits[number]
+end})
+
 local function guid(id)
   local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = string.byte(id, 1, 16)
   local H = HEX
@@ -209,8 +215,8 @@ for i, name in ipairs(FIELDS) do ENTRY[2 * i - 1] = name end
 
 -- Appends what stands of a record to the results.
 local function append(resultsKey, id, r, decidedAt, detail)
-  ENTRY[2], ENTRY[4], ENTRY[6] = guid(id), r[GENERATION], STATES[r[STATE]]
-  ENTRY[8], ENTRY[10], ENTRY[12] = r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0, decidedAt
+  ENTRY[2], ENTRY[4], ENTRY[6] = guid(id), DIGITS[r[GENERATION]], STATES[r[STATE]]
+  ENTRY[8], ENTRY[10], ENTRY[12] = DIGITS[r[ATTEMPTS]], hasFlag(r, UNCERTAIN) and '1' or '0', DIGITS[decidedAt]
   for i = 1, ${DETAIL_LENGTH} do ENTRY[${2 * OWN_FIELDS} + 2 * i] = detail[i] or '' end
   local last = next(detail) and #ENTRY or ${2 * OWN_FIELDS}
   redis.call('XADD', resultsKey, string.format('%d-0', r[POSITION]), unpack(ENTRY, 1, last))
