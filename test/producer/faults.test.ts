@@ -52,7 +52,7 @@ test('a worker that is killed in mid-call: whoever waits gets the outcome from t
   const first = startWorker();
   const handle = await producer.cancel({ machineActionId: ids[0] ?? '', comment: 'x' });
   const waiting = handle.outcome({ timeoutMs: 60_000 });
-  await eventually(async () => assert.equal((await simulator.calls()).length, 1), 20_000);
+  await eventually(async () => assert.ok((await simulator.calls()).length > 0), 20_000);
   first.kill('SIGKILL');
   await first.exited;
   startWorker();
