@@ -1,7 +1,6 @@
 import type { EpochContext } from './budget/epoch.ts';
 import { graceFor } from './budget/guard.ts';
 import { createMemory, type Memory } from './budget/memory.ts';
-import { createSession } from './budget/session.ts';
 import { type Limits, longestMs } from './budget/windows.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -82,9 +81,8 @@ export function createTenant(config: Config, redis: RedisClient): Tenant {
   const keys = keysFor(tenantOf(config));
   const longest = longestMs(limits.windows);
   const memory = createMemory({ keepMs: longest });
-  const session = createSession({ redis, keys, memory });
   const { monotonic } = systemClock;
-  const epoch: EpochContext = { redis, keys, memory, session, monotonic, graceMs: graceFor(longest) };
+  const epoch: EpochContext = { redis, keys, memory, monotonic, graceMs: graceFor(longest) };
   const { callTimeoutMs, maxAttempts } = config;
   const ledger = createLedger({ ...epoch, settings: { limits, callTimeoutMs, maxAttempts } });
   return { redis, keys, memory, ledger, epoch, limits };

@@ -3,14 +3,13 @@ import type { Keys, Operation } from '../keys.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { GUARD_LUA, TIME_TOLERANCE_MS } from './guard.ts';
 import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
-import type { Session } from './session.ts';
 
 /**
  * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives, of which
  * version, and how long its calls take.
  *
  * KEYS  state, slots of each operation
- * ARGV  grace ms, run, epoch, seq, time, tolerance, ms that a cancel takes (empty: not known), then for each operation the
+ * ARGV  grace ms, epoch, seq, time, tolerance, ms that a cancel takes (empty: not known), then for each operation the
  *       time since which changes are wanted, or `=` and the seq at which there are none
  * Returns  {'ok', now, epoch, seq, grace, steer, penalty, hold, reason, version, {slot, stamp, …} per operation}
  *          {'epoch', now, reason} another epoch holds, or a new one was opened; {'time', now} the clock is off
@@ -23,16 +22,16 @@ ${VERSION_LUA}
 local now = clock()
 local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', 'steer',
   'cancel:penalty', 'cancel:hold', 'cancel:reason', 'version')
-local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
+local expected = {epoch = ARGV[2], seq = tonumber(ARGV[3]), time = tonumber(ARGV[4]), tolerance = tonumber(ARGV[5])}
 local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local version = noteVersion(KEYS[1], f[9])
 local news = {'alive', math.floor(now)}
-if ARGV[7] ~= '' then news[3], news[4] = 'cancel:latency', ARGV[7] end
+if ARGV[6] ~= '' then news[3], news[4] = 'cancel:latency', ARGV[6] end
 redis.call('HSET', KEYS[1], unpack(news))
 local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or '', tostring(version)}
 for i = 2, #KEYS do
-  local seen = ARGV[6 + i]
+  local seen = ARGV[5 + i]
   if seen == '=' .. f[3] then reply[#reply + 1] = {}
   else reply[#reply + 1] = since(KEYS[i], string.sub(seen, 1, 1) == '=' and '-inf' or seen) end
 end
@@ -44,7 +43,7 @@ return reply
  * Puts slots back after a loss. Late ones too: better a slot too many than a call too many.
  *
  * KEYS  state, slots
- * ARGV  grace ms, run, highest known slot number, then slot, stamp, own (0 or 1)…
+ * ARGV  grace ms, highest known slot number, then slot, stamp, own (0 or 1)…
  * Returns  {epoch, seq, why} that hold now
  */
 const putBackScript = defineScript(
@@ -53,11 +52,11 @@ const putBackScript = defineScript(
 ${GUARD_LUA}
 local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'why')
 local seq = tonumber(f[3]) or 0
-if not f[2] or f[1] ~= ARGV[2] then
-  f[2] = tostring(reopen(KEYS[1], clock(), ARGV[2], math.max(seq, tonumber(ARGV[3])), tonumber(ARGV[1]), 'restarted'))
+if not f[2] or f[1] ~= runId() then
+  f[2] = tostring(reopen(KEYS[1], clock(), math.max(seq, tonumber(ARGV[2])), tonumber(ARGV[1]), 'restarted'))
   seq, f[4] = tonumber(f[2]), 'restarted'
 end
-for i = 4, #ARGV, 3 do
+for i = 3, #ARGV, 3 do
   -- Others' slots are known less exactly than their owners know them.
   if ARGV[i + 2] == '1' then redis.call('ZADD', KEYS[2], ARGV[i + 1], ARGV[i])
   else redis.call('ZADD', KEYS[2], 'NX', ARGV[i + 1], ARGV[i]) end
@@ -78,8 +77,8 @@ const shiftScript = defineScript(
   'shift',
   /* lua */ `
 ${GUARD_LUA}
-local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq')
-if f[2] ~= ARGV[2] then return {f[2] or '', f[3] or '0'} end
+local f = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+if f[1] ~= ARGV[2] then return {f[1] or '', f[2] or '0'} end
 for i = 2, #KEYS do
   local slots = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES')
   for s = 1, #slots, 2 do redis.call('ZADD', KEYS[i], tonumber(slots[s + 1]) + tonumber(ARGV[3]), slots[s]) end
@@ -89,7 +88,7 @@ for i = 4, #ARGV do
   if time then redis.call('HSET', KEYS[1], ARGV[i], math.ceil(tonumber(time) + tonumber(ARGV[3]))) end
 end
 local now = clock()
-local epoch = reopen(KEYS[1], now, f[1], tonumber(f[3]) or 0, tonumber(ARGV[1]), 'clock')
+local epoch = reopen(KEYS[1], now, tonumber(f[2]) or 0, tonumber(ARGV[1]), 'clock')
 -- For claims from before: see wasBefore in the ledger's records.
 redis.call('HSET', KEYS[1], 'jumped', epoch, 'jumpedAt', math.floor(now))
 return {tostring(epoch), tostring(epoch)}
@@ -102,8 +101,6 @@ export interface EpochContext {
   memory: Memory;
   /** Ms in which nobody sends after a new epoch opened. */
   graceMs: number;
-  /** Knows which Redis process answers. */
-  session: Session;
   /** The monotonic clock, in ms. */
   monotonic(): number;
 }
@@ -132,7 +129,6 @@ export type Pulse =
  */
 export async function pulse(context: EpochContext, operations: readonly Operation[]): Promise<Pulse> {
   const { redis, keys, memory, graceMs } = context;
-  await context.session.ready();
   const sentAt = context.monotonic();
   const [first] = operations;
   if (!first) return { kind: 'skipped' };
@@ -207,9 +203,9 @@ async function enter(
   slots: readonly Remembered[] = [],
 ): Promise<string> {
   const { redis, keys, memory, graceMs } = context;
-  const { run, seq } = memory.expect('cancel', 0);
+  const { seq } = memory.expect('cancel', 0);
   const touched = [keys.state, keys.slots(operation)];
-  const args = [graceMs, run, seq, ...slots.flatMap(slotArguments)];
+  const args = [graceMs, seq, ...slots.flatMap(slotArguments)];
   const reply = asList(await putBackScript(redis, touched, args));
   memory.entered(asText(reply[0]), asNumber(reply[1]));
   return asText(reply[2]);
@@ -228,8 +224,8 @@ function slotArguments({ slot, stamp, own }: Remembered): string[] {
 
 /** The first arguments of every guarded script, after the grace. */
 export function expectationArguments(expectation: Expectation): (string | number)[] {
-  const { run, epoch, seq, time } = expectation;
-  return [run, epoch, seq, time.toFixed(3), TIME_TOLERANCE_MS];
+  const { epoch, seq, time } = expectation;
+  return [epoch, seq, time.toFixed(3), TIME_TOLERANCE_MS];
 }
 
 /** Reads `now, epoch, seq` and a flat list of slots and stamps. */

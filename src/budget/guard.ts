@@ -16,24 +16,29 @@ local function ms(time)
   return string.format('%.3f', time)
 end
 
+-- Asked anew each time: a slot of a cluster may be another process' from one command to the next.
+local function runId()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+end
+
 -- Opens a new epoch. Returns its number.
-local function reopen(stateKey, now, run, known, graceMs, reason)
+local function reopen(stateKey, now, known, graceMs, reason)
   local epoch = math.max(math.floor(now), known) + 1
-  redis.call('HSET', stateKey, 'run', run, 'epoch', epoch, 'seq', epoch, 'grace', ms(now + graceMs), 'why', reason)
+  redis.call('HSET', stateKey, 'run', runId(), 'epoch', epoch, 'seq', epoch, 'grace', ms(now + graceMs), 'why', reason)
   return epoch
 end
 
--- s: run, epoch, seq of the state hash. expected: the caller's run, epoch, seq, time and tolerance in ms.
+-- s: run, epoch, seq of the state hash. expected: the caller's epoch, seq, time and tolerance in ms.
 -- Returns nil when all is well, or the refusal to answer with.
 local function guard(stateKey, now, s, expected, graceMs)
   local seq = tonumber(s.seq) or 0
   local reason
   if not s.epoch then reason = 'new'
-  elseif s.run ~= expected.run then reason = 'restarted'
+  elseif s.run ~= runId() then reason = 'restarted'
   elseif seq < expected.seq then reason = 'rewound'
   end
   if reason then
-    reopen(stateKey, now, expected.run, math.max(seq, expected.seq), graceMs, reason)
+    reopen(stateKey, now, math.max(seq, expected.seq), graceMs, reason)
     return {'epoch', reason}
   end
   if expected.epoch ~= '' and s.epoch ~= expected.epoch then return {'epoch', s.epoch} end

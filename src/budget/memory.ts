@@ -2,7 +2,6 @@ import type { Operation } from '../keys.ts';
 
 /** What a script is told, so that it can refuse before it takes anything. Times in ms of Redis' clock. */
 export interface Expectation {
-  run: string;
   /** Empty before the first look. */
   epoch: string;
   seq: number;
@@ -31,8 +30,6 @@ export interface Remembered {
 }
 
 export interface Memory {
-  /** The run id of the Redis process this worker is connected to. */
-  connected(run: string): void;
   expect(operation: Operation, monotonic: number): Expectation;
   /**
    * The slot number at which nothing of the operation can have changed since it was last looked at, because nothing is
@@ -95,7 +92,6 @@ const JITTER_MS = 5;
 export function createMemory(options: { keepMs: number }): Memory {
   const operations = new Map<Operation, Slots>();
   const seen = new Map<Operation, Pick<Sighting, 'now' | 'seq'>>();
-  let run = '';
   let epoch = '';
   let seq = 0;
   let jumps = 0;
@@ -167,11 +163,7 @@ export function createMemory(options: { keepMs: number }): Memory {
   }
 
   return {
-    connected: (id) => {
-      run = id;
-    },
     expect: (operation, monotonic) => ({
-      run,
       epoch,
       seq,
       time: offset ? monotonic + middle(offset) : 0,

@@ -10,8 +10,8 @@ import { longestMs, type Window } from './windows.ts';
  * Takes a slot for a call that belongs to no single request (the list's).
  *
  * KEYS  1 state, 2 slots
- * ARGV  1 grace ms, 2 run, 3 epoch, 4 seq, 5 time, 6 tolerance, 7 changes since, 8 operation, 9 call timeout ms,
- *       10 longest window ms, 11 ms in which a pace comes back, 12… max, length of each window
+ * ARGV  1 grace ms, 2 epoch, 3 seq, 4 time, 5 tolerance, 6 changes since, 7 operation, 8 call timeout ms,
+ *       9 longest window ms, 10 ms in which a pace comes back, 11… max, length of each window
  * Returns  {'granted', slot, until, {now, epoch, seq}, slots} | {'wait', ms, why} | {'epoch' | 'time', now, why}
  */
 const takeScript = defineScript(
@@ -20,19 +20,19 @@ const takeScript = defineScript(
 ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
-local now, op = clock(), ARGV[8]
+local now, op = clock(), ARGV[7]
 local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt')
-local expected = {run = ARGV[2], epoch = ARGV[3], seq = tonumber(ARGV[4]), time = tonumber(ARGV[5]), tolerance = tonumber(ARGV[6])}
+local expected = {epoch = ARGV[2], seq = tonumber(ARGV[3]), time = tonumber(ARGV[4]), tolerance = tonumber(ARGV[5])}
 local refusal = guard(KEYS[1], now, {run = s[1], epoch = s[2], seq = s[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local grace, penalty = tonumber(s[4]) or 0, tonumber(s[5]) or 0
 local held = math.max(grace, penalty)
 if held > now then return {'wait', ms(held - now), grace > penalty and 'grace' or 'penalty'} end
-local wait = waitFor(KEYS[2], now, 12, paceOf(s[6], s[7], now, tonumber(ARGV[11])))
+local wait = waitFor(KEYS[2], now, 11, paceOf(s[6], s[7], now, tonumber(ARGV[10])))
 if wait then return {'wait', ms(wait), 'window'} end
-local untilMs = math.ceil(now + 2 * tonumber(ARGV[9]))
-local slot = take(KEYS[1], KEYS[2], now, untilMs, tonumber(ARGV[10]))
-return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(slot)}, since(KEYS[2], ARGV[7])}
+local untilMs = math.ceil(now + 2 * tonumber(ARGV[8]))
+local slot = take(KEYS[1], KEYS[2], now, untilMs, tonumber(ARGV[9]))
+return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(slot)}, since(KEYS[2], ARGV[6])}
 `,
 );
 
@@ -107,7 +107,6 @@ export function createOperationBudget(
   }
 
   async function ask(operation: Operation): Promise<{ kind: 'granted'; grant: SlotGrant } | SlotWait> {
-    await deps.session.ready();
     const askedAt = deps.monotonic();
     const expectation = memory.expect(operation, askedAt);
     const reply = asList(

@@ -21,9 +21,9 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
- *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 run, 12 epoch, 13 seq, 14 time,
- *       15 tolerance ms, 16 changes since, 17 longest window ms, 18 ms for a check, 19 requested by, 20 requested at,
- *       21 ms in which a pace comes back, 22… max, length of each window
+ *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
+ *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at,
+ *       20 ms in which a pace comes back, 21… max, length of each window
  * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq}, slots where the budget was looked at
  */
 const beginScript = defineScript(
@@ -49,7 +49,7 @@ local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
 
 -- Before anything is told from times: Redis' clock may have jumped.
-local expected = {run = ARGV[11], epoch = ARGV[12], seq = tonumber(ARGV[13]), time = tonumber(ARGV[14]), tolerance = tonumber(ARGV[15])}
+local expected = {epoch = ARGV[11], seq = tonumber(ARGV[12]), time = tonumber(ARGV[13]), tolerance = tonumber(ARGV[14])}
 local refusal = guard(KEYS[1], now, {run = s[2], epoch = s[3], seq = s[4]}, expected, tonumber(ARGV[10]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 
@@ -60,7 +60,7 @@ end
 
 local function wish()
   local detail = {}
-  detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = ARGV[19], ARGV[20]
+  detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = ARGV[18], ARGV[19]
   return detail
 end
 
@@ -81,7 +81,7 @@ local function noteExpiry()
   if isNew and expiresAt > 0 then
     redis.call('ZADD', KEYS[8], expiresAt, id)
     -- Whoever ends it then does not have the job that says whose it is.
-    redis.call('HSET', KEYS[7], id, cjson.encode({by = ARGV[19], at = ARGV[20]}))
+    redis.call('HSET', KEYS[7], id, cjson.encode({by = ARGV[18], at = ARGV[19]}))
     setFlag(r, EXPIRES, true)
   elseif hasFlag(r, EXPIRES) and expiresAt == 0 then
     redis.call('ZREM', KEYS[8], id)
@@ -118,7 +118,7 @@ if r[SLOT] ~= 0 then
 end
 
 if check then
-  if (tonumber(check.since) or 0) + tonumber(ARGV[18]) <= now then
+  if (tonumber(check.since) or 0) + tonumber(ARGV[17]) <= now then
     redis.call('HDEL', KEYS[7], id)
     return decided('rejected', check.detail or {})
   end
@@ -139,7 +139,7 @@ if isPutOff(r, now) then return {'later', ms(r[NOT_BEFORE] - now)} end
 
 local function seen(answer)
   answer[#answer + 1] = {ms(now), s[3], s[4]}
-  answer[#answer + 1] = since(KEYS[3], ARGV[16])
+  answer[#answer + 1] = since(KEYS[3], ARGV[15])
   return answer
 end
 
@@ -153,8 +153,8 @@ if penalty > now then return hold('penalty', penalty) end
 if upstream > now and s[7] == s[9] then return seen({'hold', s[8], ms(math.min(upstream - now, ${LOOK_AGAIN_MS})), 1}) end
 if upstream > now then return hold(s[8], upstream) end
 
-local longest = tonumber(ARGV[17])
-local wait, look = waitFor(KEYS[3], now, 22, paceOf(s[10], s[11], now, tonumber(ARGV[21])))
+local longest = tonumber(ARGV[16])
+local wait, look = waitFor(KEYS[3], now, 21, paceOf(s[10], s[11], now, tonumber(ARGV[20])))
 if wait then return seen({'window', ms(wait), look and 1 or 0}) end
 
 local lapse = math.ceil(now + timeout)

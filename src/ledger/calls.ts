@@ -103,7 +103,6 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
     let asked = { askedAt: 0, jumps: 0 };
     let isRepeat = false;
     const attempt = async () => {
-      await deps.session.ready();
       asked = { askedAt: isRepeat ? asked.askedAt : deps.monotonic(), jumps: memory.jumps() };
       const expectation = memory.expect(ask.operation, deps.monotonic());
       // The reserve is of cancels only: nobody is in a hurry to read.

@@ -105,15 +105,12 @@ async function recorded(
   return campaign && entry ? readEntry(entry.values, originOf(campaign)).result : null;
 }
 
-/** Enough of a ledger to submit and to look: no call is ever made with it, so nothing is asked of Redis beforehand. */
+/** Enough of a ledger to submit and to look: no call is ever made with it. */
 function ledgerFor({ redis, keys, limits }: CampaignsDeps): Ledger {
   const memory = createMemory({ keepMs: longestMs(limits.windows) });
-  const session = {
-    ready: () => Promise.reject(new StanddownError('INTERNAL', 'a producer makes no calls')),
-  };
   const { monotonic } = systemClock;
   const settings = { limits, callTimeoutMs: 0, maxAttempts: 1 };
-  return createLedger({ redis, keys, memory, session, monotonic, graceMs: 0, settings });
+  return createLedger({ redis, keys, memory, monotonic, graceMs: 0, settings });
 }
 
 /** @throws StanddownError CONFIG_INVALID */

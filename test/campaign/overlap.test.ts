@@ -70,8 +70,6 @@ describe('campaigns that name the same ids', () => {
   before(async () => {
     server = await openTestRedis();
     redis = await server.connect();
-    // Each tenant's session listens on the one connection.
-    redis.setMaxListeners(0);
   });
   after(() => server.close());
 

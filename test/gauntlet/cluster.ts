@@ -13,6 +13,8 @@ export interface ClusterNodes {
   other(): Promise<RedisServer>;
   /** Moves the watched slot to another master, some keys at a time, while it is used. */
   move(): Promise<void>;
+  /** Makes a replica of the watched slot's master its successor, at once and whatever that one knows. */
+  takeOver(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -28,6 +30,8 @@ interface Known {
   id: string;
   port: number;
   isMaster: boolean;
+  /** Id of the master that a replica follows. */
+  follows: string;
   isUp: boolean;
   slots: readonly (readonly [number, number])[];
 }
@@ -77,12 +81,16 @@ export async function openNodes(dir: string, settings: readonly string[]): Promi
   }
 
   /** What a node knows that is up; of one that was killed nothing is asked. */
-  async function masters(): Promise<{ known: Known; server: RedisServer }[]> {
+  async function nodesUp(): Promise<{ known: Known; server: RedisServer }[]> {
     const [viewer] = all.filter(({ admin }) => admin.status === 'ready');
     assert(viewer, 'no node is up');
     return (await look(viewer))
-      .filter(({ isMaster, isUp, slots }) => isMaster && isUp && slots.length > 0)
+      .filter(({ isUp }) => isUp)
       .map((known) => ({ known, server: all.find(({ port }) => port === known.port) as RedisServer }));
+  }
+
+  async function masters(): Promise<{ known: Known; server: RedisServer }[]> {
+    return (await nodesUp()).filter(({ known }) => known.isMaster && known.slots.length > 0);
   }
 
   const hasSlot = ({ known }: { known: Known }) =>
@@ -125,6 +133,14 @@ export async function openNodes(dir: string, settings: readonly string[]): Promi
       for (const { server } of [to, from, ...all_.filter((master) => master !== to && master !== from)])
         await server.admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', to.known.id);
     },
+    takeOver: () =>
+      eventually(async () => {
+        const up = await nodesUp();
+        const owner = up.find(({ known }) => known.isMaster && hasSlot({ known }));
+        const next = up.find(({ known }) => known.follows === owner?.known.id);
+        assert(next, 'nobody follows the master of the slot');
+        await next.server.admin.call('CLUSTER', 'FAILOVER', 'TAKEOVER');
+      }, 20_000),
     close: async () => {
       for (const node of all) await node.close();
     },
@@ -133,11 +149,12 @@ export async function openNodes(dir: string, settings: readonly string[]): Promi
 
 /** A line of CLUSTER NODES: id, address, flags, master, …, link, then slots. */
 function parseNode(line: string): Known {
-  const [id = '', address = '', flags = '', , , , , link, ...slots] = line.split(' ');
+  const [id = '', address = '', flags = '', follows = '', , , , link, ...slots] = line.split(' ');
   return {
     id,
     port: Number(/:(\d+)@/.exec(address)?.[1]),
     isMaster: flags.split(',').includes('master'),
+    follows,
     isUp: !/fail|noaddr|handshake/.test(flags) && link === 'connected',
     slots: slots
       .filter((text) => !text.startsWith('['))

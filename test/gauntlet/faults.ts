@@ -279,6 +279,10 @@ export const CLUSTER_FAULTS: Readonly<Record<string, Play>> = {
     await killedForLong(scene);
     await scene.onLoss();
   },
+  'replica takes over on demand': async (scene) => {
+    await scene.redis.nodes?.takeOver();
+    await scene.onLoss();
+  },
   'another node lost': async (scene) => {
     const other = await scene.redis.nodes?.other();
     await other?.kill();

@@ -10,6 +10,13 @@ import type { SimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';
 import type { TestTenant } from '../support/tenant.ts';
 
+/** A fault, from its beginning to its end (null: not over yet), in ms since 1970. */
+export interface PlayedFault {
+  name: string;
+  from: number;
+  to: number | null;
+}
+
 export interface Evidence {
   tenant: TestTenant;
   simulator: SimulatorProcess;
@@ -25,6 +32,7 @@ export interface Evidence {
   shared: boolean;
   /** Whether Redis' clock was set on the way: its times say nothing about the server's. */
   clockSet: boolean;
+  played: readonly PlayedFault[];
 }
 
 export interface Verdict {
@@ -68,7 +76,11 @@ export async function judge(evidence: Evidence): Promise<Verdict> {
 
   const refused = calls.filter(({ verdict }) => verdict === 'refused');
   if (!evidence.shared) {
-    if (refused.length > 0) violations.push(`${refused.length} calls were over the limit`);
+    if (refused.length > 0)
+      violations.push(
+        `${refused.length} calls were over the limit`,
+        ...refused.slice(0, 5).map(({ wallMs }) => circumstances(wallMs, evidence.played)),
+      );
     for (const { max, windowMs } of quotas(evidence.limits)) {
       const peak = await simulator.peak('cancel', windowMs);
       if (peak > max) violations.push(`${peak} calls within ${windowMs} ms, where ${max} are allowed`);
@@ -95,6 +107,23 @@ export async function judge(evidence: Evidence): Promise<Verdict> {
     repeatedCalls,
     violations,
   };
+}
+
+/** What had been done to the scene before something happened, latest first. */
+function circumstances(wallMs: number, played: readonly PlayedFault[]): string {
+  const told = played
+    .filter(({ from }) => from <= wallMs)
+    .slice(-3)
+    .reverse()
+    .map(
+      ({ name, from, to }) =>
+        `${name} (${ago(wallMs - from)} to ${to === null ? 'the end' : ago(wallMs - to)})`,
+    );
+  return `  one at ${new Date(wallMs).toISOString()}, after: ${told.join(', ')}`;
+}
+
+function ago(ms: number): string {
+  return ms < 0 ? `${-ms} ms later` : `${ms} ms before`;
 }
 
 /** No call after the outcome, and no more of them than there were reasons for. */

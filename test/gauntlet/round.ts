@@ -24,7 +24,7 @@ import {
   UPSTREAM_FAULTS,
   WORKER_FAULTS,
 } from './faults.ts';
-import { judge, type Verdict } from './invariants.ts';
+import { judge, type PlayedFault, type Verdict } from './invariants.ts';
 import {
   buildClock,
   openBehindProxy,
@@ -80,7 +80,6 @@ export interface Round extends Verdict {
   faults: Map<string, number>;
   /** Points of the way at which a worker was killed or stopped. */
   points: string[];
-  /** Ids that Redis had lost and that were submitted again. */
   /** Requests that Redis no longer had, or whose outcome it no longer had. */
   lostByRedis: number;
   seconds: number;
@@ -135,6 +134,7 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
     LOG_LEVEL: 'warn',
   });
   const faults = new Map<string, number>();
+  const played: PlayedFault[] = [];
   let losses = 0;
   let lostByRedis = 0;
   let mostDecided = 0;
@@ -175,7 +175,10 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
     while (performance.now() < until && (await open()) > 0) {
       const name = pick(random, names);
       faults.set(name, (faults.get(name) ?? 0) + 1);
+      const fault: PlayedFault = { name, from: Date.now(), to: null };
+      played.push(fault);
       await plays[name]?.(scene);
+      fault.to = Date.now();
       await delay(500 + randomInteger(random, pauseMs));
     }
     await simulator.setFaults([]);
@@ -197,6 +200,7 @@ export async function playRound(kind: Kind, seed: number, mostWorkers: number): 
       lossy: losses > 0,
       shared,
       clockSet: redis.stepClock !== undefined,
+      played,
     });
     // One that was still starting has not heard of signals yet.
     const bad = ended.filter((how) => how !== 0 && how !== 'SIGTERM');

@@ -1,13 +1,12 @@
 import type { EpochContext } from '../../src/budget/epoch.ts';
 import { createMemory, type Memory } from '../../src/budget/memory.ts';
-import { createSession } from '../../src/budget/session.ts';
 import { longestMs } from '../../src/budget/windows.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
 import { createProbe, type Probe } from './ledger.ts';
 import type { TestTenant } from './tenant.ts';
 
-/** What one worker process has of its own: memory, session and a monotonic clock that can be moved. */
+/** What one worker process has of its own: memory and a monotonic clock that can be moved. */
 export interface TestWorker {
   memory: Memory;
   ledger: Ledger;
@@ -27,7 +26,6 @@ export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
     keys,
     memory,
     graceMs,
-    session: createSession({ redis, keys, memory }),
     monotonic: () => systemClock.monotonic() + shifted,
   };
   const ledger = createLedger({ ...context, settings: { limits, callTimeoutMs, maxAttempts } });

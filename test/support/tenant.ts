@@ -27,7 +27,9 @@ export async function newTenant(redis: RedisClient, env: Environment = {}): Prom
  * never existed.
  */
 export async function skipGrace(redis: RedisClient, keys: Keys): Promise<void> {
-  const run = /run_id:(\w+)/.exec(await redis.info('server'))?.[1] ?? '';
+  // By a key: in a cluster not any node is meant.
+  const info = String(await redis.eval("return redis.call('INFO', 'server')", 1, keys.state));
+  const run = /run_id:(\w+)/.exec(info)?.[1] ?? '';
   const epoch = Date.now();
   await redis.hset(keys.state, { run, epoch, seq: epoch, grace: 0 });
 }
