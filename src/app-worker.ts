@@ -1,12 +1,5 @@
-import {
-  type AppDeps,
-  checkPlace,
-  connect,
-  createTenant,
-  locateRedis,
-  type RedisPlace,
-  tenantOf,
-} from './app.ts';
+import { type AppDeps, createTenant, tenantOf } from './app.ts';
+import { type Host, openHost } from './app-host.ts';
 import { formatWindows } from './budget/windows.ts';
 import { systemClock } from './clock.ts';
 import type { Config, SignInConfig } from './config.ts';
@@ -14,11 +7,10 @@ import { createClient, createDispatcher } from './defender/client.ts';
 import { exposureOf } from './defender/credential-file.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { StanddownError } from './errors.ts';
-import { serveHealth } from './health/server.ts';
-import { liveness, readiness } from './health/vitals.ts';
-import { watchEventLoop, watchRedisLoop } from './health/watchdog.ts';
+import { type Changes, createFleet, type Member } from './fleet.ts';
+import { combine, describeTenants } from './health/fleet.ts';
 import { keysFor, LANES } from './keys.ts';
-import { createService, type Service } from './lane/service.ts';
+import { createService } from './lane/service.ts';
 import { noteVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
@@ -40,6 +32,12 @@ export interface Worker {
   healthPort: number | null;
 }
 
+/** A worker for any number of tenants. */
+export interface FleetWorker extends Worker {
+  /** Makes these its tenants. What one of them meets holds none of the others. */
+  set(configs: readonly Config[]): Promise<Changes>;
+}
+
 /**
  * Starts a worker for the configured tenant; it drains until stopped.
  *
@@ -47,27 +45,85 @@ export interface Worker {
  */
 export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): Promise<Worker> {
   const { config, log } = deps;
+  tenantOf(config);
+  signInOf(config);
+  const host = await openHost(deps);
+  const opened: { stop(): Promise<void> }[] = [];
+  const close = once(async () => {
+    for (const part of opened) await part.stop();
+    await host.close();
+  });
+  try {
+    const tenant = await startTenant(host, config, options, log);
+    opened.push(tenant);
+    const guards = await host.guard(tenant);
+    opened.push(guards);
+    const { healthPort } = guards;
+    return { failed: AbortSignal.any([tenant.failed, host.failed]), healthPort, stop: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/**
+ * Starts a worker for many tenants, none yet.
+ *
+ * @param deps.config what they share: Redis, the health, the log.
+ * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
+ */
+export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Promise<FleetWorker> {
+  const { log } = deps;
+  const host = await openHost(deps);
+  let stopping = false;
+  const fleet = createFleet({
+    start: (config) => startTenant(host, config, options, log.child({ tenant: config.tenant })),
+    clock: systemClock,
+    log,
+  });
+  const guards = await host
+    .guard({
+      vitals: () => combine([...fleet.vitals().values()], stopping, systemClock.monotonic()),
+      more: () => ({ tenants: describeTenants(fleet.vitals()) }),
+    })
+    .catch(async (error: unknown) => {
+      await host.close();
+      throw error;
+    });
+  return {
+    failed: host.failed,
+    healthPort: guards.healthPort,
+    set: fleet.set,
+    stop: once(async () => {
+      stopping = true;
+      await fleet.stop();
+      await guards.stop();
+      await host.close();
+    }),
+  };
+}
+
+/** Does it at the first call; further ones wait for that. */
+function once(run: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | null = null;
+  return () => {
+    done ??= run();
+    return done;
+  };
+}
+
+/** @throws StanddownError CONFIG_INVALID, DATA_NEWER */
+async function startTenant(host: Host, config: Config, options: WorkerOptions, log: Logger): Promise<Member> {
   const signInConfig = signInOf(config);
-  const keys = keysFor(tenantOf(config));
   const exposed = await exposureOf(signInConfig.credential);
   if (exposed) log.warn(`${exposed.finding}: ${exposed.advice}`);
-  const place = await locateRedis(deps);
-  // A first look with a time limit: a worker that starts should say at once that Redis is away or unsuitable.
-  const probe = await connect(place, 'command', 'check', log);
-  await checkPlace(probe, log)
-    .then(() => noteVersion(probe, keys))
-    .finally(() => closeRedis(probe));
-  const failing = new AbortController();
-  // A lane would try again at once, for ever.
-  const guarded = { ...place, onRefused: (error: StanddownError) => failing.abort(error) };
-  const lanesRedis = await connect(guarded, 'worker', 'lanes', log);
-  const inboxRedis = await connect(guarded, 'worker', 'inbox', log);
-  const redis = await connect(guarded, 'ledger', 'ledger', log);
+  await noteVersion(host.ledgerRedis, keysFor(tenantOf(config)));
+  const inboxRedis = await host.connect('inbox');
   const { concurrency, callTimeoutMs } = config;
   const dispatcher = createDispatcher({ connections: LANES.length * concurrency, ...config });
   const service = createService({
-    ...createTenant(config, redis),
-    lanesRedis,
+    ...createTenant(config, host.ledgerRedis),
+    lanesRedis: host.lanesRedis,
     inboxRedis,
     signIn: createSignIn({ config: signInConfig, dispatcher, clock: systemClock, timeoutMs: callTimeoutMs }),
     client: createClient({ apiUrl: config.apiUrl, dispatcher }),
@@ -80,85 +136,17 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
     verify: options.verify ?? false,
     log,
   });
-  const connections = [lanesRedis, inboxRedis, redis];
-  const close = () => Promise.all([...connections.map(closeRedis), dispatcher.destroy()]);
-  const guards = await startGuards(deps, place, service, (error) => failing.abort(error)).catch(
-    async (error: unknown) => {
-      await close();
-      throw error;
-    },
-  );
   service.start();
-  log.info(
-    { redis: describeRedis(place.target), api: config.apiUrl, limits: formatWindows(config.limits.windows) },
-    'worker started',
-  );
+  const redis = describeRedis(host.place.target);
+  log.info({ redis, api: config.apiUrl, limits: formatWindows(config.limits.windows) }, 'worker started');
   return {
-    failed: AbortSignal.any([service.failed, failing.signal]),
-    healthPort: guards.healthPort,
+    vitals: service.vitals,
+    failed: service.failed,
     stop: async () => {
       await service.stop();
-      await guards.stop();
-      await close();
+      await Promise.all([closeRedis(inboxRedis), dispatcher.destroy()]);
     },
   };
-}
-
-/**
- * What looks after the worker: its health, where it is asked for, and the watchdog.
- *
- * @throws StanddownError CONFIG_INVALID
- */
-async function startGuards(
-  { config, log }: AppDeps,
-  place: RedisPlace,
-  service: Service,
-  fail: (error: StanddownError) => void,
-) {
-  const { healthPort, watchdogMs } = config;
-  const { monotonic } = systemClock;
-  const health =
-    healthPort === null
-      ? null
-      : await serveHealth(healthPort, {
-          live: () => liveness(service.vitals()),
-          ready: () => readiness(service.vitals(), monotonic()),
-        });
-  if (health) log.info({ port: health.port }, 'health is served on 127.0.0.1: /healthz and /readyz');
-  const unwatchLoop = watchEventLoop(watchdogMs);
-  const unwatchRedis = watchRedisLoop({
-    turnedAt: () => service.vitals().turnedAt,
-    answers: () => doesAnswer(place, log),
-    onStuck: (silentMs) => {
-      const seconds = Math.round(silentMs / 1_000);
-      const message = `Redis answers, but not this worker for ${seconds} s; start it again`;
-      fail(new StanddownError('REDIS_FAILED', message));
-    },
-    clock: systemClock,
-    timeoutMs: watchdogMs,
-  });
-  return {
-    healthPort: health?.port ?? null,
-    stop: async () => {
-      unwatchRedis();
-      await Promise.all([unwatchLoop(), health?.close()]);
-    },
-  };
-}
-
-async function doesAnswer(place: RedisPlace, log: Logger): Promise<boolean> {
-  try {
-    const redis = await connect(place, 'command', 'watchdog', log);
-    return await redis
-      .ping()
-      .then(
-        () => true,
-        () => false,
-      )
-      .finally(() => closeRedis(redis));
-  } catch {
-    return false;
-  }
 }
 
 function signInOf(config: Config): SignInConfig {

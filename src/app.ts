@@ -71,7 +71,9 @@ export function tenantOf(config: Config): string {
   if (config.tenant !== null) return config.tenant;
   throw new StanddownError(
     'CONFIG_INVALID',
-    'which tenant? Set STANDDOWN_TENANT (a label), or AZURE_TENANT_ID, in the environment or in a file given by --env-file',
+    config.tenantsFile === null
+      ? 'which tenant? Set STANDDOWN_TENANT (a label), or AZURE_TENANT_ID, in the environment or in a file given by --env-file'
+      : `which tenant? Say --tenant LABEL, with one of those in ${config.tenantsFile}`,
   );
 }
 

@@ -33,6 +33,8 @@ export interface SignInConfig {
 export interface Config {
   /** Null: the embedded Redis. */
   redisUrl: Secret | null;
+  /** A file that names tenants and their settings, absolute; null: these settings are those of the only one. */
+  tenantsFile: string | null;
   /** Label of the tenant in Redis; null where neither it nor a tenant id was given. */
   tenant: string | null;
   /** Null where it is incomplete: commands that only look at Redis need none. */
@@ -87,6 +89,7 @@ const whole = (least: number, most: number) =>
 
 const environmentSchema = z.object({
   REDIS_URL: z.string().optional(),
+  TENANTS_FILE: z.string().optional(),
   STANDDOWN_TENANT: name.optional(),
   AZURE_TENANT_ID: tenantId.optional(),
   AZURE_CLIENT_ID: z.string().optional(),
@@ -129,6 +132,21 @@ const environmentSchema = z.object({
 
 type Parsed = z.infer<typeof environmentSchema>;
 
+/** The names of all settings. */
+export const SETTINGS: ReadonlySet<string> = new Set(Object.keys(environmentSchema.shape));
+
+/** Those that are the same for every tenant of a process. */
+export const PROCESS_SETTINGS: ReadonlySet<string> = new Set<keyof Parsed>([
+  'TENANTS_FILE',
+  'REDIS_URL',
+  'STANDDOWN_DATA_DIR',
+  'LOG_LEVEL',
+  'HEALTH_PORT',
+  'WATCHDOG_TIMEOUT',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+]);
+
 /**
  * Reads the settings, once. A variable that is set to nothing counts as not set.
  *
@@ -164,6 +182,7 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
   return {
     redisUrl: env.REDIS_URL === undefined ? null : secretUrl(env.REDIS_URL),
+    tenantsFile: env.TENANTS_FILE === undefined ? null : resolve(env.TENANTS_FILE),
     tenant: env.STANDDOWN_TENANT ?? env.AZURE_TENANT_ID?.toLowerCase() ?? null,
     ...signInConfig(env, cloud.authorityHost, cloud.scope),
     cloud: env.DEFENDER_CLOUD,
@@ -207,7 +226,8 @@ function signInConfig(
   return { signIn, signInMissing: [] };
 }
 
-const CREDENTIALS = [
+/** Only one of them may be given. */
+export const CREDENTIALS = [
   'AZURE_CLIENT_SECRET',
   'AZURE_CLIENT_CERTIFICATE_PATH',
   'AZURE_FEDERATED_TOKEN_FILE',

@@ -34,6 +34,10 @@ export async function main(): Promise<void> {
     env: process.env,
     stdin: process.stdin,
     stop: stop.signal,
+    onHangup: (listener) => {
+      process.on('SIGHUP', listener);
+      return () => void process.off('SIGHUP', listener);
+    },
     version: await version(),
     isErrorTerminal: process.stderr.isTTY === true,
     out: {

@@ -26,6 +26,8 @@ export interface CommandContext extends AppDeps {
   stdin: Readable;
   /** Aborted at the first SIGINT or SIGTERM. */
   stop: AbortSignal;
+  /** Calls this at each SIGHUP, which else ends the process. Returns how to end that. */
+  onHangup(listener: () => void): () => void;
 }
 
 /** What a command gets that does without right settings. */

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
 import { Command, CommanderError } from 'commander';
-import { type Environment, readConfig } from '../config.ts';
+import type { Environment } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
+import { chooseConfig } from '../tenants-file.ts';
 import { addCommands } from './catalogue.ts';
 import { type BareContext, type CommandContext, EXIT } from './context.ts';
 import { addExamples, HELP } from './help.ts';
@@ -20,6 +21,7 @@ type BareRun = (context: BareContext) => Promise<number>;
 /** Options of every command. */
 interface GlobalOptions {
   envFile?: string;
+  tenant?: string;
   quiet: boolean;
 }
 
@@ -59,6 +61,7 @@ function createProgram(process: Process, start: Start): Command {
     )
     .version(process.version)
     .option('--env-file <path>', 'read settings from this file; the environment goes first')
+    .option('--tenant <label>', 'which tenant, of those in TENANTS_FILE; by default STANDDOWN_TENANT')
     .option('--quiet', 'say nothing on standard error but what is wrong', false)
     .exitOverride()
     .configureHelp(HELP)
@@ -84,9 +87,14 @@ function createProgram(process: Process, start: Start): Command {
 async function openBare(
   args: readonly string[],
   process: Process,
-  { envFile, quiet }: GlobalOptions,
+  { envFile, tenant, quiet }: GlobalOptions,
 ): Promise<BareContext> {
-  const env = envFile === undefined ? process.env : { ...(await readEnvFile(envFile)), ...process.env };
+  const file = envFile === undefined ? {} : await readEnvFile(envFile);
+  const env: Environment = {
+    ...file,
+    ...process.env,
+    ...(tenant !== undefined && { STANDDOWN_TENANT: tenant }),
+  };
   const out = quiet ? { ...process.out, note: () => undefined } : process.out;
   return { ...process, args, env, out, path: env['PATH'] ?? '' };
 }
@@ -96,7 +104,7 @@ async function openContext(
   { isErrorTerminal }: Process,
   { quiet }: GlobalOptions,
 ): Promise<CommandContext> {
-  const config = readConfig(context.env);
+  const config = await chooseConfig(context.env);
   const level = quiet && !isSilent(config.logLevel) ? 'error' : config.logLevel;
   const log = await createLog({ level, pretty: isErrorTerminal });
   return { ...context, config, log };

@@ -1,15 +1,37 @@
 import { once } from 'node:events';
-import { startWorker, type WorkerOptions } from '../app-worker.ts';
+import { startFleet, startWorker, type Worker, type WorkerOptions } from '../app-worker.ts';
 import { systemClock } from '../clock.ts';
 import { type CommandContext, EXIT } from './context.ts';
+import { followTenants } from './tenants.ts';
 
 /** Beyond what a call may take, in ms. */
 const STOP_MS = 10_000;
 
-/** Drains until stopped. @throws StanddownError what kept the worker from going on. */
+/**
+ * Drains until stopped: for one tenant, or for all in TENANTS_FILE unless one of them was named.
+ *
+ * @throws StanddownError what kept the worker from going on.
+ */
 export async function runWorker(context: CommandContext, options: WorkerOptions): Promise<number> {
-  const { stop, log } = context;
-  const worker = await startWorker(context, options);
+  const { config, env } = context;
+  if (config.tenantsFile === null || env['STANDDOWN_TENANT']) {
+    return work(context, await startWorker(context, options));
+  }
+  const worker = await startFleet(context, options);
+  const { longestCallMs, unfollow } = await followTenants(context, config.tenantsFile, worker).catch(
+    async (error: unknown) => {
+      await worker.stop();
+      throw error;
+    },
+  );
+  return work(context, worker, longestCallMs).finally(unfollow);
+}
+
+async function work(
+  { stop, log, config }: CommandContext,
+  worker: Worker,
+  callMs = () => config.callTimeoutMs,
+) {
   const ending = AbortSignal.any([stop, worker.failed]);
   if (!ending.aborted) await once(ending, 'abort');
   log.info('worker stops: finishing the calls in flight');
@@ -18,7 +40,7 @@ export async function runWorker(context: CommandContext, options: WorkerOptions)
   const waiting = new AbortController();
   const isStopped = await Promise.race([
     worker.stop().then(() => true),
-    systemClock.sleep(context.config.callTimeoutMs + STOP_MS, waiting.signal).then(() => false),
+    systemClock.sleep(callMs() + STOP_MS, waiting.signal).then(() => false),
   ]).finally(() => waiting.abort());
   if (isStopped) log.info('worker stopped');
   else log.warn('worker stopped, but not in order: look whether Redis is there');

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
+import { decodeJwt, exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 
 export interface AccessTokensDeps {
   clock: Clock;
-  tenantId: string;
+  /** The first is that of a token that says nothing of it. */
+  tenantIds: readonly string[];
   clientId: string;
   /** The resource the tokens are for. */
   audience: string;
@@ -21,9 +22,11 @@ export interface IssuedToken {
 export type Bearer = { ok: true; jti: string; roles: readonly string[] } | { ok: false; reason: string };
 
 export interface AccessTokens {
-  issue(roles: readonly string[]): Promise<IssuedToken>;
+  issue(roles: readonly string[], tenantId: string): Promise<IssuedToken>;
   /** Judges an Authorization header. At once for a token seen before. */
   verify(authorization: string | undefined): Bearer | Promise<Bearer>;
+  /** Whose quota a call uses, by what its token claims: it is counted before anything is known of that. */
+  tenantOf(authorization: string | undefined): string;
   /** No token issued so far is good any more. */
   revoke(): void;
   /** The public key, as the sign-in service publishes it. */
@@ -40,11 +43,13 @@ const EXPIRED: Bearer = { ok: false, reason: 'The token has expired.' };
 
 /** Issues and verifies RS256 access tokens with a key pair made at the start. */
 export async function createAccessTokens(deps: AccessTokensDeps): Promise<AccessTokens> {
-  const { clock, tenantId, audience } = deps;
+  const { clock, tenantIds, audience } = deps;
   const { publicKey, privateKey } = await generateKeyPair('RS256');
   const kid = randomUUID();
-  const issuer = `https://sts.windows.net/${tenantId}/`;
+  const issuerOf = (tenantId: string) => `https://sts.windows.net/${tenantId}/`;
+  const [firstTenant = ''] = tenantIds;
   const issued = new Set<string>();
+  const claimed = new Map<string, string>();
   // By header: a signature is verified once, not thousands of times a second.
   const good = new Map<string, GoodToken>();
   const seconds = () => Math.floor(clock.wall() / 1_000);
@@ -53,6 +58,7 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
     const [scheme = '', token = ''] = authorization.split(' ');
     if (scheme.toLowerCase() !== 'bearer') return { ok: false, reason: 'A bearer token is expected.' };
     try {
+      const issuer = tenantIds.map(issuerOf);
       const expected = { issuer, audience, algorithms: ['RS256'], currentDate: new Date(clock.wall()) };
       const { payload } = await jwtVerify<{ roles?: string[] }>(token, publicKey, expected);
       const { jti = '', exp = 0, roles = [] } = payload;
@@ -66,13 +72,13 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
   };
 
   return {
-    issue: async (roles) => {
+    issue: async (roles, tenantId) => {
       const jti = randomUUID();
       const iat = seconds();
       const expiresInSeconds = Math.max(1, Math.floor(deps.lifetimeMs / 1_000));
       const claims = { tid: tenantId, appid: deps.clientId, roles: [...roles], ver: '1.0' };
       const times = { iat, nbf: iat, exp: iat + expiresInSeconds };
-      const token = await new SignJWT({ ...claims, ...times, iss: issuer, aud: audience, jti })
+      const token = await new SignJWT({ ...claims, ...times, iss: issuerOf(tenantId), aud: audience, jti })
         .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
         .sign(privateKey);
       issued.add(jti);
@@ -84,10 +90,24 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
       if (!known) return check(authorization);
       return known.expiresAt > seconds() ? known.bearer : EXPIRED;
     },
+    tenantOf: (authorization = '') => {
+      const known = claimed.get(authorization) ?? claimedTenant(authorization);
+      if (!tenantIds.includes(known)) return firstTenant;
+      claimed.set(authorization, known);
+      return known;
+    },
     revoke: () => {
       issued.clear();
       good.clear();
     },
     jwk: { ...(await exportJWK(publicKey)), kid, use: 'sig', alg: 'RS256' },
   };
+}
+
+function claimedTenant(authorization: string): string {
+  try {
+    return String(decodeJwt(authorization.split(' ')[1] ?? '')['tid']);
+  } catch {
+    return '';
+  }
 }

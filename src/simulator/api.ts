@@ -77,9 +77,10 @@ function approach(deps: ApiDeps, operation: ApiOperation, request: IdRequest): A
   return { visit: judge(deps, operation, call) };
 }
 
-function openCall({ calls }: ApiDeps, operation: ApiOperation, request: IdRequest): Call {
+function openCall({ calls, tokens }: ApiDeps, operation: ApiOperation, request: IdRequest): Call {
   const { url, method } = request;
-  const call = calls.open({ operation, id: idOf(request), path: url, method });
+  const tenantId = tokens.tenantOf(request.headers.authorization);
+  const call = calls.open({ tenantId, operation, id: idOf(request), path: url, method });
   request.setDecorator(CALL, call);
   return call;
 }
@@ -90,7 +91,7 @@ function idOf({ params }: IdRequest): string | null {
 
 /** Before anything is known of the token: a call without a good one uses quota too. */
 function judge({ limits }: ApiDeps, operation: ApiOperation, call: Call): Visit {
-  const judgement = limits.judge(operation, call.arrivedAtMs);
+  const judgement = limits.judge(operation, call.arrivedAtMs, call.tenantId ?? '');
   call.counted = judgement.allowed || limits.settings().refusedCallsCount;
   if (!judgement.allowed) call.verdict = 'refused';
   return { call, operation, gatewayFault: null, refusal: judgement.allowed ? null : judgement };

@@ -32,6 +32,8 @@ export type Verdict =
 export interface Call {
   /** 1 for the first, in the order of arrival. */
   n: number;
+  /** Whose quota it used, as its token says; of a token's request, for whom it is. Null for an unknown path. */
+  tenantId: string | null;
   /** Null for an unknown path. */
   operation: Operation | null;
   /** The machine action's id in lower case; null where the path has none. */
@@ -65,7 +67,7 @@ export interface Call {
 export interface Calls {
   /** Ms since the simulator started. */
   elapsedMs(): number;
-  open(seen: Pick<Call, 'operation' | 'id' | 'path' | 'method'>): Call;
+  open(seen: Pick<Call, 'operation' | 'id' | 'path' | 'method'> & Partial<Pick<Call, 'tenantId'>>): Call;
   /** Those with a number above `since`. */
   list(since?: number): Call[];
   clear(): void;
@@ -81,6 +83,7 @@ export function createCalls({ clock }: { clock: Clock }): Calls {
     open: (seen) => {
       const call: Call = {
         n: calls.length + 1,
+        tenantId: null,
         ...seen,
         arrivedAtMs: elapsedMs(),
         wallMs: clock.wall(),

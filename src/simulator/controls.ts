@@ -26,6 +26,8 @@ export interface ControlsDeps {
   roles: RoleHolder;
   tokens: AccessTokens;
   clientAuth: ClientAuth;
+  /** Of the client that `spend` plays. */
+  tenantId: string;
 }
 
 export function createRoleHolder(initial: readonly string[] = ALL_ROLES): RoleHolder {
@@ -51,7 +53,7 @@ export function createControls(deps: ControlsDeps): SimulatorControls {
     setClientCertificates: (certificates) => clientAuth.setCertificates(certificates),
     setLimits: (patch) => limits.set(patch),
     setBehaviour: (patch) => behaviour.set(patch),
-    spend: (operation, n) => limits.spend(operation, n, calls.elapsedMs()),
+    spend: (operation, n) => limits.spend(operation, n, calls.elapsedMs(), deps.tenantId),
     calls: (since) => calls.list(since),
     callsFor: (id) => calls.list().filter((call) => call.id === id.toLowerCase()),
     refusals: () => calls.list().filter((call) => call.verdict === 'refused'),

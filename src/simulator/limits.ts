@@ -40,10 +40,10 @@ export const DEFAULT_LIMITS: Readonly<LimitSettings> = {
 const COUNTING = ['mode', 'offsetMs', 'cancel', 'get', 'list', 'sharedQuota', 'refusedCallsCount'] as const;
 
 export interface Limits {
-  /** Judges and counts an arrival; `nowMs` since the simulator's start. */
-  judge(operation: ApiOperation, nowMs: number): Judgement;
+  /** Judges and counts an arrival; `nowMs` since the simulator's start. Each tenant has its own quotas. */
+  judge(operation: ApiOperation, nowMs: number, tenantId: string): Judgement;
   /** Lets `n` calls of another client arrive; returns how many of them passed. */
-  spend(operation: ApiOperation, n: number, nowMs: number): number;
+  spend(operation: ApiOperation, n: number, nowMs: number, tenantId: string): number;
   /** Changes some settings. When they concern the counting, it begins anew. */
   set(patch: Partial<LimitSettings>): void;
   settings(): LimitSettings;
@@ -51,18 +51,22 @@ export interface Limits {
 
 export function createLimits(initial: Partial<LimitSettings>): Limits {
   let settings: LimitSettings = { ...DEFAULT_LIMITS, ...initial };
-  let limiters = createLimiters(settings);
-  const judge = (operation: ApiOperation, nowMs: number) => limiters[operation].judge(nowMs);
+  const limiters = new Map<string, Record<ApiOperation, Limiter>>();
+  const judge = (operation: ApiOperation, nowMs: number, tenantId: string) => {
+    const its = limiters.get(tenantId) ?? createLimiters(settings);
+    limiters.set(tenantId, its);
+    return its[operation].judge(nowMs);
+  };
   return {
     judge,
-    spend: (operation, n, nowMs) => {
+    spend: (operation, n, nowMs, tenantId) => {
       let passed = 0;
-      for (let call = 0; call < n; call += 1) passed += judge(operation, nowMs).allowed ? 1 : 0;
+      for (let call = 0; call < n; call += 1) passed += judge(operation, nowMs, tenantId).allowed ? 1 : 0;
       return passed;
     },
     set: (patch) => {
       settings = { ...settings, ...patch };
-      if (COUNTING.some((name) => name in patch)) limiters = createLimiters(settings);
+      if (COUNTING.some((name) => name in patch)) limiters.clear();
     },
     settings: () => settings,
   };

@@ -22,6 +22,8 @@ export interface SimulatorOptions extends LatencyOptions {
   authorityPort?: number;
   /** Default: a random GUID. */
   tenantId?: string;
+  /** Further tenants that the application is registered in; each has quotas of its own. Default none. */
+  otherTenantIds?: readonly string[];
   /** The one application that may sign in. Default: a random GUID. */
   clientId?: string;
   /** Default: a random one. */

@@ -54,6 +54,7 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     roles,
     tokens,
     clientAuth,
+    tenantId: identity.tenantId,
   });
   store.add(options.actions ?? []);
   faults.replace(options.faults ?? []);
@@ -67,8 +68,10 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
 }
 
 function createIdentity(options: SimulatorOptions) {
+  const tenantId = options.tenantId ?? randomUUID();
   return {
-    tenantId: options.tenantId ?? randomUUID(),
+    tenantId,
+    tenantIds: [tenantId, ...(options.otherTenantIds ?? [])],
     clientId: options.clientId ?? randomUUID(),
     clientSecret: options.clientSecret ?? randomUUID(),
     scope: options.scope ?? DEFAULT_SCOPE,

@@ -125,6 +125,7 @@ export const optionsSchema: z.ZodType<PlainSimulatorOptions> = z.strictObject({
   port: port.exactOptional(),
   authorityPort: port.exactOptional(),
   tenantId: text.exactOptional(),
+  otherTenantIds: z.array(text).exactOptional(),
   clientId: text.exactOptional(),
   clientSecret: text.exactOptional(),
   clientCertificate: text.exactOptional(),

@@ -17,7 +17,8 @@ export interface SignInDeps {
   player: FaultPlayer;
   tokens: AccessTokens;
   clientAuth: ClientAuth;
-  tenantId: string;
+  /** In which the application is registered. */
+  tenantIds: readonly string[];
   clientId: string;
   /** The one scope that tokens are issued for. */
   scope: string;
@@ -41,8 +42,9 @@ export function signInRoutes(deps: SignInDeps): FastifyPluginCallback {
       method: 'POST',
       url: '/:tenant/oauth2/v2.0/token',
       onRequest: (request, _reply, next) => {
-        const { url, method } = request;
-        request.setDecorator(CALL, deps.calls.open({ operation: 'token', id: null, path: url, method }));
+        const { url, method, params } = request;
+        const seen = { tenantId: params.tenant, operation: 'token', id: null, path: url, method } as const;
+        request.setDecorator(CALL, deps.calls.open(seen));
         next();
       },
       handler: (request, reply) => proceed(deps, request.getDecorator<Call>(CALL), request, reply),
@@ -89,7 +91,7 @@ async function serve(
     checkRequest(deps, request.params.tenant, form) ??
     (await deps.clientAuth.check(form, [`${authority}/oauth2/v2.0/token`, `${authority}/v2.0`]));
   if (problem) return { answer: refusal(deps, call, problem), applied: false, verdict: 'unauthorized' };
-  const { token, jti, expiresInSeconds } = await deps.tokens.issue(deps.roles());
+  const { token, jti, expiresInSeconds } = await deps.tokens.issue(deps.roles(), request.params.tenant);
   call.tokenJti = jti;
   const body = {
     token_type: 'Bearer',
@@ -102,7 +104,7 @@ async function serve(
 
 /** Everything about a token request but the credential. */
 function checkRequest(deps: SignInDeps, tenant: string, form: URLSearchParams): EntraProblem | null {
-  if (tenant !== deps.tenantId) return PROBLEMS.unknownTenant(tenant);
+  if (!deps.tenantIds.includes(tenant)) return PROBLEMS.unknownTenant(tenant);
   const grant = form.get('grant_type');
   const clientId = form.get('client_id');
   const scope = form.get('scope');
@@ -126,7 +128,7 @@ function checkScope(deps: SignInDeps, scope: string, tenant: string): EntraProbl
 
 function discover(deps: SignInDeps, request: TenantRequest): Answer {
   const { tenant } = request.params;
-  if (tenant !== deps.tenantId) {
+  if (!deps.tenantIds.includes(tenant)) {
     const now = { wallMs: deps.clock.wall(), correlationId: request.id };
     return entraAnswer(PROBLEMS.unknownTenant(tenant), now);
   }

@@ -1,0 +1,120 @@
+import { type AppDeps, checkPlace, connect, locateRedis, type RedisPlace } from './app.ts';
+import { systemClock } from './clock.ts';
+import { StanddownError } from './errors.ts';
+import type { FleetHealth } from './health/fleet.ts';
+import { serveHealth } from './health/server.ts';
+import { liveness, readiness, type Vitals } from './health/vitals.ts';
+import { watchEventLoop, watchRedisLoop } from './health/watchdog.ts';
+import type { Logger } from './log.ts';
+import { closeRedis } from './redis/connect.ts';
+import type { RedisClient } from './script.ts';
+
+/* What all tenants of a worker process share: connections to Redis, its health, the watchdog. */
+
+export interface Host {
+  place: RedisPlace;
+  /** BullMQ's connection; what blocks it duplicates. */
+  lanesRedis: RedisClient;
+  ledgerRedis: RedisClient;
+  /** Another connection, for what blocks. */
+  connect(name: string): Promise<RedisClient>;
+  /** Ends the process' work: nothing but a new one can help. */
+  fail(error: StanddownError): void;
+  failed: AbortSignal;
+  /** @throws StanddownError CONFIG_INVALID when HEALTH_PORT cannot be had. */
+  guard(source: HealthSource): Promise<Guards>;
+  close(): Promise<void>;
+}
+
+export interface HealthSource {
+  vitals(): Vitals;
+  /** Said of its health besides. */
+  more?(): Partial<FleetHealth>;
+}
+
+export interface Guards {
+  healthPort: number | null;
+  stop(): Promise<void>;
+}
+
+/** @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE */
+export async function openHost(deps: AppDeps): Promise<Host> {
+  const { log } = deps;
+  const place = await locateRedis(deps);
+  // A first look with a time limit: a worker that starts should say at once that Redis is away or unsuitable.
+  const probe = await connect(place, 'command', 'check', log);
+  await checkPlace(probe, log).finally(() => closeRedis(probe));
+  const failing = new AbortController();
+  const fail = (error: StanddownError) => failing.abort(error);
+  // A lane would try again at once, for ever.
+  const guarded = { ...place, onRefused: fail };
+  const lanesRedis = await connect(guarded, 'worker', 'lanes', log);
+  const ledgerRedis = await connect(guarded, 'ledger', 'ledger', log);
+  // Every tenant's lanes listen on it.
+  lanesRedis.setMaxListeners(0);
+  return {
+    place,
+    lanesRedis,
+    ledgerRedis,
+    connect: (name) => connect(guarded, 'worker', name, log),
+    fail,
+    failed: failing.signal,
+    guard: (source) => startGuards(deps, place, source, fail),
+    close: async () => {
+      await Promise.all([lanesRedis, ledgerRedis].map(closeRedis));
+    },
+  };
+}
+
+/** What looks after the worker: its health, where it is asked for, and the watchdog. */
+async function startGuards(
+  { config, log }: AppDeps,
+  place: RedisPlace,
+  source: HealthSource,
+  fail: (error: StanddownError) => void,
+): Promise<Guards> {
+  const { healthPort, watchdogMs } = config;
+  const { monotonic } = systemClock;
+  const health =
+    healthPort === null
+      ? null
+      : await serveHealth(healthPort, {
+          live: () => liveness(source.vitals()),
+          ready: () => ({ ...readiness(source.vitals(), monotonic()), ...source.more?.() }),
+        });
+  if (health) log.info({ port: health.port }, 'health is served on 127.0.0.1: /healthz and /readyz');
+  const unwatchLoop = watchEventLoop(watchdogMs);
+  const unwatchRedis = watchRedisLoop({
+    turnedAt: () => source.vitals().turnedAt,
+    answers: () => doesAnswer(place, log),
+    onStuck: (silentMs) => {
+      const seconds = Math.round(silentMs / 1_000);
+      const message = `Redis answers, but not this worker for ${seconds} s; start it again`;
+      fail(new StanddownError('REDIS_FAILED', message));
+    },
+    clock: systemClock,
+    timeoutMs: watchdogMs,
+  });
+  return {
+    healthPort: health?.port ?? null,
+    stop: async () => {
+      unwatchRedis();
+      await Promise.all([unwatchLoop(), health?.close()]);
+    },
+  };
+}
+
+async function doesAnswer(place: RedisPlace, log: Logger): Promise<boolean> {
+  try {
+    const redis = await connect(place, 'command', 'watchdog', log);
+    return await redis
+      .ping()
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => closeRedis(redis));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Process } from '../support/processes.ts';
+import { eventually } from '../support/wait.ts';
+import { type Estate, openEstate } from './support.ts';
+
+const LIMITS = '1000/1s';
+
+async function submit({ cli, idsFor, labels }: Estate, index: number, count: number): Promise<string[]> {
+  const { ids, path } = await idsFor(count);
+  const args = [
+    'submit',
+    path,
+    '--campaign',
+    'undo',
+    '--comment',
+    'x',
+    '--yes',
+    '--tenant',
+    labels[index] ?? '',
+  ];
+  const { code, stderr } = await cli(args);
+  assert.equal(code, 0, stderr);
+  return ids;
+}
+
+async function openOf({ cli, labels }: Estate, index: number): Promise<number> {
+  const { stdout, stderr } = await cli(['status', 'undo', '--json', '--tenant', labels[index] ?? '']);
+  const seen = JSON.parse(stdout || '{}') as { open?: number };
+  assert.equal(typeof seen.open, 'number', stderr);
+  return seen.open ?? -1;
+}
+
+/** Of which tenants' applications each id was called. */
+async function calledFor({ simulator }: Estate, ids: readonly string[]): Promise<(string | null)[]> {
+  const calls = (await simulator.calls()).filter(
+    ({ operation, id }) => operation === 'cancel' && ids.includes(id ?? ''),
+  );
+  return [...new Set(calls.map(({ tenantId }) => tenantId))];
+}
+
+const said = (worker: Process, pattern: RegExp) =>
+  eventually(() => assert.match(worker.stderr, pattern), 20_000);
+
+test('one worker works for all tenants in the file, each with its own sign-in', async (t) => {
+  const estate = await openEstate(t, 3, LIMITS);
+  const { entry, write, tenantIds, startWorker } = estate;
+  await write([entry(0), entry(1), entry(2)]);
+  const ids = [];
+  for (const index of [0, 1, 2]) ids.push(await submit(estate, index, 40));
+  const worker = startWorker();
+  for (const [index, its] of ids.entries()) {
+    await eventually(async () => assert.equal(await openOf(estate, index), 0, worker.stderr), 30_000);
+    assert.deepEqual(await calledFor(estate, its), [tenantIds[index]]);
+  }
+  assert.match(worker.stderr, /"tenant":"tenant-2".*worker started/);
+  worker.kill('SIGTERM');
+  assert.equal(await worker.exited, 0, worker.stderr);
+});
+
+test('a tenant that cannot sign in holds only itself', async (t) => {
+  const estate = await openEstate(t, 3, LIMITS);
+  const { entry, write, startWorker, env } = estate;
+  await write([entry(0), { ...entry(1), AZURE_TENANT_ID: randomUUID() }, entry(2)]);
+  for (const index of [0, 1, 2]) await submit(estate, index, 20);
+  const worker = startWorker({ HEALTH_PORT: '0' });
+  await eventually(async () => assert.equal(await openOf(estate, 0), 0, worker.stderr), 30_000);
+  await eventually(async () => assert.equal(await openOf(estate, 2), 0, worker.stderr), 30_000);
+  assert.equal(await openOf(estate, 1), 20);
+  const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
+  const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
+  assert.equal(ready.status, 200, 'one of three is no reason to be taken out of service');
+  const { tenants } = (await ready.json()) as {
+    tenants: { running: number; trouble: Record<string, string> };
+  };
+  assert.equal(tenants.running, 3);
+  assert.deepEqual(Object.keys(tenants.trouble), ['tenant-2']);
+  const { stdout } = await estate.cli(['status', 'undo', '--json', '--tenant', 'tenant-2']);
+  assert.match(stdout, /sign-in|token/);
+  assert.ok(env['TENANTS_FILE']);
+});
+
+test('tenants are added, changed and removed while the worker runs', async (t) => {
+  const estate = await openEstate(t, 3, LIMITS);
+  const { entry, write, startWorker } = estate;
+  await write([entry(0)]);
+  const worker = startWorker();
+  await said(worker, /"tenants":1/);
+
+  await write([entry(0), entry(1)]);
+  await said(worker, /"added":\["tenant-2"\],"changed":\[\],"removed":\[\]/);
+  await submit(estate, 1, 20);
+  await eventually(async () => assert.equal(await openOf(estate, 1), 0, worker.stderr), 30_000);
+
+  await writeFile(estate.file, '[{');
+  await said(worker, /tenants stay as they are/);
+  assert.doesNotMatch(worker.stderr, /removed":\["/);
+  await submitMore(estate, 1, 'later');
+
+  // By a signal, without a change of the file: what a secret's own file holds may be new.
+  await write([entry(0), { ...entry(1), CONCURRENCY: '3' }]);
+  worker.kill('SIGHUP');
+  await said(worker, /"changed":\["tenant-2"\]/);
+
+  await write([entry(0)]);
+  await said(worker, /"removed":\["tenant-2"\]/);
+  await write([entry(0), entry(1)]);
+  await eventually(() => assert.equal(worker.stderr.match(/"added":\["tenant-2"\]/g)?.length, 2), 20_000);
+  worker.kill('SIGTERM');
+  assert.equal(await worker.exited, 0, worker.stderr);
+});
+
+async function submitMore({ cli, idsFor, labels }: Estate, index: number, campaign: string): Promise<void> {
+  const { path } = await idsFor(5);
+  const tenant = labels[index] ?? '';
+  await cli(['submit', path, '--campaign', campaign, '--comment', 'x', '--yes', '--tenant', tenant]);
+  await eventually(async () => {
+    const { stdout } = await cli(['status', campaign, '--json', '--tenant', tenant]);
+    assert.equal((JSON.parse(stdout) as { open: number }).open, 0);
+  }, 30_000);
+}
+
+test('a tenant that is removed is called for no more; what is open stays open', async (t) => {
+  const estate = await openEstate(t, 2, '10/1s', { min: 50, max: 50 });
+  const { entry, write, startWorker, simulator } = estate;
+  await write([entry(0), entry(1)]);
+  const ids = await submit(estate, 1, 200);
+  const worker = startWorker();
+  await eventually(async () => assert.ok((await openOf(estate, 1)) < 190, worker.stderr), 30_000);
+  await write([entry(0)]);
+  await said(worker, /"removed":\["tenant-2"\]/);
+  await write([entry(0), entry(1)]).then(() => write([entry(0)]));
+  const before = (await simulator.calls()).length;
+  await submit(estate, 0, 10);
+  await eventually(async () => assert.equal(await openOf(estate, 0), 0, worker.stderr), 30_000);
+  const after = (await simulator.calls()).slice(before).filter(({ id }) => ids.includes(id ?? ''));
+  assert.deepEqual(after, []);
+  await write([entry(0), entry(1)]);
+  assert.ok((await openOf(estate, 1)) > 100);
+});
+
+test('a file that is not right keeps a worker from starting, and says all that is wrong', async (t) => {
+  const estate = await openEstate(t, 2, LIMITS);
+  await writeFile(join(estate.folder, 'empty'), '');
+  await estate.write([
+    { ...estate.entry(0), AZURE_CLIENT_SECRET: 'hunter2-hunter2' },
+    {
+      ...estate.entry(1),
+      RATE_LIMIT: '1/1s',
+      REDIS_URL: 'redis://x',
+      AZURE_CLIENT_SECRET: { file: 'empty' },
+    },
+  ]);
+  const worker = estate.startWorker();
+  assert.equal(await worker.exited, 2);
+  const lines = worker.stderr.trim().split('\n').slice(1);
+  assert.deepEqual(
+    lines.map((line) => line.trim().replace(/\S*\/empty/, 'empty')),
+    [
+      'tenant 1 (tenant-1): AZURE_CLIENT_SECRET: no secrets in this file: say where it is, {"env": "NAME"} or {"file": "PATH"}',
+      'tenant 2 (tenant-2): RATE_LIMIT: is no setting',
+      'tenant 2 (tenant-2): REDIS_URL: is of the whole process: set it in the environment',
+      'tenant 2 (tenant-2): AZURE_CLIENT_SECRET: empty is empty',
+    ],
+  );
+  assert.doesNotMatch(worker.stderr, /hunter2/);
+});
