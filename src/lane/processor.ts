@@ -83,7 +83,7 @@ export function createProcessor(deps: ProcessorDeps) {
     if (isSignal(error)) throw error;
     if (error instanceof SignInError) {
       await deps.signInFailed(error);
-    } else if (error instanceof StanddownError && error.code === 'REDIS_FAILED') {
+    } else if (!isBug(error)) {
       deps.log.warn({ jobId: job.id, err: error }, 'Redis failed under a job; it will be looked at again');
       // If this fails too, the job's lock runs out and the lane takes it back as stalled.
       await job.moveToDelayed(Date.now() + REDIS_FAILED_MS, token).catch(() => undefined);
@@ -100,6 +100,17 @@ export function createProcessor(deps: ProcessorDeps) {
 function isSignal(error: unknown): boolean {
   return error instanceof RateLimitError || error instanceof DelayedError;
 }
+
+/**
+ * Whether this program is to blame. What else comes here is Redis' doing, or the way's there: ioredis and BullMQ have no class
+ * of their own for most of that (a connection that closed, a cluster without a master, a lock that was lost).
+ */
+function isBug(error: unknown): boolean {
+  if (error instanceof StanddownError) return error.code !== 'REDIS_FAILED';
+  return !(error instanceof Error) || PROGRAMMING.some((kind) => error instanceof kind);
+}
+
+const PROGRAMMING = [TypeError, RangeError, ReferenceError, SyntaxError];
 
 function drop(job: Job<unknown>, reason: string): Dropped {
   job.opts.removeOnComplete = true;

@@ -1,7 +1,7 @@
 import { Cluster } from 'ioredis';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { eachResult, type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
-import { LANES } from '../../src/keys.ts';
+import { LANES, type LaneName } from '../../src/keys.ts';
 import { FREE_PROBES } from '../../src/ledger/finish.ts';
 import type { RedisClient } from '../../src/script.ts';
 import type { Call } from '../../src/simulator/calls.ts';
@@ -171,7 +171,9 @@ async function leftovers(tenant: TestTenant, ids: readonly string[]): Promise<st
       const type = await redis.type(keys.lane(lane, set));
       const count =
         type === 'set' ? await redis.scard(keys.lane(lane, set)) : await redis.zcard(keys.lane(lane, set));
-      if (count > 0) left.push(`${count} jobs are ${set} in ${lane}`);
+      if (count === 0) continue;
+      left.push(`${count} jobs are ${set} in ${lane}`);
+      if (set === 'failed') left.push(...(await reasons(redis, tenant, lane)));
     }
   }
   const locks = await countKeys(redis, `${keys.prefix}*:lock`);
@@ -185,6 +187,17 @@ async function leftovers(tenant: TestTenant, ids: readonly string[]): Promise<st
   const state = await redis.hmget(keys.state, 'cancel:hold', 'cancel:reason');
   if (state.some(Boolean)) left.push(`a hold stands: ${state[1]}`);
   return left;
+}
+
+/** Why jobs failed. */
+async function reasons(redis: RedisClient, { keys }: TestTenant, lane: LaneName): Promise<string[]> {
+  const jobs = await redis.zrange(keys.lane(lane, 'failed'), '0', '4');
+  return Promise.all(
+    jobs.map(async (job) => {
+      const [reason, stack] = await redis.hmget(keys.lane(lane, job), 'failedReason', 'stacktrace');
+      return `  one because ${reason}, ${stack}`;
+    }),
+  );
 }
 
 /** A cluster has to be asked node by node. */
