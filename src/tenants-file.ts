@@ -43,14 +43,16 @@ export async function readTenants(path: string, environment: Environment): Promi
   const configs: Config[] = [];
   for (const [index, entry] of entries.entries()) {
     const name = nameOf(index, entry);
+    const own = await environmentOf(entry, environment, dirname(resolve(path)));
+    const its = own.mistakes;
     try {
-      configs.push(readConfig(await environmentOf(entry, environment, dirname(resolve(path)))));
+      configs.push(readConfig(own.environment));
     } catch (error) {
       if (!(error instanceof StanddownError)) throw error;
       const told = error.context['mistakes'];
-      const words = Array.isArray(told) ? told.map(String) : [error.message];
-      mistakes.push(...words.map((mistake) => `${name}: ${mistake}`));
+      its.push(...(Array.isArray(told) ? told.map(String) : [error.message]));
     }
+    mistakes.push(...its.map((mistake) => `${name}: ${mistake}`));
   }
   if (mistakes.length === 0) mistakes.push(...overlaps(configs));
   if (mistakes.length > 0) throw invalid(path, mistakes);
@@ -131,7 +133,7 @@ async function environmentOf(
   entry: Readonly<Record<string, Setting>>,
   environment: Environment,
   dir: string,
-): Promise<Environment> {
+): Promise<{ environment: Environment; mistakes: string[] }> {
   const own: Record<string, string> = {};
   const mistakes: string[] = [];
   for (const [name, setting] of Object.entries(entry)) {
@@ -141,12 +143,11 @@ async function environmentOf(
   }
   if (!own['STANDDOWN_TENANT'] && !own['AZURE_TENANT_ID'])
     mistakes.push('STANDDOWN_TENANT: is missing, and AZURE_TENANT_ID too');
-  if (mistakes.length > 0) throw new StanddownError('CONFIG_INVALID', 'mistakes', { context: { mistakes } });
   const provesItself = CREDENTIALS.some((name) => own[name]);
   const given = Object.entries(environment).filter(
     ([name]) => name !== 'STANDDOWN_TENANT' && !(provesItself && isCredential(name)),
   );
-  return { ...Object.fromEntries(given), ...own };
+  return { environment: { ...Object.fromEntries(given), ...own }, mistakes };
 }
 
 async function textOf(
@@ -171,7 +172,7 @@ async function textOf(
   }
   const path = resolve(dir, setting.file);
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new Error(`${path} cannot be read: ${messageOf(error)}`);
+    throw new Error(`cannot be read: ${messageOf(error)}`);
   });
   if (text.trim() === '') throw new Error(`${path} is empty`);
   return text.trim();

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import type { Environment } from '../../src/config.ts';
+import { StanddownError } from '../../src/errors.ts';
+import { withoutSecrets } from '../../src/secret.ts';
+import { chooseConfig, readTenants } from '../../src/tenants-file.ts';
+import { testFolder } from '../redis/support/machine.ts';
+
+const ENV = { AZURE_CLIENT_ID: 'app', AZURE_CLIENT_SECRET: 'of-the-environment', RATE_LIMITS: '10/1s' };
+const A = { STANDDOWN_TENANT: 'a', AZURE_TENANT_ID: 'a.example' };
+const B = { STANDDOWN_TENANT: 'b', AZURE_TENANT_ID: 'b.example' };
+
+async function fileWith(t: TestContext, content: unknown): Promise<string> {
+  const path = join(testFolder(t), 'tenants.json');
+  await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+async function mistakes(t: TestContext, content: unknown, env: Environment = ENV): Promise<string[]> {
+  const path = await fileWith(t, content);
+  try {
+    await readTenants(path, env);
+  } catch (error) {
+    assert(error instanceof StanddownError);
+    assert.equal(error.code, 'CONFIG_INVALID');
+    return error.message
+      .replaceAll(path, 'FILE')
+      .split('\n')
+      .map((line) => line.trim());
+  }
+  return [];
+}
+
+describe('the file of tenants', () => {
+  it('holds what is each one’s own; the rest comes from the environment', async (t) => {
+    const path = await fileWith(t, [A, { ...B, RATE_LIMITS: '5/1s', AZURE_CLIENT_ID: 'other' }]);
+    const [a, b] = await readTenants(path, { ...ENV, STANDDOWN_TENANT: 'ignored' });
+    assert.deepEqual([a?.tenant, a?.signIn?.tenantId, a?.signIn?.clientId], ['a', 'a.example', 'app']);
+    assert.deepEqual([b?.tenant, b?.signIn?.tenantId, b?.signIn?.clientId], ['b', 'b.example', 'other']);
+    assert.deepEqual(
+      [a, b].map((its) => its?.limits.windows[0]?.max),
+      [10, 5],
+    );
+  });
+
+  it('takes the tenant id for a label, as the environment does', async (t) => {
+    const [only] = await readTenants(await fileWith(t, [{ AZURE_TENANT_ID: 'B.Example' }]), ENV);
+    assert.equal(only?.tenant, 'b.example');
+  });
+
+  it('refers to secrets in variables and in files, beside itself', async (t) => {
+    const path = await fileWith(t, [
+      { ...A, AZURE_CLIENT_SECRET: { env: 'A_SECRET' } },
+      { ...B, AZURE_CLIENT_SECRET: { file: 'secrets/b' } },
+    ]);
+    await mkdir(join(path, '../secrets'));
+    await writeFile(join(path, '../secrets/b'), 'secret-of-b\n');
+    const configs = await readTenants(path, { ...ENV, A_SECRET: 'secret-of-a' });
+    const secrets = configs.map(({ signIn }) => {
+      assert(signIn?.credential.kind === 'secret');
+      return signIn.credential.secret.reveal();
+    });
+    assert.deepEqual(secrets, ['secret-of-a', 'secret-of-b']);
+    assert.doesNotMatch(withoutSecrets('secret-of-a secret-of-b'), /of-[ab]/);
+    assert.doesNotMatch(JSON.stringify(configs), /secret-of/);
+  });
+
+  it('replaces the environment’s credential by its own, of whichever kind', async (t) => {
+    const path = await fileWith(t, [{ ...A, AZURE_CLIENT_CERTIFICATE_PATH: 'a.pem' }]);
+    const [only] = await readTenants(path, ENV);
+    assert.deepEqual(only?.signIn?.credential, { kind: 'certificate', path: join(path, '../a.pem') });
+  });
+
+  it('is refused with all that is wrong, and quotes no secret', async (t) => {
+    const said = await mistakes(t, [
+      { ...A, AZURE_CLIENT_SECRET: 'inline-secret' },
+      { ...B, AZURE_CLIENT_SECRET: { env: 'NOT_SET' }, RATE_LIMITS: 'x', LOG_LEVEL: 'info' },
+      { ...B, STANDDOWN_TENANT: 'c', CONCURRENCY: '0' },
+      { RATE_LIMITS: '1/1s', NO_SUCH: 'x' },
+      { ...B, AZURE_CLIENT_SECRET: { file: 'not-there' } },
+    ]);
+    assert.match(said.shift() ?? '', /^TENANTS_FILE: FILE is not right:$/);
+    assert.deepEqual(
+      said.map((line) => line.replace(/'\/\S*not-there/, "'not-there")),
+      [
+        'tenant 1 (a): AZURE_CLIENT_SECRET: no secrets in this file: say where it is, {"env": "NAME"} or {"file": "PATH"}',
+        'tenant 2 (b): AZURE_CLIENT_SECRET: the variable NOT_SET is not set',
+        'tenant 2 (b): LOG_LEVEL: is of the whole process: set it in the environment',
+        'tenant 2 (b): RATE_LIMITS: "x" is not max/duration, such as 100/1m (units ms, s, m, h)',
+        'tenant 3 (c): CONCURRENCY: must be from 1 to 1000',
+        'tenant 4: NO_SUCH: is no setting',
+        'tenant 4: STANDDOWN_TENANT: is missing, and AZURE_TENANT_ID too',
+        "tenant 5 (b): AZURE_CLIENT_SECRET: cannot be read: ENOENT: no such file or directory, open 'not-there'",
+      ],
+    );
+  });
+
+  for (const [content, expected] of [
+    ['{"AZURE_CLIENT_SECRET": "inline-secret" x', /^TENANTS_FILE: FILE is not JSON/],
+    ['', /^TENANTS_FILE: FILE is not JSON/],
+    [{ a: A }, /is not a list/],
+    [[], /names no tenant/],
+    [[A, 'b'], /tenant 2: is not an object/],
+    [[{ ...A, CONCURRENCY: 3 }], /CONCURRENCY: is neither a text nor/],
+    [[A, { ...B, STANDDOWN_TENANT: 'a' }], /a: stands there 2 times/],
+    [[A, { ...B, AZURE_TENANT_ID: 'A.EXAMPLE' }], /a, b: are one application of one tenant/],
+  ] as const) {
+    it(`is refused: ${JSON.stringify(content)}`, async (t) => {
+      const said = (await mistakes(t, content)).join('\n');
+      assert.match(said, expected);
+      assert.doesNotMatch(said, /inline-secret/);
+    });
+  }
+
+  it('that is not there is named', async () => {
+    await assert.rejects(
+      readTenants('/not/there.json', ENV),
+      /TENANTS_FILE: \/not\/there.json cannot be read/,
+    );
+  });
+
+  it('gives a command one tenant: the one that is named, or the only one', async (t) => {
+    const TENANTS_FILE = await fileWith(t, [A, B]);
+    const choose = async (env: Environment) => (await chooseConfig({ ...ENV, TENANTS_FILE, ...env })).tenant;
+    assert.equal(await choose({ STANDDOWN_TENANT: 'b' }), 'b');
+    assert.equal(await choose({}), null);
+    assert.equal(await choose({ AZURE_TENANT_ID: 'of-the-environment' }), null);
+    await assert.rejects(choose({ STANDDOWN_TENANT: 'c' }), /has no tenant "c"; it has a, b$/);
+    const only = await fileWith(t, [B]);
+    assert.equal(await choose({ TENANTS_FILE: only }), 'b');
+  });
+});
