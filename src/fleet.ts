@@ -21,8 +21,6 @@ export interface FleetDeps {
   log: Logger;
 }
 
-export type Fleet = ReturnType<typeof createFleet>;
-
 /** After a failure a tenant is started again so many ms later, and twice as many after each further one. */
 const PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
