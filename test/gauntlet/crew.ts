@@ -86,12 +86,18 @@ export function createCrew(size: number, env: Record<string, string>) {
     dismiss: async (): Promise<(number | NodeJS.Signals)[]> => {
       isOver = true;
       members.forEach(tell);
+      const all = members.map(({ process: worker }) => worker);
       const late = setTimeout(() => {
-        for (const { process: worker } of members) worker.kill('SIGKILL');
+        for (const worker of all) worker.kill('SIGKILL');
       }, STOP_MS);
-      return Promise.all(members.map(({ process: worker }) => worker.exited)).finally(() =>
-        clearTimeout(late),
-      );
+      // On a busy machine one may come only now to the point at which it stops itself.
+      const thawing = setInterval(() => {
+        for (const worker of all) worker.kill('SIGCONT');
+      }, 1_000);
+      return Promise.all(all.map(({ exited }) => exited)).finally(() => {
+        clearTimeout(late);
+        clearInterval(thawing);
+      });
     },
     /** Whatever may still be there. */
     destroy: async () => {
