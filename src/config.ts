@@ -7,7 +7,7 @@ import {
   parseWindows,
   type Window,
 } from './budget/windows.ts';
-import { CLOUDS, type CloudName } from './defender/clouds.ts';
+import { CLOUDS, type CloudName, REGION_NAMES, REGIONS, type RegionName } from './defender/clouds.ts';
 import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
 import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
@@ -42,6 +42,8 @@ export interface Config {
   /** What is missing to sign in. */
   signInMissing: readonly string[];
   cloud: CloudName;
+  /** Of the public cloud; null: its first host, or another cloud. An address of its own goes before it. */
+  region: RegionName | null;
   /** Without a slash at the end. */
   apiUrl: string;
   limits: Limits;
@@ -102,6 +104,7 @@ const environmentSchema = z.object({
     .transform(baseUrl)
     .optional(),
   DEFENDER_CLOUD: z.enum(CLOUD_NAMES, `must be one of ${CLOUD_NAMES.join(', ')}`).default('public'),
+  DEFENDER_REGION: z.enum(REGION_NAMES, `must be one of ${REGION_NAMES.join(', ')}`).optional(),
   DEFENDER_API_URL: z.string().transform(baseUrl).optional(),
   DEFENDER_SCOPE: z.string().optional(),
   RATE_LIMITS: z.string().default(DEFAULT_RATE_LIMITS).transform(readWith(parseWindows)),
@@ -168,6 +171,10 @@ export function readConfig(environment: Environment): Config {
     : parseWindows(given['RATE_LIMITS'] ?? DEFAULT_RATE_LIMITS);
   const reserves = typeof windows === 'string' ? [] : parseReserves(given['URGENT_RESERVE'], windows);
   if (typeof reserves === 'string') mistakes.push(`URGENT_RESERVE: ${reserves}`);
+  const { DEFENDER_CLOUD: cloud = 'public', DEFENDER_REGION: region } = given;
+  if (region && cloud !== 'public') {
+    mistakes.push(`DEFENDER_REGION: only the public cloud has regions, not ${cloud}; take it out`);
+  }
   const credentials = CREDENTIALS.filter((variable) => given[variable]);
   if (credentials.length > 1) mistakes.push(`${credentials.join(' and ')}: give only one of them`);
   if (!parsed.success || typeof windows === 'string' || typeof reserves === 'string' || mistakes.length > 0) {
@@ -180,13 +187,15 @@ export function readConfig(environment: Environment): Config {
 
 function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Window[]): Config {
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
+  const region = env.DEFENDER_REGION ?? null;
   return {
     redisUrl: env.REDIS_URL === undefined ? null : secretUrl(env.REDIS_URL),
     tenantsFile: env.TENANTS_FILE === undefined ? null : resolve(env.TENANTS_FILE),
     tenant: env.STANDDOWN_TENANT ?? env.AZURE_TENANT_ID?.toLowerCase() ?? null,
     ...signInConfig(env, cloud.authorityHost, cloud.scope),
     cloud: env.DEFENDER_CLOUD,
-    apiUrl: env.DEFENDER_API_URL ?? cloud.apiUrl,
+    region,
+    apiUrl: env.DEFENDER_API_URL ?? (region === null ? cloud.apiUrl : REGIONS[region]),
     limits: { windows, reserves },
     concurrency: env.CONCURRENCY,
     callTimeoutMs: env.CALL_TIMEOUT,

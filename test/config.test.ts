@@ -43,6 +43,7 @@ describe('the settings', () => {
         'AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH',
       ],
       cloud: 'public',
+      region: null,
       apiUrl: 'https://api.securitycenter.microsoft.com',
       limits: {
         windows: [

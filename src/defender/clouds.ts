@@ -5,15 +5,18 @@ export interface Cloud {
   /** Base of the API, without a slash at the end. */
   apiUrl: string;
   scope: string;
+  /** Nobody has confirmed the scope. Default false. */
+  isScopeOpen?: true;
 }
 
 export type CloudName = 'public' | 'gcc' | 'gcc-high' | 'dod';
 
-/** US government's high clouds share hosts. Their scope is not confirmed by Microsoft's documentation: overridable. */
+/** US government's high clouds share hosts. */
 const GOVERNMENT: Cloud = {
   authorityHost: 'https://login.microsoftonline.us',
   apiUrl: 'https://api-gov.securitycenter.microsoft.us',
   scope: 'https://api-gov.securitycenter.microsoft.us/.default',
+  isScopeOpen: true,
 };
 
 export const CLOUDS: Readonly<Record<CloudName, Cloud>> = {
@@ -31,6 +34,24 @@ export const CLOUDS: Readonly<Record<CloudName, Cloud>> = {
   dod: GOVERNMENT,
 };
 
+/**
+ * The public cloud's other hosts by region. `global`: the one without a region in its name. Sign-in, scope and quota are the
+ * same at all of them.
+ */
+export const REGIONS = {
+  global: 'https://api.security.microsoft.com',
+  us: 'https://us.api.security.microsoft.com',
+  eu: 'https://eu.api.security.microsoft.com',
+  uk: 'https://uk.api.security.microsoft.com',
+  au: 'https://au.api.security.microsoft.com',
+  swa: 'https://swa.api.security.microsoft.com',
+  ina: 'https://ina.api.security.microsoft.com',
+} as const;
+
+export type RegionName = keyof typeof REGIONS;
+
+export const REGION_NAMES = Object.keys(REGIONS) as RegionName[];
+
 /** Microsoft's hosts by cloud. The first two clouds sign in at the same one. */
 const HOSTS: readonly [host: RegExp, clouds: readonly CloudName[]][] = [
   [/^login\.microsoftonline\.com$/, ['public', 'gcc']],
@@ -44,4 +65,14 @@ const HOSTS: readonly [host: RegExp, clouds: readonly CloudName[]][] = [
 /** The clouds that a host belongs to; none: it is not known as Microsoft's. */
 export function cloudsOfHost(host: string): readonly CloudName[] {
   return HOSTS.find(([pattern]) => pattern.test(host.toLowerCase()))?.[1] ?? [];
+}
+
+/** The region that a host of the public cloud is for; null: none, or none that is known. */
+export function regionOfHost(host: string): RegionName | null {
+  return REGION_NAMES.find((name) => new URL(REGIONS[name]).hostname === host.toLowerCase()) ?? null;
+}
+
+/** The clouds whose API takes tokens for this scope, by its host, as far as it is known. */
+export function cloudsOfScope(host: string): readonly CloudName[] {
+  return cloudsOfHost(host).filter((name) => new URL(CLOUDS[name].scope).hostname === host.toLowerCase());
 }

@@ -1,6 +1,6 @@
 import { formatWindows, type Limits, type Window } from '../budget/windows.ts';
 import { type Config, type Environment, readConfig, type SignInConfig } from '../config.ts';
-import { cloudsOfHost } from '../defender/clouds.ts';
+import { CLOUDS, cloudsOfHost, cloudsOfScope, regionOfHost } from '../defender/clouds.ts';
 import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
 import { type Finding, findingsOf } from './finding.ts';
@@ -56,29 +56,61 @@ function describeApplication({ tenantId, clientId, credential }: SignInConfig): 
 
 /** Which addresses are in use, and whether they belong together. */
 function judgePlaces(config: Config): Finding[] {
-  const { cloud, apiUrl, signIn, httpsProxy } = config;
-  const proxy = httpsProxy ? `, through the proxy ${new URL(httpsProxy.reveal()).host}` : '';
-  const places = signIn ? `, sign-in ${signIn.authorityHost}, scope ${signIn.scope}` : '';
-  const finding = `cloud ${cloud}: API ${apiUrl}${places}${proxy}`;
+  return [judgeAddresses(config), ...judgeRegion(config)];
+}
+
+function judgeAddresses(config: Config): Finding {
+  const { cloud, apiUrl, signIn } = config;
+  const finding = describePlaces(config);
   const hosts = [apiUrl, ...(signIn ? [signIn.authorityHost, signIn.scope] : [])].map(hostOf);
   const known = hosts.map(cloudsOfHost);
   const strange = hosts.filter((_, index) => known[index]?.length === 0);
   if (strange.length > 0) {
-    return [
-      settings.warning({
-        finding: `${finding}; ${[...new Set(strange)].join(', ')} is not Microsoft's`,
-        meaning: 'That is right for a simulator; with anything else tokens would go to strangers.',
-        advice: 'Take DEFENDER_API_URL, AZURE_AUTHORITY_HOST and DEFENDER_SCOPE out to use the real ones.',
-      }),
-    ];
+    return settings.warning({
+      finding: `${finding}; ${[...new Set(strange)].join(', ')} is not Microsoft's`,
+      meaning: 'That is right for a simulator; with anything else tokens would go to strangers.',
+      advice: 'Take DEFENDER_API_URL, AZURE_AUTHORITY_HOST and DEFENDER_SCOPE out to use the real ones.',
+    });
   }
-  const common = known.reduce((all, some) => all.filter((name) => some.includes(name)));
-  if (common.includes(cloud)) return [settings.ok({ finding })];
-  return [
-    settings.warning({
+  if (!known.every((clouds) => clouds.includes(cloud))) {
+    return settings.warning({
       finding: `${finding}; these do not belong together`,
       meaning: 'A token of one cloud is refused (401) by the API of another.',
       advice: 'Set DEFENDER_CLOUD alone, and the single addresses only where it is wrong.',
+    });
+  }
+  return signIn ? judgeScope(config, signIn.scope, finding) : settings.ok({ finding });
+}
+
+/** A scope of the right cloud. */
+function judgeScope({ cloud }: Config, scope: string, finding: string): Finding {
+  if (!cloudsOfScope(hostOf(scope)).includes(cloud)) {
+    return settings.warning({
+      finding: `${finding}; that scope is not the one known for this API`,
+      meaning: 'The API may refuse such tokens (401).',
+      advice: 'Take DEFENDER_SCOPE out.',
+    });
+  }
+  const isOpen = CLOUDS[cloud].isScopeOpen && scope === CLOUDS[cloud].scope;
+  const meaning =
+    'That this is the right scope for this cloud is not confirmed; DEFENDER_SCOPE sets another.';
+  return settings.ok({ finding, ...(isOpen && { meaning }) });
+}
+
+function describePlaces({ cloud, apiUrl, signIn, httpsProxy }: Config): string {
+  const region = cloud === 'public' ? `, region ${regionOfHost(hostOf(apiUrl)) ?? 'none'}` : '';
+  const proxy = httpsProxy ? `, through the proxy ${new URL(httpsProxy.reveal()).host}` : '';
+  const places = signIn ? `, sign-in ${signIn.authorityHost}, scope ${signIn.scope}` : '';
+  return `cloud ${cloud}${region}: API ${apiUrl}${places}${proxy}`;
+}
+
+/** An address of its own goes before a region: whoever gives both may think otherwise. */
+function judgeRegion({ region, apiUrl }: Config): Finding[] {
+  if (region === null || region === regionOfHost(hostOf(apiUrl))) return [];
+  return [
+    settings.warning({
+      finding: `DEFENDER_REGION=${region} is not in use: DEFENDER_API_URL names the host`,
+      advice: 'Take one of them out.',
     }),
   ];
 }
