@@ -21,7 +21,7 @@ export interface Host {
   /** Ends the process' work: nothing but a new one can help. */
   fail(error: StanddownError): void;
   failed: AbortSignal;
-  /** @throws StanddownError CONFIG_INVALID when HEALTH_PORT cannot be had. */
+  /** @throws StanddownError CONFIG_INVALID when the place of its health cannot be had. */
   guard(source: HealthSource): Promise<Guards>;
   close(): Promise<void>;
 }
@@ -73,16 +73,19 @@ async function startGuards(
   source: HealthSource,
   fail: (error: StanddownError) => void,
 ): Promise<Guards> {
-  const { healthPort, watchdogMs } = config;
+  const { healthHost: host, healthPort, watchdogMs } = config;
   const { monotonic } = systemClock;
   const health =
     healthPort === null
       ? null
-      : await serveHealth(healthPort, {
-          live: () => liveness(source.vitals()),
-          ready: () => ({ ...readiness(source.vitals(), monotonic()), ...source.more?.() }),
-        });
-  if (health) log.info({ port: health.port }, 'health is served on 127.0.0.1: /healthz and /readyz');
+      : await serveHealth(
+          { host, port: healthPort },
+          {
+            live: () => liveness(source.vitals()),
+            ready: () => ({ ...readiness(source.vitals(), monotonic()), ...source.more?.() }),
+          },
+        );
+  if (health) log.info({ host, port: health.port }, 'health is served: /healthz and /readyz');
   const unwatchLoop = watchEventLoop(watchdogMs);
   const unwatchRedis = watchRedisLoop({
     turnedAt: () => source.vitals().turnedAt,

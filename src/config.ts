@@ -58,6 +58,8 @@ export interface Config {
   logLevel: LogLevel;
   /** Of the worker's health; 0: any free one; null: none. */
   healthPort: number | null;
+  /** An IP address of this machine, on which it is served. */
+  healthHost: string;
   watchdogMs: number;
   httpsProxy: Secret | null;
   noProxy: string | null;
@@ -120,6 +122,7 @@ const environmentSchema = z.object({
   STANDDOWN_DATA_DIR: z.string().default('.standdown'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HEALTH_PORT: whole(0, 65_535).optional(),
+  HEALTH_HOST: z.union([z.ipv4(), z.ipv6()], 'must be an IP address').default('127.0.0.1'),
   WATCHDOG_TIMEOUT: duration
     .default(120_000)
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h'),
@@ -145,6 +148,7 @@ export const PROCESS_SETTINGS: ReadonlySet<string> = new Set<keyof Parsed>([
   'STANDDOWN_DATA_DIR',
   'LOG_LEVEL',
   'HEALTH_PORT',
+  'HEALTH_HOST',
   'WATCHDOG_TIMEOUT',
   'HTTPS_PROXY',
   'NO_PROXY',
@@ -157,7 +161,7 @@ export const PROCESS_SETTINGS: ReadonlySet<string> = new Set<keyof Parsed>([
  */
 export function readConfig(environment: Environment): Config {
   const given = Object.fromEntries(
-    Object.keys(environmentSchema.shape).flatMap((key) => {
+    [...SETTINGS].flatMap((key) => {
       const value = environment[key] ?? (key.endsWith('PROXY') ? environment[key.toLowerCase()] : undefined);
       return value === undefined || value.trim() === '' ? [] : [[key, value.trim()]];
     }),
@@ -206,6 +210,7 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
     dataDir: resolve(env.STANDDOWN_DATA_DIR),
     logLevel: env.LOG_LEVEL,
     healthPort: env.HEALTH_PORT ?? null,
+    healthHost: env.HEALTH_HOST,
     watchdogMs: env.WATCHDOG_TIMEOUT,
     httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
     noProxy: env.NO_PROXY ?? null,

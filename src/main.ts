@@ -54,7 +54,8 @@ export async function main(): Promise<void> {
   setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
 }
 
-const EXIT_GRACE_MS = 2_000;
+/** In ms. */
+export const EXIT_GRACE_MS = 2_000;
 
 /** For those that have to end processes of their own when nobody reads any more, in ms. */
 const OUTPUT_GRACE_MS = 60_000;

@@ -64,6 +64,7 @@ describe('the settings', () => {
       dataDir: resolve('.standdown'),
       logLevel: 'info',
       healthPort: null,
+      healthHost: '127.0.0.1',
       watchdogMs: 120_000,
       httpsProxy: null,
       noProxy: null,
@@ -86,6 +87,7 @@ describe('the settings', () => {
       STANDDOWN_DATA_DIR: 'elsewhere',
       LOG_LEVEL: 'trace',
       HEALTH_PORT: '8086',
+      HEALTH_HOST: '0.0.0.0',
       WATCHDOG_TIMEOUT: '10m',
       HTTPS_PROXY: 'http://proxy:8080',
       NO_PROXY: 'localhost',
@@ -104,7 +106,7 @@ describe('the settings', () => {
       [1_000, 100, 1, 3_600_000],
     );
     assert.deepEqual([config.defaultComment, config.precheck, config.logLevel], ['stopped', 'off', 'trace']);
-    assert.deepEqual([config.healthPort, config.watchdogMs], [8_086, 600_000]);
+    assert.deepEqual([config.healthPort, config.healthHost, config.watchdogMs], [8_086, '0.0.0.0', 600_000]);
   });
 
   it('that are set to nothing count as not set', () => {
@@ -163,6 +165,9 @@ describe('the settings', () => {
     ['LOG_LEVEL', 'verbose', /must be one of trace, debug, info, warn, error, fatal, silent/],
     ['HEALTH_PORT', '65536', /must be from 0 to 65535/],
     ['HEALTH_PORT', ':8086', /is not a whole number/],
+    ['HEALTH_HOST', 'localhost', /must be an IP address/],
+    ['HEALTH_HOST', '10.0.0', /must be an IP address/],
+    ['HEALTH_HOST', '127.0.0.1:8086', /must be an IP address/],
     ['WATCHDOG_TIMEOUT', '999ms', /must be from 1s to 1h/],
     ['WATCHDOG_TIMEOUT', 'off', /"off" is not a duration/],
     ['HTTPS_PROXY', 'proxy:8080', /is not an address such as http:/],

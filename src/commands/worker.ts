@@ -4,8 +4,8 @@ import { systemClock } from '../clock.ts';
 import { type CommandContext, EXIT } from './context.ts';
 import { followTenants } from './tenants.ts';
 
-/** Beyond what a call may take, in ms. */
-const STOP_MS = 10_000;
+/** So long a stop may take beyond what a call may, in ms. */
+export const STOP_MS = 10_000;
 
 /**
  * Drains until stopped: for one tenant, or for all in TENANTS_FILE unless one of them was named.

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIPv6 } from 'node:net';
 import { messageOf, StanddownError } from '../errors.ts';
 import type { Health } from './vitals.ts';
 
@@ -14,29 +14,36 @@ export interface HealthSource {
   ready(): Health;
 }
 
-/** Loopback only: it asks for no password. */
-const HOST = '127.0.0.1';
+export interface HealthPlace {
+  /** An IP address of this machine. Whoever reaches it can ask: there is no password. */
+  host: string;
+  /** 0: any free one. */
+  port: number;
+}
 
 /** Whoever asks has one short line to say. */
 const LIMITS = {
+  connectionsCheckingInterval: 1_000,
   requestTimeout: 5_000,
   headersTimeout: 5_000,
   keepAliveTimeout: 1_000,
   maxHeaderSize: 8_192,
 };
 
+/** Those who ask must not use up the sockets that calls need. */
+const MOST_CONNECTIONS = 64;
+
 /**
  * Serves `GET /healthz` and `GET /readyz`: 200 when all is in order, otherwise 503; the body, as JSON, says what is not.
  *
- * @param port 0 for any free one.
- * @throws StanddownError CONFIG_INVALID when the port cannot be had.
+ * @throws StanddownError CONFIG_INVALID when the place cannot be had.
  */
-export async function serveHealth(port: number, source: HealthSource): Promise<HealthServer> {
+export async function serveHealth(place: HealthPlace, source: HealthSource): Promise<HealthServer> {
   const server = createServer(LIMITS, (request, response) => answer(request, response, source));
-  server.listen({ host: HOST, port });
+  server.maxConnections = MOST_CONNECTIONS;
+  server.listen(place);
   await once(server, 'listening').catch((cause: unknown) => {
-    const message = `HEALTH_PORT: cannot listen on ${HOST}:${port} (${messageOf(cause)}); choose another port`;
-    throw new StanddownError('CONFIG_INVALID', message, { cause });
+    throw new StanddownError('CONFIG_INVALID', describeFailure(place, cause), { cause });
   });
   return {
     port: (server.address() as AddressInfo).port,
@@ -47,6 +54,13 @@ export async function serveHealth(port: number, source: HealthSource): Promise<H
       await closed;
     },
   };
+}
+
+function describeFailure({ host, port }: HealthPlace, cause: unknown): string {
+  const where = `cannot listen on ${isIPv6(host) ? `[${host}]` : host}:${port} (${messageOf(cause)})`;
+  return Reflect.get(Object(cause), 'code') === 'EADDRNOTAVAIL'
+    ? `HEALTH_HOST: ${where}; it has to be an address of this machine`
+    : `HEALTH_PORT: ${where}; choose another port`;
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, source: HealthSource): void {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { tenantOf } from '../../src/app.ts';
@@ -6,6 +8,8 @@ import { type Environment, readConfig } from '../../src/config.ts';
 import { CLOUDS, REGION_NAMES } from '../../src/defender/clouds.ts';
 import { examineSettings } from '../../src/doctor/settings.ts';
 import { keysFor, OPERATIONS } from '../../src/keys.ts';
+import { readTenants } from '../../src/tenants-file.ts';
+import { testFolder } from '../redis/support/machine.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack } from '../support/stack.ts';
 import { type StandIn, startStandIn } from './stand-in.ts';
@@ -119,6 +123,23 @@ describe('each cloud and region, by its settings', () => {
       );
     assert.deepEqual(placesOf({ DEFENDER_REGION: ' ' }), placesOf({}), 'set to nothing');
   });
+});
+
+it('the tenants of one process each have a cloud and a region of their own', async (t) => {
+  const path = join(testFolder(t), 'tenants.json');
+  const tenants = ROWS.map(([env], index) => ({
+    DEFENDER_CLOUD: 'public',
+    // Nothing, where the environment says something.
+    DEFENDER_REGION: '',
+    ...env,
+    AZURE_TENANT_ID: `tenant-${index}`,
+  }));
+  await writeFile(path, JSON.stringify(tenants));
+  const configs = await readTenants(path, { ...SIGN_IN, DEFENDER_REGION: 'eu' });
+  assert.deepEqual(
+    configs.map(({ apiUrl, signIn }) => [apiUrl, signIn?.authorityHost, signIn?.scope]),
+    ROWS.map(([, api, signIn, scope]) => [`https://${api}`, `https://${signIn}`, scopeAt(scope)]),
+  );
 });
 
 describe('doctor, on addresses', () => {

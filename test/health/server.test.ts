@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { request } from 'undici';
 import { StanddownError } from '../../src/errors.ts';
 import { type HealthServer, serveHealth } from '../../src/health/server.ts';
 import { liveness, readiness, type Vitals } from '../../src/health/vitals.ts';
+import { eventually } from '../support/wait.ts';
 
 const WELL: Vitals = { turnedAt: 0, seenAt: 100_000, endedLanes: [], signIn: '', stopping: false };
 const NOW = 101_000;
@@ -14,13 +16,13 @@ describe('health over HTTP', () => {
     for (const server of servers.splice(0)) await server.close();
   });
 
-  async function serve(vitals: Vitals): Promise<string> {
-    const server = await serveHealth(0, {
-      live: () => liveness(vitals),
-      ready: () => readiness(vitals, NOW),
-    });
+  async function serve(vitals: Vitals, host = '127.0.0.1'): Promise<string> {
+    const server = await serveHealth(
+      { host, port: 0 },
+      { live: () => liveness(vitals), ready: () => readiness(vitals, NOW) },
+    );
     servers.push(server);
-    return `http://127.0.0.1:${server.port}`;
+    return `http://${host}:${server.port}`;
   }
 
   async function ask(url: string, method: 'GET' | 'HEAD' | 'POST' = 'GET') {
@@ -76,15 +78,51 @@ describe('health over HTTP', () => {
     assert.equal((await ask(`${base}/healthz`, 'POST')).status, 405);
   });
 
+  it('listens where it is told, and nowhere else', async () => {
+    const base = await serve(WELL, '127.0.0.2');
+    assert.equal((await ask(`${base}/healthz`)).status, 200);
+    await assert.rejects(ask(`${base.replace('127.0.0.2', '127.0.0.1')}/healthz`), { code: 'ECONNREFUSED' });
+  });
+
+  it('keeps no more than some connections, and those not for long', async () => {
+    const base = await serve(WELL);
+    const { hostname, port } = new URL(base);
+    const sockets = Array.from({ length: 100 }, () => connect(Number(port), hostname));
+    const open = () => sockets.filter(({ closed }) => !closed).length;
+    try {
+      for (const socket of sockets) socket.on('error', () => undefined).resume();
+      await eventually(() => assert.equal(open(), 64));
+      await eventually(() => assert.equal(open(), 0), 10_000);
+      assert.equal((await ask(`${base}/healthz`)).status, 200);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+  });
+
+  async function refusal(host: string, port: number): Promise<string> {
+    const source = { live: () => liveness(WELL), ready: () => liveness(WELL) };
+    try {
+      servers.push(await serveHealth({ host, port }, source));
+    } catch (error) {
+      assert(error instanceof StanddownError);
+      assert.equal(error.code, 'CONFIG_INVALID');
+      return error.message;
+    }
+    return assert.fail('it listens');
+  }
+
   it('says that the port is taken', async () => {
     const base = await serve(WELL);
-    const port = Number(new URL(base).port);
-    await assert.rejects(
-      serveHealth(port, { live: () => liveness(WELL), ready: () => liveness(WELL) }),
-      (error) =>
-        error instanceof StanddownError &&
-        error.code === 'CONFIG_INVALID' &&
-        /HEALTH_PORT: .*choose another port/.test(error.message),
+    assert.match(
+      await refusal('127.0.0.1', Number(new URL(base).port)),
+      /^HEALTH_PORT: cannot listen on 127\.0\.0\.1:\d+ .*choose another port$/,
+    );
+  });
+
+  it('says that the address is another machine’s', async () => {
+    assert.match(
+      await refusal('2001:db8::1', 0),
+      /^HEALTH_HOST: cannot listen on \[2001:db8::1\]:0 .*an address of this machine$/,
     );
   });
 });
