@@ -36,6 +36,7 @@ describe('the settings', () => {
     assert.deepEqual(readConfig({}), {
       redisUrl: null,
       tenant: null,
+      tenantsFile: null,
       signIn: null,
       signInMissing: [
         'AZURE_TENANT_ID',
