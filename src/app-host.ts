@@ -1,5 +1,7 @@
+import type { Dispatcher } from 'undici';
 import { type AppDeps, checkPlace, connect, locateRedis, type RedisPlace } from './app.ts';
 import { systemClock } from './clock.ts';
+import { createDispatcher } from './defender/client.ts';
 import { StanddownError } from './errors.ts';
 import type { FleetHealth } from './health/fleet.ts';
 import { serveHealth } from './health/server.ts';
@@ -16,6 +18,8 @@ export interface Host {
   /** BullMQ's connection; what blocks it duplicates. */
   lanesRedis: RedisClient;
   ledgerRedis: RedisClient;
+  /** The way to the API and to the sign-in. */
+  dispatcher: Dispatcher;
   /** Another connection, for what blocks. */
   connect(name: string): Promise<RedisClient>;
   /** Ends the process' work: nothing but a new one can help. */
@@ -37,8 +41,11 @@ export interface Guards {
   stop(): Promise<void>;
 }
 
-/** @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE */
-export async function openHost(deps: AppDeps): Promise<Host> {
+/**
+ * @param connections to one host of the API, at most.
+ * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
+ */
+export async function openHost(deps: AppDeps, connections: number): Promise<Host> {
   const { log } = deps;
   const place = await locateRedis(deps);
   // A first look with a time limit: a worker that starts should say at once that Redis is away or unsuitable.
@@ -52,8 +59,11 @@ export async function openHost(deps: AppDeps): Promise<Host> {
   const ledgerRedis = await connect(guarded, 'ledger', 'ledger', log);
   // Every tenant's lanes listen on it.
   lanesRedis.setMaxListeners(0);
+  lightenDuplicates(lanesRedis);
+  const dispatcher = createDispatcher({ connections, ...deps.config });
   return {
     place,
+    dispatcher,
     lanesRedis,
     ledgerRedis,
     connect: (name) => connect(guarded, 'worker', name, log),
@@ -61,9 +71,20 @@ export async function openHost(deps: AppDeps): Promise<Host> {
     failed: failing.signal,
     guard: (source) => startGuards(deps, place, source, fail),
     close: async () => {
-      await Promise.all([lanesRedis, ledgerRedis].map(closeRedis));
+      await Promise.all([closeRedis(lanesRedis), closeRedis(ledgerRedis), dispatcher.destroy()]);
     },
   };
+}
+
+/**
+ * BullMQ makes three connections of this one for each tenant, which only wait for a job, and defines its fifty scripts on
+ * each: 100 kB of them that are never run.
+ */
+function lightenDuplicates(redis: RedisClient): void {
+  const duplicate: (...args: never[]) => RedisClient = redis.duplicate.bind(redis);
+  Object.assign(redis, {
+    duplicate: (...args: never[]) => Object.assign(duplicate(...args), { defineCommand: () => undefined }),
+  });
 }
 
 /** What looks after the worker: its health, where it is asked for, and the watchdog. */

@@ -1,9 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
 import { type AppDeps, createTenant, tenantOf } from './app.ts';
 import { type Host, openHost } from './app-host.ts';
 import { formatWindows } from './budget/windows.ts';
 import { systemClock } from './clock.ts';
 import type { Config, SignInConfig } from './config.ts';
-import { createClient, createDispatcher } from './defender/client.ts';
+import { createClient } from './defender/client.ts';
 import { exposureOf } from './defender/credential-file.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { StanddownError } from './errors.ts';
@@ -32,6 +33,18 @@ export interface Worker {
   healthPort: number | null;
 }
 
+/**
+ * Most connections to one host of the API that many tenants share: at real limits a few dozen are in use, and each takes some
+ * 100 kB. What comes when all are waits; what has waited for too long is not sent, and costs nothing.
+ */
+const FLEET_CONNECTIONS = 512;
+
+/**
+ * How far V8 lets the heap grow beyond what was alive at the last collection. By itself it takes up to four times as much
+ * before it collects again, and a worker for 200 tenants a gigabyte of which a tenth is alive.
+ */
+const HEAP_GROWTH_PERCENT = 40;
+
 /** A worker for any number of tenants. */
 export interface FleetWorker extends Worker {
   /** Makes these its tenants. What one of them meets holds none of the others. */
@@ -46,8 +59,8 @@ export interface FleetWorker extends Worker {
 export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): Promise<Worker> {
   const { config, log } = deps;
   tenantOf(config);
-  signInOf(config);
-  const host = await openHost(deps);
+  await warnOfExposure(config, log);
+  const host = await openHost(deps, LANES.length * config.concurrency);
   const opened: { stop(): Promise<void> }[] = [];
   const close = once(async () => {
     for (const part of opened) await part.stop();
@@ -74,10 +87,15 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
  */
 export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Promise<FleetWorker> {
   const { log } = deps;
-  const host = await openHost(deps);
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
+  const host = await openHost(deps, FLEET_CONNECTIONS);
   let stopping = false;
   const fleet = createFleet({
-    start: (config) => startTenant(host, config, options, log.child({ tenant: config.tenant })),
+    start: async (config) => {
+      const its = log.child({ tenant: config.tenant });
+      await warnOfExposure(config, its);
+      return startTenant(host, config, options, its);
+    },
     clock: systemClock,
     log,
   });
@@ -115,12 +133,10 @@ function once(run: () => Promise<void>): () => Promise<void> {
 /** @throws StanddownError CONFIG_INVALID, DATA_NEWER */
 async function startTenant(host: Host, config: Config, options: WorkerOptions, log: Logger): Promise<Member> {
   const signInConfig = signInOf(config);
-  const exposed = await exposureOf(signInConfig.credential);
-  if (exposed) log.warn(`${exposed.finding}: ${exposed.advice}`);
   await noteVersion(host.ledgerRedis, keysFor(tenantOf(config)));
   const inboxRedis = await host.connect('inbox');
   const { concurrency, callTimeoutMs } = config;
-  const dispatcher = createDispatcher({ connections: LANES.length * concurrency, ...config });
+  const { dispatcher } = host;
   const service = createService({
     ...createTenant(config, host.ledgerRedis),
     lanesRedis: host.lanesRedis,
@@ -144,9 +160,15 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     failed: service.failed,
     stop: async () => {
       await service.stop();
-      await Promise.all([closeRedis(inboxRedis), dispatcher.destroy()]);
+      await closeRedis(inboxRedis);
     },
   };
+}
+
+/** @throws StanddownError CONFIG_INVALID */
+async function warnOfExposure(config: Config, log: Logger): Promise<void> {
+  const exposed = await exposureOf(signInOf(config).credential);
+  if (exposed) log.warn(`${exposed.finding}: ${exposed.advice}`);
 }
 
 function signInOf(config: Config): SignInConfig {
