@@ -51,6 +51,8 @@ export async function readRecorded(
   const known = new Map<string, string>();
   const recorded = entry ? entryValues(entry[1]) : [];
   for (const [i, field] of RESULT_FIELDS.entries()) known.set(field, asText(recorded[i]));
+  // An earlier version wrote 0 where it meant the campaign's.
+  if (known.get('requestedAt') === '0') known.set('requestedAt', '');
   // Somebody may have taken the results away; what the ledger says stands.
   known.set('machineActionId', wish.request.machineActionId);
   known.set('outcome', state);

@@ -70,19 +70,20 @@ export function createChronicle(deps: { redis: RedisClient; keys: Keys; wall(): 
 
     /** The end of a wish that leaves the ledger as it is. */
     async unrecorded(
-      work: { request: Request; requestedAt: number },
+      work: { request: Request; requestedAt: number | null },
       campaign: number,
       outcome: Outcome,
     ): Promise<CancelResult> {
       const { request } = work;
+      const origin = await originFor(campaign);
       return {
         machineActionId: request.machineActionId,
         outcome,
         attempts: 0,
         uncertain: false,
-        campaign: (await originFor(campaign)).campaign,
+        campaign: origin.campaign,
         ...(request.requestedBy !== null && { requestedBy: request.requestedBy }),
-        requestedAt: new Date(work.requestedAt).toISOString(),
+        requestedAt: new Date(work.requestedAt ?? origin.requestedAt).toISOString(),
         decidedAt: new Date(deps.wall()).toISOString(),
       };
     },

@@ -26,8 +26,8 @@ export interface Work {
   campaign: number;
   /** Whether the feeder put it into the lane; otherwise a service did. */
   fed: boolean;
-  /** Ms since 1970. */
-  requestedAt: number;
+  /** Ms since 1970; null: when its campaign was. */
+  requestedAt: number | null;
 }
 
 /** What is to happen to the job. */
@@ -167,7 +167,7 @@ export function createExecutor(deps: ExecuteDeps) {
     judgement: Judgement,
   ): Promise<Finish> {
     const isDirect = !work.fed && pass.campaign === work.campaign;
-    const wish = isDirect ? { requestedAt: work.requestedAt, ...requester(work) } : {};
+    const wish = isDirect ? wishOf(work) : {};
     const verdict = { ...judgement.verdict, detail: { ...judgement.verdict.detail, ...wish } };
     const giveUpAt = grant.askedAt + 2 * deps.callTimeoutMs;
     for (let pauseMs = 100; ; pauseMs = Math.min(2 * pauseMs, 2_000)) {
@@ -290,6 +290,9 @@ interface Pass {
   called: boolean;
 }
 
-function requester(work: Work): Pick<Detail, 'requestedBy'> {
-  return work.request.requestedBy === null ? {} : { requestedBy: work.request.requestedBy };
+function wishOf({
+  request: { requestedBy },
+  requestedAt,
+}: Work): Pick<Detail, 'requestedBy' | 'requestedAt'> {
+  return { ...(requestedBy !== null && { requestedBy }), ...(requestedAt !== null && { requestedAt }) };
 }

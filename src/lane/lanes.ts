@@ -179,7 +179,7 @@ export function createLanes(deps: LanesDeps) {
     if (!parsed.success) return { kind: 'drop' };
     const { id, comment, campaign } = parsed.data;
     const request = { machineActionId: id, comment, requestedBy: null, expiresAt: null, again: false };
-    return { kind: 'work', work: { request, slotClass: 'bulk', campaign, fed: true, requestedAt: 0 } };
+    return { kind: 'work', work: { request, slotClass: 'bulk', campaign, fed: true, requestedAt: null } };
   }
 
   async function readWish(name: LaneName, job: Job<unknown>): Promise<Intake> {

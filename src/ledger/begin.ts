@@ -22,8 +22,8 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
- *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at,
- *       20 ms in which a pace comes back, 21… max, length of each window
+ *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at (empty: when
+ *       the campaign was), 20 ms in which a pace comes back, 21… max, length of each window
  * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq}, slots where the budget was looked at
  */
 const beginScript = defineScript(
@@ -58,8 +58,10 @@ local function decided(outcome, detail)
   return {'decided', values}
 end
 
+-- Whose wish it was, where that is not the campaign's.
 local function wish()
   local detail = {}
+  if c[3] ~= '1' or ARGV[19] == '' then return detail end
   detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = ARGV[18], ARGV[19]
   return detail
 end
@@ -183,8 +185,8 @@ export interface BeginInput {
   /** When this wish expires, in ms since 1970; null: never. */
   expiresAt: number | null;
   requestedBy: string | null;
-  /** Ms since 1970. */
-  requestedAt: number;
+  /** Ms since 1970; null: when its campaign was. */
+  requestedAt: number | null;
   buckets: number;
   windows: readonly Window[];
   expectation: Expectation;
@@ -238,7 +240,7 @@ export async function begin(
       settings.longestMs,
       settings.checkMs,
       input.requestedBy ?? '',
-      input.requestedAt,
+      input.requestedAt ?? '',
       settings.recoveryMs,
       ...input.windows.flatMap((window) => [window.max, window.lengthMs]),
     ],

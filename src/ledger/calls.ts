@@ -31,8 +31,8 @@ export interface Ask {
   /** When this wish expires, in ms since 1970; null: never. */
   expiresAt: number | null;
   requestedBy: string | null;
-  /** Ms since 1970. */
-  requestedAt: number;
+  /** Ms since 1970; null: when its campaign was. */
+  requestedAt: number | null;
 }
 
 /** Leave to make one call. */

@@ -135,7 +135,8 @@ export function readEntry(values: readonly unknown[], origin: ResultOrigin): Res
       uncertain: uncertain === '1',
       campaign: origin.campaign,
       ...(requestedBy && { requestedBy }),
-      requestedAt: new Date(at ? Number(at) : origin.requestedAt).toISOString(),
+      // An earlier version wrote 0 where it meant the campaign's.
+      requestedAt: new Date(Number(at) || origin.requestedAt).toISOString(),
       decidedAt: new Date(Number(decidedAt)).toISOString(),
       ...(verifiedAt && { verifiedAt: new Date(Number(verifiedAt)).toISOString() }),
     },
