@@ -192,7 +192,8 @@ export function createLanes(deps: LanesDeps) {
     }
     const { request } = parsed;
     if (request.again && job.id !== undefined) {
-      await deps.ledger.renew(guidToBytes(request.machineActionId), campaign, keys.lane(name, job.id));
+      const id = guidToBytes(request.machineActionId);
+      await deps.ledger.renew(id, campaign, keys.lane(name, job.id), { ...request, requestedAt });
     }
     const slotClass = name === 'cancel-urgent' ? 'urgent' : 'bulk';
     return { kind: 'work', work: { request, slotClass, campaign, fed: false, requestedAt } };

@@ -8,7 +8,7 @@ import type { Keys, Operation } from '../keys.ts';
 import { asList, defineScript, type RedisClient } from '../script.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { type BeginReply, readBegin } from './permit.ts';
-import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
 /**
@@ -33,6 +33,7 @@ ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
 ${RECORD_LUA}
+${EXPIRY_LUA}
 ${DECIDE_LUA}
 local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
@@ -81,10 +82,7 @@ if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
 -- A single cancel expires when its wish does. Of several wishes for one action the one that lasts longest counts.
 local function noteExpiry()
   if isNew and expiresAt > 0 then
-    redis.call('ZADD', KEYS[8], expiresAt, id)
-    -- Whoever ends it then does not have the job that says whose it is.
-    redis.call('HSET', KEYS[7], id, cjson.encode({by = ARGV[18], at = ARGV[19]}))
-    setFlag(r, EXPIRES, true)
+    expires(r, id, k, expiresAt, ARGV[18], ARGV[19])
   elseif hasFlag(r, EXPIRES) and expiresAt == 0 then
     redis.call('ZREM', KEYS[8], id)
     redis.call('HDEL', KEYS[7], id)

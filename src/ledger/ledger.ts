@@ -8,7 +8,7 @@ import { forgetBatch } from './forget.ts';
 import { grow, ledgerSize } from './grow.ts';
 import { type Look, look } from './look.ts';
 import { RECORDS_PER_BUCKET } from './record.ts';
-import { renew, retryBatch } from './reopen.ts';
+import { renew, retryBatch, type Wish } from './reopen.ts';
 import { settle } from './settle.ts';
 import { type Elsewhere, type Submitted, submitBatch } from './submit.ts';
 import { type VerifyInput, verify } from './verify.ts';
@@ -128,7 +128,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
     },
 
     /** Carries out a job's `again`, once per job. `direct`: number of the campaign of single cancels. */
-    async renew(id: Buffer, direct: number, jobKey: string): Promise<void> {
+    async renew(id: Buffer, direct: number, jobKey: string, wish: Wish): Promise<void> {
       let owner = direct;
       await view.settled(
         () =>
@@ -139,6 +139,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
             direct,
             owner,
             buckets: view.buckets,
+            wish,
           }),
         (again) => {
           if (again.kind === 'again') owner = again.campaign ?? owner;

@@ -80,6 +80,16 @@ local function wasBefore(r, jumped)
 end
 `;
 
+/** `expires(r, id, k, at, by, requestedAt)` for a single cancel that expires; the caller saves. k: expiries, checking. */
+export const EXPIRY_LUA = /* lua */ `
+local function expires(r, id, k, at, by, requestedAt)
+  redis.call('ZADD', k.expiries, at, id)
+  -- Whoever ends it then does not have the job that says whose it is.
+  redis.call('HSET', k.checking, id, cjson.encode({by = by, at = requestedAt}))
+  setFlag(r, EXPIRES, true)
+end
+`;
+
 /** How many buckets a new ledger has. */
 export const FIRST_BUCKETS = 16;
 

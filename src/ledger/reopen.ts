@@ -3,7 +3,7 @@ import type { Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch } from './batch.ts';
 import { PLACE_LUA } from './place.ts';
-import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
 /** Opens a decided record again, as the next generation. That an answer was lost once stays true. */
 const REOPEN_LUA = /* lua */ `
@@ -79,10 +79,13 @@ export async function retryBatch(
 
 /**
  * A service's job that says `again`: opens the next generation after any outcome, under the campaign of single cancels.
- * The job keeps the generation it asked for, so that a re-run of it is not taken for a new wish.
+ * The job keeps the generation it asked for, so that a re-run of it is not taken for a new wish. That generation expires
+ * when the wish does, as one that `begin` registers.
  *
- * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 its elsewhere
- * ARGV  1 id (16 bytes), 2 number of the campaign of single cancels, 3 buckets, 4 number of the owner declared, or 0
+ * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 its elsewhere,
+ *       9 expiries, 10 checking
+ * ARGV  1 id (16 bytes), 2 number of the campaign of single cancels, 3 buckets, 4 number of the owner declared, or 0,
+ *       5 expiry of this wish (ms, 0: none), 6 requested by, 7 requested at
  * Returns  {'done'} | {'again', 'buckets' | 'campaign', n}
  */
 const renewScript = defineScript(
@@ -90,6 +93,7 @@ const renewScript = defineScript(
   /* lua */ `
 ${RECORD_LUA}
 ${REOPEN_LUA}
+${EXPIRY_LUA}
 local id, number, owner = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[3] then return {'again', 'buckets', buckets} end
@@ -102,6 +106,7 @@ if r and isDecided(r) then
   if direct ~= 'running' and direct ~= 'paused' then return {'done'} end
   local new = reopened(r, number)
   generation = new[GENERATION]
+  if tonumber(ARGV[5]) > 0 then expires(new, id, {expiries = KEYS[9], checking = KEYS[10]}, tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
   save(KEYS[2], id, new)
   redis.call('HINCRBY', KEYS[7], STATES[r[STATE]], -1)
   if hasFlag(r, STOPPED) then redis.call('HINCRBY', KEYS[7], 'stopped', -1) end
@@ -118,6 +123,15 @@ return {'done'}
 `,
 );
 
+/** Whose wish it is that opens another generation, and how long it holds. */
+export interface Wish {
+  /** Ms since 1970; null: never. */
+  expiresAt: number | null;
+  requestedBy: string | null;
+  /** Ms since 1970. */
+  requestedAt: number;
+}
+
 export interface RenewInput {
   id: Buffer;
   bucketKey: string;
@@ -127,12 +141,13 @@ export interface RenewInput {
   /** The campaign believed to own the action. */
   owner: number;
   buckets: number;
+  wish: Wish;
 }
 
 export type Renewed = { kind: 'done' } | { kind: 'again'; buckets?: number; campaign?: number };
 
 export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): Promise<Renewed> {
-  const { direct, owner } = input;
+  const { direct, owner, wish } = input;
   const reply = asList(
     await renewScript(
       redis,
@@ -145,8 +160,10 @@ export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): 
         keys.elsewhere(direct),
         keys.campaign(owner),
         keys.elsewhere(owner),
+        keys.expiries,
+        keys.checking,
       ],
-      [input.id, direct, input.buckets, owner],
+      [input.id, direct, input.buckets, owner, wish.expiresAt ?? 0, wish.requestedBy ?? '', wish.requestedAt],
     ),
   );
   if (reply[0] === 'done') return { kind: 'done' };

@@ -107,6 +107,26 @@ describe('jobs of other services', () => {
     assert.equal(cancels(), 2);
   });
 
+  it('that ask again for a time end as expired when it is over, and nothing stays open', async () => {
+    await open({ limits: '100/1s,1/1h' });
+    const [id = ''] = stack.addActions(1);
+    const data = { machineActionId: id, comment: 'x' };
+    assert.equal((await stack.result(await stack.enqueue(data))).outcome, 'cancelled');
+    const again = { ...data, again: true, expiresAt: Date.now() + 1_500, requestedBy: 'soar' };
+    await stack.enqueue(again);
+    const direct = `direct-${new Date().toISOString().slice(0, 10)}`;
+    const line = await eventually(async () => {
+      const found = (await stack.report(direct)).get(id);
+      assert.equal(found?.outcome, 'expired');
+      return found;
+    });
+    assert.equal(line.requestedBy, 'soar');
+    assert.equal((await stack.status(direct)).open, 0);
+    const { checking, expiries } = stack.tenant.keys;
+    assert.deepEqual([await stack.redis.hlen(checking), await stack.redis.zcard(expiries)], [0, 0]);
+    assert.equal(cancels(), 1);
+  });
+
   it('that come too late end as expired, without a call', async () => {
     await open();
     const [id = ''] = stack.addActions(1);

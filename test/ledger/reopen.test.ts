@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { bytesToGuid } from '../../src/guid.ts';
+import type { Wish } from '../../src/ledger/reopen.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { createProbe, idAt, newIds, type Probe, recount } from '../support/ledger.ts';
@@ -89,6 +90,11 @@ describe('opening again and ending early', () => {
       direct = await probe.campaign('direct-again', { direct: true });
     });
 
+    function renew(id: Buffer, job: string, wish: Partial<Wish> = {}) {
+      const nobodys = { expiresAt: null, requestedBy: null, requestedAt: 0 };
+      return tenant.ledger.renew(id, direct, job, { ...nobodys, ...wish });
+    }
+
     async function newJob(): Promise<string> {
       const key = tenant.keys.lane('cancel', `job-${++jobs}`);
       await redis.hset(key, 'name', 'cancel');
@@ -100,7 +106,7 @@ describe('opening again and ending early', () => {
         const id = newIds(1);
         await tenant.ledger.submit(number, id);
         await probe.decide(id, number, outcome);
-        await tenant.ledger.renew(id, direct, await newJob());
+        await renew(id, await newJob());
         const record = await probe.look(id);
         assert.deepEqual([record?.state, record?.campaign, record?.generation], ['open', direct, 2]);
         assert.deepEqual(await probe.elsewhere(number), [id.toString('hex')]);
@@ -114,11 +120,11 @@ describe('opening again and ending early', () => {
       await tenant.ledger.submit(direct, id);
       await probe.decide(id, direct, 'cancelled');
       const job = await newJob();
-      await tenant.ledger.renew(id, direct, job);
+      await renew(id, job);
       await probe.decide(id, direct, 'accepted');
-      await tenant.ledger.renew(id, direct, job);
+      await renew(id, job);
       assert.equal((await probe.look(id))?.state, 'accepted', 'a re-run is no new wish');
-      await tenant.ledger.renew(id, direct, await newJob());
+      await renew(id, await newJob());
       assert.equal((await probe.look(id))?.generation, 3, 'another job is');
       await recount(tenant, direct);
     });
@@ -127,20 +133,46 @@ describe('opening again and ending early', () => {
       const id = newIds(1);
       await tenant.ledger.submit(number, id);
       const job = await newJob();
-      await tenant.ledger.renew(id, direct, job);
+      await renew(id, job);
       assert.deepEqual([(await probe.look(id))?.campaign, (await probe.look(id))?.generation], [number, 1]);
       await probe.decide(id, number, 'cancelled');
-      await tenant.ledger.renew(id, direct, job);
+      await renew(id, job);
       assert.equal((await probe.look(id))?.state, 'cancelled');
     });
 
+    it('that expires ends the generation that it opened, and says whose it was', async () => {
+      const id = newIds(1);
+      await tenant.ledger.submit(number, id);
+      await probe.decide(id, number, 'cancelled');
+      const wish = { expiresAt: Date.now() + 60_000, requestedBy: 'soar', requestedAt: 1_764_081_942_123 };
+      await renew(id, await newJob(), wish);
+      const { expiries, checking } = tenant.keys;
+      assert.equal(Number(await redis.zscore(expiries, id)), wish.expiresAt);
+      assert.deepEqual(await tenant.ledger.end(direct, id, 'expired', true), { ended: 1, left: 0 });
+      const record = await probe.look(id);
+      assert.deepEqual([record?.state, record?.generation, record?.campaign], ['expired', 2, direct]);
+      const [[, fields] = ['', []]] = await redis.xrange(tenant.keys.results(direct), '-', '+');
+      const said = (name: string) => fields[fields.indexOf(name) + 1];
+      assert.deepEqual([said('requestedBy'), said('requestedAt')], ['soar', String(wish.requestedAt)]);
+      assert.deepEqual([await redis.zcard(expiries), await redis.hlen(checking)], [0, 0]);
+      await recount(tenant, direct);
+    });
+
+    it('that expires does not end what somebody else wants without an end', async () => {
+      const id = newIds(1);
+      await tenant.ledger.submit(number, id);
+      await renew(id, await newJob(), { expiresAt: Date.now() + 60_000 });
+      assert.equal(await redis.zscore(tenant.keys.expiries, id), null);
+      assert.deepEqual(await tenant.ledger.end(number, id, 'expired', true), { ended: 0, left: 0 });
+    });
+
     it('changes nothing for an id nobody knows, or a job that is gone', async () => {
-      await tenant.ledger.renew(newIds(1), direct, await newJob());
+      await renew(newIds(1), await newJob());
       const id = newIds(1);
       await tenant.ledger.submit(number, id);
       await probe.decide(id, number, 'cancelled');
       const gone = tenant.keys.lane('cancel', 'gone');
-      await tenant.ledger.renew(id, direct, gone);
+      await renew(id, gone);
       assert.equal(await redis.exists(gone), 0, 'no hash is left where a job was');
     });
   });
