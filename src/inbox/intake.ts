@@ -3,10 +3,9 @@ import { type Campaign, openCampaign, readCampaign } from '../campaign/registry.
 import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
 import type { Logger } from '../log.ts';
-import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import { type InboxEntry, readWish, type Wish } from './entry.ts';
-import { answer, awaitOutcomes, enqueue, leave, reject } from './scripts.ts';
-import { isDecided, look, readRecorded, type Standing, type StandingDeps } from './standing.ts';
+import { answer, enqueue, leave, reject } from './scripts.ts';
+import { awaitOutcomes, isDecided, readRecorded, type Standing, type StandingDeps } from './standing.ts';
 
 export interface IntakeDeps extends StandingDeps {
   /** Used where an entry brings no comment; null: such an entry is refused. */
@@ -15,8 +14,6 @@ export interface IntakeDeps extends StandingDeps {
   wall(): number;
   log: Logger;
 }
-
-const LASTING: ReadonlySet<RecordState> = new Set<RecordState>(LASTING_OUTCOMES);
 
 /**
  * Turns entries of the inbox into requests. An entry leaves the inbox when its request is safe, and may come any number
@@ -51,8 +48,7 @@ export function createIntake(deps: IntakeDeps) {
   }
 
   async function takeSingles(lane: 'cancel' | 'cancel-urgent', wishes: readonly Wish[]): Promise<void> {
-    await awaitOutcomes(deps, wishes);
-    const standings = await look(deps, wishes);
+    const standings = await awaitOutcomes(deps, wishes);
     const isAnswered = ({ wish, record }: Standing) => isDecided(record) && !wish.request.again;
     await answerAll(standings.filter(isAnswered));
     const rest = standings.filter((standing) => !isAnswered(standing)).map(({ wish }) => wish);
@@ -64,15 +60,14 @@ export function createIntake(deps: IntakeDeps) {
     const opened = await openFor(name, wishes);
     if (!opened) return;
     const { campaign, accepted } = opened;
-    await awaitOutcomes(deps, accepted);
-    const standings = await look(deps, accepted);
     if (!(await submit(campaign, accepted))) return;
-    const stays = ({ record }: Standing) =>
-      isDecided(record) && (record.campaign === campaign.number || LASTING.has(record.state));
-    await answerAll(standings.filter(stays));
+    // After it: what the submit has opened again has no outcome any more.
+    const standings = await awaitOutcomes(deps, accepted);
+    await answerAll(standings.filter(({ record }) => isDecided(record)));
+    const open = standings.filter(({ record }) => !isDecided(record));
     await leave(
       deps,
-      standings.filter((standing) => !stays(standing)).map(({ wish }) => wish),
+      open.map(({ wish }) => wish),
     );
   }
 

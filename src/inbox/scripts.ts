@@ -1,6 +1,7 @@
 import { jobData } from '../job.ts';
 import { JOB_NAME, type Keys, type LaneName } from '../keys.ts';
 import {
+  AWAITED_S,
   MOST_OUTCOMES,
   NO_OUTCOME,
   OUTCOME_FIELDS,
@@ -12,9 +13,6 @@ import type { InboxEntry, Wish } from './entry.ts';
 
 /** The consumer group of all workers. */
 export const GROUP = 'workers';
-
-/** How long an id without an outcome is known by its key, in seconds: 30 days. Longer, only the streams tell. */
-const AWAITED_S = 30 * 86_400;
 
 /** How many rejected entries are kept, about, and how much of each: what it takes to see what a service does wrong. */
 const MOST_REJECTED = 10_000;
@@ -33,19 +31,6 @@ local function leave(entry)
   return redis.call('XDEL', KEYS[1], entry) == 1
 end
 `;
-
-/**
- * From now on the outcomes of these ids can be asked for. Before the ledger is: what is recorded between would be missed.
- *
- * KEYS  each id's outcome
- */
-const awaitScript = defineScript(
-  'inbox-await',
-  /* lua */ `
-for _, key in ipairs(KEYS) do redis.call('SET', key, '${NO_OUTCOME}', 'EX', ${AWAITED_S}, 'NX') end
-return {}
-`,
-);
 
 /**
  * Makes jobs of entries, each in the step that takes it out of the inbox: so there is one job for an entry, whoever reads
@@ -138,7 +123,8 @@ const tellScript = defineScript(
   'inbox-tell',
   /* lua */ `
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HSETNX', KEYS[1], 'sd:told', 1) == 0 then return {} end
-redis.call('SET', KEYS[3], ARGV[1], 'EX', ${OUTCOME_KEPT_S})
+-- Others may wait for what becomes of the id itself, which that key is to tell them.
+redis.call('SET', KEYS[3], ARGV[1], 'PX', math.max(${1_000 * OUTCOME_KEPT_S}, redis.call('PTTL', KEYS[3])))
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${MOST_OUTCOMES}, '*', unpack(ARGV, 2))
 return {}
 `,
@@ -150,12 +136,6 @@ const JOB_PREFIX = 'inbox-';
 /** Whether a job came through the inbox. */
 export function isFromInbox(jobId: string | undefined): jobId is string {
   return jobId?.startsWith(JOB_PREFIX) ?? false;
-}
-
-/** From now on the outcomes of these ids can be asked for. */
-export async function awaitOutcomes({ redis, keys }: Place, wishes: readonly Wish[]): Promise<void> {
-  const ids = new Set(wishes.map(({ request }) => request.machineActionId));
-  if (ids.size > 0) await awaitScript(redis, [...ids].map(keys.outcome), []);
 }
 
 /** Makes a job of each, unless it left the inbox already. */

@@ -24,10 +24,11 @@ export function isDecided(record: Look | null): record is Look {
   return record !== null && record.position > 0;
 }
 
-/** Looks each wish's id up, in their order. */
-export async function look({ ledger }: StandingDeps, wishes: readonly Wish[]): Promise<Standing[]> {
+/** Looks each wish's id up, in their order. From now on the outcomes of those that have none are told by their keys. */
+export async function awaitOutcomes({ ledger }: StandingDeps, wishes: readonly Wish[]): Promise<Standing[]> {
   if (wishes.length === 0) return [];
-  const records = await ledger.look(guidsToBytes(wishes.map(({ request }) => request.machineActionId)));
+  const ids = guidsToBytes(wishes.map(({ request }) => request.machineActionId));
+  const records = await ledger.awaitOutcomes(ids);
   return wishes.map((wish, i) => ({ wish, record: records[i] ?? null }));
 }
 

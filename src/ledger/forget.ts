@@ -1,12 +1,14 @@
 import type { Keys } from '../keys.ts';
 import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
-import { BATCH_LUA, type Batch } from './batch.ts';
+import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
+import { outcomeKeysOf } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
 /**
- * Removes the records of a campaign whose retention is over. Records that another campaign owns by now stay.
+ * Removes the records of a campaign whose retention is over, and what is told of them by key: should an id come again, that
+ * would be of before. Records that another campaign owns by now stay.
  *
- * KEYS  1 state, then the batch's buckets
+ * KEYS  1 state, then the batch's buckets, then each id's outcome
  * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places
  * Returns  {'done', removed} | {'again', buckets}
  */
@@ -18,9 +20,14 @@ ${BATCH_LUA}
 local number, removed = tonumber(ARGV[1]), 0
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
+-- The place before that of the next id's outcome.
+local place = #KEYS - #ARGV[3] / ${ID_BYTES}
 each(ARGV[3], ARGV[4], 2, function(id, bucket)
+  place = place + 1
   local r = load(bucket, id)
-  if r and r[CAMPAIGN] == number then removed = removed + redis.call('HDEL', bucket, id) end
+  if not r or r[CAMPAIGN] ~= number then return end
+  removed = removed + redis.call('HDEL', bucket, id)
+  redis.call('UNLINK', KEYS[place])
 end)
 if removed > 0 then redis.call('HINCRBY', KEYS[1], 'records', -removed) end
 return {'done', tostring(removed)}
@@ -38,7 +45,7 @@ export async function forgetBatch(
   const reply = asList(
     await forgetScript(
       redis,
-      [keys.state, ...batch.bucketKeys],
+      [keys.state, ...batch.bucketKeys, ...outcomeKeysOf(keys, batch.ids)],
       [input.campaign, input.buckets, batch.ids, batch.places],
     ),
   );

@@ -6,7 +6,7 @@ import { type CallSettings, CHECK_MS, createCalls } from './calls.ts';
 import { endBatch } from './end.ts';
 import { forgetBatch } from './forget.ts';
 import { grow, ledgerSize } from './grow.ts';
-import { type Look, look } from './look.ts';
+import { awaitOutcomes, type Look, look } from './look.ts';
 import { RECORDS_PER_BUCKET } from './record.ts';
 import { renew, retryBatch, type Wish } from './reopen.ts';
 import { settle } from './settle.ts';
@@ -74,6 +74,14 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
     async look(ids: Buffer): Promise<(Look | null)[]> {
       const records: (Look | null)[] = [];
       const run = (batch: Batch) => look(redis, keys, view.buckets, batch);
+      for await (const done of view.overBatches(ids, run)) records.push(...done.records);
+      return records;
+    },
+
+    /** The same; from now on the outcomes of those that have none are told by their keys. */
+    async awaitOutcomes(ids: Buffer): Promise<(Look | null)[]> {
+      const records: (Look | null)[] = [];
+      const run = (batch: Batch) => awaitOutcomes(redis, keys, view.buckets, batch);
       for await (const done of view.overBatches(ids, run)) records.push(...done.records);
       return records;
     },

@@ -1,8 +1,32 @@
 import type { Keys } from '../keys.ts';
 import { RECORD_STATES, type RecordState } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
-import { BATCH_LUA, type Batch } from './batch.ts';
+import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
+import { AWAITED_S, NO_OUTCOME, outcomeKeysOf } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+
+/** What both have in common; `reply` is what they say. */
+const LOOK_LUA = /* lua */ `
+${RECORD_LUA}
+${BATCH_LUA}
+local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
+if buckets ~= ARGV[1] then return {'again', buckets} end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + t[2] / 1000
+local reply = {}
+
+local function say(r)
+  local n = #reply
+  if not r then
+    for i = 1, 8 do reply[n + i] = -1 end
+    return
+  end
+  local busy = isClaimed(r, now) or isPutOff(r, now)
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = r[STATE], r[CAMPAIGN], r[GENERATION], r[POSITION]
+  reply[n + 5], reply[n + 6], reply[n + 7] = busy and 1 or 0, r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0
+  reply[n + 8] = hasFlag(r, STOPPED) and 1 or 0
+end
+`;
 
 /**
  * What the ledger says of ids, without changing anything.
@@ -15,24 +39,28 @@ import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 const lookScript = defineScript(
   'look',
   /* lua */ `
-${RECORD_LUA}
-${BATCH_LUA}
-local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
-if buckets ~= ARGV[1] then return {'again', buckets} end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + t[2] / 1000
-local reply = {}
+${LOOK_LUA}
+each(ARGV[2], ARGV[3], 2, function(id, bucket) say(load(bucket, id)) end)
+return {'done', table.concat(reply, ',')}
+`,
+);
+
+/**
+ * The same; and from now on the outcomes of those that have none can be asked for. In one step: what is decided before it
+ * is in the answer, and what is decided after it is told by the id's key, as long as that is kept from now on.
+ *
+ * KEYS  1 state, then the batch's buckets, then each id's outcome
+ */
+const awaitScript = defineScript(
+  'await-outcomes',
+  /* lua */ `
+${LOOK_LUA}
+local place = #KEYS - #ARGV[2] / ${ID_BYTES}
 each(ARGV[2], ARGV[3], 2, function(id, bucket)
+  place = place + 1
   local r = load(bucket, id)
-  local n = #reply
-  if not r then
-    for i = 1, 8 do reply[n + i] = -1 end
-    return
-  end
-  local busy = isClaimed(r, now) or isPutOff(r, now)
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = r[STATE], r[CAMPAIGN], r[GENERATION], r[POSITION]
-  reply[n + 5], reply[n + 6], reply[n + 7] = busy and 1 or 0, r[ATTEMPTS], hasFlag(r, UNCERTAIN) and 1 or 0
-  reply[n + 8] = hasFlag(r, STOPPED) and 1 or 0
+  if not r or not isDecided(r) then redis.call('SET', KEYS[place], '${NO_OUTCOME}', 'EX', ${AWAITED_S}) end
+  say(r)
 end)
 return {'done', table.concat(reply, ',')}
 `,
@@ -57,9 +85,22 @@ export interface Look {
 export type Looked = { kind: 'done'; records: (Look | null)[] } | { kind: 'again'; buckets: number };
 
 export async function look(redis: RedisClient, keys: Keys, buckets: number, batch: Batch): Promise<Looked> {
-  const reply = asList(
-    await lookScript(redis, [keys.state, ...batch.bucketKeys], [buckets, batch.ids, batch.places]),
-  );
+  const touched = [keys.state, ...batch.bucketKeys];
+  return readLooked(await lookScript(redis, touched, [buckets, batch.ids, batch.places]), batch);
+}
+
+export async function awaitOutcomes(
+  redis: RedisClient,
+  keys: Keys,
+  buckets: number,
+  batch: Batch,
+): Promise<Looked> {
+  const touched = [keys.state, ...batch.bucketKeys, ...outcomeKeysOf(keys, batch.ids)];
+  return readLooked(await awaitScript(redis, touched, [buckets, batch.ids, batch.places]), batch);
+}
+
+function readLooked(answer: unknown, batch: Batch): Looked {
+  const reply = asList(answer);
   if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(asText(reply[1])) };
   const numbers = asText(reply[1]).split(',').map(Number);
   return { kind: 'done', records: Array.from({ length: batch.count }, (_, i) => readLook(numbers, 8 * i)) };

@@ -40,8 +40,19 @@ export const MOST_OUTCOMES = 100_000;
 /** How long the outcome of an id that came through the inbox can be asked for by its key, in seconds: a day. */
 export const OUTCOME_KEPT_S = 86_400;
 
+/** How long an id without an outcome is known by its key, in seconds: 30 days. Longer, only the streams tell. */
+export const AWAITED_S = 30 * 86_400;
+
 /** What stands under that key while the id has no outcome. */
 export const NO_OUTCOME = '{"outcome":null}';
+
+/**
+ * For scripts that open an id again: `outcomeIsOpen(key)`, the key of the id's outcome. Whoever asked for it sees that it
+ * is open, and is told the next outcome; for an id that nobody asked for there is no key, and none comes to be.
+ */
+export const OUTCOME_OPEN_LUA = /* lua */ `
+local function outcomeIsOpen(key) redis.call('SET', key, '${NO_OUTCOME}', 'EX', ${AWAITED_S}, 'XX') end
+`;
 
 /** The keys of all outcomes and of one id's. */
 export function outcomeKeys(keys: Keys, id: Buffer): [string, string] {

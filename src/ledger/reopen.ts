@@ -1,7 +1,9 @@
+import { bytesToGuid } from '../guid.ts';
 import type { Keys } from '../keys.ts';
 import type { Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
-import { BATCH_LUA, type Batch } from './batch.ts';
+import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
+import { OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
 import { PLACE_LUA } from './place.ts';
 import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
@@ -17,7 +19,7 @@ end
 /**
  * Opens again what ended in one of the given ways and is this campaign's own.
  *
- * KEYS  1 state, 2 campaign, 3 running, then the batch's buckets
+ * KEYS  1 state, 2 campaign, 3 running, then the batch's buckets, then each id's outcome
  * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5… outcomes
  * Returns  {'done', reopened} | {'again', buckets} | {'closed', state}
  */
@@ -28,6 +30,7 @@ ${RECORD_LUA}
 ${BATCH_LUA}
 ${REOPEN_LUA}
 ${PLACE_LUA}
+${OUTCOME_OPEN_LUA}
 local number = tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
@@ -35,10 +38,14 @@ local c = redis.call('HMGET', KEYS[2], 'state', 'priority')
 if c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
 local wanted, count, stopped, by = {}, 0, 0, {}
 for i = 5, #ARGV do wanted[ARGV[i]] = true end
+-- The place before that of the next id's outcome.
+local place = #KEYS - #ARGV[3] / ${ID_BYTES}
 each(ARGV[3], ARGV[4], 4, function(id, bucket)
+  place = place + 1
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or not wanted[STATES[r[STATE]]] then return end
   save(bucket, id, reopened(r, number))
+  outcomeIsOpen(KEYS[place])
   count = count + 1
   if hasFlag(r, STOPPED) then stopped = stopped + 1 end
   by[STATES[r[STATE]]] = (by[STATES[r[STATE]]] or 0) + 1
@@ -68,7 +75,13 @@ export async function retryBatch(
   const reply = asList(
     await retryScript(
       redis,
-      [keys.state, keys.campaign(campaign), keys.running, ...batch.bucketKeys],
+      [
+        keys.state,
+        keys.campaign(campaign),
+        keys.running,
+        ...batch.bucketKeys,
+        ...outcomeKeysOf(keys, batch.ids),
+      ],
       [campaign, input.buckets, batch.ids, batch.places, ...input.outcomes],
     ),
   );
@@ -83,7 +96,7 @@ export async function retryBatch(
  * when the wish does, as one that `begin` registers.
  *
  * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 its elsewhere,
- *       9 expiries, 10 checking
+ *       9 expiries, 10 checking, 11 the id's outcome
  * ARGV  1 id (16 bytes), 2 number of the campaign of single cancels, 3 buckets, 4 number of the owner declared, or 0,
  *       5 expiry of this wish (ms, 0: none), 6 requested by, 7 requested at
  * Returns  {'done'} | {'again', 'buckets' | 'campaign', n}
@@ -94,6 +107,7 @@ const renewScript = defineScript(
 ${RECORD_LUA}
 ${REOPEN_LUA}
 ${EXPIRY_LUA}
+${OUTCOME_OPEN_LUA}
 local id, number, owner = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[3] then return {'again', 'buckets', buckets} end
@@ -108,6 +122,7 @@ if r and isDecided(r) then
   generation = new[GENERATION]
   if tonumber(ARGV[5]) > 0 then expires(new, id, {expiries = KEYS[9], checking = KEYS[10]}, tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
   save(KEYS[2], id, new)
+  outcomeIsOpen(KEYS[11])
   redis.call('HINCRBY', KEYS[7], STATES[r[STATE]], -1)
   if hasFlag(r, STOPPED) then redis.call('HINCRBY', KEYS[7], 'stopped', -1) end
   if owner ~= number then
@@ -162,6 +177,7 @@ export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): 
         keys.elsewhere(owner),
         keys.expiries,
         keys.checking,
+        keys.outcome(bytesToGuid(input.id)),
       ],
       [input.id, direct, input.buckets, owner, wish.expiresAt ?? 0, wish.requestedBy ?? '', wish.requestedAt],
     ),

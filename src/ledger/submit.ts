@@ -2,6 +2,7 @@ import type { Keys } from '../keys.ts';
 import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch } from './batch.ts';
+import { OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
 import { PLACE_LUA, URGENT } from './place.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
@@ -13,7 +14,7 @@ import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
  * next generation, and is elsewhere for the former owner.
  *
  * KEYS  1 state, 2 campaign, 3 ids, 4 elsewhere, 5 running, then the batch's buckets, then campaign and elsewhere of
- *       each other owner that is declared
+ *       each other owner that is declared, then, where there are any, each id's outcome
  * ARGV  1 campaign number, 2 buckets, 3 number of bucket keys, 4 ids, 5 places, 6… numbers of the declared owners
  * Returns  {'done', accepted, already, records, buckets, {owner, state, count, …}}
  *          {'again', 'buckets', n} | {'again', 'owners', n, …} | {'closed', state}
@@ -24,6 +25,7 @@ const submitScript = defineScript(
 ${RECORD_LUA}
 ${BATCH_LUA}
 ${PLACE_LUA}
+${OUTCOME_OPEN_LUA}
 local FIRST, number = 6, tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', 'buckets', buckets} end
@@ -67,9 +69,12 @@ local someElsewhere = redis.call('SCARD', KEYS[4]) > 0
 
 local function noteElsewhere(id, r)
   if redis.call('SADD', KEYS[4], id) == 1 then listed[#listed + 1] = id end
-  local place = r[CAMPAIGN] .. ' ' .. STATES[r[STATE]]
-  elsewhere[place] = (elsewhere[place] or 0) + 1
+  local owner = r[CAMPAIGN] .. ' ' .. STATES[r[STATE]]
+  elsewhere[owner] = (elsewhere[owner] or 0) + 1
 end
+
+-- The place before that of the next id's outcome, where outcomes are declared: as owners are, for nearly always there are none.
+local place = FIRST - 1 + tonumber(ARGV[3]) + 2 * (#ARGV - 5)
 
 local function takeOver(id, bucket, r)
   local owner = owners[r[CAMPAIGN]]
@@ -80,6 +85,7 @@ local function takeOver(id, bucket, r)
   local new = newRecord(number, r[GENERATION] + 1)
   setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))
   save(bucket, id, new)
+  outcomeIsOpen(KEYS[place])
   records[id] = new
   known = known + 1
 end
@@ -93,6 +99,7 @@ end
 if next(records) == nil and not someElsewhere then
   accepted, listed = #order, order
 else each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
+  place = place + 1
   local r = records[id]
   if fresh[id] then
     -- Named again in this batch, it is this campaign's already.
@@ -118,8 +125,8 @@ if c[1] == 'running' and (accepted > 0 or #listed > 0 and c[2] == '${URGENT}') t
   redis.call('ZADD', KEYS[5], feedingPlace(c[2], number), number)
 end
 local places = {}
-for place, count in pairs(elsewhere) do
-  places[#places + 1] = place
+for owner, count in pairs(elsewhere) do
+  places[#places + 1] = owner
   places[#places + 1] = tostring(count)
 end
 return {'done', tostring(accepted), tostring(already), total, buckets, places}
@@ -156,6 +163,7 @@ export async function submitBatch(
         keys.running,
         ...batch.bucketKeys,
         ...owners.flatMap((owner) => [keys.campaign(owner), keys.elsewhere(owner)]),
+        ...(owners.length > 0 ? outcomeKeysOf(keys, batch.ids) : []),
       ],
       [campaign, input.buckets, batch.bucketKeys.length, batch.ids, batch.places, ...owners],
     ),
