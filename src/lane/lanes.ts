@@ -193,7 +193,12 @@ export function createLanes(deps: LanesDeps) {
     const { request } = parsed;
     if (request.again && job.id !== undefined) {
       const id = guidToBytes(request.machineActionId);
-      await deps.ledger.renew(id, campaign, keys.lane(name, job.id), { ...request, requestedAt });
+      const wish = { ...request, requestedAt };
+      if ((await deps.ledger.renew(id, campaign, keys.lane(name, job.id), wish)) === 'refused') {
+        // What the id has as an outcome is of before, and no answer to this.
+        const result = await deps.chronicle.unrecorded({ request, requestedAt }, campaign, 'withdrawn');
+        return { kind: 'result', result, unrecorded: true };
+      }
     }
     const slotClass = name === 'cancel-urgent' ? 'urgent' : 'bulk';
     return { kind: 'work', work: { request, slotClass, campaign, fed: false, requestedAt } };

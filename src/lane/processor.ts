@@ -8,7 +8,8 @@ import type { Disposition, Executed, Work } from './execute.ts';
 /** What a job brings: work, or a result that needs none. */
 export type Intake =
   | { kind: 'work'; work: Work }
-  | { kind: 'result'; result: CancelResult }
+  /** `unrecorded`: the ledger is as it was, so it has told nobody. */
+  | { kind: 'result'; result: CancelResult; unrecorded?: boolean }
   | { kind: 'drop' };
 
 /** What a fed job returns that its campaign may not run now; it is removed at once. */
@@ -48,6 +49,7 @@ export function createProcessor(deps: ProcessorDeps) {
         await deps.giveBackPlace();
         if (intake.kind === 'drop') return drop(job, 'unreadable');
         logDecision(deps.log, intake.result);
+        if (intake.unrecorded) await deps.onUnrecorded(job, intake.result);
         return intake.result;
       }
       const { disposition, called } = await deps.execute(intake.work);

@@ -135,10 +135,13 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       return reopened;
     },
 
-    /** Carries out a job's `again`, once per job. `direct`: number of the campaign of single cancels. */
-    async renew(id: Buffer, direct: number, jobKey: string, wish: Wish): Promise<void> {
+    /**
+     * Carries out a job's `again`, once per job. `direct`: number of the campaign of single cancels; `refused`: it takes no
+     * more ids.
+     */
+    async renew(id: Buffer, direct: number, jobKey: string, wish: Wish): Promise<'done' | 'refused'> {
       let owner = direct;
-      await view.settled(
+      const { kind } = await view.settled(
         () =>
           renew(redis, keys, {
             id,
@@ -153,6 +156,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
           if (again.kind === 'again') owner = again.campaign ?? owner;
         },
       );
+      return kind;
     },
 
     /** Removes a campaign's records. */

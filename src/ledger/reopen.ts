@@ -93,13 +93,13 @@ export async function retryBatch(
 /**
  * A service's job that says `again`: opens the next generation after any outcome, under the campaign of single cancels.
  * The job keeps the generation it asked for, so that a re-run of it is not taken for a new wish. That generation expires
- * when the wish does, as one that `begin` registers.
+ * when the wish does, as one that `begin` registers. Refused when the campaign of single cancels takes no more ids.
  *
  * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 its elsewhere,
  *       9 expiries, 10 checking, 11 the id's outcome
  * ARGV  1 id (16 bytes), 2 number of the campaign of single cancels, 3 buckets, 4 number of the owner declared, or 0,
  *       5 expiry of this wish (ms, 0: none), 6 requested by, 7 requested at
- * Returns  {'done'} | {'again', 'buckets' | 'campaign', n}
+ * Returns  {'done'} | {'refused'} | {'again', 'buckets' | 'campaign', n}
  */
 const renewScript = defineScript(
   'renew',
@@ -112,12 +112,14 @@ local id, number, owner = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[3] then return {'again', 'buckets', buckets} end
 if redis.call('EXISTS', KEYS[3]) == 0 or redis.call('HEXISTS', KEYS[3], 'sd:generation') == 1 then return {'done'} end
+-- Refused before, and whoever asked through the inbox was told: that stands, also if the day has changed since.
+if redis.call('HEXISTS', KEYS[3], 'sd:told') == 1 then return {'refused'} end
 local r = load(KEYS[2], id)
 if r and isDecided(r) and r[CAMPAIGN] ~= owner then return {'again', 'campaign', r[CAMPAIGN]} end
 local generation = r and r[GENERATION] or 1
 if r and isDecided(r) then
   local direct = redis.call('HGET', KEYS[4], 'state')
-  if direct ~= 'running' and direct ~= 'paused' then return {'done'} end
+  if direct ~= 'running' and direct ~= 'paused' then return {'refused'} end
   local new = reopened(r, number)
   generation = new[GENERATION]
   if tonumber(ARGV[5]) > 0 then expires(new, id, {expiries = KEYS[9], checking = KEYS[10]}, tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
@@ -159,7 +161,10 @@ export interface RenewInput {
   wish: Wish;
 }
 
-export type Renewed = { kind: 'done' } | { kind: 'again'; buckets?: number; campaign?: number };
+export type Renewed =
+  | { kind: 'done' }
+  | { kind: 'refused' }
+  | { kind: 'again'; buckets?: number; campaign?: number };
 
 export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): Promise<Renewed> {
   const { direct, owner, wish } = input;
@@ -182,7 +187,7 @@ export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): 
       [input.id, direct, input.buckets, owner, wish.expiresAt ?? 0, wish.requestedBy ?? '', wish.requestedAt],
     ),
   );
-  if (reply[0] === 'done') return { kind: 'done' };
+  if (reply[0] === 'done' || reply[0] === 'refused') return { kind: reply[0] };
   return reply[1] === 'buckets'
     ? { kind: 'again', buckets: asNumber(reply[2]) }
     : { kind: 'again', campaign: asNumber(reply[2]) };

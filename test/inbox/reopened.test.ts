@@ -3,6 +3,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { forgetCampaign } from '../../src/campaign/forget.ts';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { retryCampaign, steer } from '../../src/campaign/steer.ts';
+import { guidToBytes } from '../../src/guid.ts';
 import { TESTER } from '../support/actor.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
@@ -143,6 +144,24 @@ describe('an id that was told and is opened again', () => {
     await untilEmpty(place);
     await assertOpen(id);
   });
+});
+
+it('an entry that says again is told as withdrawn when the day’s single cancels were aborted', async () => {
+  const [id = ''] = stack.addActions(1);
+  await stack.startWorker();
+  await add(place, { machineActionId: id, comment: 'x' });
+  const first = await untilTold(place, id);
+  await steer(stack.tenant, String(first['campaign']), 'abort', TESTER);
+  const entry = await add(place, { machineActionId: id, comment: 'x', again: 'true', requestedBy: 'soar' });
+  await eventually(async () => assert.equal((await ask(place, id))?.['outcome'], 'withdrawn'));
+  const told = await ask(place, id);
+  assert.deepEqual([told?.['generation'], told?.['requestedBy'], told?.['attempts']], [undefined, 'soar', 0]);
+  assert.equal(told?.['requestedAt'], Number(entry.split('-')[0]));
+  const all = (await readStream(place, place.keys.outcomes)).map(({ outcome }) => outcome);
+  assert.deepEqual(all, ['cancelled', 'withdrawn'], 'once');
+  assert.equal((await stack.tenant.ledger.look(guidToBytes(id)))[0]?.generation, 1, 'nothing was opened');
+  const calls = stack.simulator.calls().filter(({ operation }) => operation === 'cancel');
+  assert.equal(calls.length, 1);
 });
 
 describe('an id that is open', () => {

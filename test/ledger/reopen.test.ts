@@ -166,6 +166,21 @@ describe('opening again and ending early', () => {
       assert.deepEqual(await tenant.ledger.end(number, id, 'expired', true), { ended: 0, left: 0 });
     });
 
+    it('is refused once the single cancels were aborted, and for good when that was told', async () => {
+      const id = newIds(1);
+      await tenant.ledger.submit(number, id);
+      await probe.decide(id, number, 'cancelled');
+      const job = await newJob();
+      await redis.hset(tenant.keys.campaign(direct), 'state', 'aborted');
+      assert.equal(await renew(id, job), 'refused');
+      assert.equal((await probe.look(id))?.state, 'cancelled');
+      await redis.hset(job, 'sd:told', 1);
+      await redis.hset(tenant.keys.campaign(direct), 'state', 'running');
+      assert.equal(await renew(id, job), 'refused', 'whoever asked has been told');
+      assert.equal((await probe.look(id))?.generation, 1);
+      assert.equal(await renew(id, await newJob()), 'done');
+    });
+
     it('changes nothing for an id nobody knows, or a job that is gone', async () => {
       await renew(newIds(1), await newJob());
       const id = newIds(1);
