@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { isNotPermitted } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
+import type { InboxEntry } from './entry.ts';
 import { createIntake, type IntakeDeps } from './intake.ts';
 import { createInboxStream } from './stream.ts';
 
@@ -42,18 +43,23 @@ export function createInbox(deps: InboxDeps) {
     isReady = true;
     if (clock.monotonic() - claimedAt >= CLAIM_MS) await claimAll();
     if ((await redis.llen(keys.lane('cancel', 'wait'))) > MOST_WAITING) {
-      await intake.take(await stream.peek(FULL_MS), true);
+      await takeIn(await stream.peek(FULL_MS), true);
     } else {
-      await intake.take(await stream.read(BLOCK_MS));
+      await takeIn(await stream.read(BLOCK_MS));
     }
     said = '';
   }
 
+  /** What fails is looked at again, also while the lane is full. */
+  async function takeIn(entries: readonly InboxEntry[], onlyPressing = false): Promise<void> {
+    await intake.take(entries, onlyPressing);
+    stream.passed(entries);
+  }
+
   /** Before anything else, also when the lane is full: they have waited for long. */
   async function claimAll(): Promise<void> {
-    for (;;) {
-      const entries = await stream.claim();
-      if (entries.length === 0) break;
+    for await (const entries of stream.claim()) {
+      if (entries.length === 0) continue;
       log.info({ entries: entries.length }, 'entries of the inbox taken over from a worker that is gone');
       await intake.take(entries);
     }

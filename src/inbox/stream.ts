@@ -16,6 +16,9 @@ export const PART = 500;
 /** Of what a dead worker held, so many at once: an entry that is too much for a process shall not be met by all. */
 const CLAIMED_PART = 50;
 
+/** Before every entry. */
+const FIRST = '0-0';
+
 /** What a worker held for so long and did not take in is another's, in ms: longer than taking in a part takes. */
 const CLAIM_IDLE_MS = 15_000;
 
@@ -25,17 +28,11 @@ const CLAIM_IDLE_MS = 15_000;
  * @param deps.blocking a connection for nothing else, that bears to be sent commands again.
  */
 export function createInboxStream({ blocking, keys }: { blocking: RedisClient; keys: Keys }) {
-  /** The last entry that was looked at, in the group or past it. */
-  let seen = '0-0';
+  /** The last entry that was taken in or left for later, in the group or past it. */
+  let seen = FIRST;
 
   async function call(name: string, ...args: (string | number)[]): Promise<unknown> {
     return blocking.callBuffer(name, ...args);
-  }
-
-  function noted(entries: InboxEntry[]): InboxEntry[] {
-    const last = entries.at(-1);
-    if (last && isAfter(last.id, seen)) seen = last.id;
-    return entries;
   }
 
   return {
@@ -51,20 +48,32 @@ export function createInboxStream({ blocking, keys }: { blocking: RedisClient; k
     /** New entries; waits for them, `blockMs` at most. They are this worker's until they leave or are claimed. */
     async read(blockMs: number): Promise<InboxEntry[]> {
       const place = ['COUNT', PART, 'BLOCK', blockMs, 'STREAMS', keys.inbox, '>'];
-      return noted(firstStream(await call('XREADGROUP', 'GROUP', GROUP, CONSUMER, ...place)));
+      return firstStream(await call('XREADGROUP', 'GROUP', GROUP, CONSUMER, ...place));
     },
 
-    /** Looks further on, past what is left for later; nobody's become this worker's. Each is seen once. */
+    /** Looks further on, past what is left for later; nobody's become this worker's. */
     async peek(blockMs: number): Promise<InboxEntry[]> {
-      return noted(
-        firstStream(await call('XREAD', 'COUNT', PART, 'BLOCK', blockMs, 'STREAMS', keys.inbox, seen)),
-      );
+      return firstStream(await call('XREAD', 'COUNT', PART, 'BLOCK', blockMs, 'STREAMS', keys.inbox, seen));
     },
 
-    /** What a worker held that is gone. */
-    async claim(): Promise<InboxEntry[]> {
-      const place = [keys.inbox, GROUP, CONSUMER, CLAIM_IDLE_MS, '0-0', 'COUNT', CLAIMED_PART];
-      return entriesOf(asList(await call('XAUTOCLAIM', ...place))[1]);
+    /** These were taken in, or left for later: they are not looked at again. */
+    passed(entries: readonly InboxEntry[]): void {
+      const last = entries.at(-1);
+      if (last && isAfter(last.id, seen)) seen = last.id;
+    },
+
+    /**
+     * What a worker held that is gone, a part at a time. A part may be empty and not be the last: only so many are looked
+     * at at once, and others may hold them, or somebody may have removed them.
+     */
+    async *claim(): AsyncGenerator<InboxEntry[]> {
+      let from = FIRST;
+      do {
+        const place = [keys.inbox, GROUP, CONSUMER, CLAIM_IDLE_MS, from, 'COUNT', CLAIMED_PART];
+        const [next, entries] = asList(await call('XAUTOCLAIM', ...place));
+        from = textOf(next);
+        yield entriesOf(entries);
+      } while (from !== FIRST);
     },
 
     /** Ends what blocks; for the end. */

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, afterEach, before, beforeEach, it } from 'node:test';
+import { systemClock } from '../../src/clock.ts';
+import { StanddownError } from '../../src/errors.ts';
+import { createInbox } from '../../src/inbox/inbox.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { silentLog } from '../../src/log.ts';
+import type { RedisClient } from '../../src/script.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
+import { add } from './support.ts';
+
+/* The inbox by itself: nobody takes jobs out of the lanes. */
+
+let server: TestRedis;
+let redis: RedisClient;
+let tenant: TestTenant;
+let running: { stop(): Promise<void> } | null;
+
+before(async () => {
+  server = await openTestRedis();
+  redis = await server.connect();
+});
+after(() => server.close());
+beforeEach(async () => {
+  tenant = await newTenant(redis);
+  running = null;
+});
+afterEach(() => running?.stop());
+
+async function start(ledger: Ledger = tenant.ledger): Promise<RedisClient> {
+  const { keys } = tenant;
+  const [own, blocking] = [await server.connect('worker'), await server.connect('worker')];
+  const more = { defaultComment: 'x', wall: Date.now, log: silentLog, clock: systemClock };
+  const inbox = createInbox({ redis: own, blocking, keys, ledger, ...more });
+  inbox.start();
+  running = inbox;
+  return blocking;
+}
+
+const waiting = (lane: 'cancel' | 'cancel-urgent') => redis.llen(tenant.keys.lane(lane, 'wait'));
+
+async function addMany(count: number): Promise<string[]> {
+  const ids: string[] = [];
+  for (let i = 0; i < count; i++) ids.push(await add(tenant, { machineActionId: randomUUID() }));
+  return ids;
+}
+
+/** A worker has read these and is gone: those in `idle` for long. */
+async function heldByTheDead(idle: readonly string[]): Promise<void> {
+  const { inbox } = tenant.keys;
+  await redis.call('XGROUP', 'CREATE', inbox, 'workers', '0');
+  await redis.call('XREADGROUP', 'GROUP', 'workers', 'worker', 'COUNT', '10000', 'STREAMS', inbox, '>');
+  await redis.call('XCLAIM', inbox, 'workers', 'worker', '0', ...idle, 'IDLE', '20000', 'JUSTID');
+}
+
+/** Long before the next look at what the dead have held, and any look by chance. */
+const AT_ONCE_MS = 5_000;
+
+it('what a dead worker held is found behind entries that somebody removed', async () => {
+  const entries = await addMany(201);
+  await heldByTheDead(entries);
+  await redis.xdel(tenant.keys.inbox, ...entries.slice(0, 200));
+  await start();
+  await eventually(async () => assert.equal(await waiting('cancel'), 1), AT_ONCE_MS);
+});
+
+it('what a dead worker held is found behind what others have just read', async () => {
+  const entries = await addMany(701);
+  await heldByTheDead(entries.slice(700));
+  await start();
+  await eventually(async () => assert.equal(await waiting('cancel'), 1), AT_ONCE_MS);
+  assert.equal(await redis.xlen(tenant.keys.inbox), 700, 'theirs stay theirs');
+});
+
+for (const fields of [{ priority: 'urgent' }, { campaign: 'wave' }]) {
+  it(`an entry is looked at again whose taking in failed while the lane is full: ${JSON.stringify(fields)}`, async () => {
+    const lane = Array.from({ length: 1_100 }, (_, i) => `job-${i}`);
+    await redis.lpush(tenant.keys.lane('cancel', 'wait'), ...lane);
+    let failures = 0;
+    const failing: Ledger = {
+      ...tenant.ledger,
+      awaitOutcomes: async (ids) => {
+        if (failures++ === 0) throw new StanddownError('REDIS_FAILED', 'the connection broke');
+        return tenant.ledger.awaitOutcomes(ids);
+      },
+    };
+    await start(failing);
+    await add(tenant, { machineActionId: randomUUID(), ...fields });
+    await eventually(async () => assert.equal(await redis.xlen(tenant.keys.inbox), 0), AT_ONCE_MS);
+    assert.ok(failures > 1);
+  });
+}
