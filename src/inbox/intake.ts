@@ -16,6 +16,12 @@ export interface IntakeDeps extends StandingDeps {
 }
 
 /**
+ * An outcome that was decided no later than so many ms after its entry was added may stand in its stream before the place from
+ * which on the service reads: told twice is better than missed. A script's clock may be 1 ms ahead of a stream's.
+ */
+const SAME_MS = 1;
+
+/**
  * Turns entries of the inbox into requests. An entry leaves the inbox when its request is safe, and may come any number
  * of times until then.
  */
@@ -134,7 +140,7 @@ export function createIntake(deps: IntakeDeps) {
       standings.map(async ({ wish, record }) => {
         if (!record) return;
         const { values, decidedAt } = await readRecorded(deps, wish, record);
-        await answer(deps, wish, values, decidedAt >= wish.at);
+        await answer(deps, wish, values, decidedAt > wish.at + SAME_MS);
       }),
     );
   }

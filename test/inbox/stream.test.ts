@@ -3,14 +3,16 @@ import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, beforeEach, it } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { StanddownError } from '../../src/errors.ts';
+import { bytesToGuid } from '../../src/guid.ts';
 import { createInbox } from '../../src/inbox/inbox.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { silentLog } from '../../src/log.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { createProbe, newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
-import { add } from './support.ts';
+import { add, ask } from './support.ts';
 
 /* The inbox by itself: nobody takes jobs out of the lanes. */
 
@@ -74,6 +76,28 @@ it('what a dead worker held is found behind what others have just read', async (
   await eventually(async () => assert.equal(await waiting('cancel'), 1), AT_ONCE_MS);
   assert.equal(await redis.xlen(tenant.keys.inbox), 700, 'theirs stay theirs');
 });
+
+for (const [what, later, told] of [
+  ['in the ms in which its entry was added', 0, 1],
+  ['later', 1_000, 0],
+] as const) {
+  it(`an outcome that was decided ${what} is ${told ? 'told once more' : 'not told again'}`, async () => {
+    const { keys, ledger } = tenant;
+    const probe = createProbe(tenant);
+    const [number, id] = [await probe.campaign('done'), newIds(1)];
+    await ledger.submit(number, id);
+    await probe.decide(id, number, 'cancelled');
+    const decidedAt = (await probe.read(number)).decidedAt ?? 0;
+    const already = await redis.xlen(keys.outcomes);
+    const machineActionId = bytesToGuid(id);
+    const at = `${decidedAt - later}-0`;
+    await redis.call('XADD', keys.inbox, at, 'machineActionId', machineActionId);
+    await start();
+    await eventually(async () => assert.equal(await redis.xlen(keys.inbox), 0), AT_ONCE_MS);
+    assert.equal((await redis.xlen(keys.outcomes)) - already, told);
+    assert.equal((await ask(tenant, machineActionId))?.['outcome'], 'cancelled');
+  });
+}
 
 for (const fields of [{ priority: 'urgent' }, { campaign: 'wave' }]) {
   it(`an entry is looked at again whose taking in failed while the lane is full: ${JSON.stringify(fields)}`, async () => {
