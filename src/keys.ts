@@ -56,7 +56,7 @@ export function keysFor(tenant: string) {
     elsewhere: (number: number) => `${campaign(number)}:elsewhere`,
     /** Stream: the campaign's outcomes in the order of their decision; entry `<position>-0`. */
     results: (number: number) => `${campaign(number)}:results`,
-    /** Stream: who submitted, paused, resumed, aborted, retried it; only ever added to. */
+    /** Stream: who submitted, paused, resumed, aborted, retried it. */
     audit: (number: number) => `${campaign(number)}:audit`,
     /** String: who feeds the campaign lane just now; only saves duplicate work. */
     feeder: `${prefix}:feeder`,

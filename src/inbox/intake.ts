@@ -1,4 +1,4 @@
-import { appendAudit } from '../campaign/audit.ts';
+import { noteInbox } from '../campaign/audit.ts';
 import { type Campaign, openCampaign, readCampaign } from '../campaign/registry.ts';
 import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
@@ -122,10 +122,10 @@ export function createIntake(deps: IntakeDeps) {
   /** @returns false when the campaign has been closed meanwhile: then they are refused. */
   async function submit({ number, name }: Campaign, wishes: readonly Wish[]): Promise<boolean> {
     if (wishes.length === 0) return true;
-    const detail = `${wishes.length} ids`;
-    await appendAudit(deps, number, { action: 'submit', by: askers(wishes), command: 'inbox', detail });
+    const ids = guidsToBytes(wishes.map(({ request }) => request.machineActionId));
     try {
-      await ledger.submit(number, guidsToBytes(wishes.map(({ request }) => request.machineActionId)));
+      const { accepted } = await ledger.submit(number, ids);
+      if (accepted > 0) await noteInbox(deps, number, askers(wishes), accepted);
       return true;
     } catch (error) {
       if (!(error instanceof StanddownError && error.code === 'CAMPAIGN_CLOSED')) throw error;

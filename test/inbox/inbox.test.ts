@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { readAudit } from '../../src/campaign/audit.ts';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { steer } from '../../src/campaign/steer.ts';
 import { TESTER } from '../support/actor.ts';
@@ -192,6 +193,48 @@ describe('with a campaign', () => {
       assert.equal(more.length, 0);
       assert.equal(await ask(place, machineActionId), null);
     }
+  });
+});
+
+describe('a trickle of entries', () => {
+  const TEN_MINUTES = 600_000;
+  const window = () => Math.floor(Date.now() / TEN_MINUTES);
+
+  async function send(campaign: string, ids: readonly string[], requestedBy: string): Promise<void> {
+    for (const machineActionId of ids) {
+      await add(place, { machineActionId, comment: 'x', campaign, requestedBy });
+      await untilEmpty(place);
+    }
+  }
+
+  async function history(campaign: string): Promise<string[][]> {
+    const { number } = await findCampaign(stack.redis, place.keys, campaign);
+    const entries = await readAudit(stack.tenant, number);
+    return entries.map(({ action, by, command, detail }) => [action, by, command, detail]);
+  }
+
+  async function trickle(campaign: string): Promise<string[][]> {
+    const ids = stack.addActions(7);
+    await send(campaign, ids.slice(0, 3), 'soar');
+    await send(campaign, ids.slice(3, 4), 'portal');
+    await send(campaign, ids.slice(0, 5), 'soar');
+    await steer(stack.tenant, campaign, 'pause', TESTER);
+    await send(campaign, ids.slice(0, 7), 'soar');
+    return history(campaign);
+  }
+
+  it('does not push out of a campaign’s history who steered it', async () => {
+    await stack.startWorker();
+    const began = window();
+    const noted = await trickle('wave');
+    // Where ten minutes end in between there are more.
+    const seen = window() === began ? noted : await trickle('wave-2');
+    assert.deepEqual(seen, [
+      ['submit', 'portal', 'inbox', '1 ids'],
+      ['submit', 'soar', 'inbox', '4 ids'],
+      ['pause', TESTER.by, TESTER.command, ''],
+      ['submit', 'soar', 'inbox', '2 ids'],
+    ]);
   });
 });
 
