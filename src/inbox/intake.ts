@@ -82,15 +82,17 @@ export function createIntake(deps: IntakeDeps) {
     name: string,
     wishes: readonly Wish[],
   ): Promise<{ campaign: Campaign; accepted: Wish[] } | null> {
-    const campaign = (await findCampaign(name)) ?? (await open(name, wishes));
+    const known = await findCampaign(name);
+    const timely = known ? wishes : await refuseLate(wishes);
+    const campaign = known ?? (await open(name, timely));
     if (!campaign) return null;
     if (isClosed(campaign)) {
-      await refuseFor(wishes, closedReason(name, campaign.state));
+      await refuseFor(timely, closedReason(name, campaign.state));
       return null;
     }
     const accepted: Wish[] = [];
     const refused: { entry: InboxEntry; reason: string }[] = [];
-    for (const wish of wishes) {
+    for (const wish of timely) {
       const reason = expiryProblem(campaign, wish);
       if (reason === null) accepted.push(wish);
       else refused.push({ entry: wish.entry, reason });
@@ -102,6 +104,14 @@ export function createIntake(deps: IntakeDeps) {
   async function findCampaign(name: string): Promise<Campaign | null> {
     const number = await redis.hget(keys.campaigns, name);
     return number === null ? null : readCampaign(redis, keys, Number(number));
+  }
+
+  /** A campaign that has expired before it begins would use up its name for nothing. */
+  async function refuseLate(wishes: readonly Wish[]): Promise<Wish[]> {
+    const now = deps.wall();
+    const isLate = ({ request: { expiresAt } }: Wish) => expiresAt !== null && expiresAt <= now;
+    await refuseFor(wishes.filter(isLate), 'expiresAt: has passed; a number is in ms since 1970');
+    return wishes.filter((wish) => !isLate(wish));
   }
 
   /** The first entry that has a comment opens it; those before it cannot. */

@@ -196,6 +196,26 @@ describe('with a campaign', () => {
   });
 });
 
+it('a time that has passed is no reason to use up a campaign’s name', async () => {
+  const [bad = '', good = ''] = stack.addActions(2);
+  const expiresAt = String(Math.floor(Date.now() / 1_000) + 3_600);
+  const wave = { comment: 'x', campaign: 'wave' };
+  await add(place, { machineActionId: bad, ...wave, expiresAt });
+  await add(place, { machineActionId: good, ...wave });
+  const alone = { comment: 'x', campaign: 'alone', expiresAt: '2020-01-01T00:00:00Z' };
+  await add(place, { machineActionId: bad, ...alone });
+  await stack.startWorker();
+  assert.equal((await untilTold(place, good))['outcome'], 'cancelled');
+  await untilEmpty(place);
+  const reasons = await rejections(place, bad);
+  assert.equal(reasons.length, 2);
+  for (const reason of reasons) assert.match(reason, /^expiresAt: has passed; a number is in ms since 1970$/);
+  assert.equal(await ask(place, bad), null);
+  const { state, expiresAt: ends } = await findCampaign(stack.redis, place.keys, 'wave');
+  assert.deepEqual([state, ends], ['running', null]);
+  assert.equal(await stack.redis.hexists(place.keys.campaigns, 'alone'), 0);
+});
+
 describe('a trickle of entries', () => {
   const TEN_MINUTES = 600_000;
   const window = () => Math.floor(Date.now() / TEN_MINUTES);
