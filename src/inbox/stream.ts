@@ -10,8 +10,12 @@ import { GROUP } from './scripts.ts';
  */
 const CONSUMER = 'worker';
 
-/** Entries read at once. */
-export const PART = 500;
+/** Entries read at once: a few at first, and twice as many each time while they come in full parts, up to so many. */
+const FIRST_PART = 20;
+const MOST_PART = 500;
+
+/** About so many bytes of entries are read at once: a field that nobody reads may be as large as its service likes. */
+const PART_BYTES = 4 * 1024 * 1024;
 
 /** Of what a dead worker held, so many at once: an entry that is too much for a process shall not be met by all. */
 const CLAIMED_PART = 50;
@@ -31,6 +35,17 @@ export function createInboxStream({ blocking, keys }: { blocking: RedisClient; k
   /** The last entry that was taken in or left for later, in the group or past it. */
   let seen = FIRST;
 
+  /** Entries to be read next. */
+  let count = FIRST_PART;
+
+  function sized(entries: InboxEntry[], asked: number): InboxEntry[] {
+    const bytes = entries.flatMap(({ fields }) => fields).reduce((sum, { length }) => sum + length, 0);
+    const fitting = Math.floor((entries.length * PART_BYTES) / Math.max(1, bytes));
+    const wanted = entries.length < asked ? FIRST_PART : 2 * asked;
+    count = entries.length === 0 ? FIRST_PART : Math.max(1, Math.min(fitting, wanted, MOST_PART));
+    return entries;
+  }
+
   async function call(name: string, ...args: (string | number)[]): Promise<unknown> {
     return blocking.callBuffer(name, ...args);
   }
@@ -47,13 +62,16 @@ export function createInboxStream({ blocking, keys }: { blocking: RedisClient; k
 
     /** New entries; waits for them, `blockMs` at most. They are this worker's until they leave or are claimed. */
     async read(blockMs: number): Promise<InboxEntry[]> {
-      const place = ['COUNT', PART, 'BLOCK', blockMs, 'STREAMS', keys.inbox, '>'];
-      return firstStream(await call('XREADGROUP', 'GROUP', GROUP, CONSUMER, ...place));
+      const asked = count;
+      const place = ['COUNT', asked, 'BLOCK', blockMs, 'STREAMS', keys.inbox, '>'];
+      return sized(firstStream(await call('XREADGROUP', 'GROUP', GROUP, CONSUMER, ...place)), asked);
     },
 
     /** Looks further on, past what is left for later; nobody's become this worker's. */
     async peek(blockMs: number): Promise<InboxEntry[]> {
-      return firstStream(await call('XREAD', 'COUNT', PART, 'BLOCK', blockMs, 'STREAMS', keys.inbox, seen));
+      const asked = count;
+      const place = ['COUNT', asked, 'BLOCK', blockMs, 'STREAMS', keys.inbox, seen];
+      return sized(firstStream(await call('XREAD', ...place)), asked);
     },
 
     /** These were taken in, or left for later: they are not looked at again. */
@@ -69,10 +87,11 @@ export function createInboxStream({ blocking, keys }: { blocking: RedisClient; k
     async *claim(): AsyncGenerator<InboxEntry[]> {
       let from = FIRST;
       do {
-        const place = [keys.inbox, GROUP, CONSUMER, CLAIM_IDLE_MS, from, 'COUNT', CLAIMED_PART];
+        const asked = Math.min(CLAIMED_PART, count);
+        const place = [keys.inbox, GROUP, CONSUMER, CLAIM_IDLE_MS, from, 'COUNT', asked];
         const [next, entries] = asList(await call('XAUTOCLAIM', ...place));
         from = textOf(next);
-        yield entriesOf(entries);
+        yield sized(entriesOf(entries), asked);
       } while (from !== FIRST);
     },
 

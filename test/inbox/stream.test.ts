@@ -5,6 +5,7 @@ import { systemClock } from '../../src/clock.ts';
 import { StanddownError } from '../../src/errors.ts';
 import { bytesToGuid } from '../../src/guid.ts';
 import { createInbox } from '../../src/inbox/inbox.ts';
+import { createInboxStream } from '../../src/inbox/stream.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { silentLog } from '../../src/log.ts';
 import type { RedisClient } from '../../src/script.ts';
@@ -76,6 +77,33 @@ it('what a dead worker held is found behind what others have just read', async (
   await eventually(async () => assert.equal(await waiting('cancel'), 1), AT_ONCE_MS);
   assert.equal(await redis.xlen(tenant.keys.inbox), 700, 'theirs stay theirs');
 });
+
+it('few entries are read at once while they are large, and many while they are small', async () => {
+  const { keys } = tenant;
+  const blocking = await server.connect('worker');
+  const stream = createInboxStream({ blocking, keys });
+  await stream.prepare();
+  const large = 'x'.repeat(512 * 1024);
+  for (let i = 0; i < 60; i++) await add(tenant, { machineActionId: randomUUID(), large });
+  const [first = 0, ...others] = await readAll(stream, 60);
+  assert.ok(first <= 20, `${first} at first`);
+  assert.ok(Math.max(...others) <= 8, `then ${others.join(', ')}`);
+  await addMany(3_000);
+  const parts = await readAll(stream, 3_000);
+  assert.ok(Math.max(...parts) === 500 && parts.length < 20, parts.join(', '));
+  stream.close();
+});
+
+/** How many entries each read gave, until there were so many. */
+async function readAll(stream: ReturnType<typeof createInboxStream>, count: number): Promise<number[]> {
+  const parts: number[] = [];
+  for (let left = count; left > 0; ) {
+    const { length } = await stream.read(1_000);
+    parts.push(length);
+    left -= length;
+  }
+  return parts;
+}
 
 for (const [what, later, told] of [
   ['in the ms in which its entry was added', 0, 1],
