@@ -91,7 +91,8 @@ function readValues(fields: readonly Buffer[]): Values | string {
     if (value.length > MOST_BYTES) return `${name}: is longer than ${MOST_BYTES} bytes`;
     if (!isUtf8(value)) return `${name}: is no text in UTF-8`;
     const text = value.toString();
-    if (text.trim() !== '') values[name] = text;
+    // A campaign's name is kept as it is, so that what is wrong with it can be said.
+    if (text.trim() !== '') values[name] = name === 'campaign' ? text : text.trim();
   }
   return values;
 }

@@ -8,7 +8,7 @@ import {
   OUTCOME_KEPT_S,
   outcomeJson,
 } from '../ledger/outcomes.ts';
-import { asNumber, defineScript, type RedisClient } from '../script.ts';
+import { defineScript, type RedisClient } from '../script.ts';
 import type { InboxEntry, Wish } from './entry.ts';
 
 /** The consumer group of all workers. */
@@ -39,7 +39,6 @@ end
  *
  * KEYS  1 inbox, 2 wait, 3 meta, 4 active, 5 events, 6 marker, 7 id, then job and outcome of each
  * ARGV  of each: 1 entry, 2 job id, 3 data, 4 when it was added (ms), 5 '1' for again
- * Returns  how many were added
  */
 const enqueueScript = defineScript(
   'inbox-enqueue',
@@ -48,7 +47,7 @@ ${LEAVE_LUA}
 local meta = redis.call('HMGET', KEYS[3], 'paused', 'concurrency', 'opts.maxLenEvents')
 local isFull = meta[1] or (meta[2] and redis.call('LLEN', KEYS[4]) >= tonumber(meta[2]))
 local t = redis.call('TIME')
-local now, added = t[1] * 1000 + math.floor(t[2] / 1000), 0
+local now, isAdded = t[1] * 1000 + math.floor(t[2] / 1000), false
 for i = 0, #ARGV / 5 - 1 do
   local id, job, outcome = ARGV[5 * i + 2], KEYS[2 * i + 8], KEYS[2 * i + 9]
   if leave(ARGV[5 * i + 1]) then
@@ -59,11 +58,11 @@ for i = 0, #ARGV / 5 - 1 do
     redis.call('XADD', KEYS[5], '*', 'event', 'added', 'jobId', id, 'name', '${JOB_NAME}')
     redis.call('LPUSH', KEYS[2], id)
     redis.call('XADD', KEYS[5], 'MAXLEN', '~', meta[3] or 1000, '*', 'event', 'waiting', 'jobId', id)
-    added = added + 1
+    isAdded = true
   end
 end
-if added > 0 and not isFull then redis.call('ZADD', KEYS[6], 0, '0') end
-return added
+if isAdded and not isFull then redis.call('ZADD', KEYS[6], 0, '0') end
+return {}
 `,
 );
 
@@ -143,8 +142,8 @@ export async function enqueue(
   { redis, keys }: Place,
   lane: LaneName,
   wishes: readonly Wish[],
-): Promise<number> {
-  if (wishes.length === 0) return 0;
+): Promise<void> {
+  if (wishes.length === 0) return;
   const own = ['wait', 'meta', 'active', 'events', 'marker', 'id'].map((name) => keys.lane(lane, name));
   const jobs = wishes.map(({ entry, request, at }) => ({
     id: `${JOB_PREFIX}${entry.id}`,
@@ -163,7 +162,7 @@ export async function enqueue(
     at,
     request.again ? 1 : 0,
   ]);
-  return asNumber(await enqueueScript(redis, [keys.inbox, ...own, ...touched], args));
+  await enqueueScript(redis, [keys.inbox, ...own, ...touched], args);
 }
 
 /** Takes entries out of the inbox whose requests are recorded elsewhere. */

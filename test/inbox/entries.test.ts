@@ -48,6 +48,17 @@ for (const [fields, reason] of WRONG) {
   });
 }
 
+it('does not mind spaces around what is no name', () => {
+  const spaced = ['v', ' 1', 'again', ' true\n', 'priority', 'urgent ', 'expiresAt', ' 1795617756629 '];
+  const read = readWish(entryOf('machineActionId', ` ${ID}`, 'comment', ' x ', ...spaced), null);
+  assert.ok(read.ok, JSON.stringify(read));
+  const { urgent, request } = read.wish;
+  assert.deepEqual(
+    [urgent, request.again, request.expiresAt, request.comment, request.machineActionId],
+    [true, true, 1795617756629, 'x', ID],
+  );
+});
+
 it('reads all fields, and ignores those that it does not know', () => {
   const more = ['requestedBy', 'portal', 'expiresAt', '1795617756629', 'again', 'true', 'priority', 'urgent'];
   const unknown = ['x', '1', 'x', '2', Buffer.of(0xff), Buffer.of(0xff), '', '', 'v', '1'];

@@ -60,6 +60,10 @@ test('Python asks, waits for the outcome, and fills a campaign', async (t) => {
   const first = await runProgram(python, ['-c', one], { env });
   assert.deepEqual([first.code, first.stdout], [0, 'cancelled\n'], first.stderr);
 
+  const spelled = `{${id.toUpperCase()}}`;
+  const same = await runProgram(python, ['-c', one.replaceAll(id, spelled)], { env });
+  assert.deepEqual([same.code, same.stdout], [0, 'cancelled\n'], same.stderr);
+
   const bad = await runProgram(python, ['-c', one.replaceAll(id, 'no guid')], { env });
   assert.match(bad.stderr, /ValueError: machineActionId: is not a GUID/);
 
@@ -76,5 +80,5 @@ test('Python asks, waits for the outcome, and fills a campaign', async (t) => {
   });
   assert.deepEqual(outcomes, { cancelled: 20 });
   for (const one of ids) assert.equal((await ask(place, one))?.['outcome'], 'cancelled');
-  assert.equal((await readStream(place, place.keys.outcomes)).length, 21);
+  assert.equal((await readStream(place, place.keys.outcomes)).length, 22);
 });
