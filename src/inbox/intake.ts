@@ -56,9 +56,10 @@ export function createIntake(deps: IntakeDeps) {
   async function takeSingles(lane: 'cancel' | 'cancel-urgent', wishes: readonly Wish[]): Promise<void> {
     const standings = await awaitOutcomes(deps, wishes);
     const isAnswered = ({ wish, record }: Standing) => isDecided(record) && !wish.request.again;
-    await answerAll(standings.filter(isAnswered));
+    const changed = await answerAll(standings.filter(isAnswered));
     const rest = standings.filter((standing) => !isAnswered(standing)).map(({ wish }) => wish);
     await enqueue(deps, lane, rest);
+    if (changed.length > 0) await takeSingles(lane, changed);
   }
 
   /** As a submit does: also for an id that has an outcome, so that the campaign's report shows it. */
@@ -69,12 +70,13 @@ export function createIntake(deps: IntakeDeps) {
     if (!(await submit(campaign, accepted))) return;
     // After it: what the submit has opened again has no outcome any more.
     const standings = await awaitOutcomes(deps, accepted);
-    await answerAll(standings.filter(({ record }) => isDecided(record)));
+    const changed = await answerAll(standings.filter(({ record }) => isDecided(record)));
     const open = standings.filter(({ record }) => !isDecided(record));
     await leave(
       deps,
       open.map(({ wish }) => wish),
     );
+    if (changed.length > 0) await takeForCampaign(name, changed);
   }
 
   /** The campaign of that name, opened if it is new, and those of the wishes that it takes; null: none. */
@@ -145,14 +147,19 @@ export function createIntake(deps: IntakeDeps) {
     }
   }
 
-  async function answerAll(standings: readonly Standing[]): Promise<void> {
+  /** @returns those whose id has been opened again meanwhile. */
+  async function answerAll(standings: readonly Standing[]): Promise<Wish[]> {
+    const changed: Wish[] = [];
     await Promise.all(
       standings.map(async ({ wish, record }) => {
         if (!record) return;
         const { values, decidedAt } = await readRecorded(deps, wish, record);
-        await answer(deps, wish, values, decidedAt > wish.at + SAME_MS);
+        const isTold = decidedAt > wish.at + SAME_MS;
+        if (!(await answer(deps, wish, { values, generation: record.generation, isTold })))
+          changed.push(wish);
       }),
     );
+    return changed;
   }
 
   function refuseFor(wishes: readonly Wish[], reason: string): Promise<void> {

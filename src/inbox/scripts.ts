@@ -1,5 +1,7 @@
+import { guidToBytes } from '../guid.ts';
 import { jobData } from '../job.ts';
 import { JOB_NAME, type Keys, type LaneName } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import {
   AWAITED_S,
   MOST_OUTCOMES,
@@ -8,6 +10,7 @@ import {
   OUTCOME_KEPT_S,
   outcomeJson,
 } from '../ledger/outcomes.ts';
+import { FIRST_BUCKETS, RECORD_LUA } from '../ledger/record.ts';
 import { defineScript, type RedisClient } from '../script.ts';
 import type { InboxEntry, Wish } from './entry.ts';
 
@@ -96,19 +99,24 @@ return {}
 );
 
 /**
- * Answers an entry with an outcome that there is already.
+ * Answers an entry with an outcome that there is already, unless the id has been opened again meanwhile.
  *
- * KEYS  1 inbox, 2 outcomes, 3 the id's outcome
- * ARGV  1 entry, 2 the outcome as JSON, 3 '1' to tell all of it, 4… names and values
+ * KEYS  1 inbox, 2 outcomes, 3 the id's outcome, 4 state, 5 bucket
+ * ARGV  1 entry, 2 the outcome as JSON, 3 '1' to tell all of it, 4 id (16 bytes), 5 buckets, 6 generation, 7… names and values
+ * Returns  1, also when somebody else has answered; 0 when it is to be looked at again
  */
 const answerScript = defineScript(
   'inbox-answer',
   /* lua */ `
+${RECORD_LUA}
 ${LEAVE_LUA}
-if not leave(ARGV[1]) then return {} end
+if (redis.call('HGET', KEYS[4], 'buckets') or '${FIRST_BUCKETS}') ~= ARGV[5] then return 0 end
+local r = load(KEYS[5], ARGV[4])
+if not r or not isDecided(r) or r[GENERATION] ~= tonumber(ARGV[6]) then return 0 end
+if not leave(ARGV[1]) then return 1 end
 redis.call('SET', KEYS[3], ARGV[2], 'EX', ${OUTCOME_KEPT_S})
-if ARGV[3] == '1' then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${MOST_OUTCOMES}, '*', unpack(ARGV, 4)) end
-return {}
+if ARGV[3] == '1' then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${MOST_OUTCOMES}, '*', unpack(ARGV, 7)) end
+return 1
 `,
 );
 
@@ -191,17 +199,20 @@ function excerpt(bytes: Buffer): string {
 /**
  * Answers an entry with an outcome that there is already.
  *
- * @param values in the order of OUTCOME_FIELDS.
- * @param isTold whether it was told after the entry was added: then the stream has it.
+ * @param recorded.values in the order of OUTCOME_FIELDS.
+ * @param recorded.isTold whether it was told after the entry was added: then the stream has it.
+ * @returns false when the id has been opened again meanwhile: then that is no answer.
  */
 export async function answer(
-  { redis, keys }: Place,
-  { entry, request }: Wish,
-  values: readonly string[],
-  isTold: boolean,
-): Promise<void> {
-  const touched = [keys.inbox, keys.outcomes, keys.outcome(request.machineActionId)];
-  await answerScript(redis, touched, [entry.id, outcomeJson(values), isTold ? 0 : 1, ...named(values)]);
+  { redis, keys, ledger }: Place & { ledger: Ledger },
+  { entry, request: { machineActionId } }: Wish,
+  { values, generation, isTold }: { values: readonly string[]; generation: number; isTold: boolean },
+): Promise<boolean> {
+  const id = guidToBytes(machineActionId);
+  const { bucketKey, buckets } = ledger.placeOf(id);
+  const touched = [keys.inbox, keys.outcomes, keys.outcome(machineActionId), keys.state, bucketKey];
+  const args = [entry.id, outcomeJson(values), isTold ? 0 : 1, id, buckets, generation, ...named(values)];
+  return (await answerScript(redis, touched, args)) === 1;
 }
 
 /** Tells how the wish of a job ended that leaves the ledger as it is. */

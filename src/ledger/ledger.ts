@@ -78,7 +78,10 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       return records;
     },
 
-    /** The same; from now on the outcomes of those that have none are told by their keys. */
+    /** Where an id's record is, as a script is told that looks at it by itself; by what is known of the ledger's shape. */
+    placeOf: (id: Buffer) => ({ bucketKey: view.bucketKey(id), buckets: view.buckets }),
+
+    /** What it says of ids, as `look`; from now on the outcomes of those that have none are told by their keys. */
     async awaitOutcomes(ids: Buffer): Promise<(Look | null)[]> {
       const records: (Look | null)[] = [];
       const run = (batch: Batch) => awaitOutcomes(redis, keys, view.buckets, batch);

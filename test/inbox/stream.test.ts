@@ -127,6 +127,33 @@ for (const [what, later, told] of [
   });
 }
 
+for (const fields of [{}, { campaign: 'again' }]) {
+  it(`an outcome of before is no answer for an id that is opened again meanwhile: ${JSON.stringify(fields)}`, async () => {
+    const { keys, ledger } = tenant;
+    const probe = createProbe(tenant);
+    const [number, id] = [await probe.campaign('again'), newIds(1)];
+    await ledger.submit(number, id);
+    await probe.decide(id, number, 'unresolved');
+    const told = await redis.xlen(keys.outcomes);
+    let reopened = 0;
+    const overtaken: Ledger = {
+      ...ledger,
+      awaitOutcomes: async (ids) => {
+        const standing = await ledger.awaitOutcomes(ids);
+        reopened += await ledger.retry(number, ids, ['unresolved']);
+        return standing;
+      },
+    };
+    await start(overtaken);
+    await add(tenant, { machineActionId: bytesToGuid(id), ...fields });
+    await eventually(async () => assert.equal(await redis.xlen(keys.inbox), 0), AT_ONCE_MS);
+    assert.equal(reopened, 1);
+    assert.deepEqual(await ask(tenant, bytesToGuid(id)), { outcome: null });
+    assert.equal(await redis.xlen(keys.outcomes), told);
+    assert.equal(await waiting('cancel'), 'campaign' in fields ? 0 : 1);
+  });
+}
+
 for (const fields of [{ priority: 'urgent' }, { campaign: 'wave' }]) {
   it(`an entry is looked at again whose taking in failed while the lane is full: ${JSON.stringify(fields)}`, async () => {
     const lane = Array.from({ length: 1_100 }, (_, i) => `job-${i}`);
