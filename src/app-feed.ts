@@ -7,11 +7,15 @@ import type { Logger } from './log.ts';
 /** How many ids are handed out at once; a worker feeds the rest. */
 const FIRST = 100;
 
+/** What feeding takes of a tenant. */
+export type Feedable = Pick<Tenant, 'redis' | 'keys' | 'ledger'>;
+
 /** Puts the first ids of urgent campaigns into their lane: they should not wait for a worker's next look. */
-export async function feedUrgent(tenant: Tenant, log: Logger): Promise<void> {
+export async function feedUrgent(tenant: Feedable, log: Logger): Promise<void> {
   const { redis, keys } = tenant;
   const lane = LANE_OF.urgent;
-  const queue = new Queue(lane, { connection: redis, prefix: keys.prefix });
+  // The workers say how much a lane keeps; a queue opened with other options would change that.
+  const queue = new Queue(lane, { connection: redis, prefix: keys.prefix, skipMetasUpdate: true });
   queue.on('error', (err) => log.debug({ lane, err }, 'queue'));
   const feeder = createFeeder({
     ...tenant,

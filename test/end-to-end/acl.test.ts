@@ -217,6 +217,7 @@ async function play(estate: Estate): Promise<void> {
   await leaveStalled(estate, take(1));
   const worker = estate.startWorker(['--verify']);
   await submit(estate, 'big', take(20));
+  await submit(estate, 'first', take(2), '--urgent');
   await askForSingles(estate, take(20));
   await useInbox(estate, take(4));
   await steer(estate, take(30), worker);
