@@ -6,7 +6,8 @@ export { type CancelJob, type PublicLane, prefixFor } from './contract.ts';
 export { type ErrorCode, StanddownError } from './errors.ts';
 export { JOB_NAME } from './keys.ts';
 export { type ActionSummary, type CancelResult, OUTCOMES, type Outcome } from './outcome.ts';
-export type { CampaignRequest, CampaignStatus, IdSource, SubmitSummary } from './producer/campaigns.ts';
+export type { CampaignRequest } from './producer/campaign-request.ts';
+export type { CampaignStatus, SubmitSummary } from './producer/campaigns.ts';
 export type { Followed, FollowOptions } from './producer/follow.ts';
 export type { CancelHandle, JobReference, OutcomeOptions } from './producer/handle.ts';
 export {
@@ -16,3 +17,4 @@ export {
   type ProducerOptions,
 } from './producer/producer.ts';
 export type { CancelRequest } from './producer/request.ts';
+export type { IdSource } from './producer/source.ts';

@@ -31,6 +31,7 @@ export interface SubmitSummary {
   /** Whether the campaign is new. One that exists keeps its comment, priority and expiry: they follow. */
   created: boolean;
   comment: string;
+  /** 0 (urgent), 1 (first) to 9 (last). */
   priority: number;
   /** Ms since 1970; null: never. */
   expiresAt: number | null;
@@ -43,17 +44,19 @@ export interface SubmitSummary {
  * @param ids 16 bytes each, in parts of any number of them.
  * @param options.expected about how many they are, where that is known: saves time.
  * @param options.actor who submits, for the campaign's history.
+ * @param options.signal keeps it from opening the campaign; from then on `ids` say when it ends.
  * @throws StanddownError USAGE for a bad name or an empty comment, CAMPAIGN_CLOSED, DATA_NEWER
  */
 export async function submitCampaign(
   deps: SubmitDeps,
   wanted: NewCampaign,
   ids: AsyncIterable<Buffer>,
-  options: { expected?: number; actor?: Actor } = {},
+  options: { expected?: number; actor?: Actor; signal?: AbortSignal } = {},
 ): Promise<SubmitSummary> {
   const { redis, keys, ledger } = deps;
   checkWanted(wanted);
   await noteVersion(redis, keys);
+  options.signal?.throwIfAborted();
   const { number, created } = await openCampaign(redis, keys, wanted);
   const { expected = 0, actor } = options;
   const detail = expected > 0 ? `${expected} ids` : '';

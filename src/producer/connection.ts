@@ -53,6 +53,9 @@ export async function openLink(url: string, options: LinkOptions): Promise<Link>
  * @throws StanddownError USAGE when it cannot be used.
  */
 export function borrowLink(redis: RedisClient): Link {
+  if (typeof redis?.duplicate !== 'function' || typeof redis.options !== 'object') {
+    throw new StanddownError('USAGE', 'redis must be a URL or a connection of ioredis');
+  }
   if (redis.options.keyPrefix) throw usage('has a keyPrefix, which BullMQ does not support');
   if (redis.status === 'end') throw usage('is closed');
   return {
@@ -65,6 +68,11 @@ export function borrowLink(redis: RedisClient): Link {
 /** Ends a reader at once, also in the middle of a command that blocks. */
 export function closeReader(reader: RedisClient): void {
   if (reader.status !== 'end') reader.disconnect();
+}
+
+/** Why something ended: a connection that was cut off is only how a stop comes about. */
+export function reasonOf(error: unknown, stop: AbortSignal): unknown {
+  return stop.aborted ? stop.reason : asRedisError(error);
 }
 
 /** What failed in Redis or on the way there, as an error with a code; others stay as they are. */
@@ -103,7 +111,11 @@ function isCluster(redis: RedisClient): redis is Cluster {
 function logTo({ onWarning }: LinkOptions) {
   const say = (facts: object, words: string) => {
     const { redis, cause } = facts as { redis?: string; cause?: string };
-    onWarning([words, redis, cause].filter((part) => part !== undefined).join(': '));
+    try {
+      onWarning([words, redis, cause].filter((part) => part !== undefined).join(': '));
+    } catch {
+      // It is called by an event of the connection, where what it throws would end the process.
+    }
   };
   return { warn: say, info: say } as Parameters<typeof openRedis>[0]['log'];
 }

@@ -2,6 +2,7 @@ import { systemClock } from '../clock.ts';
 import { PUBLIC_LANES, type PublicLane } from '../contract.ts';
 import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
+import { isAfter } from '../redis/entry-id.ts';
 import { isNotPermitted } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
 import { asRedisError, BLOCK_MS, closeReader, type Link } from './connection.ts';
@@ -211,11 +212,4 @@ export function createEndings(link: Link, keys: Keys): Endings {
 
 export function closedError(): StanddownError {
   return new StanddownError('CLOSED', 'the producer was closed');
-}
-
-/** Whether a stream's entry comes after another. */
-function isAfter(id: string, other = '0-0'): boolean {
-  const [time = 0, number = 0] = id.split('-').map(Number);
-  const [otherTime = 0, otherNumber = 0] = other.split('-').map(Number);
-  return time > otherTime || (time === otherTime && number > otherNumber);
 }

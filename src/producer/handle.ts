@@ -1,18 +1,21 @@
 import type { PublicLane } from '../contract.ts';
 import { StanddownError } from '../errors.ts';
+import { parseGuid } from '../guid.ts';
 import type { CancelResult } from '../outcome.ts';
 import { readResult } from '../result-schema.ts';
 import type { Ending, Endings } from './endings.ts';
-import { type WaitOptions, waitFor } from './waiting.ts';
+import { checkWait, type WaitOptions, waitFor } from './waiting.ts';
 
-export interface OutcomeOptions extends WaitOptions {}
+export type OutcomeOptions = WaitOptions;
 
-/** What another process needs to wait for a job that this one put in. It can be kept as JSON. */
+/** What another process needs to wait for a job that this one put in: a handle's facts, which can be kept as JSON. */
 export interface JobReference {
   jobId: string;
   lane: PublicLane;
   /** With it the outcome can be found even when the job is gone, where Redis permits that. */
   machineActionId?: string;
+  /** Whether it asked for another call: then an outcome that stands when the job is gone may be the one before. Default false. */
+  again?: boolean;
 }
 
 /** A cancel that Redis has taken. */
@@ -21,6 +24,8 @@ export interface CancelHandle {
   readonly lane: PublicLane;
   /** Lower case; empty of a job that was referred to without. */
   readonly machineActionId: string;
+  /** Whether it asked for another call. */
+  readonly again: boolean;
   /**
    * Waits until the request is decided, for as long as it takes unless told otherwise: while a window is full or Redis is
    * away that may be an hour. May be called as often as one likes.
@@ -37,9 +42,8 @@ export interface HandleDeps {
   recorded(machineActionId: string): Promise<CancelResult | null>;
 }
 
-/** @param isAgain asks for another call: what the ledger says may be the outcome before. */
-export function createHandle(deps: HandleDeps, job: JobReference, isAgain: boolean): CancelHandle {
-  const { jobId, lane, machineActionId = '' } = job;
+export function createHandle(deps: HandleDeps, job: JobReference): CancelHandle {
+  const { jobId, lane, machineActionId = '', again = false } = job;
   const context = { jobId, lane, machineActionId };
   let known: CancelResult | null = null;
 
@@ -47,7 +51,7 @@ export function createHandle(deps: HandleDeps, job: JobReference, isAgain: boole
     if (ending.kind === 'failed')
       throw new StanddownError('INTERNAL', `the job failed: ${ending.reason}`, { context });
     if (ending.kind === 'completed') return readResult(ending.value) ?? throwUnreadable(context);
-    const found = machineActionId === '' || isAgain ? null : await deps.recorded(machineActionId);
+    const found = machineActionId === '' || again ? null : await deps.recorded(machineActionId);
     return found ?? throwGone(context);
   }
 
@@ -55,7 +59,9 @@ export function createHandle(deps: HandleDeps, job: JobReference, isAgain: boole
     jobId,
     lane,
     machineActionId,
+    again,
     async outcome(options = {}) {
+      checkWait(options);
       if (known) return known;
       const { ending, release } = deps.endings.of(lane, jobId);
       try {
@@ -67,6 +73,23 @@ export function createHandle(deps: HandleDeps, job: JobReference, isAgain: boole
       }
     },
   };
+}
+
+/** @throws StanddownError USAGE */
+export function checkReference(reference: JobReference): JobReference {
+  if (typeof reference !== 'object' || reference === null) throw usage('a job is referred to by an object');
+  const { jobId, lane, machineActionId = '', again = false } = reference;
+  if (typeof jobId !== 'string' || jobId === '') throw usage('jobId is missing');
+  if (lane !== 'cancel' && lane !== 'cancel-urgent') throw usage('lane must be "cancel" or "cancel-urgent"');
+  if (typeof again !== 'boolean') throw usage('again must be true or false');
+  if (machineActionId === '') return { jobId, lane, again };
+  const id = typeof machineActionId === 'string' ? parseGuid(machineActionId) : null;
+  if (id === null) throw usage('machineActionId is not a GUID');
+  return { jobId, lane, machineActionId: id, again };
+}
+
+function usage(words: string): StanddownError {
+  return new StanddownError('USAGE', words);
 }
 
 function throwUnreadable(context: Record<string, unknown>): never {

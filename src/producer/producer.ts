@@ -4,20 +4,15 @@ import { type PublicLane, prefixFor } from '../contract.ts';
 import { StanddownError } from '../errors.ts';
 import { JOB_NAME, keysFor } from '../keys.ts';
 import type { RedisClient } from '../script.ts';
-import {
-  type CampaignRequest,
-  type CampaignStatus,
-  createCampaigns,
-  type IdSource,
-  readLimits,
-  type SubmitSummary,
-} from './campaigns.ts';
+import type { CampaignRequest } from './campaign-request.ts';
+import { type CampaignStatus, createCampaigns, readLimits, type SubmitSummary } from './campaigns.ts';
 import { asRedisError, borrowLink, openLink } from './connection.ts';
 import { closedError, createEndings } from './endings.ts';
 import { type Followed, type FollowOptions, followCampaign } from './follow.ts';
-import { type CancelHandle, createHandle, type JobReference } from './handle.ts';
+import { type CancelHandle, checkReference, createHandle, type JobReference } from './handle.ts';
 import { type CancelRequest, checkRequest } from './request.ts';
-import { checkTimeout, type WaitOptions, waitFor } from './waiting.ts';
+import type { IdSource } from './source.ts';
+import { checkTimeout, checkWait, type WaitOptions, waitFor } from './waiting.ts';
 
 export interface ProducerOptions {
   /**
@@ -49,8 +44,9 @@ export interface Producer extends AsyncDisposable {
   /**
    * Asks for one machine action to be cancelled. It is checked at once and then handed to Redis: what this resolves with, Redis has.
    *
-   * @throws StanddownError INPUT_INVALID; TIMEOUT when Redis does not take it in time, where it may still do so later (asking
-   *   again is harmless: an id is called once); REDIS_FAILED; CLOSED; the signal's reason when aborted.
+   * @throws StanddownError INPUT_INVALID, USAGE; TIMEOUT when Redis does not take it in time, where it may still do so later
+   *   (asking again is harmless, as an id is called once; with `again: true` each may be called); REDIS_FAILED; CLOSED; the
+   *   signal's reason when aborted.
    */
   cancel(request: CancelRequest, options?: CancelOptions): Promise<CancelHandle>;
   /** A job that was put in before, here or elsewhere: to wait for it after a restart. Does not ask Redis whether it exists. */
@@ -59,8 +55,8 @@ export interface Producer extends AsyncDisposable {
    * Puts ids into a campaign, which is created unless it exists. No more than a thousand ids are taken ahead of Redis, so the source may
    * be endless as far as memory goes. Repeating it, also after it was cut off, changes nothing. Takes an operator's rights in Redis.
    *
-   * @throws StanddownError INPUT_INVALID for an id that is no GUID, where those before it may be submitted already; USAGE for a
-   *   bad name or comment; CAMPAIGN_CLOSED, DATA_NEWER, REDIS_FAILED, CLOSED; what the source throws; the signal's reason.
+   * @throws StanddownError INPUT_INVALID for an id that is no GUID, where those before it may be submitted already, and for a time
+   *   that has passed; USAGE for a bad name or comment; CAMPAIGN_CLOSED, DATA_NEWER, REDIS_FAILED, CLOSED; what the source throws; the signal's reason.
    */
   submit(ids: IdSource, request: CampaignRequest): Promise<SubmitSummary>;
   /**
@@ -88,10 +84,12 @@ const CLOSE_MS = 1_000;
  * @throws StanddownError USAGE, CONFIG_INVALID; REDIS_UNREACHABLE when given a URL.
  */
 export async function openProducer(options: ProducerOptions): Promise<Producer> {
+  if (typeof options !== 'object' || options === null) throw usage('the options are missing');
   checkTenant(options.tenant);
   const limits = readLimits(options.rateLimits, options.urgentReserve);
   const { openTimeoutMs = 4_500, onWarning = () => undefined } = options;
-  checkTimeout(openTimeoutMs);
+  checkTimeout(openTimeoutMs, 'openTimeoutMs');
+  if (typeof onWarning !== 'function') throw usage('onWarning must be a function');
   const link =
     typeof options.redis === 'string'
       ? await openLink(options.redis, { openTimeoutMs, onWarning })
@@ -100,9 +98,9 @@ export async function openProducer(options: ProducerOptions): Promise<Producer> 
   const keys = keysFor(options.tenant);
   const prefix = prefixFor(options.tenant);
   const endings = createEndings(link, keys);
-  const campaigns = createCampaigns({ redis, keys, limits });
   const queues = new Map<PublicLane, Queue>();
   const closed = new AbortController();
+  const campaigns = createCampaigns({ redis, keys, limits, closed: closed.signal });
   let closing: Promise<void> | null = null;
 
   function queueOf(lane: PublicLane): Queue {
@@ -144,12 +142,13 @@ export async function openProducer(options: ProducerOptions): Promise<Producer> 
       const data = checkRequest(request);
       const lane = laneFor(priority);
       const { machineActionId } = data;
-      const job = { jobId: randomUUID(), lane, machineActionId };
+      const job = { jobId: randomUUID(), lane, machineActionId, again: data.again === true };
+      checkWait({ timeoutMs, signal });
       signal?.throwIfAborted();
       await waitFor(add(lane, job.jobId, data), { timeoutMs, signal }, 'Redis’ answer', job);
-      return createHandle({ endings, ...campaigns }, job, data.again === true);
+      return createHandle({ endings, ...campaigns }, job);
     },
-    job: (reference) => createHandle({ endings, ...campaigns }, checkReference(reference), false),
+    job: (reference) => createHandle({ endings, ...campaigns }, checkReference(reference)),
     async submit(ids, request) {
       assertOpen();
       return campaigns.submit(ids, request);
@@ -173,17 +172,14 @@ async function closeQueue(queue: Queue): Promise<void> {
 function laneFor(priority: unknown): PublicLane {
   if (priority === 'normal') return 'cancel';
   if (priority === 'urgent') return 'cancel-urgent';
-  throw new StanddownError('USAGE', 'priority must be "normal" or "urgent"');
+  throw usage('priority must be "normal" or "urgent"');
 }
 
 function checkTenant(tenant: unknown): void {
   if (typeof tenant === 'string' && /^[\w.-]{1,100}$/.test(tenant)) return;
-  throw new StanddownError('USAGE', 'tenant must be its label: letters, digits, ".", "_" and "-"');
+  throw usage('tenant must be its label: letters, digits, ".", "_" and "-"');
 }
 
-function checkReference(reference: JobReference): JobReference {
-  if (typeof reference.jobId !== 'string' || reference.jobId === '')
-    throw new StanddownError('USAGE', 'jobId is missing');
-  if (reference.lane === 'cancel' || reference.lane === 'cancel-urgent') return reference;
-  throw new StanddownError('USAGE', 'lane must be "cancel" or "cancel-urgent"');
+function usage(words: string): StanddownError {
+  return new StanddownError('USAGE', words);
 }

@@ -12,17 +12,18 @@ export interface WaitOptions {
  * Waits for something that goes on whether or not anybody waits.
  *
  * @param what what is waited for, for the error: "the outcome of …".
- * @throws StanddownError TIMEOUT; USAGE for a time that is none; the signal's reason.
+ * @throws StanddownError TIMEOUT; USAGE for a time or a signal that is none; the signal's reason.
  */
 export async function waitFor<T>(
   work: Promise<T>,
-  { timeoutMs, signal }: WaitOptions,
+  options: WaitOptions,
   what: string,
   context: Record<string, unknown>,
 ): Promise<T> {
   // Whoever gives up first must not leave a rejection that nobody hears.
   work.catch(() => undefined);
-  checkTimeout(timeoutMs);
+  checkWait(options);
+  const { timeoutMs, signal } = options;
   signal?.throwIfAborted();
   const given = Promise.withResolvers<never>();
   const onAbort = () => given.reject(signal?.reason);
@@ -41,7 +42,16 @@ export async function waitFor<T>(
 /** What a timer can be set to. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
-export function checkTimeout(timeoutMs: number | undefined): void {
-  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= LONGEST_TIMEOUT_MS)) return;
-  throw new StanddownError('USAGE', `timeoutMs must be from 0 to ${LONGEST_TIMEOUT_MS}`);
+/** @throws StanddownError USAGE */
+export function checkWait({ timeoutMs, signal }: WaitOptions): void {
+  checkTimeout(timeoutMs);
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new StanddownError('USAGE', 'signal must be an AbortSignal');
+}
+
+/** @throws StanddownError USAGE */
+export function checkTimeout(timeoutMs: number | undefined, name = 'timeoutMs'): void {
+  if (timeoutMs === undefined) return;
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= LONGEST_TIMEOUT_MS) return;
+  throw new StanddownError('USAGE', `${name} must be from 0 to ${LONGEST_TIMEOUT_MS}`);
 }

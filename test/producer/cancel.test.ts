@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Queue } from 'bullmq';
-import { type CancelRequest, openProducer, type StanddownError } from '../../src/index.ts';
+import { guidToBytes } from '../../src/guid.ts';
+import { type CancelRequest, type JobReference, openProducer, type StanddownError } from '../../src/index.ts';
 import { closeRedis } from '../../src/redis/connect.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -87,11 +88,37 @@ test('what is wrong is said at once, and nothing is put into Redis', async (t) =
   const good = { machineActionId: UNKNOWN, comment: 'x' };
   await assert.rejects(producer.cancel(good, { priority: 'high' as 'urgent' }), { code: 'USAGE' });
   await assert.rejects(producer.cancel(good, { timeoutMs: Number.NaN }), { code: 'USAGE' });
-  assert.throws(() => producer.job({ jobId: '', lane: 'cancel' }), { code: 'USAGE' });
-  assert.deepEqual(await stack.redis.keys(`*${place.tenant}}:cancel*`), []);
+  await assert.rejects(producer.cancel(good, { timeoutMs: -1 }), { code: 'USAGE' });
+  await assert.rejects(producer.cancel(good, { signal: 'soon' as unknown as AbortSignal }), {
+    code: 'USAGE',
+  });
+  const references: unknown[] = [
+    undefined,
+    null,
+    'job',
+    { jobId: '', lane: 'cancel' },
+    { jobId: 'x', lane: 'cancel-campaign' },
+    { jobId: 'x', lane: 'cancel', machineActionId: 'no guid' },
+    { jobId: 'x', lane: 'cancel', again: 1 },
+  ];
+  for (const reference of references) {
+    const refer = () => producer.job(reference as JobReference);
+    assert.throws(refer, { name: 'StanddownError', code: 'USAGE' }, JSON.stringify(reference));
+  }
+  // Comes behind what was sent before it.
+  const { jobId } = await producer.cancel(good);
+  const { keys } = stack.tenant;
+  assert.deepEqual(await stack.redis.lrange(keys.lane('cancel', 'wait'), 0, -1), [jobId]);
   const places: [options: unknown, code: string][] = [
     [{ ...place, tenant: 'a:b' }, 'USAGE'],
     [{ ...place, tenant: undefined }, 'USAGE'],
+    [undefined, 'USAGE'],
+    [null, 'USAGE'],
+    [{ tenant: place.tenant }, 'USAGE'],
+    [{ ...place, redis: {} }, 'USAGE'],
+    [{ ...place, openTimeoutMs: 'long' }, 'USAGE'],
+    [{ ...place, onWarning: 'loud' }, 'USAGE'],
+    [{ ...place, rateLimits: 100 }, 'CONFIG_INVALID'],
     [{ ...place, redis: 'http://x' }, 'CONFIG_INVALID'],
     [{ ...place, redis: 'unix:///nowhere.sock', openTimeoutMs: 100 }, 'REDIS_UNREACHABLE'],
     [{ ...place, rateLimits: 'fast' }, 'CONFIG_INVALID'],
@@ -142,6 +169,31 @@ test('an outcome is there for who comes late: after the event, in another proces
   const kept = await other.job({ jobId, lane, machineActionId: id }).outcome({ timeoutMs: 10_000 });
   assert.deepEqual(kept, result, 'from the ledger');
   await assert.rejects(other.job({ jobId, lane }).outcome({ timeoutMs: 10_000 }), { code: 'JOB_GONE' });
+});
+
+test('a job that is gone never has the outcome of another one, or of a wish before it', async (t) => {
+  const { stack, producer } = await openService(t);
+  const { redis, tenant } = stack;
+  const machineActionId = UNKNOWN;
+  const ask = async (id: string, again = false) => {
+    const handle = await producer.cancel({ machineActionId: id, comment: 'x', again });
+    const result = await handle.outcome({ timeoutMs: 20_000 });
+    await redis.unlink(tenant.keys.lane('cancel', handle.jobId));
+    return { result, reference: JSON.parse(JSON.stringify(handle)) as JobReference };
+  };
+  const outcome = (reference: JobReference) => producer.job(reference).outcome({ timeoutMs: 10_000 });
+  const once = await ask(machineActionId);
+  assert.deepEqual(await outcome(once.reference), once.result, 'from the ledger');
+  const twice = await ask(machineActionId, true);
+  assert.equal(twice.reference.again, true);
+  await assert.rejects(outcome(twice.reference), { code: 'JOB_GONE' });
+
+  const [first = '', second = ''] = stack.addActions(2);
+  const lost = await ask(first);
+  await ask(second);
+  const [record] = await tenant.ledger.look(guidToBytes(first));
+  await redis.xdel(tenant.keys.results(record?.campaign ?? 0), `${record?.position}-0`);
+  await assert.rejects(outcome(lost.reference), { code: 'JOB_GONE' });
 });
 
 test('a job that is removed as soon as it has ended is heard of by its event', async (t) => {

@@ -108,11 +108,38 @@ test('closing does not wait for a Redis that is away', async (t) => {
     assert.match(String(await redis.admin.client('LIST')), /standdown-producer-follow/),
   );
   await redis.stop();
-  ended.push(assert.rejects(producer.cancel({ machineActionId: ids[1] ?? '', comment: 'x' }), code));
+  ended.push(
+    assert.rejects(producer.cancel({ machineActionId: ids[1] ?? '', comment: 'x' }), code),
+    assert.rejects(producer.submit(ids, { campaign: 'other', comment: 'x' }), code),
+    assert.rejects(producer.status('undo'), code),
+  );
   const at = performance.now();
   await producer.close();
   await Promise.all(ended);
   assert.ok(performance.now() - at < 4_000, `${performance.now() - at} ms`);
+});
+
+test('who submits can give up while Redis is away, and a warning that fails harms nobody', async (t) => {
+  const { redis, start, ids, place } = await openEstate(t);
+  let warnings = 0;
+  const onWarning = () => {
+    warnings++;
+    throw new Error('nobody listens');
+  };
+  const producer = await openFor(t, { ...place, onWarning });
+  await redis.stop();
+  await eventually(() => assert.ok(warnings > 0));
+  const stop = new AbortController();
+  const reason = new Error('enough');
+  const wish = { campaign: 'undo', comment: 'x' };
+  const submitting = producer.submit(ids, { ...wish, signal: stop.signal });
+  stop.abort(reason);
+  await assert.rejects(submitting, (error) => error === reason);
+  const { admin } = await start();
+  await eventually(() => assert.ok(warnings > 1));
+  await assert.rejects(producer.status('undo'), { code: 'CAMPAIGN_UNKNOWN' });
+  assert.equal(await admin.exists(keysFor(place.tenant).campaigns), 0, 'nothing was done later on');
+  assert.equal((await producer.submit(ids, wish)).accepted, ids.length);
 });
 
 test('jobs that Redis lost are said to be gone', async (t) => {
