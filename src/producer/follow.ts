@@ -5,9 +5,8 @@ import { entryValues, readEntry } from '../ledger/result.ts';
 import { checkVersion } from '../ledger/version.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
-import { asRedisError, BLOCK_MS, closeReader, type Link } from './connection.ts';
-import { closedError } from './endings.ts';
-import { waitFor } from './waiting.ts';
+import { BLOCK_MS, closeReader, type Link, reasonOf } from './connection.ts';
+import { checkWait, waitFor } from './waiting.ts';
 
 export interface FollowOptions {
   /** The position of the last outcome that was seen; begins after it. Default 0: from the first one on. */
@@ -42,7 +41,7 @@ const PART = 250;
  * A campaign's outcomes, first those that are there and then each as it is decided; ends when nothing of the campaign is
  * open. It keeps its place while Redis is away.
  *
- * @throws StanddownError CAMPAIGN_UNKNOWN, also when it is deleted meanwhile; USAGE, REDIS_FAILED, DATA_NEWER, CLOSED; the
+ * @throws StanddownError CAMPAIGN_UNKNOWN, also when it is deleted meanwhile and its name used again; USAGE, REDIS_FAILED, DATA_NEWER, CLOSED; the
  *   signal's reason.
  */
 export async function* followCampaign(
@@ -50,7 +49,9 @@ export async function* followCampaign(
   name: string,
   options: FollowOptions,
 ): AsyncGenerator<Followed, void, undefined> {
+  checkWait({ signal: options.signal });
   let position = checkPosition(options.from);
+  let number: number | null = null;
   const stop = AbortSignal.any([closed, ...(options.signal ? [options.signal] : [])]);
   const reader = await openReader(link, stop);
   // What waits for a Redis that is away would keep the end waiting.
@@ -62,14 +63,17 @@ export async function* followCampaign(
     for (;;) {
       // Looked at before the results are read: what was decided until then is among them.
       const campaign = await untilStopped(findCampaign(reader, keys, name));
+      number ??= campaign.number;
+      if (campaign.number !== number) throw deleted(name);
       // Redis lost what it had not saved yet: what is decided again has these positions.
       position = Math.min(position, campaign.results);
-      const isOver = campaign.open === 0 && campaign.results === position;
-      if (isOver && options.stay !== true) return;
+      const isLast = campaign.open === 0 && options.stay !== true;
+      const results = keys.results(number);
+      const entries = await untilStopped(readAfter(reader, results, position, isLast ? null : BLOCK_MS));
+      // Somebody may have taken the last ones away: what counts is whether there are more.
+      if (isLast && entries.length === 0) return;
       const origin = originOf(campaign);
-      for (const [id, flat] of await untilStopped(
-        readAfter(reader, keys.results(campaign.number), position),
-      )) {
+      for (const [id, flat] of entries) {
         const { generation, result } = readEntry(entryValues(flat), origin);
         position = Number(id.split('-')[0]);
         yield { position, generation, isVerification: result.verifiedAt !== undefined, result };
@@ -77,7 +81,7 @@ export async function* followCampaign(
       }
     }
   } catch (error) {
-    throw reasonOf(error, stop, closed);
+    throw reasonOf(error, stop);
   } finally {
     stop.removeEventListener('abort', onStop);
     closeReader(reader);
@@ -91,19 +95,22 @@ async function openReader(link: Link, stop: AbortSignal): Promise<RedisClient> {
   return reader;
 }
 
-/** Blocks until there is something, but not for longer than it may take to notice that the campaign is gone. */
-async function readAfter(reader: RedisClient, key: string, position: number) {
-  const found = await reader.xread('COUNT', PART, 'BLOCK', BLOCK_MS, 'STREAMS', key, `${position}-0`);
+/** Waits for something, but not for longer than it may take to notice that the campaign is gone. @param blockMs null: does not. */
+async function readAfter(reader: RedisClient, key: string, position: number, blockMs: number | null) {
+  const after = `${position}-0`;
+  const found =
+    blockMs === null
+      ? await reader.xread('COUNT', PART, 'STREAMS', key, after)
+      : await reader.xread('COUNT', PART, 'BLOCK', blockMs, 'STREAMS', key, after);
   return found?.[0]?.[1] ?? [];
+}
+
+function deleted(name: string): StanddownError {
+  const words = `the campaign ${JSON.stringify(name)} was deleted, and another one has its name`;
+  return new StanddownError('CAMPAIGN_UNKNOWN', words);
 }
 
 function checkPosition(from = 0): number {
   if (Number.isSafeInteger(from) && from >= 0) return from;
   throw new StanddownError('USAGE', 'from must be a position: 0, or that of an outcome');
-}
-
-/** That a reader was cut off is only how the end comes about. */
-function reasonOf(error: unknown, stop: AbortSignal, closed: AbortSignal): unknown {
-  if (closed.aborted) return closedError();
-  return stop.aborted ? stop.reason : asRedisError(error);
 }

@@ -10,7 +10,7 @@ test('a producer needs no more rights than docs/redis.md gives to each part of i
   const rules = await documentedRules();
   // What a worker needs is another test's business.
   const own = { ...rules, worker: [...rules.worker, '+@all'] };
-  const { redis, tenant, ids, startWorker } = await openEstate(t, own, 6);
+  const { redis, tenant, ids, startWorker } = await openEstate(t, own, 8);
   // What NODE_EXTRA_CA_CERTS does for a process of its own.
   const before = tls.getCACertificates('default');
   tls.setDefaultCACertificates([...before, redis.authority]);
@@ -27,12 +27,16 @@ test('a producer needs no more rights than docs/redis.md gives to each part of i
   assert.deepEqual(await redis.refusals(), [], 'single cancels take no other right');
 
   const operator = await open('operator');
-  const { accepted } = await operator.submit(ids.slice(2), { campaign: 'undo', comment: 'x' });
+  const more = ids.slice(6);
+  const { accepted } = await operator.submit(ids.slice(2, 6), { campaign: 'undo', comment: 'x' });
   assert.equal(accepted, 4);
   const reader = await open('reader');
   assert.equal((await all(reader.follow('undo'))).length, 4);
   assert.equal((await reader.status('undo')).state, 'done');
   assert.equal((await all(operator.follow('undo'))).length, 4);
+  const urgent = { campaign: 'first', comment: 'x', priority: 'urgent' } as const;
+  assert.equal((await operator.submit(more, urgent)).accepted, 2);
+  assert.equal((await all(operator.follow('first'))).length, 2);
   assert.deepEqual(await redis.refusals(), []);
 
   const refused = (error: StanddownError) => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { forgetCampaign } from '../../src/campaign/forget.ts';
+import { findCampaign } from '../../src/campaign/registry.ts';
 import { retryCampaign, steer } from '../../src/campaign/steer.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import type { Followed, StanddownError } from '../../src/index.ts';
@@ -105,6 +107,69 @@ test('following ends by signal, by closing and when there is no such campaign', 
   await closed;
 });
 
+test('what is urgent waits for no look of a worker, and overtakes what waits in another campaign', async (t) => {
+  const { stack, producer } = await openService(t, { worker: false });
+  const { redis, tenant } = stack;
+  const { keys } = tenant;
+  const said = { 'opts.maxLenEvents': '1000' };
+  await redis.hset(keys.lane('cancel-urgent', 'meta'), said);
+  const ids = stack.addActions(300);
+  await producer.submit(ids, { ...WISH, campaign: 'bulk' });
+  const wish = { ...WISH, priority: 'urgent' } as const;
+  const more = stack.addActions(150);
+  const summary = await producer.submit([...ids.slice(290), ...more], wish);
+  assert.deepEqual([summary.priority, summary.accepted], [0, more.length]);
+  assert.deepEqual(summary.elsewhere, [{ campaign: 'bulk', outcome: 'open', count: 10 }]);
+  const wait = keys.lane('cancel-urgent', 'wait');
+  assert.equal(await redis.llen(wait), 100, 'the first are in the lane before it resolves');
+  assert.deepEqual(await redis.hgetall(keys.lane('cancel-urgent', 'meta')), said, 'as the workers said');
+
+  // One that exists keeps its priority.
+  const kept = await producer.submit(ids, { ...wish, campaign: 'bulk' });
+  assert.deepEqual([kept.created, kept.priority], [false, 5]);
+  assert.equal(await redis.llen(wait), 100);
+
+  await stack.startWorker();
+  assert.equal((await all(producer.follow('undo'))).length, more.length);
+  await stack.untilDone('bulk');
+  for (const id of [...ids, ...more])
+    assert.equal(stack.simulator.callsFor(id).length, 1, 'each is called once');
+});
+
+test('following never goes over to another campaign that has the name by now', async (t) => {
+  const { stack, producer } = await openService(t);
+  const { redis, tenant } = stack;
+  await producer.submit(stack.addActions(2), WISH);
+  await stack.untilDone('undo');
+  const following = producer.follow('undo', { stay: true });
+  await following.next();
+  await following.next();
+  const before = await findCampaign(redis, tenant.keys, 'undo');
+  assert.ok(await forgetCampaign(tenant, before, Date.now() + 60_000));
+  await producer.submit(stack.addActions(3), WISH);
+  await stack.untilDone('undo');
+  await assert.rejects(following.next(), { code: 'CAMPAIGN_UNKNOWN', message: /deleted/ });
+  assert.equal((await all(producer.follow('undo'))).length, 3);
+});
+
+test('following ends although somebody has taken results away, and stays when told to', async (t) => {
+  const { stack, producer } = await openService(t);
+  const { redis, tenant } = stack;
+  await producer.submit(stack.addActions(3), WISH);
+  await stack.untilDone('undo');
+  await redis.xdel(tenant.keys.results(1), '3-0');
+  const signal = AbortSignal.timeout(8_000);
+  const positions = async (from: number) =>
+    (await all(producer.follow('undo', { from, signal }))).map(({ position }) => position);
+  assert.deepEqual(await positions(0), [1, 2]);
+  assert.deepEqual(await positions(2), []);
+  const staying = producer.follow('undo', { from: 2, stay: true, signal });
+  const next = staying.next();
+  await producer.submit(stack.addActions(1), WISH);
+  assert.equal((await next).value?.position, 4);
+  await staying.return();
+});
+
 test('what is wrong with a campaign is said with a code, and what its source throws is its own', async (t) => {
   const { stack, producer } = await openService(t, { worker: false });
   const ids = stack.addActions(3);
@@ -113,7 +178,9 @@ test('what is wrong with a campaign is said with a code, and what its source thr
     [{ comment: 'x'.repeat(4_001) }, 'INPUT_INVALID', /comment/],
     [{ campaign: 'direct-x' }, 'USAGE', /direct-/],
     [{ campaign: 7 }, 'INPUT_INVALID', /campaign/],
-    [{ priority: 10 }, 'INPUT_INVALID', /priority/],
+    [{ priority: 10 }, 'INPUT_INVALID', /priority: must be "urgent" or a whole number from 1 to 9/],
+    [{ priority: 0 }, 'INPUT_INVALID', /priority/],
+    [{ priority: 'high' }, 'INPUT_INVALID', /priority/],
     [{ expiresAt: new Date('never') }, 'INPUT_INVALID', /expiresAt/],
     [{ requestedBy: '' }, 'INPUT_INVALID', /requestedBy/],
   ];

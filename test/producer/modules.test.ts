@@ -2,9 +2,18 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT, startProgram } from '../support/processes.ts';
+import { openService } from './support/producers.ts';
 
 const HOOK = join(ROOT, 'test/producer/support/modules.ts');
 const ENTRY = join(ROOT, 'src/index.ts');
+
+const UNWANTED = [
+  ...['@azure/msal-node', 'undici', 'pino', 'pino-pretty', 'fastify', 'commander', 'jose', 'selfsigned'],
+  ...['csv-parse', 'csv-stringify', 'cli-table3', 'log-update'],
+];
+
+const packagesOf = (modules: readonly string[]) =>
+  new Set(modules.map((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? ''));
 
 async function modulesOf(program: string): Promise<string[]> {
   const child = startProgram(process.execPath, ['--import', HOOK, '--input-type=module', '--eval', program]);
@@ -16,14 +25,10 @@ async function modulesOf(program: string): Promise<string[]> {
 test('the library brings nothing of a worker along, and does nothing when it is imported', async (t) => {
   // It ends by itself: no timer, no connection.
   const modules = await modulesOf(`import ${JSON.stringify(ENTRY)}`);
-  const packages = new Set(modules.map((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? ''));
+  const packages = packagesOf(modules);
   t.diagnostic(`packages: ${[...packages].join(' ').trim()}`);
   for (const wanted of ['bullmq', 'ioredis', 'zod']) assert.ok(packages.has(wanted), wanted);
-  const unwanted = [
-    ...['@azure/msal-node', 'undici', 'pino', 'pino-pretty', 'fastify', 'commander', 'jose', 'selfsigned'],
-    ...['csv-parse', 'csv-stringify', 'cli-table3', 'log-update'],
-  ];
-  for (const name of unwanted) assert.ok(!packages.has(name), name);
+  for (const name of UNWANTED) assert.ok(!packages.has(name), name);
 
   const folders = new Set(modules.map((url) => /\/src\/(?:([^/]+)\/)?[^/]+\.ts$/.exec(url)?.[1] ?? ''));
   t.diagnostic(`folders: ${[...folders].join(' ').trim()}`);
@@ -42,4 +47,18 @@ test('the library brings nothing of a worker along, and does nothing when it is 
   for (const file of ['app.ts', 'config.ts', 'log.ts', 'redis/embedded.ts']) {
     assert.ok(!modules.some((url) => url.endsWith(`/src/${file}`)), file);
   }
+});
+
+test('an urgent submit loads the feeder besides, and nothing else of a worker', async (t) => {
+  const { place, stack } = await openService(t, { worker: false });
+  const wish = { campaign: 'undo', comment: 'x', priority: 'urgent' };
+  const modules = await modulesOf(`
+    import { openProducer } from ${JSON.stringify(ENTRY)};
+    await using producer = await openProducer(${JSON.stringify(place)});
+    await producer.submit(${JSON.stringify(stack.addActions(3))}, ${JSON.stringify(wish)});
+  `);
+  const lane = modules.flatMap((url) => /\/src\/lane\/([^/]+)$/.exec(url)?.[1] ?? []);
+  assert.deepEqual(lane, ['feeder.ts']);
+  for (const name of UNWANTED) assert.ok(!packagesOf(modules).has(name), name);
+  assert.equal(await stack.redis.llen(stack.tenant.keys.lane('cancel-urgent', 'wait')), 3);
 });
