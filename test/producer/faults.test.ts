@@ -132,7 +132,15 @@ test('who submits can give up while Redis is away, and a warning that fails harm
   const stop = new AbortController();
   const reason = new Error('enough');
   const wish = { campaign: 'undo', comment: 'x' };
-  const submitting = producer.submit(ids, { ...wish, signal: stop.signal });
+  const taken = Promise.withResolvers<void>();
+  const source = (function* () {
+    yield* ids;
+    taken.resolve();
+  })();
+  const submitting = producer.submit(source, { ...wish, signal: stop.signal });
+  await taken.promise;
+  // By the next turn the first command waits for Redis.
+  await new Promise(setImmediate);
   stop.abort(reason);
   await assert.rejects(submitting, (error) => error === reason);
   const { admin } = await start();
