@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { systemClock } from '../clock.ts';
-import { StanddownError } from '../errors.ts';
+import { messageOf, StanddownError } from '../errors.ts';
 import { closeRedis, openRedis } from '../redis/connect.ts';
 import { causeOf, isNotPermitted, isReply, redisUnreachable } from '../redis/failure.ts';
 import { parseRedisUrl } from '../redis/redis-url.ts';
@@ -79,6 +79,19 @@ export function reasonOf(error: unknown, stop: AbortSignal): unknown {
 export function asRedisError(error: unknown): StanddownError {
   if (error instanceof StanddownError && !isNotPermitted(error)) return error;
   return new StanddownError('REDIS_FAILED', `cannot use Redis: ${causeOf(error)}`, { cause: error });
+}
+
+/** What Redis answers while it loads its data, or a cluster or its master changes. */
+const PASSING_REPLY = /\b(?:LOADING|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MOVED|ASK|READONLY|UNBLOCKED)\b/;
+
+/**
+ * Whether something failed only because Redis is away just now. Reconnecting alone does not bridge it all: a cluster whose master
+ * is gone has ioredis give up after 16 redirections, which is sooner than a replica takes over.
+ */
+export function isPassing(error: unknown): boolean {
+  if (isReply(error)) return PASSING_REPLY.test(messageOf(error));
+  const isOurs = error instanceof StanddownError || error instanceof TypeError || error instanceof RangeError;
+  return error instanceof Error && !isOurs;
 }
 
 function usage(what: string): StanddownError {

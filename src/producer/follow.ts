@@ -1,11 +1,12 @@
 import { findCampaign, originOf } from '../campaign/registry.ts';
+import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
 import { entryValues, readEntry } from '../ledger/result.ts';
 import { checkVersion } from '../ledger/version.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
-import { BLOCK_MS, closeReader, type Link, reasonOf } from './connection.ts';
+import { BLOCK_MS, closeReader, isPassing, type Link, reasonOf } from './connection.ts';
 import { checkWait, waitFor } from './waiting.ts';
 
 export interface FollowOptions {
@@ -36,6 +37,7 @@ export interface FollowDeps {
 }
 
 const PART = 250;
+const RETRY_MS = 1_000;
 
 /**
  * A campaign's outcomes, first those that are there and then each as it is decided; ends when nothing of the campaign is
@@ -54,22 +56,21 @@ export async function* followCampaign(
   let number: number | null = null;
   const stop = AbortSignal.any([closed, ...(options.signal ? [options.signal] : [])]);
   const reader = await openReader(link, stop);
-  // What waits for a Redis that is away would keep the end waiting.
-  const untilStopped = <T>(work: Promise<T>) => waitFor(work, { signal: stop }, 'Redis’ answer', {});
+  const ask = <T>(work: () => Promise<T>) => untilAnswered(reader, stop, work);
   const onStop = () => closeReader(reader);
   stop.addEventListener('abort', onStop, { once: true });
   try {
-    await untilStopped(checkVersion(reader, keys));
+    await ask(() => checkVersion(reader, keys));
     for (;;) {
       // Looked at before the results are read: what was decided until then is among them.
-      const campaign = await untilStopped(findCampaign(reader, keys, name));
+      const campaign = await ask(() => findCampaign(reader, keys, name));
       number ??= campaign.number;
       if (campaign.number !== number) throw deleted(name);
       // Redis lost what it had not saved yet: what is decided again has these positions.
       position = Math.min(position, campaign.results);
       const isLast = campaign.open === 0 && options.stay !== true;
       const results = keys.results(number);
-      const entries = await untilStopped(readAfter(reader, results, position, isLast ? null : BLOCK_MS));
+      const entries = await ask(() => readAfter(reader, results, position, isLast ? null : BLOCK_MS));
       // Somebody may have taken the last ones away: what counts is whether there are more.
       if (isLast && entries.length === 0) return;
       const origin = originOf(campaign);
@@ -93,6 +94,18 @@ async function openReader(link: Link, stop: AbortSignal): Promise<RedisClient> {
   const reader = await link.openReader('producer-follow');
   if (stop.aborted) closeReader(reader);
   return reader;
+}
+
+/** Asks again while Redis is away. What waits for one that is away would keep the end waiting. */
+async function untilAnswered<T>(reader: RedisClient, stop: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await waitFor(work(), { signal: stop }, 'Redis’ answer', {});
+    } catch (error) {
+      if (stop.aborted || reader.status === 'end' || !isPassing(error)) throw error;
+      await systemClock.sleep(RETRY_MS, stop);
+    }
+  }
 }
 
 /** Waits for something, but not for longer than it may take to notice that the campaign is gone. @param blockMs null: does not. */
