@@ -3,6 +3,7 @@ import { guidsToBytes, parseGuid } from '../guid.ts';
 import { BATCH_IDS } from '../ledger/batch.ts';
 
 type Item = string | readonly string[];
+type Step = IteratorResult<Item>;
 
 /** Ids one by one or in arrays, each a GUID in any case, with or without braces; a text by itself is one id. */
 export type IdSource = string | AsyncIterable<Item> | Iterable<Item>;
@@ -33,26 +34,42 @@ export function openSource(ids: IdSource, stop: AbortSignal): Source {
   stop.addEventListener('abort', onStop, { once: true });
 
   // Not a race with one promise of the signal: that would keep something of each of a million ids.
-  const next = () =>
-    new Promise<IteratorResult<Item>>((resolve, reject) => {
+  const untilStopped = <T>(work: Promise<T>) =>
+    new Promise<T>((resolve, reject) => {
       giveUp = reject;
-      state = 'asked';
-      iterator.next().then(resolve, reject);
+      work.then(resolve, reject);
     });
 
-  async function* items(): AsyncGenerator<Item> {
-    for (;;) {
-      stop.throwIfAborted();
-      const { done, value } = await next();
-      state = done ? 'over' : 'open';
-      if (done) return;
-      yield value;
-    }
+  /** A promise only where the source gives one: it would take longer than the id itself. */
+  function next(): Step | Promise<Step> {
+    stop.throwIfAborted();
+    state = 'asked';
+    const step = iterator.next();
+    return 'then' in step ? untilStopped(Promise.resolve(step)) : step;
   }
 
   async function* read(): AsyncGenerator<Buffer> {
+    let batch: string[] = [];
+    let place = 0;
+    for (;;) {
+      const asked = next();
+      const { done, value } = asked instanceof Promise ? await asked : asked;
+      state = done ? 'over' : 'open';
+      if (done) break;
+      for (const text of Array.isArray(value) ? value : [value]) {
+        batch.push(readId(text, ++place));
+        if (batch.length < BATCH_IDS) continue;
+        yield guidsToBytes(batch);
+        batch = [];
+        stop.throwIfAborted();
+      }
+    }
+    if (batch.length > 0) yield guidsToBytes(batch);
+  }
+
+  async function* noting(): AsyncGenerator<Buffer> {
     try {
-      yield* inBatches(items(), stop);
+      yield* read();
     } catch (error) {
       failure = { error };
       throw error;
@@ -60,7 +77,7 @@ export function openSource(ids: IdSource, stop: AbortSignal): Source {
   }
 
   return {
-    batches: read(),
+    batches: noting(),
     threw: (error) => failure !== null && failure.error === error,
     end: async () => {
       stop.removeEventListener('abort', onStop);
@@ -72,36 +89,15 @@ export function openSource(ids: IdSource, stop: AbortSignal): Source {
   };
 }
 
-function begin(ids: unknown): AsyncIterator<Item> {
+function begin(ids: unknown): AsyncIterator<Item> | Iterator<Item> {
   if (typeof ids === 'string') return begin([ids]);
   if (isIterable<AsyncIterable<Item>>(ids, Symbol.asyncIterator)) return ids[Symbol.asyncIterator]();
-  if (!isIterable<Iterable<Item>>(ids, Symbol.iterator)) {
-    throw new StanddownError('USAGE', 'ids must be an id, or something that can be iterated');
-  }
-  const iterator = ids[Symbol.iterator]();
-  return {
-    next: async () => iterator.next(),
-    return: async () => iterator.return?.() ?? { done: true, value: undefined },
-  };
+  if (isIterable<Iterable<Item>>(ids, Symbol.iterator)) return ids[Symbol.iterator]();
+  throw new StanddownError('USAGE', 'ids must be an id, or something that can be iterated');
 }
 
 function isIterable<T>(ids: unknown, symbol: symbol): ids is T {
   return typeof ids === 'object' && ids !== null && typeof Reflect.get(ids, symbol) === 'function';
-}
-
-async function* inBatches(items: AsyncIterable<Item>, stop: AbortSignal): AsyncGenerator<Buffer> {
-  let batch: string[] = [];
-  let place = 0;
-  for await (const item of items) {
-    for (const text of Array.isArray(item) ? item : [item]) {
-      stop.throwIfAborted();
-      batch.push(readId(text, ++place));
-      if (batch.length < BATCH_IDS) continue;
-      yield guidsToBytes(batch);
-      batch = [];
-    }
-  }
-  if (batch.length > 0) yield guidsToBytes(batch);
 }
 
 function readId(text: unknown, place: number): string {

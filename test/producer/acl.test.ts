@@ -10,7 +10,7 @@ test('a producer needs no more rights than docs/redis.md gives to each part of i
   const rules = await documentedRules();
   // What a worker needs is another test's business.
   const own = { ...rules, worker: [...rules.worker, '+@all'] };
-  const { redis, tenant, ids, startWorker } = await openEstate(t, own, 8);
+  const { redis, tenant, ids, startWorker, connect } = await openEstate(t, own, 11);
   // What NODE_EXTRA_CA_CERTS does for a process of its own.
   const before = tls.getCACertificates('default');
   tls.setDefaultCACertificates([...before, redis.authority]);
@@ -27,7 +27,7 @@ test('a producer needs no more rights than docs/redis.md gives to each part of i
   assert.deepEqual(await redis.refusals(), [], 'single cancels take no other right');
 
   const operator = await open('operator');
-  const more = ids.slice(6);
+  const more = ids.slice(6, 8);
   const { accepted } = await operator.submit(ids.slice(2, 6), { campaign: 'undo', comment: 'x' });
   assert.equal(accepted, 4);
   const reader = await open('reader');
@@ -37,6 +37,15 @@ test('a producer needs no more rights than docs/redis.md gives to each part of i
   const urgent = { campaign: 'first', comment: 'x', priority: 'urgent' } as const;
   assert.equal((await operator.submit(more, urgent)).accepted, 2);
   assert.equal((await all(operator.follow('first'))).length, 2);
+  assert.deepEqual(await redis.refusals(), []);
+
+  // A connection of one's own: what blocks uses a duplicate, which needs its user and its TLS as well.
+  const lent = await openFor(t, { redis: connect('producer'), tenant });
+  const handle = await lent.cancel({ machineActionId: ids[8] ?? '', comment: 'x' });
+  assert.equal((await handle.outcome({ timeoutMs: 30_000 })).outcome, 'cancelled');
+  const lentOperator = await openFor(t, { redis: connect('operator'), tenant });
+  await lentOperator.submit(ids.slice(9), { campaign: 'lent', comment: 'x' });
+  assert.equal((await all(lentOperator.follow('lent'))).length, 2);
   assert.deepEqual(await redis.refusals(), []);
 
   const refused = (error: StanddownError) => {
