@@ -148,7 +148,7 @@ const PART = 1_000;
  * in its results.
  *
  * @returns how many were opened.
- * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
+ * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED, USAGE for one of single cancels
  */
 export async function retryCampaign(
   deps: SteerDeps & { ledger: Ledger },
@@ -157,7 +157,13 @@ export async function retryCampaign(
   actor: Actor,
 ): Promise<number> {
   const { redis, keys, ledger } = deps;
-  const { number } = await findCampaign(redis, keys, name);
+  const { number, direct } = await findCampaign(redis, keys, name);
+  if (direct) {
+    throw new StanddownError(
+      'USAGE',
+      `${name} holds single cancels, whose comments are not kept; ask for each of them again, with again: true`,
+    );
+  }
   await appendAudit(deps, number, { ...actor, action: 'retry', detail: outcomes.join(', ') });
   let reopened = 0;
   for await (const ids of eachPart(redis, keys, number, PART))

@@ -3,7 +3,8 @@ import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Look } from '../ledger/look.ts';
 import { OUTCOME_FIELDS } from '../ledger/outcomes.ts';
-import { entryValues, RESULT_FIELDS } from '../ledger/result.ts';
+import { RESULT_FIELDS } from '../ledger/result.ts';
+import { readResultAt } from '../ledger/result-at.ts';
 import { asText, type RedisClient } from '../script.ts';
 import type { Wish } from './entry.ts';
 
@@ -44,13 +45,12 @@ export async function readRecorded(
   wish: Wish,
   { campaign, position, state, ...record }: Look,
 ): Promise<Recorded> {
-  const place = `${position}-0`;
-  const [[entry], name] = await Promise.all([
-    redis.xrange(keys.results(campaign), place, place),
+  const [found, name] = await Promise.all([
+    readResultAt(redis, keys.results(campaign), position),
     redis.hget(keys.campaign(campaign), 'name'),
   ]);
   const known = new Map<string, string>();
-  const recorded = entry ? entryValues(entry[1]) : [];
+  const recorded = found ?? [];
   for (const [i, field] of RESULT_FIELDS.entries()) known.set(field, asText(recorded[i]));
   // An earlier version wrote 0 where it meant the campaign's.
   if (known.get('requestedAt') === '0') known.set('requestedAt', '');

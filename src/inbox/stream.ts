@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts';
 import type { Keys } from '../keys.ts';
+import { isAfter } from '../redis/entry-id.ts';
 import { asList, asText, type RedisClient } from '../script.ts';
 import type { InboxEntry } from './entry.ts';
 import { GROUP } from './scripts.ts';
@@ -121,11 +122,4 @@ function entriesOf(list: unknown): InboxEntry[] {
 
 function textOf(value: unknown): string {
   return Buffer.isBuffer(value) ? value.toString('latin1') : asText(value);
-}
-
-/** Ids are two numbers of 64 bits. */
-function isAfter(id: string, other: string): boolean {
-  const [ms = 0n, seq = 0n] = id.split('-').map(BigInt);
-  const [otherMs = 0n, otherSeq = 0n] = other.split('-').map(BigInt);
-  return ms > otherMs || (ms === otherMs && seq > otherSeq);
 }

@@ -1,7 +1,8 @@
 import { originOf, readCampaign } from '../campaign/registry.ts';
 import type { Request } from '../job.ts';
 import type { Keys } from '../keys.ts';
-import { entryValues, type ResultOrigin, readEntry } from '../ledger/result.ts';
+import { type ResultOrigin, readEntry } from '../ledger/result.ts';
+import { readResultAt } from '../ledger/result-at.ts';
 import type { CancelResult, Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 
@@ -39,8 +40,8 @@ export function createChronicle(deps: { redis: RedisClient; keys: Keys; wall(): 
       request: Request,
     ): Promise<CancelResult> {
       const origin = await originFor(campaign);
-      const [entry] = await redis.xrange(keys.results(campaign), `${position}-0`, `${position}-0`);
-      if (entry) return readEntry(entryValues(entry[1]), origin).result;
+      const values = await readResultAt(redis, keys.results(campaign), position);
+      if (values) return readEntry(values, origin).result;
       const time = new Date(origin.requestedAt).toISOString();
       const rest = {
         attempts: 0,

@@ -166,8 +166,7 @@ export function createExecutor(deps: ExecuteDeps) {
     grant: Grant,
     judgement: Judgement,
   ): Promise<Finish> {
-    const isDirect = !work.fed && pass.campaign === work.campaign;
-    const wish = isDirect ? wishOf(work) : {};
+    const wish = work.fed ? {} : wishOf(work);
     const verdict = { ...judgement.verdict, detail: { ...judgement.verdict.detail, ...wish } };
     const giveUpAt = grant.askedAt + 2 * deps.callTimeoutMs;
     for (let pauseMs = 100; ; pauseMs = Math.min(2 * pauseMs, 2_000)) {

@@ -232,14 +232,15 @@ local function appended()
   return values
 end
 
--- Counts one outcome in its campaign. Returns its position, how many refusals in a row there were, and the campaign's name.
+-- Counts one outcome in its campaign. Returns its position, how many refusals in a row there were, the campaign's name, and
+-- whether it is one of single cancels.
 local function count(k, outcome, now)
-  local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals', 'name')
+  local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals', 'name', 'direct')
   local position = (tonumber(c[3]) or 0) + 1
   local refusals = outcome == 'forbidden' and (tonumber(c[4]) or 0) + 1 or 0
   redis.call('HSET', k.campaign, 'open', (tonumber(c[1]) or 1) - 1, outcome, (tonumber(c[2]) or 0) + 1, 'results', position,
     'refusals', refusals, 'decidedAt', math.floor(now))
-  return position, refusals, c[5]
+  return position, refusals, c[5], c[6] == '1'
 end
 
 -- k.tally, where many are ended in one script: then they are counted in it, and written once by countTally.
@@ -250,7 +251,10 @@ local function decide(k, id, r, outcome, detail, now)
     k.tally.results = position
     k.tally.ended[outcome] = (k.tally.ended[outcome] or 0) + 1
   else
-    position, refusals, name = count(k, outcome, now)
+    local isDirect
+    position, refusals, name, isDirect = count(k, outcome, now)
+    -- In a campaign that somebody submitted, who asked for the same id by itself is not who asked for it there.
+    if not isDirect and next(detail) then detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = '', '' end
   end
   r[STATE], r[POSITION], r[PROBES], r[NOT_BEFORE] = CODES[outcome], position, 0, 0
   release(r)

@@ -1,6 +1,6 @@
-/** Whether a stream's entry comes after another, by their ids. */
+/** Whether a stream's entry comes after another, by their ids: two numbers of 64 bits. */
 export function isAfter(id: string, other = '0-0'): boolean {
-  const [time = 0, number = 0] = id.split('-').map(Number);
-  const [otherTime = 0, otherNumber = 0] = other.split('-').map(Number);
+  const [time = 0n, number = 0n] = id.split('-').map(BigInt);
+  const [otherTime = 0n, otherNumber = 0n] = other.split('-').map(BigInt);
   return time > otherTime || (time === otherTime && number > otherNumber);
 }

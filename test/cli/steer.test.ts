@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { openDirectCampaign } from '../../src/campaign/registry.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import { type Detail, OUTCOMES, type Outcome } from '../../src/outcome.ts';
 import { createProbe, recount } from '../support/ledger.ts';
@@ -116,6 +117,17 @@ describe('steering a campaign', () => {
       'open',
       'the id is new again',
     );
+  });
+
+  it('retry refuses single cancels, whose comments are not kept', async () => {
+    const { redis, keys } = shell.tenant;
+    const now = Date.now();
+    await openDirectCampaign(redis, keys, now);
+    const name = `direct-${new Date(now).toISOString().slice(0, 10)}`;
+    const { code, stderr } = await shell.run(['retry', name, '--outcome', 'forbidden']);
+    assert.equal(code, 2);
+    assert.match(stderr, /holds single cancels.*again: true/);
+    assert.equal(await redis.zcard(keys.running), 0);
   });
 
   it('history tells who did what, when, with which command', async () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { openDirectCampaign } from '../../src/campaign/registry.ts';
 import { steer } from '../../src/campaign/steer.ts';
+import { guidToBytes } from '../../src/guid.ts';
 import { TESTER } from '../support/actor.ts';
-import { recount } from '../support/ledger.ts';
+import { createProbe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { CAMPAIGN, openStack, type Stack, type StackOptions } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -73,6 +75,31 @@ describe('jobs of other services', () => {
     const result = await stack.result(await stack.enqueue(data, 'cancel-urgent'));
     assert.deepEqual([result.machineActionId, result.outcome, result.requestedBy], [id, 'cancelled', 'soar']);
     assert.match(result.campaign, /^direct-\d{4}-\d\d-\d\d$/);
+  });
+
+  it('keep who wants it when they were begun the day before, and a campaign keeps its own', async () => {
+    stack = await openStack(server);
+    const { tenant, redis } = stack;
+    const [late = '', submitted = ''] = stack.addActions(2);
+    const at = Date.now() - 86_400_000;
+    const yesterday = await openDirectCampaign(redis, tenant.keys, at);
+    const probe = createProbe(tenant);
+    const given = await probe.grant(guidToBytes(late), yesterday.number, { register: true });
+    const verdict = { kind: 'wait', delayMs: 0, detail: {} } as const;
+    await probe.finish(guidToBytes(late), yesterday.number, given, { slotFate: 'unsent', verdict });
+    await stack.submit([submitted], CAMPAIGN, { requestedBy: 'alice' });
+    await steer(tenant, CAMPAIGN, 'pause', TESTER);
+    await stack.startWorker();
+    const ask = (id: string) =>
+      stack.enqueue({ machineActionId: id, comment: 'x', requestedBy: 'soar' }).then(stack.result);
+    const result = await ask(late);
+    assert.deepEqual(
+      [result.campaign, result.requestedBy],
+      [`direct-${new Date(at).toISOString().slice(0, 10)}`, 'soar'],
+    );
+    const owned = stack.enqueue({ machineActionId: submitted, comment: 'x', requestedBy: 'soar' });
+    await steer(tenant, CAMPAIGN, 'resume', TESTER);
+    assert.equal((await stack.result(await owned)).requestedBy, 'alice');
   });
 
   it('that ask for one action in two lanes, twice and in a campaign call it once and get the one outcome', async () => {
