@@ -23,6 +23,7 @@ import { noteVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
+import { describeSignIn } from './sign-in-config.ts';
 
 /* The worker's half of the composition root, apart so that commands do not load what only calling needs. */
 
@@ -90,7 +91,12 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
   );
   service.start();
   log.info(
-    { redis: describeRedis(place.target), api: config.apiUrl, limits: formatWindows(config.limits.windows) },
+    {
+      redis: describeRedis(place.target),
+      api: config.apiUrl,
+      signIn: describeSignIn(signInConfig),
+      limits: formatWindows(config.limits.windows),
+    },
     'worker started',
   );
   return {

@@ -1,9 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Configuration } from '@azure/msal-node';
-import type { Credential } from '../config.ts';
 import { messageOf, unreachable } from '../errors.ts';
 import { remember } from '../secret.ts';
+import type { ClientCredential } from '../sign-in-config.ts';
 
 /** Why the application cannot even ask for a token. */
 export class CredentialError extends Error {
@@ -11,14 +11,14 @@ export class CredentialError extends Error {
   readonly code = 'credential_unreadable';
 }
 
-type ClientCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
+type MsalCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
 
 /**
  * Reads the credential as msal wants it; a file afresh at each call, so that it can be replaced while a worker runs.
  *
  * @throws CredentialError
  */
-export async function readCredential(credential: Credential): Promise<ClientCredential> {
+export async function readCredential(credential: ClientCredential): Promise<MsalCredential> {
   switch (credential.kind) {
     case 'secret':
       return { clientSecret: credential.secret.reveal() };

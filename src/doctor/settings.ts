@@ -1,8 +1,9 @@
 import { formatWindows, type Limits, type Window } from '../budget/windows.ts';
-import { type Config, type Environment, readConfig, type SignInConfig } from '../config.ts';
+import { type Config, type Environment, readConfig } from '../config.ts';
 import { cloudsOfHost } from '../defender/clouds.ts';
 import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
+import { describeSignIn } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const settings = findingsOf('settings');
@@ -43,24 +44,18 @@ function judgeTenant({ tenant, signIn, signInMissing }: Config): Finding {
       advice: 'Set what is missing: "From zero to a drained campaign" in the README says where it is found.',
     });
   }
-  return settings.ok({ finding: `tenant ${tenant}: ${describeApplication(signIn)}` });
-}
-
-function describeApplication({ tenantId, clientId, credential }: SignInConfig): string {
-  const how =
-    credential.kind === 'secret'
-      ? 'a client secret'
-      : `the ${credential.kind === 'certificate' ? 'certificate' : 'federated token'} ${credential.path}`;
-  return `application ${clientId} of ${tenantId}, with ${how}`;
+  return settings.ok({ finding: `tenant ${tenant}: ${describeSignIn(signIn)}` });
 }
 
 /** Which addresses are in use, and whether they belong together. */
 function judgePlaces(config: Config): Finding[] {
   const { cloud, apiUrl, signIn, httpsProxy } = config;
   const proxy = httpsProxy ? `, through the proxy ${new URL(httpsProxy.reveal()).host}` : '';
-  const places = signIn ? `, sign-in ${signIn.authorityHost}, scope ${signIn.scope}` : '';
+  const authority = signIn?.authorityHost ?? null;
+  const at = authority === null ? '' : `, sign-in ${authority}`;
+  const places = signIn ? `${at}, scope ${signIn.scope}` : '';
   const finding = `cloud ${cloud}: API ${apiUrl}${places}${proxy}`;
-  const hosts = [apiUrl, ...(signIn ? [signIn.authorityHost, signIn.scope] : [])].map(hostOf);
+  const hosts = [apiUrl, authority, signIn?.scope].flatMap((url) => (url ? [hostOf(url)] : []));
   const known = hosts.map(cloudsOfHost);
   const strange = hosts.filter((_, index) => known[index]?.length === 0);
   if (strange.length > 0) {

@@ -1,5 +1,6 @@
 import { gistOf, type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
 import { describeDuration } from '../duration.ts';
+import type { Credential } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const signInIs = findingsOf('sign-in');
@@ -7,6 +8,7 @@ const signInIs = findingsOf('sign-in');
 /** Asks for a token; null, and why, where there is none to be had. */
 export async function examineSignIn(
   signIn: SignIn,
+  kind: Credential['kind'],
   now: () => number,
 ): Promise<{ token: Token | null; findings: Finding[] }> {
   try {
@@ -16,16 +18,22 @@ export async function examineSignIn(
     return { token, findings: [signInIs.ok({ finding: `there is a token, good for ${left}` })] };
   } catch (error) {
     if (!(error instanceof SignInError)) throw error;
-    return { token: null, findings: [judgeFailure(error)] };
+    return { token: null, findings: [judgeFailure(error, kind)] };
   }
 }
 
 /** Why there is no token, and what to do. By Entra's number where it gave one, else by what failed on the way there. */
-export function judgeFailure({ code, message }: Pick<SignInError, 'code' | 'message'>): Finding {
+export function judgeFailure(
+  { code, message }: Pick<SignInError, 'code' | 'message'>,
+  kind: Credential['kind'] = 'secret',
+): Finding {
   const number = /AADSTS\d+/.exec(code)?.[0] ?? '';
   const [word = ''] = code.split(' ');
   const cause = /^([a-z_]+): /.exec(message)?.[1] ?? '';
-  const [meaning, advice] = BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN;
+  const [meaning, advice] =
+    kind === 'managed'
+      ? (BY_NUMBER[number] ?? OF_IDENTITY[cause] ?? OF_IDENTITY[word] ?? UNKNOWN_IDENTITY)
+      : (BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN);
   return signInIs.problem({ finding: `no token (${code}): ${gistOf({ code, message })}`, meaning, advice });
 }
 
@@ -126,5 +134,25 @@ const BY_CODE: Readonly<Record<string, Known>> = {
   endpoints_resolution_error: [
     'The sign-in service does not describe itself: there is no such tenant, or it is no sign-in service.',
     'Correct AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.',
+  ],
+};
+
+const UNKNOWN_IDENTITY: Known = [
+  'The platform gives no token for this identity.',
+  'Give the machine or app the identity that AZURE_MANAGED_IDENTITY names: system, or the client id of one that is assigned to it.',
+];
+
+const NO_ENDPOINT: Known = [
+  'Nobody hands out tokens of a managed identity here: this is no machine of Azure, or none that has one.',
+  'Run it where Azure gives it an identity, or sign in in another way: take AZURE_MANAGED_IDENTITY out.',
+];
+
+/** What the platform's endpoint objects to, or why it is not reached. */
+const OF_IDENTITY: Readonly<Record<string, Known>> = {
+  network_error: NO_ENDPOINT,
+  request_timeout: NO_ENDPOINT,
+  unreadable_answer: [
+    "Something else than the platform's endpoint answers.",
+    'Check IDENTITY_ENDPOINT in the environment: Azure sets it.',
   ],
 };

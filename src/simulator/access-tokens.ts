@@ -6,7 +6,6 @@ import { messageOf } from '../errors.ts';
 export interface AccessTokensDeps {
   clock: Clock;
   tenantId: string;
-  clientId: string;
   /** The resource the tokens are for. */
   audience: string;
   lifetimeMs: number;
@@ -18,10 +17,24 @@ export interface IssuedToken {
   expiresInSeconds: number;
 }
 
-export type Bearer = { ok: true; jti: string; roles: readonly string[] } | { ok: false; reason: string };
+/** Whom a token is for, and what it permits. */
+export type Subject = { appId: string; roles: readonly string[]; user: null } | UserSubject;
+
+export interface UserSubject {
+  appId: string;
+  /** The delegated permissions, by their short names. */
+  roles: readonly string[];
+  user: { id: string; name: string };
+}
+
+export type Bearer =
+  | { ok: true; jti: string; roles: readonly string[]; isDelegated: boolean }
+  | { ok: false; reason: string };
 
 export interface AccessTokens {
-  issue(roles: readonly string[]): Promise<IssuedToken>;
+  issue(subject: Subject): Promise<IssuedToken>;
+  /** What tells a client who signed in. */
+  issueIdToken(subject: UserSubject, issuer: string): Promise<string>;
   /** Judges an Authorization header. At once for a token seen before. */
   verify(authorization: string | undefined): Bearer | Promise<Bearer>;
   /** No token issued so far is good any more. */
@@ -54,10 +67,11 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
     if (scheme.toLowerCase() !== 'bearer') return { ok: false, reason: 'A bearer token is expected.' };
     try {
       const expected = { issuer, audience, algorithms: ['RS256'], currentDate: new Date(clock.wall()) };
-      const { payload } = await jwtVerify<{ roles?: string[] }>(token, publicKey, expected);
-      const { jti = '', exp = 0, roles = [] } = payload;
+      const { payload } = await jwtVerify<{ roles?: string[]; scp?: string }>(token, publicKey, expected);
+      const { jti = '', exp = 0, scp } = payload;
       if (!issued.has(jti)) return { ok: false, reason: 'The token has been revoked.' };
-      const bearer = { ok: true, jti, roles } as const;
+      const roles = scp?.split(' ') ?? payload.roles ?? [];
+      const bearer = { ok: true, jti, roles, isDelegated: scp !== undefined } as const;
       good.set(authorization, { bearer, expiresAt: exp });
       return bearer;
     } catch (error) {
@@ -66,17 +80,30 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
   };
 
   return {
-    issue: async (roles) => {
+    issue: async (subject) => {
       const jti = randomUUID();
       const iat = seconds();
       const expiresInSeconds = Math.max(1, Math.floor(deps.lifetimeMs / 1_000));
-      const claims = { tid: tenantId, appid: deps.clientId, roles: [...roles], ver: '1.0' };
+      const claims = { tid: tenantId, appid: subject.appId, ...claimsOf(subject), ver: '1.0' };
       const times = { iat, nbf: iat, exp: iat + expiresInSeconds };
       const token = await new SignJWT({ ...claims, ...times, iss: issuer, aud: audience, jti })
         .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
         .sign(privateKey);
       issued.add(jti);
       return { token, jti, expiresInSeconds };
+    },
+    issueIdToken: ({ appId, user }, issuer) => {
+      const iat = seconds();
+      const claims = {
+        tid: tenantId,
+        oid: user.id,
+        sub: user.id,
+        name: user.name,
+        preferred_username: user.name,
+      };
+      return new SignJWT({ ...claims, iat, nbf: iat, exp: iat + 3_600, iss: issuer, aud: appId, ver: '2.0' })
+        .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
+        .sign(privateKey);
     },
     verify: (authorization) => {
       if (authorization === undefined) return { ok: false, reason: 'No token was sent.' };
@@ -90,4 +117,9 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
     },
     jwk: { ...(await exportJWK(publicKey)), kid, use: 'sig', alg: 'RS256' },
   };
+}
+
+/** An application holds roles; a user has lent it scopes. */
+function claimsOf({ roles, user }: Subject) {
+  return user ? { scp: roles.join(' '), oid: user.id, upn: user.name } : { roles: [...roles] };
 }

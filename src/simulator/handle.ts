@@ -15,6 +15,9 @@ export interface SimulatorAddresses {
   clientId: string;
   clientSecret: string;
   scope: string;
+  /** Where a managed identity gets its tokens, and the header for it: IDENTITY_ENDPOINT and IDENTITY_HEADER. */
+  identityEndpoint: string;
+  identityHeader: string;
   /** PEM file with the certificate to trust for the sign-in; removed at stop. */
   caFile: string;
 }

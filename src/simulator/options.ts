@@ -30,6 +30,10 @@ export interface SimulatorOptions extends LatencyOptions {
   clientCertificate?: string;
   /** Whose tokens the application may sign in with. Default: nobody's. */
   federation?: Federation;
+  /** The client id of the machine's system-assigned managed identity; null: it has none. Default: `clientId`. */
+  systemIdentity?: string | null;
+  /** Client ids of its user-assigned managed identities. Default none. */
+  userIdentities?: readonly string[];
   /** The one scope that tokens are for, ending in `/.default`. Default that of the public cloud. */
   scope?: string;
   /** The application's roles. Default: all that cancelling and reading can ask for. */

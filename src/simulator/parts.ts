@@ -63,6 +63,13 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     controls,
     api: { ...served, limits, latency, operations },
     signIn: { ...served, ...identity, clientAuth, roles: roles.now },
+    managedIdentity: {
+      ...served,
+      ...identity,
+      systemIdentity: options.systemIdentity === undefined ? clientId : options.systemIdentity,
+      userIdentities: options.userIdentities ?? [],
+      roles: roles.now,
+    },
   };
 }
 
@@ -71,6 +78,7 @@ function createIdentity(options: SimulatorOptions) {
     tenantId: options.tenantId ?? randomUUID(),
     clientId: options.clientId ?? randomUUID(),
     clientSecret: options.clientSecret ?? randomUUID(),
+    identityHeader: randomUUID(),
     scope: options.scope ?? DEFAULT_SCOPE,
   };
 }

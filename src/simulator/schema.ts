@@ -129,6 +129,8 @@ export const optionsSchema: z.ZodType<PlainSimulatorOptions> = z.strictObject({
   clientSecret: text.exactOptional(),
   clientCertificate: text.exactOptional(),
   federation: z.strictObject({ issuer: text, subject: text, publicKey: text }).exactOptional(),
+  systemIdentity: text.nullable().exactOptional(),
+  userIdentities: z.array(text).exactOptional(),
   scope: text.exactOptional(),
   roles: rolesSchema.exactOptional(),
   tokenLifetimeMs: z.number().min(1_000).exactOptional(),

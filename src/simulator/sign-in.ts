@@ -89,7 +89,11 @@ async function serve(
     checkRequest(deps, request.params.tenant, form) ??
     (await deps.clientAuth.check(form, [`${authority}/oauth2/v2.0/token`, `${authority}/v2.0`]));
   if (problem) return { answer: refusal(deps, call, problem), applied: false, verdict: 'unauthorized' };
-  const { token, jti, expiresInSeconds } = await deps.tokens.issue(deps.roles());
+  const { token, jti, expiresInSeconds } = await deps.tokens.issue({
+    appId: deps.clientId,
+    roles: deps.roles(),
+    user: null,
+  });
   call.tokenJti = jti;
   const body = {
     token_type: 'Bearer',
