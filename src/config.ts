@@ -141,10 +141,11 @@ export function readConfig(environment: Environment): Config {
 
 function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Window[]): Config {
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
+  const dataDir = resolve(env.STANDDOWN_DATA_DIR);
   return {
     redisUrl: env.REDIS_URL === undefined ? null : secretUrl(env.REDIS_URL),
     tenant: env.STANDDOWN_TENANT ?? env.AZURE_TENANT_ID?.toLowerCase() ?? null,
-    ...signInConfig(env, cloud),
+    ...signInConfig(env, cloud, dataDir),
     cloud: env.DEFENDER_CLOUD,
     apiUrl: env.DEFENDER_API_URL ?? cloud.apiUrl,
     limits: { windows, reserves },
@@ -154,7 +155,7 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
     defaultComment: env.DEFAULT_COMMENT ?? null,
     resultRetentionMs: env.RESULT_RETENTION,
     precheck: env.PRECHECK,
-    dataDir: resolve(env.STANDDOWN_DATA_DIR),
+    dataDir,
     logLevel: env.LOG_LEVEL,
     healthPort: env.HEALTH_PORT ?? null,
     watchdogMs: env.WATCHDOG_TIMEOUT,

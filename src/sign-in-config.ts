@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { unreachable } from './errors.ts';
 import { parseGuid } from './guid.ts';
@@ -12,11 +12,17 @@ export type ClientCredential =
   /** A file with a token of another issuer, which Entra trusts; read afresh at each sign-in. */
   | { kind: 'federated'; path: string };
 
-/** An application that signs in by a credential of its own. */
-export interface ClientSignIn {
+/** What `standdown login` keeps: a user's login. */
+export interface LoginCredential {
+  kind: 'login';
+  path: string;
+}
+
+/** An application with an app registration: it signs in by a credential of its own, or a user does. */
+export interface RegisteredSignIn {
   tenantId: string;
   clientId: string;
-  credential: ClientCredential;
+  credential: ClientCredential | LoginCredential;
   authorityHost: string;
   scope: string;
 }
@@ -31,7 +37,7 @@ export interface ManagedSignIn {
   scope: string;
 }
 
-export type SignInConfig = ClientSignIn | ManagedSignIn;
+export type SignInConfig = RegisteredSignIn | ManagedSignIn;
 export type Credential = SignInConfig['credential'];
 
 /** Ways to sign in; only one of them at a time. */
@@ -40,6 +46,7 @@ const KINDS = [
   'AZURE_CLIENT_CERTIFICATE_PATH',
   'AZURE_FEDERATED_TOKEN_FILE',
   'AZURE_MANAGED_IDENTITY',
+  'AZURE_LOGIN',
 ] as const;
 
 /** The settings that have to do with signing in. */
@@ -60,6 +67,7 @@ export const signInSettings = {
       'must be system, or the client id (a GUID) of a user-assigned identity',
     )
     .optional(),
+  AZURE_LOGIN: z.literal('device-code', 'must be device-code').optional(),
   /** Azure's own, for msal, which reads it in the environment: here only so that no log shows it. */
   IDENTITY_HEADER: z.string().optional(),
   AZURE_AUTHORITY_HOST: z
@@ -78,17 +86,21 @@ export function signInMistakes(given: Readonly<Record<string, string | undefined
   return kinds.length > 1 ? [`${kinds.join(' and ')}: give only one of them`] : [];
 }
 
-/** @param cloud what is meant where the settings name no address. */
+/**
+ * @param cloud what is meant where the settings name no address.
+ * @param dataDir where a login is kept.
+ */
 export function signInConfig(
   env: Settings,
   cloud: { authorityHost: string; scope: string },
+  dataDir: string,
 ): { signIn: SignInConfig | null; signInMissing: string[] } {
   const scope = env.DEFENDER_SCOPE ?? cloud.scope;
   if (env.IDENTITY_HEADER) remember(env.IDENTITY_HEADER);
   if (env.AZURE_MANAGED_IDENTITY)
     return { signIn: managedSignIn(env.AZURE_MANAGED_IDENTITY, scope), signInMissing: [] };
   const { AZURE_TENANT_ID: tenantId, AZURE_CLIENT_ID: clientId } = env;
-  const credential = credentialOf(env);
+  const credential = env.AZURE_LOGIN ? loginOf(env, dataDir) : credentialOf(env);
   const missing = [
     ...(tenantId ? [] : ['AZURE_TENANT_ID']),
     ...(clientId ? [] : ['AZURE_CLIENT_ID']),
@@ -109,6 +121,8 @@ export function describeSignIn({ tenantId, clientId, credential }: SignInConfig)
       return `${application}, with the certificate ${credential.path}`;
     case 'federated':
       return `${application}, with the federated token ${credential.path}`;
+    case 'login':
+      return `a user's login (device code) to ${application}`;
     case 'managed':
       return credential.clientId === null
         ? 'the system-assigned managed identity'
@@ -121,6 +135,14 @@ export function describeSignIn({ tenantId, clientId, credential }: SignInConfig)
 function managedSignIn(which: string, scope: string): ManagedSignIn {
   const credential = { kind: 'managed', clientId: parseGuid(which) } as const;
   return { tenantId: null, clientId: null, credential, authorityHost: null, scope };
+}
+
+/** A name that people can read, and that two tenants or applications never share. */
+function loginOf({ AZURE_TENANT_ID = '', AZURE_CLIENT_ID = '' }: Settings, dataDir: string): LoginCredential {
+  const name = [AZURE_TENANT_ID.toLowerCase(), AZURE_CLIENT_ID.toLowerCase()]
+    .map(encodeURIComponent)
+    .join('_');
+  return { kind: 'login', path: join(dataDir, 'logins', `${name}.json`) };
 }
 
 function credentialOf(env: Settings): ClientCredential | null {

@@ -313,6 +313,20 @@ describe('the settings', () => {
     ]);
   });
 
+  it('sign in with a login that is kept for each tenant and application', () => {
+    const env = { AZURE_LOGIN: 'device-code', STANDDOWN_DATA_DIR: 'data' };
+    const named = { ...env, AZURE_TENANT_ID: 'Contoso.example', AZURE_CLIENT_ID: '../App' };
+    assert.deepEqual(readConfig(named).signIn?.credential, {
+      kind: 'login',
+      path: resolve('data/logins/contoso.example_..%2Fapp.json'),
+    });
+    assert.deepEqual(readConfig(env).signInMissing, ['AZURE_TENANT_ID', 'AZURE_CLIENT_ID']);
+    assert.deepEqual(mistakes({ AZURE_LOGIN: 'browser' }), ['AZURE_LOGIN: must be device-code']);
+    assert.deepEqual(mistakes({ ...SIGN_IN, ...env, AZURE_MANAGED_IDENTITY: 'system' }), [
+      'AZURE_CLIENT_SECRET and AZURE_MANAGED_IDENTITY and AZURE_LOGIN: give only one of them',
+    ]);
+  });
+
   it('do not show secrets when they are printed', () => {
     const config = readConfig({
       ...SIGN_IN,

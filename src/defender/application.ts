@@ -1,5 +1,5 @@
 import { ConfidentialClientApplication } from '@azure/msal-node';
-import type { ClientSignIn } from '../sign-in-config.ts';
+import type { ClientCredential, RegisteredSignIn } from '../sign-in-config.ts';
 import { readCredential } from './credential.ts';
 import type { TokenSource } from './sign-in.ts';
 import { gistOf, SignInError, toSignInError } from './sign-in-error.ts';
@@ -9,11 +9,15 @@ import type { SignInWay } from './sign-in-way.ts';
 const UNTIMELY = 'AADSTS700024';
 
 /** An application that proves who it is by a secret, a certificate or a federated token. */
-export function applicationTokens(config: ClientSignIn, way: SignInWay): TokenSource {
+export function applicationTokens(
+  config: RegisteredSignIn,
+  proof: ClientCredential,
+  way: SignInWay,
+): TokenSource {
   let application: { credential: string; msal: ConfidentialClientApplication } | null = null;
 
   async function msal(): Promise<ConfidentialClientApplication> {
-    const credential = await readCredential(config.credential);
+    const credential = await readCredential(proof);
     const fingerprint = JSON.stringify(credential);
     if (application?.credential !== fingerprint) {
       const authority = `${config.authorityHost}/${config.tenantId}`;

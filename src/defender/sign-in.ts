@@ -4,16 +4,15 @@ import { forget, remember } from '../secret.ts';
 import type { SignInConfig } from '../sign-in-config.ts';
 import { applicationTokens } from './application.ts';
 import { managedIdentityTokens } from './managed-identity.ts';
-import { rolesOf } from './roles.ts';
+import { type Permissions, permissionsOf } from './roles.ts';
 import { SignInError, toSignInError } from './sign-in-error.ts';
 import { createSignInWay, type SignInWay } from './sign-in-way.ts';
+import { userTokens } from './user-login.ts';
 
 export { gistOf, SignInError } from './sign-in-error.ts';
 
-export interface Token {
+export interface Token extends Permissions {
   accessToken: string;
-  /** What it permits; null where it cannot be read. */
-  roles: string[] | null;
   /** Wall time from which on a newer one is wanted, in ms. */
   renewAt: number;
   /** Wall time at which it ends, in ms. */
@@ -51,7 +50,7 @@ export function createSignIn(deps: {
   let current: Token | null = null;
   let asking: Promise<Token> | null = null;
   const way = createSignInWay(deps);
-  const source = tokenSource(deps.config, way);
+  const source = tokenSource(deps.config, way, deps.timeoutMs);
 
   async function ask(unlike: string | null): Promise<Token> {
     way.begin();
@@ -76,7 +75,7 @@ export function createSignIn(deps: {
     const renewAt = Math.max(expiresAt - RENEW_BEFORE_MS, now + (expiresAt - now) / 2);
     if (current && current.accessToken !== accessToken) forget(current.accessToken);
     remember(accessToken);
-    current = { accessToken, roles: rolesOf(accessToken), renewAt, expiresAt };
+    current = { accessToken, ...permissionsOf(accessToken), renewAt, expiresAt };
     return current;
   }
 
@@ -106,9 +105,11 @@ export function createSignIn(deps: {
   };
 }
 
-function tokenSource(config: SignInConfig, way: SignInWay): TokenSource {
+function tokenSource(config: SignInConfig, way: SignInWay, timeoutMs: number): TokenSource {
   if (config.tenantId === null) return managedIdentityTokens(config, way);
-  return applicationTokens(config, way);
+  const { credential } = config;
+  if (credential.kind === 'login') return userTokens(config, credential.path, way, timeoutMs);
+  return applicationTokens(config, credential, way);
 }
 
 function isToken(value: unknown): boolean {

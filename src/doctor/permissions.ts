@@ -1,4 +1,4 @@
-import { CANCEL_ROLES, mayRead, READ_ROLES } from '../defender/roles.ts';
+import { CANCEL_ROLES, mayRead, READ_ROLES, READ_SCOPES } from '../defender/roles.ts';
 import type { Credential } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
@@ -6,9 +6,10 @@ const permissions = findingsOf('permissions');
 
 /** Where permissions are given: an identity of Azure has no app registration. */
 function whereOf(kind: Credential['kind']): string {
-  return kind === 'managed'
-    ? "as an app role of WindowsDefenderATP, to the identity's service principal, by PowerShell or Microsoft Graph"
-    : 'API permissions of the app registration, WindowsDefenderATP, application permissions; then grant admin consent';
+  if (kind === 'managed')
+    return "as an app role of WindowsDefenderATP, to the identity's service principal, by PowerShell or Microsoft Graph";
+  const which = kind === 'login' ? 'delegated' : 'application';
+  return `API permissions of the app registration, WindowsDefenderATP, ${which} permissions; then grant admin consent`;
 }
 
 /** Whether what a token carries suffices. @param roles null: it cannot be read. */
@@ -22,7 +23,8 @@ export function judgeRoles(roles: readonly string[] | null, kind: Credential['ki
       }),
     ];
   }
-  return [judgeCancel(roles, whereOf(kind)), judgeRead(roles, whereOf(kind))];
+  const reading = kind === 'login' ? READ_SCOPES : READ_ROLES;
+  return [judgeCancel(roles, whereOf(kind)), judgeRead(roles, reading, whereOf(kind))];
 }
 
 function judgeCancel(roles: readonly string[], where: string): Finding {
@@ -45,12 +47,12 @@ function judgeCancel(roles: readonly string[], where: string): Finding {
   });
 }
 
-function judgeRead(roles: readonly string[], where: string): Finding {
+function judgeRead(roles: readonly string[], wanted: readonly string[], where: string): Finding {
   if (mayRead(roles)) return permissions.ok({ finding: 'may read machine actions' });
   return permissions.warning({
     finding: 'may not read machine actions',
     meaning:
       'Cancelling works; select, previews, verify and the look at the next ids before their turn do not.',
-    advice: `To have them, add ${READ_ROLES.join(' or ')} (${where}).`,
+    advice: `To have them, add ${wanted.join(' or ')} (${where}).`,
   });
 }

@@ -30,10 +30,12 @@ export function judgeFailure(
   const number = /AADSTS\d+/.exec(code)?.[0] ?? '';
   const [word = ''] = code.split(' ');
   const cause = /^([a-z_]+): /.exec(message)?.[1] ?? '';
+  const ofLogin = kind === 'login' ? OF_LOGIN[word] : undefined;
   const [meaning, advice] =
-    kind === 'managed'
+    ofLogin ??
+    (kind === 'managed'
       ? (BY_NUMBER[number] ?? OF_IDENTITY[cause] ?? OF_IDENTITY[word] ?? UNKNOWN_IDENTITY)
-      : (BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN);
+      : (BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN));
   return signInIs.problem({ finding: `no token (${code}): ${gistOf({ code, message })}`, meaning, advice });
 }
 
@@ -63,6 +65,14 @@ const BY_NUMBER: Readonly<Record<string, Known>> = {
   AADSTS700016: [
     'The tenant has no such application.',
     'Correct AZURE_CLIENT_ID or AZURE_TENANT_ID; in another tenant than its own, an administrator has to consent to it first.',
+  ],
+  AADSTS7000218: [
+    'The application may not be used by a user alone, without its own credential.',
+    'Allow public client flows under Authentication of the app registration.',
+  ],
+  AADSTS65001: [
+    'Nobody has consented to what the application asks for.',
+    'Add delegated permissions of WindowsDefenderATP to the app registration, and grant admin consent.',
   ],
   AADSTS7000112: ['The application is disabled.', 'Enable it under Enterprise applications.'],
   AADSTS7000229: [
@@ -135,6 +145,23 @@ const BY_CODE: Readonly<Record<string, Known>> = {
     'The sign-in service does not describe itself: there is no such tenant, or it is no sign-in service.',
     'Correct AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.',
   ],
+};
+
+const AGAIN = 'Run "standdown login".';
+
+/** What becomes of a login. */
+const OF_LOGIN: Readonly<Record<string, Known>> = {
+  login_needed: ['Nobody is logged in, or the login has ended: a worker holds until somebody is.', AGAIN],
+  login_busy: ['Another process is signing in for a long time.', 'Try again; a worker does so by itself.'],
+  login_unusable: [
+    'The login is kept in the data folder, and nothing else than its owner may be in the way.',
+    'Check the rights and the room in STANDDOWN_DATA_DIR.',
+  ],
+  authorization_declined: ['The user, or a policy of the tenant, said no.', AGAIN],
+  access_denied: ['The user, or a policy of the tenant, said no.', AGAIN],
+  expired_token: ['A code is good for some minutes only.', AGAIN],
+  device_code_expired: ['A code is good for some minutes only.', AGAIN],
+  bad_verification_code: ['It was used before, or has ended.', AGAIN],
 };
 
 const UNKNOWN_IDENTITY: Known = [

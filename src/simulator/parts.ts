@@ -5,6 +5,7 @@ import { createBehaviour } from './behaviour.ts';
 import { createCalls } from './calls.ts';
 import { createClientAuth } from './client-auth.ts';
 import { createControls, createRoleHolder } from './controls.ts';
+import { createDeviceLogins, createRefreshTokens } from './device-logins.ts';
 import { createFaultPlayer } from './fault-player.ts';
 import { createFaults } from './faults.ts';
 import { createLatency } from './latency.ts';
@@ -42,6 +43,8 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     clientCertificates,
     federation: options.federation ?? null,
   });
+  const logins = createDeviceLogins({ ...options.deviceLogin, clock });
+  const refreshTokens = createRefreshTokens();
   const operations = createOperations({ store, behaviour, pageSize, clientId });
   const player = createFaultPlayer({ clock, signal });
   const controls = createControls({
@@ -54,6 +57,8 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     roles,
     tokens,
     clientAuth,
+    logins,
+    refreshTokens,
   });
   store.add(options.actions ?? []);
   faults.replace(options.faults ?? []);
@@ -62,7 +67,16 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     identity,
     controls,
     api: { ...served, limits, latency, operations },
-    signIn: { ...served, ...identity, clientAuth, roles: roles.now },
+    signIn: {
+      ...served,
+      ...identity,
+      clientAuth,
+      logins,
+      refreshTokens,
+      isPublicClient: options.isPublicClient ?? true,
+      user: options.user ?? { id: randomUUID(), name: 'anna@contoso.example' },
+      roles: roles.now,
+    },
     managedIdentity: {
       ...served,
       ...identity,

@@ -21,6 +21,8 @@ describe('a managed identity', () => {
 
   before(async () => {
     server = await openTestRedis();
+    // It would end with its last client.
+    await server.connect();
     simulator = await startSimulatorProcess(LIMITS, { systemIdentity: SYSTEM, userIdentities: [ASSIGNED] });
   });
   after(async () => {
@@ -168,8 +170,8 @@ describe('a managed identity', () => {
   it('drains a campaign past the end of its tokens, and holds while it has none', async () => {
     const field = await openField(server, {
       limits: '25/1s,1000/1h',
-      ids: 120,
-      simulator: { tokenLifetimeMs: 2_000, systemIdentity: null, userIdentities: [ASSIGNED] },
+      ids: 250,
+      simulator: { tokenLifetimeMs: 4_000, systemIdentity: null, userIdentities: [ASSIGNED] },
       env: {
         AZURE_TENANT_ID: '',
         AZURE_CLIENT_ID: '',
@@ -179,7 +181,7 @@ describe('a managed identity', () => {
     });
     try {
       const worker = field.startWorker({ ...onAppService(field.simulator), LOG_LEVEL: 'trace' });
-      await eventually(async () => assert.ok((await field.campaign()).open < 100));
+      await eventually(async () => assert.ok((await field.campaign()).open < 230));
       await field.simulator.setFaults([
         { operation: 'token', fault: { kind: 'status', status: 500, message: 'Gone for a while.' } },
       ]);

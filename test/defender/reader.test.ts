@@ -7,7 +7,7 @@ import { createClient, createDispatcher } from '../../src/defender/client.ts';
 import { createReader, type Reader, type ReaderDeps, type ReadWait } from '../../src/defender/reader.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
 import { Secret } from '../../src/secret.ts';
-import type { ClientSignIn } from '../../src/sign-in-config.ts';
+import type { RegisteredSignIn } from '../../src/sign-in-config.ts';
 import type { Fault } from '../../src/simulator/index.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack, type StackOptions } from '../support/stack.ts';
@@ -34,7 +34,7 @@ describe('reader', () => {
   after(() => server.close());
 
   async function open(
-    options: StackOptions & { reader?: Partial<ReaderDeps>; signIn?: Partial<ClientSignIn> } = {},
+    options: StackOptions & { reader?: Partial<ReaderDeps>; signIn?: Partial<RegisteredSignIn> } = {},
   ): Promise<Reader> {
     stack = await openStack(server, options);
     waits = [];
