@@ -34,17 +34,22 @@ export async function readCredential(credential: ClientCredential): Promise<Msal
 async function readCertificate(path: string) {
   const pem = await readPem(path);
   try {
-    const [leaf] = pem.certificates;
-    if (!leaf) throw new Error('it holds no certificate');
+    if (pem.certificates.length === 0) throw new Error('it holds no certificate');
     if (!pem.key) throw new Error('it holds no private key');
-    const certificate = new X509Certificate(leaf);
-    if (!certificate.checkPrivateKey(createPrivateKey(pem.key)))
-      throw new Error('its key and certificate do not belong together');
+    if (pem.key.includes('ENCRYPTED')) throw new Error('its private key is encrypted');
+    const key = createPrivateKey(pem.key);
+    if (key.asymmetricKeyType !== 'rsa')
+      throw new Error('its private key is none of RSA, which Entra asks for');
+    const certificates = pem.certificates.map((text) => new X509Certificate(text));
+    // The chain begins with it, wherever it stands in the file.
+    const own = certificates.find((certificate) => certificate.checkPrivateKey(key));
+    if (!own) throw new Error('its key and certificate do not belong together');
+    const chain = [own, ...certificates.filter((certificate) => certificate !== own)];
     remember(pem.key);
     return {
-      thumbprintSha256: certificate.fingerprint256.replaceAll(':', ''),
-      privateKey: createPrivateKey(pem.key).export({ type: 'pkcs8', format: 'pem' }).toString(),
-      x5c: pem.certificates.join('\n'),
+      thumbprintSha256: own.fingerprint256.replaceAll(':', ''),
+      privateKey: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      x5c: chain.map(String).join('\n'),
     };
   } catch (cause) {
     throw new CredentialError(`the certificate file ${path} cannot be used: ${messageOf(cause)}`, { cause });

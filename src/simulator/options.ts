@@ -29,6 +29,8 @@ export interface SimulatorOptions extends LatencyOptions {
   clientSecret?: string;
   /** The application's certificate, PEM, for signing in with an assertion. Default none. */
   clientCertificate?: string;
+  /** An authority, PEM: a certificate of it will do, too, if it comes with its chain. Default none. */
+  clientAuthority?: string;
   /** Whose tokens the application may sign in with. Default: nobody's. */
   federation?: Federation;
   /** Whether a user may sign in to the application without its credential. Default true. */

@@ -41,6 +41,7 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     ...identity,
     clock,
     clientCertificates,
+    clientAuthority: options.clientAuthority ?? null,
     federation: options.federation ?? null,
   });
   const logins = createDeviceLogins({ ...options.deviceLogin, clock });

@@ -134,6 +134,7 @@ export const optionsSchema: z.ZodType<PlainSimulatorOptions> = z.strictObject({
   clientId: text.exactOptional(),
   clientSecret: text.exactOptional(),
   clientCertificate: text.exactOptional(),
+  clientAuthority: text.exactOptional(),
   federation: z.strictObject({ issuer: text, subject: text, publicKey: text }).exactOptional(),
   isPublicClient: z.boolean().exactOptional(),
   user: z.strictObject({ id: text, name: text }).exactOptional(),
