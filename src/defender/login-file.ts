@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -32,12 +31,20 @@ export async function readLogin(path: string): Promise<string> {
   return text;
 }
 
-/** Puts a login in the place of the one before, whole or not at all. @throws StanddownError INPUT_INVALID */
+/** Where a login is written before it takes its place: one name, so that none is left of a process that was killed. */
+const partOf = (path: string) => `${path}.part`;
+
+/**
+ * Puts a login in the place of the one before, whole or not at all. Only for who is alone with it.
+ *
+ * @throws StanddownError INPUT_INVALID
+ */
 export async function writeLogin(path: string, text: string): Promise<void> {
   rememberTokens(path, text);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.part`;
+  const temporary = partOf(path);
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await rm(temporary, { force: true });
     const file = await open(temporary, 'wx', 0o600);
     try {
       await file.writeFile(text);
@@ -54,9 +61,10 @@ export async function writeLogin(path: string, text: string): Promise<void> {
   }
 }
 
-/** Whether there was one. */
+/** Whether there was one. Only for who is alone with it. @throws StanddownError INPUT_INVALID */
 export async function removeLogin(path: string): Promise<boolean> {
   try {
+    await rm(partOf(path), { force: true });
     await rm(path);
     return true;
   } catch (cause) {

@@ -15,6 +15,11 @@ const LIMITS = '100/1m,1500/1h';
 const USER = { id: '5d0e8c5a-6c1b-4f53-9f43-1b6f0b1f7a10', name: 'anna@contoso.example' };
 const OPTIONS: Omit<PlainSimulatorOptions, 'dir'> = { user: USER, deviceLogin: { intervalSeconds: 1 } };
 
+function refreshTokensIn(text: string): string[] {
+  const { RefreshToken } = JSON.parse(text) as { RefreshToken: Record<string, { secret: string }> };
+  return Object.values(RefreshToken).map(({ secret }) => secret);
+}
+
 describe('a user who logs in', { concurrency: false }, () => {
   let server: TestRedis;
   let simulator: SimulatorProcess;
@@ -102,18 +107,17 @@ describe('a user who logs in', { concurrency: false }, () => {
     const path = await loginFile();
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.equal((await stat(join(dataDir, 'logins'))).mode & 0o777, 0o700);
+    const asked = (await polls()).length;
     const { code, stdout, settings: shown, signIn, permissions } = await examine();
     assert.equal(code, 0);
+    assert.equal((await polls()).length, asked, 'the token that came with the login is still good');
     assert.match(shown[0]?.finding ?? '', /a user's login \(device code\) to application/);
     assert.match(signIn?.finding ?? '', /there is a token, good for/);
     assert.deepEqual(
       permissions.map(({ level }) => level),
       ['ok', 'ok'],
     );
-    const { RefreshToken } = JSON.parse(await readFile(path, 'utf8')) as {
-      RefreshToken: Record<string, { secret: string }>;
-    };
-    for (const { secret } of Object.values(RefreshToken)) assert.ok(!stdout.includes(secret));
+    for (const secret of refreshTokensIn(await readFile(path, 'utf8'))) assert.ok(!stdout.includes(secret));
   });
 
   it('gives programs the code as JSON', async () => {
@@ -215,9 +219,15 @@ describe('a user who logs in', { concurrency: false }, () => {
 
   it('logs out, and is nobody then', async () => {
     await logIn();
+    // As one that was killed while it wrote leaves it.
+    await writeFile(`${await loginFile()}.part`, 'half of a login');
     const first = await runCli(['logout'], { env: settings() });
     assert.deepEqual([first.code, first.stderr], [0, '']);
     assert.match(first.stdout, /^logged out: \S+\.json is gone\n$/);
+    assert.deepEqual(
+      (await readdir(join(dataDir, 'logins'))).filter((name) => !name.endsWith('.lock')),
+      [],
+    );
     const again = await runCli(['logout'], { env: settings() });
     assert.deepEqual([again.code, again.stdout], [0, 'nobody was logged in\n']);
     const { code, signIn } = await examine();
@@ -242,6 +252,24 @@ describe('a user who logs in', { concurrency: false }, () => {
       const { code, signIn } = await examine();
       assert.equal(code, 1);
       assert.match(signIn?.finding ?? '', /^no token \(login_needed\): .*run "standdown login"/, text);
+    }
+  });
+
+  it('whose refresh token is repeated by an error shows it nowhere', async () => {
+    const short = await startSimulatorProcess(LIMITS, { ...OPTIONS, tokenLifetimeMs: 2_000 });
+    try {
+      await logIn(short);
+      const [secret] = refreshTokensIn(await readFile(await loginFile(), 'utf8'));
+      assert.ok(secret);
+      const message = `AADSTS70000: The grant ${secret} is malformed`;
+      await short.setFaults([
+        { operation: 'token', fault: { kind: 'status', status: 400, code: 'invalid_grant', message } },
+      ]);
+      const { signIn, stdout } = await examine(settings(short));
+      assert.match(signIn?.finding ?? '', /AADSTS70000: The grant \[secret\] is malformed: the login/);
+      assert.ok(!stdout.includes(secret));
+    } finally {
+      await short.stop();
     }
   });
 
@@ -298,12 +326,12 @@ describe('a user who logs in', { concurrency: false }, () => {
   describe('and workers', () => {
     let field: Field;
 
-    async function open(ids: number): Promise<void> {
+    async function open(ids: number, tokenLifetimeMs = 4_000): Promise<void> {
       field = await openField(server, {
         limits: '20/1s,100000/1h',
         ids,
         // Entra and msal count in whole seconds: a shorter one may end before it is renewed.
-        simulator: { ...OPTIONS, tokenLifetimeMs: 4_000 },
+        simulator: { ...OPTIONS, tokenLifetimeMs },
         env: { AZURE_CLIENT_SECRET: '' },
       });
     }
@@ -323,20 +351,21 @@ describe('a user who logs in', { concurrency: false }, () => {
       await open(300);
       try {
         await logIn(field.simulator);
+        const seen = (await field.simulator.calls()).length;
         const workers = [startWorker(), startWorker(), startWorker()];
         await field.untilDone(60_000);
         for (const { outcome, attempts } of (await field.assertComplete()).values())
           assert.deepEqual([outcome, attempts], ['cancelled', 1]);
-        const tokens = (await field.simulator.calls()).filter(isPoll);
-        const refused = tokens.filter(({ status, verdict }) => verdict === 'unauthorized' && status !== 400);
-        assert.deepEqual(refused, []);
+        const tokens = (await field.simulator.calls(seen)).filter(isPoll);
+        assert.deepEqual(
+          tokens.filter(({ verdict }) => verdict !== 'served'),
+          [],
+        );
         t.diagnostic(`${tokens.length} token requests of three workers`);
         assert.ok(tokens.length > 12);
         assert.equal(await signInHold(), undefined);
-        const file = await readFile(await loginFile(), 'utf8');
-        const { RefreshToken } = JSON.parse(file) as { RefreshToken: Record<string, { secret: string }> };
-        assert.equal(Object.keys(RefreshToken).length, 1, 'those before it are not kept');
-        const secrets = Object.values(RefreshToken).map(({ secret }) => secret);
+        const secrets = refreshTokensIn(await readFile(await loginFile(), 'utf8'));
+        assert.equal(secrets.length, 1, 'those before it are not kept');
         for (const { stderr } of workers) {
           assert.ok(
             !secrets.some((secret) => stderr.includes(secret)) && !stderr.includes('eyJ'),
@@ -345,6 +374,24 @@ describe('a user who logs in', { concurrency: false }, () => {
           assert.ok(stderr.includes("a user's login (device code)"));
         }
         assert.equal((await stat(await loginFile())).mode & 0o777, 0o600);
+      } finally {
+        await field.close();
+      }
+    });
+
+    it('get another token, once for all of them, when the API refuses the one they share', async () => {
+      await open(150, 3_600_000);
+      try {
+        await logIn(field.simulator);
+        const seen = (await field.simulator.calls()).length;
+        startWorker();
+        startWorker();
+        await eventually(async () => assert.ok((await field.campaign()).open < 120), 20_000);
+        assert.equal((await field.simulator.calls(seen)).filter(isPoll).length, 0);
+        await field.simulator.revokeTokens();
+        await field.untilDone(60_000);
+        for (const { outcome } of (await field.assertComplete()).values()) assert.equal(outcome, 'cancelled');
+        assert.equal((await field.simulator.calls(seen)).filter(isPoll).length, 1);
       } finally {
         await field.close();
       }
