@@ -56,6 +56,15 @@ async function readCertificate(path: string) {
   }
 }
 
+/** When the certificate ends, in ms since 1970; null where it cannot be read: signing in says why. */
+export async function certificateEnd(path: string): Promise<number | null> {
+  try {
+    return Date.parse(new X509Certificate((await readCertificate(path)).x5c).validTo);
+  } catch {
+    return null;
+  }
+}
+
 /** The log leaves out whatever looks like a token: it need not be told of each. */
 async function readAssertion(path: string): Promise<string> {
   const text = (await readText(path, 'federated token')).trim();
