@@ -2,6 +2,7 @@ import type { DeviceCodeRequest, INetworkModule, NetworkResponse } from '@azure/
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
+import { remember } from '../secret.ts';
 import type { RegisteredSignIn } from '../sign-in-config.ts';
 import { aloneWithLogin, writeLogin } from './login-file.ts';
 import { SignInError, toSignInError } from './sign-in-error.ts';
@@ -129,8 +130,9 @@ const refusalSchema = z.looseObject({
 /** msal looks neither at a refusal here nor at what is missing. */
 const codeSchema = z.looseObject({
   device_code: z.string().min(1),
-  user_code: z.string().min(1),
-  verification_uri: z.string().min(1),
+  // Both are shown on a terminal as they are.
+  user_code: z.string().regex(/^[!-~]+$/),
+  verification_uri: z.string().regex(/^https:\/\/[!-~]+$/),
   expires_in: z.number().positive(),
   // As RFC 8628 has it.
   interval: z.number().min(0).default(5),
@@ -138,7 +140,10 @@ const codeSchema = z.looseObject({
 
 function codeIn<T>(body: unknown, last: Refusal): T {
   const code = codeSchema.safeParse(body);
-  if (code.success) return code.data as T;
+  if (code.success) {
+    remember(code.data.device_code);
+    return code.data as T;
+  }
   const { error, text } = refusalIn(body);
   Object.assign(last, { error: error || 'empty_answer', text: text || 'the sign-in service gave no code' });
   throw new Error(last.text);
