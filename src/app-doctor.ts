@@ -1,7 +1,7 @@
 import { type AppDeps, connect, createTenant, locateRedis, type RedisPlace } from './app.ts';
 import { createOperationBudget } from './budget/operation.ts';
 import { systemClock } from './clock.ts';
-import type { Config, Environment } from './config.ts';
+import type { Config, Environment, SignInConfig } from './config.ts';
 import { createClient, createDispatcher } from './defender/client.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { examineApi } from './doctor/api.ts';
@@ -72,10 +72,9 @@ async function* examineDefender(
   const clock = systemClock;
   const dispatcher = createDispatcher({ connections: 1, ...config });
   try {
-    const signIn = config.signIn && createSignIn({ config: config.signIn, dispatcher, clock, timeoutMs });
-    const { token, findings } = signIn ? await examineSignIn(signIn, clock.wall) : NO_SIGN_IN;
+    const { token, findings } = await signInAs(config.signIn, { dispatcher, clock, timeoutMs });
     yield* findings;
-    if (token) yield* judgeRoles(token.roles);
+    if (config.signIn && token) yield* judgeRoles(token.roles, config.signIn.credential.kind);
     const { epoch } = redis && config.tenant !== null ? createTenant(config, redis) : NO_TENANT;
     const budget = epoch && createOperationBudget({ ...epoch, windows: limits.windows, callTimeoutMs });
     const client = createClient({ apiUrl, dispatcher });
@@ -85,5 +84,12 @@ async function* examineDefender(
   }
 }
 
-const NO_SIGN_IN = { token: null, findings: [] };
+async function signInAs(
+  config: SignInConfig | null,
+  deps: Omit<Parameters<typeof createSignIn>[0], 'config'>,
+): ReturnType<typeof examineSignIn> {
+  if (config === null) return { token: null, findings: [] };
+  return examineSignIn(createSignIn({ ...deps, config }), config.credential.kind, deps.clock.wall);
+}
+
 const NO_TENANT = { epoch: null };

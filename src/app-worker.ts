@@ -16,6 +16,7 @@ import { noteVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
+import { describeSignIn } from './sign-in-config.ts';
 
 /* The worker's half of the composition root, apart so that commands do not load what only calling needs. */
 
@@ -153,8 +154,15 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     log,
   });
   service.start();
-  const redis = describeRedis(host.place.target);
-  log.info({ redis, api: config.apiUrl, limits: formatWindows(config.limits.windows) }, 'worker started');
+  log.info(
+    {
+      redis: describeRedis(host.place.target),
+      api: config.apiUrl,
+      signIn: describeSignIn(signInConfig),
+      limits: formatWindows(config.limits.windows),
+    },
+    'worker started',
+  );
   return {
     vitals: service.vitals,
     failed: service.failed,

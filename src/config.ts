@@ -12,23 +12,16 @@ import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
 import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
 import type { LogLevel } from './log.ts';
-import { Secret, secretUrl } from './secret.ts';
+import { type Secret, secretUrl } from './secret.ts';
+import {
+  baseUrl,
+  type SignInConfig,
+  signInConfig,
+  signInMistakes,
+  signInSettings,
+} from './sign-in-config.ts';
 
-/** How the application proves who it is. */
-export type Credential =
-  | { kind: 'secret'; secret: Secret }
-  /** A PEM file with the private key and the certificate, read afresh whenever it changes. */
-  | { kind: 'certificate'; path: string }
-  /** A file with a token of another issuer, which Entra trusts; read afresh at each sign-in. */
-  | { kind: 'federated'; path: string };
-
-export interface SignInConfig {
-  tenantId: string;
-  clientId: string;
-  credential: Credential;
-  authorityHost: string;
-  scope: string;
-}
+export type { SignInConfig } from './sign-in-config.ts';
 
 export interface Config {
   /** Null: the embedded Redis. */
@@ -74,9 +67,6 @@ const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'may hold letters, digits, ".", "_" and "-" only, 64 at most');
 
-/** A GUID, or the domain of a tenant. */
-const tenantId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$/, 'is not a tenant id or domain');
-
 const duration = z.string().transform((text, context) => {
   const ms = parseDuration(text);
   if (ms === null)
@@ -95,20 +85,10 @@ const environmentSchema = z.object({
   REDIS_URL: z.string().optional(),
   TENANTS_FILE: z.string().optional(),
   STANDDOWN_TENANT: name.optional(),
-  AZURE_TENANT_ID: tenantId.optional(),
-  AZURE_CLIENT_ID: z.string().optional(),
-  AZURE_CLIENT_SECRET: z.string().optional(),
-  AZURE_CLIENT_CERTIFICATE_PATH: z.string().optional(),
-  AZURE_FEDERATED_TOKEN_FILE: z.string().optional(),
-  AZURE_AUTHORITY_HOST: z
-    .string()
-    .refine((text) => URL.canParse(text) && new URL(text).protocol === 'https:', 'must begin with https://')
-    .transform(baseUrl)
-    .optional(),
+  ...signInSettings,
   DEFENDER_CLOUD: z.enum(CLOUD_NAMES, `must be one of ${CLOUD_NAMES.join(', ')}`).default('public'),
   DEFENDER_REGION: z.enum(REGION_NAMES, `must be one of ${REGION_NAMES.join(', ')}`).optional(),
   DEFENDER_API_URL: z.string().transform(baseUrl).optional(),
-  DEFENDER_SCOPE: z.string().optional(),
   RATE_LIMITS: z.string().default(DEFAULT_RATE_LIMITS).transform(readWith(parseWindows)),
   URGENT_RESERVE: z.string().optional(),
   CONCURRENCY: whole(1, 1_000).default(10),
@@ -144,6 +124,7 @@ export const SETTINGS: ReadonlySet<string> = new Set(Object.keys(environmentSche
 /** Those that are the same for every tenant of a process. */
 export const PROCESS_SETTINGS: ReadonlySet<string> = new Set<keyof Parsed>([
   'TENANTS_FILE',
+  'IDENTITY_HEADER',
   'REDIS_URL',
   'STANDDOWN_DATA_DIR',
   'LOG_LEVEL',
@@ -179,8 +160,7 @@ export function readConfig(environment: Environment): Config {
   if (region && cloud !== 'public') {
     mistakes.push(`DEFENDER_REGION: only the public cloud has regions, not ${cloud}; take it out`);
   }
-  const credentials = CREDENTIALS.filter((variable) => given[variable]);
-  if (credentials.length > 1) mistakes.push(`${credentials.join(' and ')}: give only one of them`);
+  mistakes.push(...signInMistakes(given));
   if (!parsed.success || typeof windows === 'string' || typeof reserves === 'string' || mistakes.length > 0) {
     throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`, {
       context: { mistakes },
@@ -192,11 +172,12 @@ export function readConfig(environment: Environment): Config {
 function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Window[]): Config {
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
   const region = env.DEFENDER_REGION ?? null;
+  const dataDir = resolve(env.STANDDOWN_DATA_DIR);
   return {
     redisUrl: env.REDIS_URL === undefined ? null : secretUrl(env.REDIS_URL),
     tenantsFile: env.TENANTS_FILE === undefined ? null : resolve(env.TENANTS_FILE),
     tenant: env.STANDDOWN_TENANT ?? env.AZURE_TENANT_ID?.toLowerCase() ?? null,
-    ...signInConfig(env, cloud.authorityHost, cloud.scope),
+    ...signInConfig(env, cloud, dataDir),
     cloud: env.DEFENDER_CLOUD,
     region,
     apiUrl: env.DEFENDER_API_URL ?? (region === null ? cloud.apiUrl : REGIONS[region]),
@@ -207,7 +188,7 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
     defaultComment: env.DEFAULT_COMMENT ?? null,
     resultRetentionMs: env.RESULT_RETENTION,
     precheck: env.PRECHECK,
-    dataDir: resolve(env.STANDDOWN_DATA_DIR),
+    dataDir,
     logLevel: env.LOG_LEVEL,
     healthPort: env.HEALTH_PORT ?? null,
     healthHost: env.HEALTH_HOST,
@@ -217,47 +198,6 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
   };
 }
 
-function signInConfig(
-  env: Parsed,
-  authorityHost: string,
-  scope: string,
-): Pick<Config, 'signIn' | 'signInMissing'> {
-  const { AZURE_TENANT_ID: tenant, AZURE_CLIENT_ID: clientId } = env;
-  const credential = credentialOf(env);
-  const missing = [
-    ...(tenant ? [] : ['AZURE_TENANT_ID']),
-    ...(clientId ? [] : ['AZURE_CLIENT_ID']),
-    ...(credential ? [] : ['AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH']),
-  ];
-  if (!tenant || !clientId || !credential) return { signIn: null, signInMissing: missing };
-  const signIn = {
-    tenantId: tenant,
-    clientId,
-    credential,
-    authorityHost: env.AZURE_AUTHORITY_HOST ?? authorityHost,
-    scope: env.DEFENDER_SCOPE ?? scope,
-  };
-  return { signIn, signInMissing: [] };
-}
-
-/** Only one of them may be given. */
-export const CREDENTIALS = [
-  'AZURE_CLIENT_SECRET',
-  'AZURE_CLIENT_CERTIFICATE_PATH',
-  'AZURE_FEDERATED_TOKEN_FILE',
-] as const;
-
-function credentialOf(env: Parsed): Credential | null {
-  if (env.AZURE_CLIENT_SECRET) return { kind: 'secret', secret: new Secret(env.AZURE_CLIENT_SECRET) };
-  if (env.AZURE_CLIENT_CERTIFICATE_PATH) {
-    return { kind: 'certificate', path: resolve(env.AZURE_CLIENT_CERTIFICATE_PATH) };
-  }
-  if (env.AZURE_FEDERATED_TOKEN_FILE) {
-    return { kind: 'federated', path: resolve(env.AZURE_FEDERATED_TOKEN_FILE) };
-  }
-  return null;
-}
-
 function readWith<T>(read: (text: string) => T | string) {
   return (text: string, context: z.RefinementCtx): T => {
     const value = read(text);
@@ -265,21 +205,4 @@ function readWith<T>(read: (text: string) => T | string) {
     context.addIssue({ code: 'custom', message: value });
     return z.NEVER;
   };
-}
-
-/** A base address, its slash at the end taken off. Plain http only where it does not leave the machine. */
-function baseUrl(text: string, context: z.RefinementCtx): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
-  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    context.addIssue({ code: 'custom', message: 'is not an address that begins with https://' });
-  } else if (url.protocol === 'http:' && !isLoopback) {
-    context.addIssue({
-      code: 'custom',
-      message: 'plain http would send tokens readable; it is for this machine only',
-    });
-  } else if (url.search || url.hash || url.username || url.password) {
-    context.addIssue({ code: 'custom', message: 'may hold a host and a path, nothing else' });
-  }
-  return text.replace(/\/+$/, '');
 }

@@ -1,16 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import {
-  type Config,
-  CREDENTIALS,
-  type Environment,
-  PROCESS_SETTINGS,
-  readConfig,
-  SETTINGS,
-} from './config.ts';
+import { type Config, type Environment, PROCESS_SETTINGS, readConfig, SETTINGS } from './config.ts';
 import { messageOf, StanddownError } from './errors.ts';
 import { remember } from './secret.ts';
+import { SIGN_IN_KINDS, type SignInConfig } from './sign-in-config.ts';
 
 /** How one tenant's settings stand in the file: text, or where the text is. */
 const settingSchema = z.union([
@@ -143,9 +137,9 @@ async function environmentOf(
   }
   if (!own['STANDDOWN_TENANT'] && !own['AZURE_TENANT_ID'])
     mistakes.push('STANDDOWN_TENANT: is missing, and AZURE_TENANT_ID too');
-  const provesItself = CREDENTIALS.some((name) => own[name]);
+  const provesItself = SIGN_IN_KINDS.some((name) => own[name]);
   const given = Object.entries(environment).filter(
-    ([name]) => name !== 'STANDDOWN_TENANT' && !(provesItself && isCredential(name)),
+    ([name]) => name !== 'STANDDOWN_TENANT' && !(provesItself && isKind(name)),
   );
   return { environment: { ...Object.fromEntries(given), ...own }, mistakes };
 }
@@ -178,8 +172,13 @@ async function textOf(
   return text.trim();
 }
 
-function isCredential(name: string): boolean {
-  return (CREDENTIALS as readonly string[]).includes(name);
+function applicationOf({ tenantId, clientId, credential }: SignInConfig): string {
+  if (credential.kind === 'managed') return `managed ${credential.clientId ?? 'system'}`;
+  return `${tenantId} ${clientId}`.toLowerCase();
+}
+
+function isKind(name: string): boolean {
+  return (SIGN_IN_KINDS as readonly string[]).includes(name);
 }
 
 /** One application of one tenant has one quota: two budgets would each use all of it. */
@@ -188,9 +187,7 @@ function overlaps(configs: readonly Config[]): string[] {
   for (const [label, its] of Map.groupBy(configs, ({ tenant }) => tenant)) {
     if (its.length > 1) mistakes.push(`${label}: stands there ${its.length} times`);
   }
-  const applications = Map.groupBy(configs, ({ signIn }) =>
-    signIn ? `${signIn.tenantId} ${signIn.clientId}`.toLowerCase() : '',
-  );
+  const applications = Map.groupBy(configs, ({ signIn }) => (signIn ? applicationOf(signIn) : ''));
   for (const [application, its] of applications) {
     if (application === '' || its.length < 2) continue;
     const labels = its.map(({ tenant }) => tenant).join(', ');

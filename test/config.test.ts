@@ -299,6 +299,41 @@ describe('the settings', () => {
     assert.ok(AZURE_CLIENT_SECRET);
   });
 
+  it('sign in with a managed identity, which needs nothing but a label beside it', () => {
+    const assigned = 'a3c8e1f2-7b60-4d1c-8f0e-5e9d4c3b2a02';
+    for (const [given, clientId] of [
+      ['system', null],
+      [assigned, assigned],
+      [assigned.toUpperCase(), assigned],
+    ] as const) {
+      const { signIn, signInMissing } = readConfig({ AZURE_MANAGED_IDENTITY: given });
+      assert.deepEqual(signIn?.credential, { kind: 'managed', clientId });
+      assert.deepEqual([signIn?.tenantId, signIn?.authorityHost, signInMissing], [null, null, []]);
+    }
+    for (const wrong of ['System', 'true', 'my-identity', `${assigned}0`]) {
+      assert.deepEqual(mistakes({ AZURE_MANAGED_IDENTITY: wrong }), [
+        'AZURE_MANAGED_IDENTITY: must be system, or the client id (a GUID) of a user-assigned identity',
+      ]);
+    }
+    assert.deepEqual(mistakes({ ...SIGN_IN, AZURE_MANAGED_IDENTITY: 'system' }), [
+      'AZURE_CLIENT_SECRET and AZURE_MANAGED_IDENTITY: give only one of them',
+    ]);
+  });
+
+  it('sign in with a login that is kept for each tenant and application', () => {
+    const env = { AZURE_LOGIN: 'device-code', STANDDOWN_DATA_DIR: 'data' };
+    const named = { ...env, AZURE_TENANT_ID: 'Contoso.example', AZURE_CLIENT_ID: '../App' };
+    assert.deepEqual(readConfig(named).signIn?.credential, {
+      kind: 'login',
+      path: resolve('data/logins/contoso.example_..%2Fapp.json'),
+    });
+    assert.deepEqual(readConfig(env).signInMissing, ['AZURE_TENANT_ID', 'AZURE_CLIENT_ID']);
+    assert.deepEqual(mistakes({ AZURE_LOGIN: 'browser' }), ['AZURE_LOGIN: must be device-code']);
+    assert.deepEqual(mistakes({ ...SIGN_IN, ...env, AZURE_MANAGED_IDENTITY: 'system' }), [
+      'AZURE_CLIENT_SECRET and AZURE_MANAGED_IDENTITY and AZURE_LOGIN: give only one of them',
+    ]);
+  });
+
   it('do not show secrets when they are printed', () => {
     const config = readConfig({
       ...SIGN_IN,

@@ -25,6 +25,7 @@ const load = {
   watch: () => import('./watch.ts'),
   verify: () => import('./verify.ts'),
   doctor: () => import('./doctor.ts'),
+  login: () => import('./login.ts'),
   completion: () => import('./completion.ts'),
   simulate: () => import('./simulate.ts'),
   demo: () => import('./demo.ts'),
@@ -197,6 +198,14 @@ function addTools(to: Catalogue): void {
   add(to, 'doctor', 'check Redis, settings, sign-in, permissions and the API; nothing is cancelled')
     .addOption(json())
     .action((options) => to.bare(async (context) => (await load.doctor()).runDoctor(context, options)));
+
+  add(to, 'login', 'let a user log in with a code; workers then sign in with that (AZURE_LOGIN)')
+    .addOption(json())
+    .action((options) => to.go(async (context) => (await load.login()).runLogin(context, options)));
+
+  add(to, 'logout', 'forget who is logged in')
+    .addOption(json())
+    .action((options) => to.go(async (context) => (await load.login()).runLogout(context, options)));
 
   add(to, 'completion', 'print a script that completes these commands in a shell')
     .addArgument(new Argument('<shell>', 'which one').choices(['bash', 'zsh']))

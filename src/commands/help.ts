@@ -28,6 +28,8 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   watch: ['standdown watch undo-isolation'],
   retry: ['standdown retry undo-isolation --outcome unresolved,forbidden'],
   doctor: ['standdown --env-file .env doctor'],
+  login: ['standdown --env-file .env login'],
+  logout: ['standdown --env-file .env logout'],
   completion: ['source <(standdown completion bash)', 'standdown completion zsh > ~/.zfunc/_standdown'],
   simulate: ['standdown simulate --actions 250 --ids ids.txt > simulator.env'],
   demo: ['standdown demo --actions 100'],

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import type { Credential } from '../config.ts';
+import type { Credential } from '../sign-in-config.ts';
 
 export interface Exposure {
   /** Without a full stop. */
@@ -9,11 +9,12 @@ export interface Exposure {
 }
 
 /**
- * Whether others may read the file with the private key; null: no, or there is none to look at. As ssh judges its keys:
+ * Whether others may read the file with the private key, or with a user's login; null: no, or there is none to look at. As ssh judges its keys:
  * our own file is for us alone, and one of another owner, who gave it to us by its group, at least not for everybody.
  */
 export async function exposureOf(credential: Credential): Promise<Exposure | null> {
-  if (credential.kind !== 'certificate' || process.platform === 'win32') return null;
+  if (credential.kind !== 'certificate' && credential.kind !== 'login') return null;
+  if (process.platform === 'win32') return null;
   const { path } = credential;
   const found = await stat(path).catch(() => null);
   if (found === null) return null; // Who reads it says what is the matter.
@@ -21,7 +22,7 @@ export async function exposureOf(credential: Credential): Promise<Exposure | nul
   const mode = found.mode & 0o777;
   if ((mode & (isOurs ? 0o077 : 0o007)) === 0) return null;
   return {
-    finding: `others may read the private key in ${path} (mode ${mode.toString(8).padStart(3, '0')})`,
+    finding: `others may read ${credential.kind === 'login' ? 'the login' : 'the private key'} in ${path} (mode ${mode.toString(8).padStart(3, '0')})`,
     advice: `chmod ${isOurs ? '600' : 'o='} ${path}`,
   };
 }

@@ -1,9 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Configuration } from '@azure/msal-node';
-import type { Credential } from '../config.ts';
 import { messageOf, unreachable } from '../errors.ts';
 import { remember } from '../secret.ts';
+import type { ClientCredential } from '../sign-in-config.ts';
 
 /** Why the application cannot even ask for a token. */
 export class CredentialError extends Error {
@@ -11,14 +11,14 @@ export class CredentialError extends Error {
   readonly code = 'credential_unreadable';
 }
 
-type ClientCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
+type MsalCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
 
 /**
  * Reads the credential as msal wants it; a file afresh at each call, so that it can be replaced while a worker runs.
  *
  * @throws CredentialError
  */
-export async function readCredential(credential: Credential): Promise<ClientCredential> {
+export async function readCredential(credential: ClientCredential): Promise<MsalCredential> {
   switch (credential.kind) {
     case 'secret':
       return { clientSecret: credential.secret.reveal() };
@@ -34,20 +34,34 @@ export async function readCredential(credential: Credential): Promise<ClientCred
 async function readCertificate(path: string) {
   const pem = await readPem(path);
   try {
-    const [leaf] = pem.certificates;
-    if (!leaf) throw new Error('it holds no certificate');
+    if (pem.certificates.length === 0) throw new Error('it holds no certificate');
     if (!pem.key) throw new Error('it holds no private key');
-    const certificate = new X509Certificate(leaf);
-    if (!certificate.checkPrivateKey(createPrivateKey(pem.key)))
-      throw new Error('its key and certificate do not belong together');
+    if (pem.key.includes('ENCRYPTED')) throw new Error('its private key is encrypted');
+    const key = createPrivateKey(pem.key);
+    if (key.asymmetricKeyType !== 'rsa')
+      throw new Error('its private key is none of RSA, which Entra asks for');
+    const certificates = pem.certificates.map((text) => new X509Certificate(text));
+    // The chain begins with it, wherever it stands in the file.
+    const own = certificates.find((certificate) => certificate.checkPrivateKey(key));
+    if (!own) throw new Error('its key and certificate do not belong together');
+    const chain = [own, ...certificates.filter((certificate) => certificate !== own)];
     remember(pem.key);
     return {
-      thumbprintSha256: certificate.fingerprint256.replaceAll(':', ''),
-      privateKey: createPrivateKey(pem.key).export({ type: 'pkcs8', format: 'pem' }).toString(),
-      x5c: pem.certificates.join('\n'),
+      thumbprintSha256: own.fingerprint256.replaceAll(':', ''),
+      privateKey: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      x5c: chain.map(String).join('\n'),
     };
   } catch (cause) {
     throw new CredentialError(`the certificate file ${path} cannot be used: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** When the certificate ends, in ms since 1970; null where it cannot be read: signing in says why. */
+export async function certificateEnd(path: string): Promise<number | null> {
+  try {
+    return Date.parse(new X509Certificate((await readCertificate(path)).x5c).validTo);
+  } catch {
+    return null;
   }
 }
 

@@ -163,7 +163,7 @@ function judge(
 
 function notPermitted(token: Token, detail: Detail): StanddownError {
   const answered = describe(detail);
-  const words = `${describeUnreadable(token.roles)}${answered ? `; the API answered ${answered}` : ''}`;
+  const words = `${describeUnreadable(token)}${answered ? `; the API answered ${answered}` : ''}`;
   return new StanddownError('NOT_PERMITTED', words, { context: { roles: token.roles } });
 }
 

@@ -19,17 +19,25 @@ export const CANCEL_ROLES = [
 export const READ_ROLES = ['Machine.Read.All', 'Machine.ReadWrite.All'] as const;
 
 /** Delegated counterparts of the latter, as they stand in a token's `scp`. */
-const READ_SCOPES = ['Machine.Read', 'Machine.ReadWrite'];
+export const READ_SCOPES: readonly string[] = ['Machine.Read', 'Machine.ReadWrite'];
 
-/** The permissions a token carries; null where it cannot be read (an access token is opaque by contract). */
-export function rolesOf(token: string): string[] | null {
+/** What a token permits. */
+export interface Permissions {
+  /** Application permissions, or delegated ones by their short names; null: it cannot be read. */
+  roles: string[] | null;
+  /** Whether a user lent them (`scp`), in place of an application that holds them (`roles`). */
+  isDelegated: boolean;
+}
+
+/** The permissions a token carries. An access token is opaque by contract: some cannot be read. */
+export function permissionsOf(token: string): Permissions {
   try {
     const claims = decodeJwt(token);
-    const roles = Array.isArray(claims['roles']) ? claims['roles'].map(String) : [];
+    const held = Array.isArray(claims['roles']) ? claims['roles'].map(String) : [];
     const scopes = typeof claims['scp'] === 'string' ? claims['scp'].split(' ').filter(Boolean) : [];
-    return [...roles, ...scopes];
+    return { roles: [...held, ...scopes], isDelegated: scopes.length > 0 };
   } catch {
-    return null;
+    return { roles: null, isDelegated: false };
   }
 }
 
@@ -39,8 +47,8 @@ export function mayRead(roles: readonly string[] | null): boolean {
 }
 
 /** Why nothing can be listed, in words that say what to change. */
-export function describeUnreadable(roles: readonly string[] | null): string {
-  return `the application may not read machine actions: its token ${carriedBy(roles)}; missing is ${READ_ROLES.join(' or ')}`;
+export function describeUnreadable({ roles, isDelegated }: Permissions): string {
+  return `the application may not read machine actions: its token ${carriedBy(roles)}; missing is ${(isDelegated ? READ_SCOPES : READ_ROLES).join(' or ')}`;
 }
 
 /** Why cancels are refused, in words that say what to change. */

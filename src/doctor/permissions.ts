@@ -1,13 +1,19 @@
-import { CANCEL_ROLES, mayRead, READ_ROLES } from '../defender/roles.ts';
+import { CANCEL_ROLES, mayRead, READ_ROLES, READ_SCOPES } from '../defender/roles.ts';
+import type { Credential } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const permissions = findingsOf('permissions');
 
-const WHERE =
-  'API permissions of the app registration, WindowsDefenderATP, application permissions; then grant admin consent';
+/** Where permissions are given: an identity of Azure has no app registration. */
+function whereOf(kind: Credential['kind']): string {
+  if (kind === 'managed')
+    return "as an app role of WindowsDefenderATP, to the identity's service principal, by PowerShell or Microsoft Graph";
+  const which = kind === 'login' ? 'delegated' : 'application';
+  return `API permissions of the app registration, WindowsDefenderATP, ${which} permissions; then grant admin consent`;
+}
 
 /** Whether what a token carries suffices. @param roles null: it cannot be read. */
-export function judgeRoles(roles: readonly string[] | null): Finding[] {
+export function judgeRoles(roles: readonly string[] | null, kind: Credential['kind']): Finding[] {
   if (roles === null) {
     return [
       permissions.warning({
@@ -17,10 +23,11 @@ export function judgeRoles(roles: readonly string[] | null): Finding[] {
       }),
     ];
   }
-  return [judgeCancel(roles), judgeRead(roles)];
+  const reading = kind === 'login' ? READ_SCOPES : READ_ROLES;
+  return [judgeCancel(roles, whereOf(kind)), judgeRead(roles, reading, whereOf(kind))];
 }
 
-function judgeCancel(roles: readonly string[]): Finding {
+function judgeCancel(roles: readonly string[], where: string): Finding {
   const held = CANCEL_ROLES.filter((role) => roles.includes(role));
   const wanted = CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic');
   if (held.length === 0) {
@@ -28,7 +35,7 @@ function judgeCancel(roles: readonly string[]): Finding {
     return permissions.problem({
       finding: `the token permits ${carried}: no cancel`,
       meaning: 'Every cancel is refused (403); after 20 in a row a campaign is paused.',
-      advice: `Add one of ${wanted.join(', ')} (${WHERE}).`,
+      advice: `Add one of ${wanted.join(', ')} (${where}).`,
     });
   }
   const isPartial = held.length < wanted.length;
@@ -40,12 +47,12 @@ function judgeCancel(roles: readonly string[]): Finding {
   });
 }
 
-function judgeRead(roles: readonly string[]): Finding {
+function judgeRead(roles: readonly string[], wanted: readonly string[], where: string): Finding {
   if (mayRead(roles)) return permissions.ok({ finding: 'may read machine actions' });
   return permissions.warning({
     finding: 'may not read machine actions',
     meaning:
       'Cancelling works; select, previews, verify and the look at the next ids before their turn do not.',
-    advice: `To have them, add ${READ_ROLES.join(' or ')} (${WHERE}).`,
+    advice: `To have them, add ${wanted.join(' or ')} (${where}).`,
   });
 }

@@ -1,8 +1,9 @@
 import { formatWindows, type Limits, type Window } from '../budget/windows.ts';
-import { type Config, type Environment, readConfig, type SignInConfig } from '../config.ts';
+import { type Config, type Environment, readConfig } from '../config.ts';
 import { CLOUDS, cloudsOfHost, cloudsOfScope, regionOfHost } from '../defender/clouds.ts';
 import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
+import { describeSignIn } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const settings = findingsOf('settings');
@@ -43,15 +44,7 @@ function judgeTenant({ tenant, signIn, signInMissing }: Config): Finding {
       advice: 'Set what is missing: "From zero to a drained campaign" in the README says where it is found.',
     });
   }
-  return settings.ok({ finding: `tenant ${tenant}: ${describeApplication(signIn)}` });
-}
-
-function describeApplication({ tenantId, clientId, credential }: SignInConfig): string {
-  const how =
-    credential.kind === 'secret'
-      ? 'a client secret'
-      : `the ${credential.kind === 'certificate' ? 'certificate' : 'federated token'} ${credential.path}`;
-  return `application ${clientId} of ${tenantId}, with ${how}`;
+  return settings.ok({ finding: `tenant ${tenant}: ${describeSignIn(signIn)}` });
 }
 
 /** Which addresses are in use, and whether they belong together. */
@@ -62,7 +55,7 @@ function judgePlaces(config: Config): Finding[] {
 function judgeAddresses(config: Config): Finding {
   const { cloud, apiUrl, signIn } = config;
   const finding = describePlaces(config);
-  const hosts = [apiUrl, ...(signIn ? [signIn.authorityHost, signIn.scope] : [])].map(hostOf);
+  const hosts = [apiUrl, signIn?.authorityHost, signIn?.scope].flatMap((url) => (url ? [hostOf(url)] : []));
   const known = hosts.map(cloudsOfHost);
   const strange = hosts.filter((_, index) => known[index]?.length === 0);
   if (strange.length > 0) {
@@ -100,7 +93,8 @@ function judgeScope({ cloud }: Config, scope: string, finding: string): Finding 
 function describePlaces({ cloud, apiUrl, signIn, httpsProxy }: Config): string {
   const region = cloud === 'public' ? `, region ${regionOfHost(hostOf(apiUrl)) ?? 'none'}` : '';
   const proxy = httpsProxy ? `, through the proxy ${new URL(httpsProxy.reveal()).host}` : '';
-  const places = signIn ? `, sign-in ${signIn.authorityHost}, scope ${signIn.scope}` : '';
+  const at = signIn?.authorityHost ? `, sign-in ${signIn.authorityHost}` : '';
+  const places = signIn ? `${at}, scope ${signIn.scope}` : '';
   return `cloud ${cloud}${region}: API ${apiUrl}${places}${proxy}`;
 }
 

@@ -1,5 +1,6 @@
 import { gistOf, type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
 import { describeDuration } from '../duration.ts';
+import type { Credential } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const signInIs = findingsOf('sign-in');
@@ -7,6 +8,7 @@ const signInIs = findingsOf('sign-in');
 /** Asks for a token; null, and why, where there is none to be had. */
 export async function examineSignIn(
   signIn: SignIn,
+  kind: Credential['kind'],
   now: () => number,
 ): Promise<{ token: Token | null; findings: Finding[] }> {
   try {
@@ -16,16 +18,24 @@ export async function examineSignIn(
     return { token, findings: [signInIs.ok({ finding: `there is a token, good for ${left}` })] };
   } catch (error) {
     if (!(error instanceof SignInError)) throw error;
-    return { token: null, findings: [judgeFailure(error)] };
+    return { token: null, findings: [judgeFailure(error, kind)] };
   }
 }
 
 /** Why there is no token, and what to do. By Entra's number where it gave one, else by what failed on the way there. */
-export function judgeFailure({ code, message }: Pick<SignInError, 'code' | 'message'>): Finding {
+export function judgeFailure(
+  { code, message }: Pick<SignInError, 'code' | 'message'>,
+  kind: Credential['kind'] = 'secret',
+): Finding {
   const number = /AADSTS\d+/.exec(code)?.[0] ?? '';
   const [word = ''] = code.split(' ');
   const cause = /^([a-z_]+): /.exec(message)?.[1] ?? '';
-  const [meaning, advice] = BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN;
+  const ofLogin = kind === 'login' ? OF_LOGIN[word] : undefined;
+  const [meaning, advice] =
+    ofLogin ??
+    (kind === 'managed'
+      ? (BY_NUMBER[number] ?? OF_IDENTITY[cause] ?? OF_IDENTITY[word] ?? UNKNOWN_IDENTITY)
+      : (BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN));
   return signInIs.problem({ finding: `no token (${code}): ${gistOf({ code, message })}`, meaning, advice });
 }
 
@@ -55,6 +65,14 @@ const BY_NUMBER: Readonly<Record<string, Known>> = {
   AADSTS700016: [
     'The tenant has no such application.',
     'Correct AZURE_CLIENT_ID or AZURE_TENANT_ID; in another tenant than its own, an administrator has to consent to it first.',
+  ],
+  AADSTS7000218: [
+    'The application may not be used by a user alone, without its own credential.',
+    'Allow public client flows under Authentication of the app registration.',
+  ],
+  AADSTS65001: [
+    'Nobody has consented to what the application asks for.',
+    'Add delegated permissions of WindowsDefenderATP to the app registration, and grant admin consent.',
   ],
   AADSTS7000112: ['The application is disabled.', 'Enable it under Enterprise applications.'],
   AADSTS7000229: [
@@ -126,5 +144,42 @@ const BY_CODE: Readonly<Record<string, Known>> = {
   endpoints_resolution_error: [
     'The sign-in service does not describe itself: there is no such tenant, or it is no sign-in service.',
     'Correct AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.',
+  ],
+};
+
+const AGAIN = 'Run "standdown login".';
+
+/** What becomes of a login. */
+const OF_LOGIN: Readonly<Record<string, Known>> = {
+  login_needed: ['Nobody is logged in, or the login has ended: a worker holds until somebody is.', AGAIN],
+  login_busy: ['Another process is signing in for a long time.', 'Try again; a worker does so by itself.'],
+  login_unusable: [
+    'The login is kept in the data folder, and nothing else than its owner may be in the way.',
+    'Check the rights and the room in STANDDOWN_DATA_DIR.',
+  ],
+  authorization_declined: ['The user, or a policy of the tenant, said no.', AGAIN],
+  access_denied: ['The user, or a policy of the tenant, said no.', AGAIN],
+  expired_token: ['A code is good for some minutes only.', AGAIN],
+  device_code_expired: ['A code is good for some minutes only.', AGAIN],
+  bad_verification_code: ['It was used before, or has ended.', AGAIN],
+};
+
+const UNKNOWN_IDENTITY: Known = [
+  'The platform gives no token for this identity.',
+  'Give the machine or app the identity that AZURE_MANAGED_IDENTITY names: system, or the client id of one that is assigned to it.',
+];
+
+const NO_ENDPOINT: Known = [
+  'Nobody hands out tokens of a managed identity here: this is no machine of Azure, or none that has one.',
+  'Run it where Azure gives it an identity, or sign in in another way: take AZURE_MANAGED_IDENTITY out.',
+];
+
+/** What the platform's endpoint objects to, or why it is not reached. */
+const OF_IDENTITY: Readonly<Record<string, Known>> = {
+  network_error: NO_ENDPOINT,
+  request_timeout: NO_ENDPOINT,
+  unreadable_answer: [
+    "Something else than the platform's endpoint answers.",
+    'Check IDENTITY_ENDPOINT in the environment: Azure sets it.',
   ],
 };

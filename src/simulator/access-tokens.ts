@@ -7,7 +7,6 @@ export interface AccessTokensDeps {
   clock: Clock;
   /** The first is that of a token that says nothing of it. */
   tenantIds: readonly string[];
-  clientId: string;
   /** The resource the tokens are for. */
   audience: string;
   lifetimeMs: number;
@@ -19,10 +18,24 @@ export interface IssuedToken {
   expiresInSeconds: number;
 }
 
-export type Bearer = { ok: true; jti: string; roles: readonly string[] } | { ok: false; reason: string };
+/** Whom a token is for, and what it permits. */
+export type Subject = { appId: string; roles: readonly string[]; user: null } | UserSubject;
+
+export interface UserSubject {
+  appId: string;
+  /** The delegated permissions, by their short names. */
+  roles: readonly string[];
+  user: { id: string; name: string };
+}
+
+export type Bearer =
+  | { ok: true; jti: string; roles: readonly string[]; isDelegated: boolean }
+  | { ok: false; reason: string };
 
 export interface AccessTokens {
-  issue(roles: readonly string[], tenantId: string): Promise<IssuedToken>;
+  issue(subject: Subject, tenantId: string): Promise<IssuedToken>;
+  /** What tells a client who signed in. */
+  issueIdToken(subject: UserSubject, issuer: string, tenantId: string): Promise<string>;
   /** Judges an Authorization header. At once for a token seen before. */
   verify(authorization: string | undefined): Bearer | Promise<Bearer>;
   /** Whose quota a call uses, by what its token claims: it is counted before anything is known of that. */
@@ -60,10 +73,11 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
     try {
       const issuer = tenantIds.map(issuerOf);
       const expected = { issuer, audience, algorithms: ['RS256'], currentDate: new Date(clock.wall()) };
-      const { payload } = await jwtVerify<{ roles?: string[] }>(token, publicKey, expected);
-      const { jti = '', exp = 0, roles = [] } = payload;
+      const { payload } = await jwtVerify<{ roles?: string[]; scp?: string }>(token, publicKey, expected);
+      const { jti = '', exp = 0, scp } = payload;
       if (!issued.has(jti)) return { ok: false, reason: 'The token has been revoked.' };
-      const bearer = { ok: true, jti, roles } as const;
+      const roles = scp?.split(' ') ?? payload.roles ?? [];
+      const bearer = { ok: true, jti, roles, isDelegated: scp !== undefined } as const;
       good.set(authorization, { bearer, expiresAt: exp });
       return bearer;
     } catch (error) {
@@ -72,17 +86,30 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
   };
 
   return {
-    issue: async (roles, tenantId) => {
+    issue: async (subject, tenantId) => {
       const jti = randomUUID();
       const iat = seconds();
       const expiresInSeconds = Math.max(1, Math.floor(deps.lifetimeMs / 1_000));
-      const claims = { tid: tenantId, appid: deps.clientId, roles: [...roles], ver: '1.0' };
+      const claims = { tid: tenantId, appid: subject.appId, ...claimsOf(subject), ver: '1.0' };
       const times = { iat, nbf: iat, exp: iat + expiresInSeconds };
       const token = await new SignJWT({ ...claims, ...times, iss: issuerOf(tenantId), aud: audience, jti })
         .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
         .sign(privateKey);
       issued.add(jti);
       return { token, jti, expiresInSeconds };
+    },
+    issueIdToken: ({ appId, user }, issuer, tenantId) => {
+      const iat = seconds();
+      const claims = {
+        tid: tenantId,
+        oid: user.id,
+        sub: user.id,
+        name: user.name,
+        preferred_username: user.name,
+      };
+      return new SignJWT({ ...claims, iat, nbf: iat, exp: iat + 3_600, iss: issuer, aud: appId, ver: '2.0' })
+        .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
+        .sign(privateKey);
     },
     verify: (authorization) => {
       if (authorization === undefined) return { ok: false, reason: 'No token was sent.' };
@@ -110,4 +137,9 @@ function claimedTenant(authorization: string): string {
   } catch {
     return '';
   }
+}
+
+/** An application holds roles; a user has lent it scopes. */
+function claimsOf({ roles, user }: Subject) {
+  return user ? { scp: roles.join(' '), oid: user.id, upn: user.name } : { roles: [...roles] };
 }

@@ -120,7 +120,7 @@ async function proceed(
   const bearer = await deps.tokens.verify(request.headers.authorization);
   if (!bearer.ok) return unauthorized(line, bearer.reason);
   call.tokenJti = bearer.jti;
-  if (!holdsAny(bearer.roles, rolesFor(operation))) return deny(line);
+  if (!holdsAny(bearer.roles, rolesFor(operation, bearer.isDelegated))) return deny(line);
   const fault = deps.faults.take(call, 'service');
   return fault ? deps.player.play(fault, exchange(bearer.roles)) : deps.player.serve(exchange(bearer.roles));
 }

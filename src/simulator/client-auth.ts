@@ -10,6 +10,8 @@ export interface ClientAuthDeps {
   clientSecret: string;
   /** The application's certificates, PEM. */
   clientCertificates: readonly string[];
+  /** An authority, PEM: the application trusts every certificate of it that comes with its chain. */
+  clientAuthority: string | null;
   federation: Federation | null;
 }
 
@@ -42,6 +44,7 @@ interface Registered {
 
 export function createClientAuth(deps: ClientAuthDeps): ClientAuth {
   let registered = deps.clientCertificates.map(register);
+  const authority = deps.clientAuthority === null ? null : new X509Certificate(deps.clientAuthority);
   return {
     setCertificates: (certificates) => {
       registered = certificates.map(register);
@@ -52,7 +55,7 @@ export function createClientAuth(deps: ClientAuthDeps): ClientAuth {
         if (form.get('client_assertion_type') !== JWT_BEARER) {
           return PROBLEMS.missingParameter('client_assertion_type');
         }
-        return checkAssertion(assertion, registered, { ...deps, audiences });
+        return checkAssertion(assertion, registered, { ...deps, authority, audiences });
       }
       const secret = form.get('client_secret');
       if (secret === null) return PROBLEMS.noCredential();
@@ -61,13 +64,14 @@ export function createClientAuth(deps: ClientAuthDeps): ClientAuth {
   };
 }
 
-function register(pem: string): Registered {
+function register(pem: string | Buffer): Registered {
   const certificate = new X509Certificate(pem);
   const thumbprint = (algorithm: string) => createHash(algorithm).update(certificate.raw).digest('base64url');
   return { key: certificate.publicKey, x5t: thumbprint('sha1'), x5tS256: thumbprint('sha256') };
 }
 
 interface AssertionRules extends Pick<ClientAuthDeps, 'clock' | 'clientId' | 'federation'> {
+  authority: X509Certificate | null;
   audiences: string[];
 }
 
@@ -84,9 +88,11 @@ async function checkAssertion(
       const audience = [EXCHANGE_AUDIENCE];
       return await verify(assertion, key, { issuer, subject, audience }, rules.clock, federatedProblem);
     }
-    if (registered.length === 0) return federation ? NO_SUCH_ISSUER : NOT_REGISTERED;
+    if (registered.length === 0 && !rules.authority) return federation ? NO_SUCH_ISSUER : NOT_REGISTERED;
     const header = decodeProtectedHeader(assertion);
-    const certificate = registered.find((candidate) => isOfCertificate(header, candidate));
+    const chain = (header.x5c ?? []).map((part) => new X509Certificate(Buffer.from(part, 'base64')));
+    const trusted = [...registered, ...leafTrustedBy(rules.authority, chain, rules.clock)];
+    const certificate = trusted.find((candidate) => isOfCertificate(header, chain, candidate));
     if (!certificate) return NOT_REGISTERED;
     const expected = { issuer: clientId, subject: clientId, audience: audiences };
     return await verify(assertion, certificate.key, expected, rules.clock, claimProblem);
@@ -121,11 +127,37 @@ async function verify(
   }
 }
 
-/** A thumbprint is optional; one that is given must be right. */
-function isOfCertificate(header: ProtectedHeaderParameters, registered: Registered): boolean {
-  const { x5t = registered.x5t } = header;
-  const x5tS256 = header['x5t#S256'] ?? registered.x5tS256;
-  return x5t === registered.x5t && x5tS256 === registered.x5tS256;
+/** A thumbprint must be given, of either kind; and what is given must be right, the chain included. */
+function isOfCertificate(
+  header: ProtectedHeaderParameters,
+  chain: readonly X509Certificate[],
+  registered: Registered,
+): boolean {
+  const { x5t, 'x5t#S256': x5tS256 } = header;
+  if (x5t === undefined && x5tS256 === undefined) return false;
+  const [leaf] = chain;
+  return (
+    (x5t ?? registered.x5t) === registered.x5t &&
+    (x5tS256 ?? registered.x5tS256) === registered.x5tS256 &&
+    (leaf === undefined || register(leaf.raw).x5tS256 === registered.x5tS256)
+  );
+}
+
+/** The certificate that a chain begins with, where each is signed by the next one and the last one by the authority. */
+function leafTrustedBy(
+  authority: X509Certificate | null,
+  chain: readonly X509Certificate[],
+  clock: Clock,
+): Registered[] {
+  const [leaf] = chain;
+  if (!authority || !leaf) return [];
+  const now = clock.wall();
+  const isSound = chain.every((certificate, index) => {
+    const issuer = chain[index + 1] ?? authority;
+    const isTimely = Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo);
+    return isTimely && certificate.verify(issuer.publicKey);
+  });
+  return isSound ? [register(leaf.raw)] : [];
 }
 
 /** Null: it is about times. */

@@ -10,6 +10,8 @@ import {
   faultRuleSchema,
   faultRulesSchema,
   limitsSchema,
+  loginEndSchema,
+  loginSchema,
   peakQuerySchema,
   rolesSchema,
   spendSchema,
@@ -71,6 +73,14 @@ export function controlRoutes({ controls, addresses }: ControlRoutesDeps): Fasti
     post(
       '/client-certificates',
       onBody(certificatesSchema, (certificates) => controls.setClientCertificates(certificates)),
+    );
+    post(
+      '/login',
+      onBody(loginSchema, ({ userCode, decision }) => controls.decideLogin(userCode, decision)),
+    );
+    post(
+      '/end-logins',
+      onBody(loginEndSchema, ({ how }) => controls.endLogins(how)),
     );
     post(
       '/reset',

@@ -2,6 +2,7 @@ import type { AccessTokens } from './access-tokens.ts';
 import { type BehaviourSwitch, DEFAULT_BEHAVIOUR } from './behaviour.ts';
 import type { Calls } from './calls.ts';
 import type { ClientAuth } from './client-auth.ts';
+import type { DeviceLogins, RefreshTokens } from './device-logins.ts';
 import type { Faults } from './faults.ts';
 import type { SimulatorControls } from './handle.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
@@ -28,6 +29,8 @@ export interface ControlsDeps {
   clientAuth: ClientAuth;
   /** Of the client that `spend` plays. */
   tenantId: string;
+  logins: DeviceLogins;
+  refreshTokens: RefreshTokens;
 }
 
 export function createRoleHolder(initial: readonly string[] = ALL_ROLES): RoleHolder {
@@ -42,7 +45,7 @@ export function createRoleHolder(initial: readonly string[] = ALL_ROLES): RoleHo
 
 /** The simulator's levers and gauges, for whoever runs it. */
 export function createControls(deps: ControlsDeps): SimulatorControls {
-  const { calls, store, faults, limits, behaviour, roles, tokens, clientAuth } = deps;
+  const { calls, store, faults, limits, behaviour, roles, tokens, clientAuth, logins, refreshTokens } = deps;
   return {
     addActions: (actions) => store.add(actions),
     action: (id) => structuredClone(store.peek(id.toLowerCase())),
@@ -51,6 +54,8 @@ export function createControls(deps: ControlsDeps): SimulatorControls {
     setRoles: (next) => roles.set(next),
     revokeTokens: () => tokens.revoke(),
     setClientCertificates: (certificates) => clientAuth.setCertificates(certificates),
+    decideLogin: (userCode, decision) => logins.decide(userCode, decision),
+    endLogins: (how) => refreshTokens.end(how),
     setLimits: (patch) => limits.set(patch),
     setBehaviour: (patch) => behaviour.set(patch),
     spend: (operation, n) => limits.spend(operation, n, calls.elapsedMs(), deps.tenantId),

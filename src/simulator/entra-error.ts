@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Answer } from './answer.ts';
+import type { RefreshProblem } from './device-logins.ts';
 
 /** What the sign-in service objects to: an OAuth error and Entra's own number for it. */
 export interface EntraProblem {
@@ -8,6 +9,8 @@ export interface EntraProblem {
   /** The digits of AADSTS…. */
   code: number;
   text: string;
+  /** What a client may do about it. */
+  suberror?: string;
 }
 
 export const PROBLEMS = {
@@ -77,12 +80,48 @@ export const PROBLEMS = {
     code: 500011,
     text: `The resource principal named ${resource} was not found in the tenant named ${tenant}.`,
   }),
+  noPublicClient: (): EntraProblem => ({
+    status: 401,
+    error: 'invalid_client',
+    code: 7000218,
+    text: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+  }),
+  login: (standing: keyof typeof LOGINS): EntraProblem => ({ status: 400, ...LOGINS[standing] }),
+  refresh: (problem: RefreshProblem): EntraProblem => ({
+    status: 400,
+    error: 'invalid_grant',
+    ...REFRESHES[problem],
+  }),
   transient: (status: number): EntraProblem => ({
     status,
     error: 'temporarily_unavailable',
     code: 90033,
     text: 'A transient error has occurred. Please try again.',
   }),
+};
+
+/** Why a device code brings no token, or none yet. Error words by RFC 8628. */
+const LOGINS = {
+  pending: {
+    error: 'authorization_pending',
+    code: 70016,
+    text: 'OAuth 2.0 device flow error. Authorization is pending. Continue polling.',
+  },
+  slow_down: { error: 'slow_down', code: 70016, text: 'Polling too often.' },
+  declined: { error: 'authorization_declined', code: 70000, text: 'The user declined.' },
+  expired: { error: 'expired_token', code: 70019, text: 'The verification code expired.' },
+  unknown: { error: 'bad_verification_code', code: 70018, text: 'Bad verification code.' },
+} as const;
+
+const REFRESHES: Readonly<Record<RefreshProblem, Pick<EntraProblem, 'code' | 'text' | 'suberror'>>> = {
+  expired: { code: 700082, text: 'The refresh token has expired due to inactivity.' },
+  revoked: {
+    code: 50173,
+    text: 'The provided grant has expired due to it being revoked, a fresh auth token is needed.',
+    suberror: 'bad_token',
+  },
+  used: { code: 70000, text: 'The refresh token has been used before.' },
+  unknown: { code: 9002313, text: 'Invalid request. Request is malformed or invalid.' },
 };
 
 function timeOf(seconds = 0): string {
@@ -103,6 +142,7 @@ export function entraAnswer(problem: EntraProblem, now: { wallMs: number; correl
     timestamp,
     trace_id: traceId,
     correlation_id: now.correlationId,
+    ...(problem.suberror !== undefined && { suberror: problem.suberror }),
     error_uri: `https://localhost/error?code=${problem.code}`,
   };
   return plainJson(problem.status, body);

@@ -1,5 +1,6 @@
 import type { Behaviour } from './behaviour.ts';
 import type { ApiOperation, Call } from './calls.ts';
+import type { LoginDecision, LoginEnd } from './device-logins.ts';
 import type { FaultRule } from './faults.ts';
 import type { LimitSettings } from './limits.ts';
 import type { MachineAction, SeedAction } from './machine-action.ts';
@@ -15,6 +16,9 @@ export interface SimulatorAddresses {
   clientId: string;
   clientSecret: string;
   scope: string;
+  /** Where a managed identity gets its tokens, and the header for it: IDENTITY_ENDPOINT and IDENTITY_HEADER. */
+  identityEndpoint: string;
+  identityHeader: string;
   /** PEM file with the certificate to trust for the sign-in; removed at stop. */
   caFile: string;
 }
@@ -35,6 +39,10 @@ export interface SimulatorControls {
   revokeTokens(): void;
   /** Replaces the application's certificates (PEM): what another one signed is refused from now on. */
   setClientCertificates(certificates: readonly string[]): void;
+  /** The user enters a code that a login was given, or does not. */
+  decideLogin(userCode: string, decision: LoginDecision): void;
+  /** Every refresh token issued so far is refused. */
+  endLogins(how: LoginEnd): void;
   /** Changes some settings. When they concern the counting and not only a refusal's style, it begins anew. */
   setLimits(patch: Partial<LimitSettings>): void;
   setBehaviour(patch: Partial<Behaviour>): void;

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Behaviour } from './behaviour.ts';
+import type { DeviceLoginOptions } from './device-logins.ts';
 import type { FaultRule } from './faults.ts';
 import type { LatencyOptions } from './latency.ts';
 import type { LimitSettings } from './limits.ts';
@@ -30,8 +31,19 @@ export interface SimulatorOptions extends LatencyOptions {
   clientSecret?: string;
   /** The application's certificate, PEM, for signing in with an assertion. Default none. */
   clientCertificate?: string;
+  /** An authority, PEM: a certificate of it will do, too, if it comes with its chain. Default none. */
+  clientAuthority?: string;
   /** Whose tokens the application may sign in with. Default: nobody's. */
   federation?: Federation;
+  /** Whether a user may sign in to the application without its credential. Default true. */
+  isPublicClient?: boolean;
+  /** The one user there is. Default: anna@contoso.example, with a random id. */
+  user?: { id: string; name: string };
+  deviceLogin?: DeviceLoginOptions;
+  /** The client id of the machine's system-assigned managed identity; null: it has none. Default: `clientId`. */
+  systemIdentity?: string | null;
+  /** Client ids of its user-assigned managed identities. Default none. */
+  userIdentities?: readonly string[];
   /** The one scope that tokens are for, ending in `/.default`. Default that of the public cloud. */
   scope?: string;
   /** The application's roles. Default: all that cancelling and reading can ask for. */

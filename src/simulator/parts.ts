@@ -5,6 +5,7 @@ import { createBehaviour } from './behaviour.ts';
 import { createCalls } from './calls.ts';
 import { createClientAuth } from './client-auth.ts';
 import { createControls, createRoleHolder } from './controls.ts';
+import { createDeviceLogins, createRefreshTokens } from './device-logins.ts';
 import { createFaultPlayer } from './fault-player.ts';
 import { createFaults } from './faults.ts';
 import { createLatency } from './latency.ts';
@@ -40,8 +41,11 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     ...identity,
     clock,
     clientCertificates,
+    clientAuthority: options.clientAuthority ?? null,
     federation: options.federation ?? null,
   });
+  const logins = createDeviceLogins({ ...options.deviceLogin, clock });
+  const refreshTokens = createRefreshTokens();
   const operations = createOperations({ store, behaviour, pageSize, clientId });
   const player = createFaultPlayer({ clock, signal });
   const controls = createControls({
@@ -55,6 +59,8 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     tokens,
     clientAuth,
     tenantId: identity.tenantId,
+    logins,
+    refreshTokens,
   });
   store.add(options.actions ?? []);
   faults.replace(options.faults ?? []);
@@ -63,7 +69,23 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     identity,
     controls,
     api: { ...served, limits, latency, operations },
-    signIn: { ...served, ...identity, clientAuth, roles: roles.now },
+    signIn: {
+      ...served,
+      ...identity,
+      clientAuth,
+      logins,
+      refreshTokens,
+      isPublicClient: options.isPublicClient ?? true,
+      user: options.user ?? { id: randomUUID(), name: 'anna@contoso.example' },
+      roles: roles.now,
+    },
+    managedIdentity: {
+      ...served,
+      ...identity,
+      systemIdentity: options.systemIdentity === undefined ? clientId : options.systemIdentity,
+      userIdentities: options.userIdentities ?? [],
+      roles: roles.now,
+    },
   };
 }
 
@@ -74,6 +96,7 @@ function createIdentity(options: SimulatorOptions) {
     tenantIds: [tenantId, ...(options.otherTenantIds ?? [])],
     clientId: options.clientId ?? randomUUID(),
     clientSecret: options.clientSecret ?? randomUUID(),
+    identityHeader: randomUUID(),
     scope: options.scope ?? DEFAULT_SCOPE,
   };
 }

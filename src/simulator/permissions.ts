@@ -15,6 +15,7 @@ export const CANCEL_ROLES: readonly string[] = [
 ];
 
 const READ_ROLES: readonly string[] = ['Machine.Read.All', 'Machine.ReadWrite.All'];
+const READ_SCOPES: readonly string[] = ['Machine.Read', 'Machine.ReadWrite'];
 
 /** What an application that may do everything here holds. */
 export const ALL_ROLES: readonly string[] = [
@@ -34,8 +35,15 @@ const ROLES_BY_TYPE: Readonly<Record<string, readonly string[]>> = {
   UnrestrictCodeExecution: ['Machine.RestrictExecution'],
 };
 
-export function rolesFor(operation: ApiOperation): readonly string[] {
-  return operation === 'cancel' ? CANCEL_ROLES : READ_ROLES;
+/** @param isDelegated whether a user lent them: reading is then called otherwise. */
+export function rolesFor(operation: ApiOperation, isDelegated: boolean): readonly string[] {
+  if (operation === 'cancel') return CANCEL_ROLES;
+  return isDelegated ? READ_SCOPES : READ_ROLES;
+}
+
+/** The delegated permissions that correspond to an application's. */
+export function scopesOf(roles: readonly string[]): string[] {
+  return roles.map((role) => role.replace(/\.All$/, ''));
 }
 
 /** The roles for cancelling an action of this type; any cancel role for a type nobody has heard of. */

@@ -31,6 +31,8 @@ export async function connectSimulator(apiUrl: string): Promise<RemoteSimulator>
     setRoles: (roles) => post('/roles', roles),
     revokeTokens: () => post('/revoke-tokens', {}),
     setClientCertificates: (certificates) => post('/client-certificates', certificates),
+    decideLogin: (userCode, decision) => post('/login', { userCode, decision }),
+    endLogins: (how) => post('/end-logins', { how }),
     setLimits: (patch) => post('/limits', patch),
     setBehaviour: (patch) => post('/behaviour', patch),
     spend: (operation, n) => post<number>('/spend', { operation, n }),

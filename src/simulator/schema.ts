@@ -104,6 +104,12 @@ export const actionsSchema = z.array(seedActionSchema);
 export const rolesSchema = z.array(text);
 export const certificatesSchema = z.array(text);
 
+export const loginSchema = z.strictObject({
+  userCode: text,
+  decision: z.enum(['approved', 'declined', 'expired']),
+});
+export const loginEndSchema = z.strictObject({ how: z.enum(['expired', 'revoked']) });
+
 export const spendSchema: z.ZodType<{ operation: ApiOperation; n: number }> = z.strictObject({
   operation: z.enum(API_OPERATIONS),
   n: z.int().min(1).max(1_000_000),
@@ -129,7 +135,18 @@ export const optionsSchema: z.ZodType<PlainSimulatorOptions> = z.strictObject({
   clientId: text.exactOptional(),
   clientSecret: text.exactOptional(),
   clientCertificate: text.exactOptional(),
+  clientAuthority: text.exactOptional(),
   federation: z.strictObject({ issuer: text, subject: text, publicKey: text }).exactOptional(),
+  isPublicClient: z.boolean().exactOptional(),
+  user: z.strictObject({ id: text, name: text }).exactOptional(),
+  deviceLogin: z
+    .strictObject({
+      intervalSeconds: count.exactOptional(),
+      lifetimeSeconds: z.int().min(1).exactOptional(),
+    })
+    .exactOptional(),
+  systemIdentity: text.nullable().exactOptional(),
+  userIdentities: z.array(text).exactOptional(),
   scope: text.exactOptional(),
   roles: rolesSchema.exactOptional(),
   tokenLifetimeMs: z.number().min(1_000).exactOptional(),

@@ -1,34 +1,24 @@
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
-import type { AccessTokens } from './access-tokens.ts';
 import type { Answer } from './answer.ts';
 import type { Call, Calls } from './calls.ts';
-import type { ClientAuth } from './client-auth.ts';
 import { type EntraProblem, entraAnswer, PROBLEMS, plainJson } from './entra-error.ts';
 import type { Exchange, FaultPlayer } from './fault-player.ts';
 import type { Faults } from './faults.ts';
+import { type GrantDeps, grantOf } from './grants.ts';
 import type { Served } from './operations.ts';
 import { CALL } from './server.ts';
 
-export interface SignInDeps {
+export interface SignInDeps extends GrantDeps {
   clock: Clock;
   calls: Calls;
   faults: Faults;
   player: FaultPlayer;
-  tokens: AccessTokens;
-  clientAuth: ClientAuth;
-  /** In which the application is registered. */
-  tenantIds: readonly string[];
-  clientId: string;
-  /** The one scope that tokens are issued for. */
-  scope: string;
-  /** The roles that the next token holds. */
-  roles: () => readonly string[];
 }
 
 type TenantRequest = FastifyRequest<{ Params: { tenant: string } }>;
 
-/** Discovery and the client credentials flow, as msal and other clients use them. */
+/** Discovery, the client credentials flow and the device code flow, as msal and other clients use them. */
 export function signInRoutes(deps: SignInDeps): FastifyPluginCallback {
   return (app, _options, done) => {
     app.get('/:tenant/v2.0/.well-known/openid-configuration', (request: TenantRequest, reply) => {
@@ -38,23 +28,36 @@ export function signInRoutes(deps: SignInDeps): FastifyPluginCallback {
     app.get('/:tenant/discovery/v2.0/keys', (_request, reply) => {
       reply.send({ keys: [deps.tokens.jwk] });
     });
-    app.route<{ Params: { tenant: string } }>({
-      method: 'POST',
-      url: '/:tenant/oauth2/v2.0/token',
-      onRequest: (request, _reply, next) => {
-        const { url, method, params } = request;
-        const seen = { tenantId: params.tenant, operation: 'token', id: null, path: url, method } as const;
-        request.setDecorator(CALL, deps.calls.open(seen));
-        next();
-      },
-      handler: (request, reply) => proceed(deps, request.getDecorator<Call>(CALL), request, reply),
-    });
+    for (const [url, serve] of [
+      ['/:tenant/oauth2/v2.0/token', serveToken],
+      ['/:tenant/oauth2/v2.0/devicecode', serveDeviceCode],
+    ] as const) {
+      app.route<{ Params: { tenant: string } }>({
+        method: 'POST',
+        url,
+        onRequest: (request, _reply, next) => {
+          const { url: path, method, params } = request;
+          const seen = { tenantId: params.tenant, operation: 'token', id: null, path, method } as const;
+          request.setDecorator(CALL, deps.calls.open(seen));
+          next();
+        },
+        handler: (request, reply) => proceed(deps, serve, request.getDecorator<Call>(CALL), request, reply),
+      });
+    }
     done();
   };
 }
 
+type Serve = (
+  deps: SignInDeps,
+  call: Call,
+  request: TenantRequest,
+  form: URLSearchParams,
+) => Served | Promise<Served>;
+
 async function proceed(
   deps: SignInDeps,
+  serve: Serve,
   call: Call,
   request: TenantRequest,
   reply: FastifyReply,
@@ -80,36 +83,63 @@ async function proceed(
   return fault ? player.play(fault, exchange) : player.serve(exchange);
 }
 
-async function serve(
+async function serveToken(
   deps: SignInDeps,
   call: Call,
   request: TenantRequest,
   form: URLSearchParams,
 ): Promise<Served> {
-  const authority = authorityOf(request);
-  const problem =
-    checkRequest(deps, request.params.tenant, form) ??
-    (await deps.clientAuth.check(form, [`${authority}/oauth2/v2.0/token`, `${authority}/v2.0`]));
-  if (problem) return { answer: refusal(deps, call, problem), applied: false, verdict: 'unauthorized' };
-  const { token, jti, expiresInSeconds } = await deps.tokens.issue(deps.roles(), request.params.tenant);
+  const name = form.get('grant_type');
+  if (name === null) return refused(deps, call, PROBLEMS.missingParameter('grant_type'));
+  const grant = grantOf(name);
+  const problem = grant ? checkRequest(deps, request, form) : PROBLEMS.unsupportedGrant(name);
+  if (problem || !grant) return refused(deps, call, problem ?? PROBLEMS.unsupportedGrant(name));
+  const granted = await grant(deps, {
+    form,
+    authority: authorityOf(request),
+    tenantId: request.params.tenant,
+  });
+  if ('problem' in granted) return refused(deps, call, granted.problem);
+  const { token, jti, expiresInSeconds } = granted.issued;
   call.tokenJti = jti;
   const body = {
     token_type: 'Bearer',
     expires_in: expiresInSeconds,
     ext_expires_in: expiresInSeconds,
     access_token: token,
+    ...granted.more,
   };
   return { answer: plainJson(200, body), applied: true, verdict: 'served' };
 }
 
-/** Everything about a token request but the credential. */
-function checkRequest(deps: SignInDeps, tenant: string, form: URLSearchParams): EntraProblem | null {
+/** Begins a login: the user enters the code on another device. */
+function serveDeviceCode(
+  deps: SignInDeps,
+  call: Call,
+  request: TenantRequest,
+  form: URLSearchParams,
+): Served {
+  const problem = checkRequest(deps, request, form);
+  if (problem) return refused(deps, call, problem);
+  const { deviceCode, userCode, lifetimeSeconds, intervalSeconds } = deps.logins.begin();
+  const uri = `https://${request.headers.host}/device`;
+  const body = {
+    device_code: deviceCode,
+    user_code: userCode,
+    verification_uri: uri,
+    expires_in: lifetimeSeconds,
+    interval: intervalSeconds,
+    message: `To sign in, use a web browser to open the page ${uri} and enter the code ${userCode} to authenticate.`,
+  };
+  return { answer: plainJson(200, body), applied: false, verdict: 'served' };
+}
+
+/** Everything about a request but what it is granted for. */
+function checkRequest(deps: SignInDeps, request: TenantRequest, form: URLSearchParams): EntraProblem | null {
+  const { tenant } = request.params;
   if (!deps.tenantIds.includes(tenant)) return PROBLEMS.unknownTenant(tenant);
-  const grant = form.get('grant_type');
   const clientId = form.get('client_id');
   const scope = form.get('scope');
-  if (grant === null) return PROBLEMS.missingParameter('grant_type');
-  if (grant !== 'client_credentials') return PROBLEMS.unsupportedGrant(grant);
   if (clientId === null) return PROBLEMS.missingParameter('client_id');
   if (clientId !== deps.clientId) return PROBLEMS.unknownClient(clientId, tenant);
   if (scope === null) return PROBLEMS.missingParameter('scope');
@@ -148,6 +178,10 @@ function discover(deps: SignInDeps, request: TenantRequest): Answer {
 
 function authorityOf(request: TenantRequest): string {
   return `https://${request.headers.host}/${request.params.tenant}`;
+}
+
+function refused(deps: SignInDeps, call: Call, problem: EntraProblem): Served {
+  return { answer: refusal(deps, call, problem), applied: false, verdict: 'unauthorized' };
 }
 
 function refusal({ clock }: SignInDeps, call: Call, problem: EntraProblem): Answer {

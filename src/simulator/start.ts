@@ -3,6 +3,7 @@ import { apiRoutes } from './api.ts';
 import { type CaFile, makeServerCertificate, writeCaFile } from './certificate.ts';
 import { controlRoutes } from './control-routes.ts';
 import type { Simulator, SimulatorAddresses } from './handle.ts';
+import { managedIdentityRoutes } from './managed-identity.ts';
 import type { SimulatorOptions } from './options.ts';
 import { createParts } from './parts.ts';
 import { createServer, listen } from './server.ts';
@@ -21,9 +22,16 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const parts = await createParts(options, signal);
   const { identity, controls } = parts;
   const { calls } = parts.api;
-  const addresses: SimulatorAddresses = { ...identity, apiUrl: '', authorityUrl: '', caFile: '' };
+  const addresses: SimulatorAddresses = {
+    ...identity,
+    apiUrl: '',
+    authorityUrl: '',
+    identityEndpoint: '',
+    caFile: '',
+  };
   const api = createServer({ calls, signal, certificate: null });
   api.register(apiRoutes(parts.api));
+  api.register(managedIdentityRoutes(parts.managedIdentity));
   api.register(controlRoutes({ controls, addresses }), { prefix: '/sim' });
   const signIn = createServer({ calls, signal, certificate });
   signIn.register(signInRoutes(parts.signIn));
@@ -36,6 +44,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     addresses.caFile = caFile.path;
     addresses.authorityUrl = `https://localhost:${authorityPort}`;
     addresses.apiUrl = `http://127.0.0.1:${await listen(api, options.port ?? 0)}`;
+    addresses.identityEndpoint = `${addresses.apiUrl}/msi/token`;
   } catch (error) {
     await stop.now();
     throw error;

@@ -54,7 +54,7 @@ const nameOf = (env: Record<string, string>) =>
     .map(([name, value]) => `${name}=${value}`)
     .join(' ') || 'no setting';
 
-function placesOf(env: Environment): (string | undefined)[] {
+function placesOf(env: Environment): (string | null | undefined)[] {
   const { apiUrl, signIn } = readConfig({ ...SIGN_IN, ...env });
   return [apiUrl, signIn?.authorityHost, signIn?.scope];
 }

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { createOperationBudget } from '../../src/budget/operation.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
-import type { SignInConfig } from '../../src/config.ts';
 import type { Action } from '../../src/defender/classify.ts';
 import { createClient, createDispatcher } from '../../src/defender/client.ts';
 import { createReader, type Reader, type ReaderDeps, type ReadWait } from '../../src/defender/reader.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
 import { Secret } from '../../src/secret.ts';
+import type { RegisteredSignIn } from '../../src/sign-in-config.ts';
 import type { Fault } from '../../src/simulator/index.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack, type StackOptions } from '../support/stack.ts';
@@ -34,12 +34,12 @@ describe('reader', () => {
   after(() => server.close());
 
   async function open(
-    options: StackOptions & { reader?: Partial<ReaderDeps>; signIn?: Partial<SignInConfig> } = {},
+    options: StackOptions & { reader?: Partial<ReaderDeps>; signIn?: Partial<RegisteredSignIn> } = {},
   ): Promise<Reader> {
     stack = await openStack(server, options);
     waits = [];
     const { config, epoch, limits } = stack.tenant;
-    assert.ok(config.signIn);
+    assert(config.signIn !== null && config.signIn.tenantId !== null);
     const { apiUrl, callTimeoutMs } = config;
     const dispatcher = createDispatcher({ connections: 1, ...config });
     closing.push(() => dispatcher.destroy());

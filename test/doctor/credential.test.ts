@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { generate } from 'selfsigned';
 import { readConfig } from '../../src/config.ts';
 import { examineCredential } from '../../src/doctor/credential.ts';
 import { runCli } from '../support/processes.ts';
@@ -38,6 +39,27 @@ describe('the file with the private key', () => {
         assert.equal(finding, `others may read the private key in ${path} (mode ${mode.toString(8)})`);
         assert.match(advice, /^chmod 600 \S+application\.pem; /);
       }
+    });
+  }
+
+  for (const [days, level, says] of [
+    [31, null, null],
+    [29, 'warning', /ends in 2\d d/],
+    [-1, 'problem', /ended on \d{4}-/],
+  ] as const) {
+    it(`with a certificate that ends in ${days} days ${level ? `is a ${level}` : 'is in order'}`, async () => {
+      const end = Date.now() + days * 86_400_000;
+      const made = await generate([{ name: 'commonName', value: 'worker' }], {
+        keySize: 2_048,
+        algorithm: 'sha256',
+        notBeforeDate: new Date(end - 90 * 86_400_000),
+        notAfterDate: new Date(end),
+      });
+      await writeFile(path, made.private + made.cert);
+      await chmod(path, 0o600);
+      const [found, ...others] = await examineCredential(readConfig(env));
+      assert.deepEqual([found?.level ?? null, others], [level, []]);
+      if (says) assert.match(found?.finding ?? '', says);
     });
   }
 

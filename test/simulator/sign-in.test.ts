@@ -146,10 +146,14 @@ it('takes only assertions that are signed by the certificate, for it, by the cli
   const now = Math.floor(Date.now() / 1_000);
   const good = { iss: simulator.clientId, sub: simulator.clientId, aud: endpoint, nbf: now, exp: now + 600 };
   const x5tS256 = Buffer.from(thumbprintSha256, 'hex').toString('base64url');
-  const send = async (claims: object, header: Record<string, string> = {}, pem = key) => {
+  const send = async (
+    claims: object,
+    header: { alg?: string; x5c?: string[]; 'x5t#S256'?: string | undefined } = {},
+    pem = key,
+  ) => {
     const alg = header.alg ?? 'RS256';
     const assertion = await new SignJWT({ ...good, ...claims })
-      .setProtectedHeader({ ...header, alg })
+      .setProtectedHeader({ 'x5t#S256': x5tS256, ...header, alg })
       .sign(await importPKCS8(pem, alg));
     const reply = await askForToken(simulator, {
       client_secret: null,
@@ -158,8 +162,13 @@ it('takes only assertions that are signed by the certificate, for it, by the cli
     });
     return reply.status === 200 ? 'token' : (reply.json<EntraError>().error_codes[0] ?? 0);
   };
-  const { key: otherKey } = await makeClientCertificate();
+  const { cert: otherCert, key: otherKey } = await makeClientCertificate();
+  const der = (pem: string) => new X509Certificate(pem).raw.toString('base64');
   assert.equal(await send({}), 'token');
+  assert.equal(await send({}, { x5c: [der(cert)] }), 'token');
+  assert.equal(await send({}, { x5c: [der(otherCert)] }), 700027, 'a chain of another certificate');
+  assert.equal(await send({}, { x5c: ['no certificate'] }), 50027);
+  assert.equal(await send({}, { 'x5t#S256': undefined }), 700027, 'no thumbprint');
   assert.equal(await send({}, { alg: 'PS256', 'x5t#S256': x5tS256 }), 'token');
   assert.equal(await send({ aud: `${simulator.authorityUrl}/${simulator.tenantId}/v2.0` }), 'token');
   assert.equal(

@@ -1,0 +1,72 @@
+import { systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+import { createDispatcher } from './defender/client.ts';
+import { type LoginPrompt, logIn } from './defender/device-code.ts';
+import { aloneWithLogin, removeLogin } from './defender/login-file.ts';
+import { permissionsOf } from './defender/roles.ts';
+import { SignInError } from './defender/sign-in-error.ts';
+import { createSignInWay } from './defender/sign-in-way.ts';
+import type { Finding } from './doctor/finding.ts';
+import { judgeRoles } from './doctor/permissions.ts';
+import { judgeFailure } from './doctor/sign-in.ts';
+import { StanddownError } from './errors.ts';
+import type { RegisteredSignIn } from './sign-in-config.ts';
+
+/* Login and logout's part of the composition root. Neither looks at Redis. */
+
+export interface LoggedIn {
+  user: string;
+  path: string;
+  /** What its token permits, and what it lacks. */
+  permissions: Finding[];
+}
+
+/**
+ * Logs a user in by a device code; workers of this data folder sign in with that from then on.
+ *
+ * @throws StanddownError CONFIG_INVALID, UPSTREAM_FAILED, INPUT_INVALID; the signal's reason.
+ */
+export async function login(
+  config: Config,
+  { onPrompt, signal }: { onPrompt(prompt: LoginPrompt): void; signal: AbortSignal },
+): Promise<LoggedIn> {
+  const { signIn, path } = loginOf(config);
+  const dispatcher = createDispatcher({ connections: 1, ...config });
+  const timeoutMs = config.callTimeoutMs;
+  const deps = { dispatcher, clock: systemClock, timeoutMs };
+  try {
+    const way = createSignInWay(deps);
+    const { user, accessToken } = await logIn({ ...deps, config: signIn, path, way, signal, onPrompt });
+    return { user, path, permissions: judgeRoles(permissionsOf(accessToken).roles, 'login') };
+  } catch (error) {
+    if (!(error instanceof SignInError)) throw error;
+    const { finding, meaning, advice } = judgeFailure(error, 'login');
+    throw new StanddownError('UPSTREAM_FAILED', `${finding}\n${meaning}\n${advice}`, { cause: error });
+  } finally {
+    await dispatcher.destroy();
+  }
+}
+
+/**
+ * Forgets the login. What a worker was given before is good until it ends, an hour at most.
+ *
+ * @returns where it was; null: there was none.
+ * @throws StanddownError CONFIG_INVALID, INPUT_INVALID, TIMEOUT
+ */
+export async function logout(config: Config): Promise<string | null> {
+  const { path } = loginOf(config);
+  const wasThere = await aloneWithLogin(path, config.callTimeoutMs, () => removeLogin(path));
+  return wasThere ? path : null;
+}
+
+function loginOf({ signIn, signInMissing }: Config): { signIn: RegisteredSignIn; path: string } {
+  if (signIn !== null && signIn.tenantId !== null && signIn.credential.kind === 'login')
+    return { signIn, path: signIn.credential.path };
+  const missing = signIn === null ? signInMissing.join(', ') : '';
+  throw new StanddownError(
+    'CONFIG_INVALID',
+    missing.includes('AZURE_TENANT_ID') || missing.includes('AZURE_CLIENT_ID')
+      ? `to log in, there is missing: ${missing}`
+      : 'a user logs in only with AZURE_LOGIN=device-code, in place of any other way to sign in',
+  );
+}

@@ -1,0 +1,43 @@
+import { type LoggedIn, login, logout } from '../app-login.ts';
+import type { LoginPrompt } from '../defender/device-code.ts';
+import { describeDuration } from '../duration.ts';
+import { type CommandContext, EXIT, writeJson } from './context.ts';
+
+/** Logs a user in, who enters a code on any device. What is printed while it waits is not for a log. */
+export async function runLogin(
+  { config, out, stop }: CommandContext,
+  { json }: { json: boolean },
+): Promise<number> {
+  const onPrompt = (prompt: LoginPrompt) =>
+    void (json ? writeJson(out, { event: 'code', ...prompt }) : out.write(describePrompt(prompt)));
+  const loggedIn = await login(config, { onPrompt, signal: stop });
+  if (json) await writeJson(out, { event: 'logged-in', ...loggedIn });
+  else await out.write(describeLogin(loggedIn));
+  return EXIT.done;
+}
+
+/** Forgets who is logged in. */
+export async function runLogout(
+  { config, out }: CommandContext,
+  { json }: { json: boolean },
+): Promise<number> {
+  const path = await logout(config);
+  if (json) await writeJson(out, { wasLoggedIn: path !== null });
+  else await out.write(path === null ? 'nobody was logged in\n' : `logged out: ${path} is gone\n`);
+  return EXIT.done;
+}
+
+function describePrompt({ verificationUri, userCode, lifetimeMs }: LoginPrompt): string {
+  return (
+    `Open ${verificationUri} on any device, and enter the code ${userCode}\n` +
+    `It is good for ${describeDuration(lifetimeMs)}; waiting (Ctrl-C to give up) …\n`
+  );
+}
+
+function describeLogin({ user, permissions }: LoggedIn): string {
+  const lacking = permissions.filter(({ level }) => level !== 'ok');
+  const lines = [`logged in as ${user}: workers sign in with this from now on`].concat(
+    lacking.map(({ level, finding, advice }) => `${level}: ${finding}. ${advice}`),
+  );
+  return `${lines.join('\n')}\n`;
+}

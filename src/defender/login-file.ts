@@ -1,0 +1,100 @@
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { messageOf, StanddownError } from '../errors.ts';
+import { withLock } from '../redis/lock.ts';
+import { forget, remember } from '../secret.ts';
+import { SignInError } from './sign-in-error.ts';
+
+/*
+ * What a user's login left behind, as msal writes it: who it was, and a refresh token, which is good once. Only its owner
+ * may read it. Whoever uses the token does so under a lock that all processes of this machine share, and writes what it was
+ * exchanged for before another may look.
+ */
+
+/** Runs something alone with the login. @throws StanddownError TIMEOUT when another process has it for `waitMs`. */
+export function aloneWithLogin<T>(path: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+  return withLock({ path: `${path}.lock`, waitMs, what: 'signing in', code: 'TIMEOUT' }, work);
+}
+
+/** @throws SignInError login_needed when there is none. */
+export async function readLogin(path: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if (Reflect.get(Object(cause), 'code') === 'ENOENT')
+      throw new SignInError('login_needed', 'nobody is logged in: run "standdown login"', cause);
+    throw new SignInError('login_unusable', `the login cannot be read: ${messageOf(cause)}`, cause);
+  }
+  rememberTokens(path, text);
+  return text;
+}
+
+/** Where a login is written before it takes its place: one name, so that none is left of a process that was killed. */
+const partOf = (path: string) => `${path}.part`;
+
+/**
+ * Puts a login in the place of the one before, whole or not at all. Only for who is alone with it.
+ *
+ * @throws StanddownError INPUT_INVALID
+ */
+export async function writeLogin(path: string, text: string): Promise<void> {
+  rememberTokens(path, text);
+  const temporary = partOf(path);
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await rm(temporary, { force: true });
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw new StanddownError('INPUT_INVALID', `the login cannot be kept in ${path}: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** Whether there was one. Only for who is alone with it. @throws StanddownError INPUT_INVALID */
+export async function removeLogin(path: string): Promise<boolean> {
+  try {
+    await rm(partOf(path), { force: true });
+    await rm(path);
+    return true;
+  } catch (cause) {
+    if (Reflect.get(Object(cause), 'code') === 'ENOENT') return false;
+    throw new StanddownError('INPUT_INVALID', `${path} cannot be removed: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** Of each login, its refresh tokens as last seen: unlike others they do not look like tokens. */
+const seen = new Map<string, readonly string[]>();
+
+function rememberTokens(path: string, text: string): void {
+  const tokens = refreshTokensIn(text);
+  for (const token of seen.get(path) ?? []) if (!tokens.includes(token)) forget(token);
+  for (const token of tokens) remember(token);
+  seen.set(path, tokens);
+}
+
+/** What of msal's cache has to be there. */
+const loginSchema = z.looseObject({
+  Account: z.record(z.string(), z.unknown()),
+  RefreshToken: z.record(z.string(), z.looseObject({ secret: z.string() })),
+});
+
+/** @throws SignInError login_needed where it is no login. */
+function refreshTokensIn(text: string): string[] {
+  try {
+    const { RefreshToken } = loginSchema.parse(JSON.parse(text));
+    return Object.values(RefreshToken).map(({ secret }) => secret);
+  } catch (cause) {
+    throw new SignInError('login_needed', 'the login is damaged: run "standdown login" again', cause);
+  }
+}

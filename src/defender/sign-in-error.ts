@@ -1,0 +1,35 @@
+import { AuthError } from '@azure/msal-node';
+import { messageOf } from '../errors.ts';
+import { withoutSecrets } from '../secret.ts';
+
+/** No token is to be had for now. `code` is msal's error code, which says what to look at. */
+export class SignInError extends Error {
+  override readonly name = 'SignInError';
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(withoutSecrets(message), { cause });
+    this.code = code;
+  }
+}
+
+/** The service's own sentence, where there is one: msal repeats its code before it, and traces follow. */
+export function gistOf({ code, message }: Pick<SignInError, 'code' | 'message'>): string {
+  const described = / - Description: (.+?) - Correlation ID: /s.exec(message)?.[1] ?? message;
+  const [text = ''] = described.slice(Math.max(0, described.indexOf('AADSTS'))).split(/\r?\n| Trace ID:/);
+  return text.replace(`${code.split(' ')[0]}: `, '').slice(0, 300);
+}
+
+/** @param network what the way to the sign-in service failed of; empty: of nothing. */
+export function toSignInError(error: unknown, network: string): SignInError {
+  if (error instanceof SignInError) return error;
+  const code: unknown = error instanceof AuthError ? error.errorCode : Reflect.get(Object(error), 'code');
+  // Entra's own number says more than OAuth's word: AADSTS7000215 is a wrong secret, AADSTS700016 a wrong client id.
+  const number = /AADSTS\d+/.exec(messageOf(error))?.[0];
+  const name = typeof code === 'string' && code !== '' ? code : 'sign_in_failed';
+  return new SignInError(
+    number && !name.includes(number) ? `${name} ${number}` : name,
+    network === '' ? messageOf(error) : network,
+    error,
+  );
+}

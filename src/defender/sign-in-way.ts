@@ -1,0 +1,72 @@
+import { AuthError, type INetworkModule, type NetworkRequestOptions } from '@azure/msal-node';
+import type { Dispatcher } from 'undici';
+import type { Clock } from '../clock.ts';
+import { exchange } from './exchange.ts';
+
+/** The way to the sign-in service, and what was seen on it. */
+export interface SignInWay {
+  client: INetworkModule;
+  /** What it last failed of: msal keeps that to itself. Empty: of nothing since `begin`. */
+  failure(): string;
+  begin(): void;
+  /** How far this machine's clock is ahead of the sign-in service's, in ms; as coarse as its answers tell the time. */
+  aheadMs(): number;
+}
+
+/**
+ * msal's way out: undici, with a time limit, through the proxy where there is one.
+ *
+ * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
+ */
+export function createSignInWay(deps: {
+  dispatcher: Dispatcher;
+  clock: Clock;
+  timeoutMs: number;
+}): SignInWay {
+  let failure = '';
+  let aheadMs = 0;
+
+  const send = async <T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) => {
+    const { origin, pathname, search } = new URL(url);
+    const answer = await exchange(deps.dispatcher, {
+      origin,
+      path: pathname + search,
+      method,
+      headers: options?.headers ?? {},
+      timeoutMs: deps.timeoutMs,
+      ...(options?.body !== undefined && { body: options.body }),
+    });
+    if (answer.kind !== 'answer') {
+      const code = answer.code === 'TIMEOUT' ? 'request_timeout' : 'network_error';
+      failure = `${code}: ${answer.code} from ${origin}: ${answer.message}`;
+      throw new AuthError(code, '', `${answer.code}: ${answer.message}`);
+    }
+    const servedAt = Date.parse(String(answer.headers['date']));
+    if (!Number.isNaN(servedAt)) aheadMs = deps.clock.wall() - servedAt;
+    const headers = Object.fromEntries(
+      Object.entries(answer.headers).map(([key, value]) => [key, String(value)]),
+    );
+    return { status: answer.status, headers, body: parseBody<T>(answer.body, answer.status) };
+  };
+
+  return {
+    client: {
+      sendGetRequestAsync: (url, options) => send('GET', url, options),
+      sendPostRequestAsync: (url, options) => send('POST', url, options),
+    },
+    failure: () => failure,
+    begin: () => {
+      failure = '';
+    },
+    aheadMs: () => aheadMs,
+  };
+}
+
+/** A gateway's page in place of an answer is told to msal in the sign-in service's own form. */
+function parseBody<T>(text: string, status: number): T {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new AuthError('unreadable_answer', '', `the sign-in service answered ${status} without JSON`);
+  }
+}
