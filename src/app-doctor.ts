@@ -30,7 +30,7 @@ const PATIENCE_MS = 10_000;
 
 /** Looks at everything that a campaign needs, one thing after the other. Nothing is cancelled. */
 export async function* examine({ env, signal }: DoctorDeps): AsyncGenerator<Finding, void, void> {
-  const { config, findings } = examineSettings(env);
+  const { config, findings } = await examineSettings(env);
   yield* findings;
   if (config === null) return;
   yield* await examineCredential(config);

@@ -1,18 +1,21 @@
 import { formatWindows, type Limits, type Window } from '../budget/windows.ts';
-import { type Config, type Environment, readConfig } from '../config.ts';
+import type { Config, Environment } from '../config.ts';
 import { CLOUDS, cloudsOfHost, cloudsOfScope, regionOfHost } from '../defender/clouds.ts';
 import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
 import { describeSignIn } from '../sign-in-config.ts';
+import { chooseConfig } from '../tenants-file.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const settings = findingsOf('settings');
 const limits = findingsOf('limits');
 
-/** Reads the settings; null, with every mistake, where they are not right. */
-export function examineSettings(env: Environment): { config: Config | null; findings: Finding[] } {
+/** Reads the settings, of the tenant that is meant; null, with every mistake, where they are not right. */
+export async function examineSettings(
+  env: Environment,
+): Promise<{ config: Config | null; findings: Finding[] }> {
   try {
-    const config = readConfig(env);
+    const config = await chooseConfig(env);
     return { config, findings: [judgeTenant(config), ...judgePlaces(config)] };
   } catch (error) {
     if (!(error instanceof StanddownError) || error.code !== 'CONFIG_INVALID') throw error;
@@ -29,7 +32,14 @@ export function examineSettings(env: Environment): { config: Config | null; find
   }
 }
 
-function judgeTenant({ tenant, signIn, signInMissing }: Config): Finding {
+function judgeTenant({ tenant, tenantsFile, signIn, signInMissing }: Config): Finding {
+  if (tenant === null && tenantsFile !== null) {
+    return settings.problem({
+      finding: `${tenantsFile} is in order, and names more than one tenant`,
+      meaning: 'A worker works for all of them; what follows can be looked at for one at a time.',
+      advice: 'Say --tenant LABEL.',
+    });
+  }
   if (tenant === null) {
     return settings.problem({
       finding: 'nothing says which tenant',

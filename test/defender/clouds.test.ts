@@ -59,8 +59,8 @@ function placesOf(env: Environment): (string | null | undefined)[] {
   return [apiUrl, signIn?.authorityHost, signIn?.scope];
 }
 
-function examined(env: Environment) {
-  const { findings } = examineSettings({ ...SIGN_IN, ...env });
+async function examined(env: Environment) {
+  const { findings } = await examineSettings({ ...SIGN_IN, ...env });
   return findings.slice(1);
 }
 
@@ -84,8 +84,8 @@ describe('each cloud and region, by its settings', () => {
         });
       }
 
-      it('is what doctor says, without a warning', () => {
-        const [finding, ...more] = examined(env);
+      it('is what doctor says, without a warning', async () => {
+        const [finding, ...more] = await examined(env);
         assert.deepEqual(more, []);
         assert.equal(finding?.level, 'ok');
         const region = env['DEFENDER_REGION'] ?? 'none';
@@ -176,16 +176,16 @@ describe('doctor, on addresses', () => {
     ],
   ];
   for (const [what, env, says] of WARNED) {
-    it(`warns of ${what}`, () => {
-      const warnings = examined(env).filter(({ level }) => level === 'warning');
+    it(`warns of ${what}`, async () => {
+      const warnings = (await examined(env)).filter(({ level }) => level === 'warning');
       assert.equal(warnings.length, 1, JSON.stringify(warnings));
       assert.match(warnings[0]?.finding ?? '', says);
       assert.notEqual(warnings[0]?.advice, '');
     });
   }
 
-  it('says which region an address is of', () => {
-    const [finding] = examined({ DEFENDER_API_URL: 'https://AU.api.security.microsoft.com' });
+  it('says which region an address is of', async () => {
+    const [finding] = await examined({ DEFENDER_API_URL: 'https://AU.api.security.microsoft.com' });
     assert.match(`${finding?.level} ${finding?.finding}`, /^ok cloud public, region au: API /);
   });
 });

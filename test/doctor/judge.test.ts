@@ -85,8 +85,8 @@ const PLACES: [what: string, env: Record<string, string>, level: Level][] = [
 
 describe('addresses that belong together, or do not', () => {
   for (const [what, env, level] of PLACES) {
-    it(`${what}: ${level}`, () => {
-      const { findings } = examineSettings({ ...SECRET, ...env });
+    it(`${what}: ${level}`, async () => {
+      const { findings } = await examineSettings({ ...SECRET, ...env });
       assert.deepEqual(
         findings.map((finding) => finding.level),
         ['ok', level],
@@ -94,8 +94,8 @@ describe('addresses that belong together, or do not', () => {
     });
   }
 
-  it('names a proxy without its password', () => {
-    const { findings } = examineSettings({
+  it('names a proxy without its password', async () => {
+    const { findings } = await examineSettings({
       ...SECRET,
       HTTPS_PROXY: 'http://me:open-sesame@proxy.example:8080',
     });

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { Environment } from '../../src/config.ts';
+import { examineSettings } from '../../src/doctor/settings.ts';
 import { StanddownError } from '../../src/errors.ts';
 import { withoutSecrets } from '../../src/secret.ts';
 import { chooseConfig, readTenants } from '../../src/tenants-file.ts';
@@ -118,6 +119,28 @@ describe('the file of tenants', () => {
     await assert.rejects(
       readTenants('/not/there.json', ENV),
       /TENANTS_FILE: \/not\/there.json cannot be read/,
+    );
+  });
+
+  it('is told of by doctor: what is wrong in it, and that one tenant has to be named', async (t) => {
+    const examine = async (content: unknown, env: Environment = {}) => {
+      const { findings } = await examineSettings({
+        ...ENV,
+        TENANTS_FILE: await fileWith(t, content),
+        ...env,
+      });
+      return findings.map(({ level, finding }) => `${level}: ${finding}`);
+    };
+    const [several] = await examine([A, B]);
+    assert.match(several ?? '', /^problem: .* names more than one tenant$/);
+    const [one] = await examine([A, B], { STANDDOWN_TENANT: 'b' });
+    assert.match(one ?? '', /^ok: tenant b: application app of b\.example/);
+    const wrong = await examine([A, { ...B, CONCURRENCY: '0' }, { ...B, RATE_LIMITS: 'x' }]);
+    assert.deepEqual(
+      wrong.map((line) => line.slice(0, 32)),
+      ['problem: tenant 2 (b): CONCURRENC', 'problem: tenant 3 (b): RATE_LIMIT'].map((line) =>
+        line.slice(0, 32),
+      ),
     );
   });
 
