@@ -10,6 +10,7 @@ import { median, usedMemory } from './measure.ts';
 import { type Reported, reportFinished } from './report.ts';
 import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
+import { type Idle, idleTenants } from './tenants.ts';
 import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
 
 /*
@@ -17,7 +18,7 @@ import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
  * where that can do the same.
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
- * `npm run bench -- quota|throughput|urgent|submit|abort|select|report` runs one part.
+ * `npm run bench -- quota|throughput|urgent|submit|abort|select|tenants|report` runs one part.
  */
 const RUNS = 5;
 
@@ -191,6 +192,34 @@ const PARTS: Record<string, Part> = {
           ['longer than the calls alone by, s', fixed(overheadSeconds(raw), 2), '', '', '≤ 1'],
         ],
       };
+    },
+  },
+  tenants: {
+    title: 'one worker for tenants that have nothing to do, for 15 s; one run each',
+    rival: 'for each tenant',
+    run: async () => {
+      const raw = new Map<number, Idle>();
+      for (const count of [1, 50, 200]) raw.set(count, await idleTenants(count));
+      const alone = raw.get(1);
+      const row = (count: number, what: string, key: keyof Idle, digits: number, target = '') => {
+        const value = raw.get(count)?.[key] ?? Number.NaN;
+        const more = (value - (alone?.[key] ?? 0)) / (count - 1);
+        return [
+          `${count} tenants: ${what}`,
+          fixed(value, digits),
+          count > 1 ? fixed(more, digits + 1) : '',
+          '',
+          target,
+        ];
+      };
+      const rows = [...raw.keys()].flatMap((count) => [
+        row(count, 'peak memory, MiB', 'peakMiB', 0, count === 200 ? '< 500' : ''),
+        row(count, 'worker, % of a core', 'workerPercent', 1),
+        row(count, 'Redis, % of a core', 'redisPercent', 1),
+        row(count, 'Redis commands a second, in scripts too', 'commandsPerSecond', 0),
+        row(count, 'connections to Redis', 'connections', 0, count > 1 ? `≤ ${5 * count}` : ''),
+      ]);
+      return { raw: Object.fromEntries(raw), rows };
     },
   },
   report: {

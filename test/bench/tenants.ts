@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { keysFor } from '../../src/keys.ts';
+import { startCli } from '../support/processes.ts';
+import { TEST_DIR } from '../support/redis.ts';
+import { newLabel, skipGrace } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
+import { commandsProcessed, cpuMs, peakRssMiB } from './measure.ts';
+import { emptyRedis } from './submit.ts';
+
+export interface Idle {
+  /** The worker's largest resident set, in MiB. */
+  peakMiB: number;
+  /** Of one core. */
+  workerPercent: number;
+  redisPercent: number;
+  commandsPerSecond: number;
+  /** To Redis. */
+  connections: number;
+}
+
+const SETTLE_MS = 5_000;
+const MEASURED_MS = 15_000;
+
+/** A worker for so many tenants that have nothing to do. */
+export async function idleTenants(count: number): Promise<Idle> {
+  const redis = await emptyRedis();
+  const labels = Array.from({ length: count }, () => newLabel());
+  const file = join(TEST_DIR, `tenants-${newLabel()}.json`);
+  const client = await redis.connect('worker');
+  for (const label of labels) await skipGrace(client, keysFor(label));
+  const tenants = labels.map((label) => ({ STANDDOWN_TENANT: label, AZURE_TENANT_ID: `${label}.example` }));
+  await writeFile(file, JSON.stringify(tenants));
+  const worker = startCli(['worker'], {
+    env: {
+      TENANTS_FILE: file,
+      AZURE_CLIENT_ID: 'bench',
+      AZURE_CLIENT_SECRET: 'bench-secret',
+      REDIS_URL: redis.url,
+      STANDDOWN_DATA_DIR: TEST_DIR,
+      LOG_LEVEL: 'warn',
+    },
+  });
+  try {
+    await eventually(async () => {
+      const alive = await Promise.all(labels.map((label) => client.hexists(keysFor(label).state, 'alive')));
+      assert.equal(alive.filter((isAlive) => isAlive === 1).length, count, worker.stderr);
+    }, 60_000);
+    await delay(SETTLE_MS);
+    const server = Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
+    const look = async () => [
+      await cpuMs(worker.pid),
+      await cpuMs(server),
+      await commandsProcessed(client),
+      performance.now(),
+    ];
+    const before = await look();
+    await delay(MEASURED_MS);
+    const after = await look();
+    const [workerMs = 0, redisMs = 0, commands = 0, ms = 1] = after.map(
+      (value, at) => value - (before[at] ?? 0),
+    );
+    const clients = String(await client.client('LIST'));
+    return {
+      peakMiB: await peakRssMiB(worker.pid),
+      workerPercent: (100 * workerMs) / ms,
+      redisPercent: (100 * redisMs) / ms,
+      commandsPerSecond: (1_000 * commands) / ms,
+      connections: clients.match(/name=(standdown-|\{standdown:)/g)?.length ?? 0,
+    };
+  } finally {
+    worker.kill('SIGTERM');
+    await worker.exited;
+    await rm(file, { force: true });
+    await redis.close();
+  }
+}
