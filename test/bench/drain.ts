@@ -6,6 +6,7 @@ import { makeActions } from '../../src/simulator/index.ts';
 import { type Process, ROOT, startCli, startNode } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';
+import { quotas } from '../support/stack.ts';
 import { newLabel, newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { commandsProcessed, cpuMs } from './measure.ts';
@@ -16,6 +17,8 @@ export interface Drained {
   refused: number;
   /** From the first call's arrival to the last one's, in ms. */
   makespanMs: number;
+  /** The most calls in any window of each limit, as the server counted. */
+  peaks: number[];
   /** Redis commands per id, from submitting to the last outcome, those inside scripts included. */
   commandsPerId: number;
   /** CPU time of the worker per id, in ms. */
@@ -31,6 +34,8 @@ export interface DrainOptions {
   serverLimits?: string;
   concurrency: number;
   latencyMs: { min: number; max: number };
+  /** How long it may take, in ms. Default: two minutes. */
+  patienceMs?: number;
 }
 
 const PATIENCE_MS = 120_000;
@@ -77,12 +82,12 @@ export async function drainWithStanddown(options: DrainOptions): Promise<Drained
       looks++;
       const open = await client.hget(tenant.keys.campaign(1), 'open');
       if (open !== '0') throw new Error(`${open} still open`);
-    }, PATIENCE_MS);
+    }, options.patienceMs ?? PATIENCE_MS);
     const workerCpuMsPerId = ((await cpuMs(worker.pid)) - cpuBefore) / ids;
     const commands = (await commandsProcessed(client)) - before - looks;
     const status = await campaignStatus(tenant, 'bench');
     if (status.outcomes.cancelled !== ids) throw new Error(`not all cancelled: ${JSON.stringify(status)}`);
-    return { ...(await seenBy(simulator)), commandsPerId: commands / ids, workerCpuMsPerId };
+    return { ...(await seenBy(simulator, limits)), commandsPerId: commands / ids, workerCpuMsPerId };
   } finally {
     worker.kill('SIGTERM');
     await worker.exited;
@@ -114,7 +119,7 @@ export async function drainWithBullmq(options: DrainOptions): Promise<Drained> {
     // A look is one script with three counts.
     const workerCpuMsPerId = ((await cpuMs(worker.pid)) - cpuBefore) / ids;
     const commands = (await commandsProcessed(client)) - before - 4 * looks;
-    return { ...(await seenBy(simulator)), commandsPerId: commands / ids, workerCpuMsPerId };
+    return { ...(await seenBy(simulator, limits)), commandsPerId: commands / ids, workerCpuMsPerId };
   } finally {
     worker.kill('SIGTERM');
     await worker.exited;
@@ -154,13 +159,17 @@ export async function addAll(queue: Queue, ids: readonly string[]): Promise<void
 
 type Simulator = Awaited<ReturnType<typeof startSimulatorProcess>>;
 
-async function seenBy(simulator: Simulator): Promise<Omit<Drained, 'commandsPerId' | 'workerCpuMsPerId'>> {
+async function seenBy(
+  simulator: Simulator,
+  limits: string,
+): Promise<Omit<Drained, 'commandsPerId' | 'workerCpuMsPerId'>> {
   const calls = (await simulator.calls()).filter((call) => call.operation === 'cancel');
   const arrivals = calls.map((call) => call.arrivedAtMs);
   return {
     calls: calls.length,
     refused: calls.filter((call) => call.verdict === 'refused').length,
     makespanMs: Math.max(...arrivals) - Math.min(...arrivals),
+    peaks: await Promise.all(quotas(limits).map(({ windowMs }) => simulator.peak('cancel', windowMs))),
   };
 }
 
