@@ -1,3 +1,4 @@
+import { Cluster } from 'ioredis';
 import type { Dispatcher } from 'undici';
 import { type AppDeps, checkPlace, connect, locateRedis, type RedisPlace } from './app.ts';
 import { systemClock } from './clock.ts';
@@ -8,7 +9,7 @@ import { serveHealth } from './health/server.ts';
 import { liveness, readiness, type Vitals } from './health/vitals.ts';
 import { watchEventLoop, watchRedisLoop } from './health/watchdog.ts';
 import type { Logger } from './log.ts';
-import { closeRedis } from './redis/connect.ts';
+import { closeRedis, openRedis } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
 
 /* What all tenants of a worker process share: connections to Redis, its health, the watchdog. */
@@ -21,7 +22,7 @@ export interface Host {
   /** The way to the API and to the sign-in. */
   dispatcher: Dispatcher;
   /** Another connection, for what blocks. */
-  connect(name: string): Promise<RedisClient>;
+  openWaiting(name: string): Promise<RedisClient>;
   /** Ends the process' work: nothing but a new one can help. */
   fail(error: StanddownError): void;
   failed: AbortSignal;
@@ -66,7 +67,8 @@ export async function openHost(deps: AppDeps, connections: number): Promise<Host
     dispatcher,
     lanesRedis,
     ledgerRedis,
-    connect: (name) => connect(guarded, 'worker', name, log),
+    openWaiting: (name) =>
+      openRedis({ ...guarded, role: 'worker', waitsOnly: true, connectionName: `standdown-${name}`, log }),
     fail,
     failed: failing.signal,
     guard: (source) => startGuards(deps, place, source, fail),
@@ -77,14 +79,16 @@ export async function openHost(deps: AppDeps, connections: number): Promise<Host
 }
 
 /**
- * BullMQ makes three connections of this one for each tenant, which only wait for a job, and defines its fifty scripts on
- * each: 100 kB of them that are never run.
+ * BullMQ makes three connections of this one for each tenant, which only wait for a job. It defines its fifty scripts on each,
+ * 100 kB of them that are never run, and asks each for the server's version: in a cluster of any node, by a connection more.
  */
 function lightenDuplicates(redis: RedisClient): void {
   const duplicate: (...args: never[]) => RedisClient = redis.duplicate.bind(redis);
-  Object.assign(redis, {
-    duplicate: (...args: never[]) => Object.assign(duplicate(...args), { defineCommand: () => undefined }),
-  });
+  const lighten = (copy: RedisClient) => {
+    if (copy instanceof Cluster) copy.options.enableReadyCheck = false;
+    return Object.assign(copy, { defineCommand: () => undefined, info: redis.info.bind(redis) });
+  };
+  Object.assign(redis, { duplicate: (...args: never[]) => lighten(duplicate(...args)) });
 }
 
 /** What looks after the worker: its health, where it is asked for, and the watchdog. */

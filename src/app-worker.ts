@@ -135,7 +135,7 @@ function once(run: () => Promise<void>): () => Promise<void> {
 async function startTenant(host: Host, config: Config, options: WorkerOptions, log: Logger): Promise<Member> {
   const signInConfig = signInOf(config);
   await noteVersion(host.ledgerRedis, keysFor(tenantOf(config)));
-  const inboxRedis = await host.connect('inbox');
+  const inboxRedis = await host.openWaiting('inbox');
   const { concurrency, callTimeoutMs } = config;
   const { dispatcher } = host;
   const service = createService({

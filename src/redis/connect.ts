@@ -18,6 +18,8 @@ export interface OpenParams {
   role: RedisRole;
   /** Shown by `CLIENT LIST`. */
   connectionName: string;
+  /** It only waits for what comes, under keys of one slot. Default false. */
+  waitsOnly?: boolean;
   log: Pick<Logger, 'warn' | 'info'>;
   /** Brings the embedded Redis back when it is gone; called before each attempt to connect again. */
   ensure?: (() => Promise<void>) | undefined;
@@ -94,8 +96,11 @@ interface Watched extends OpenParams {
   state: State;
 }
 
-function build({ target, role, connectionName }: OpenParams, reactions: Reactions): RedisClient {
-  const common = { role, connectionName, reactions };
+function build(
+  { target, role, connectionName, waitsOnly = false }: OpenParams,
+  reactions: Reactions,
+): RedisClient {
+  const common = { role, connectionName, reactions, waitsOnly };
   return target.kind === 'cluster'
     ? new Cluster(target.nodes, clusterOptions({ target, ...common }))
     : new Redis(redisOptions({ target, ...common }));

@@ -32,6 +32,8 @@ export interface OptionsParams<Target extends RedisTarget> {
   role: RedisRole;
   connectionName: string;
   reactions: Reactions;
+  /** It only waits for what comes, under keys of one slot. Default false. */
+  waitsOnly?: boolean;
 }
 
 /** ioredis' options for everything but a cluster. */
@@ -53,6 +55,8 @@ export function clusterOptions(params: OptionsParams<ClusterTarget>): ClusterOpt
   const { tls } = params.target;
   return {
     lazyConnect: true,
+    // Whether all of the cluster is there is asked of any node: one more connection, where only one is needed.
+    enableReadyCheck: !params.waitsOnly,
     clusterRetryStrategy: params.reactions.retry,
     // A cluster sends again by itself what was under way to a node that is gone; 0 keeps it from that.
     ...(params.role === 'ledger' ? { retryDelayOnFailover: 0 } : {}),
