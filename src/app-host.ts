@@ -6,6 +6,7 @@ import { serveHealth } from './health/server.ts';
 import { liveness, readiness, type Vitals } from './health/vitals.ts';
 import { watchEventLoop, watchRedisLoop } from './health/watchdog.ts';
 import type { Logger } from './log.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { closeRedis } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
 
@@ -21,6 +22,8 @@ export interface Host {
   /** Ends the process' work: nothing but a new one can help. */
   fail(error: StanddownError): void;
   failed: AbortSignal;
+  /** Null unless HEALTH_PORT is set. */
+  metrics: Metrics | null;
   /** @throws StanddownError CONFIG_INVALID when HEALTH_PORT cannot be had. */
   guard(source: HealthSource): Promise<Guards>;
   close(): Promise<void>;
@@ -28,6 +31,8 @@ export interface Host {
 
 export interface HealthSource {
   vitals(): Vitals;
+  /** By label; null: not running for now. */
+  tenants(): ReadonlyMap<string, Vitals | null>;
   /** Said of its health besides. */
   more?(): Partial<FleetHealth>;
 }
@@ -52,6 +57,7 @@ export async function openHost(deps: AppDeps): Promise<Host> {
   const ledgerRedis = await connect(guarded, 'ledger', 'ledger', log);
   // Every tenant's lanes listen on it.
   lanesRedis.setMaxListeners(0);
+  const measuring = deps.config.healthPort === null ? null : await openMetrics(place, log);
   return {
     place,
     lanesRedis,
@@ -59,11 +65,23 @@ export async function openHost(deps: AppDeps): Promise<Host> {
     connect: (name) => connect(guarded, 'worker', name, log),
     fail,
     failed: failing.signal,
-    guard: (source) => startGuards(deps, place, source, fail),
+    metrics: measuring?.metrics ?? null,
+    guard: (source) => startGuards(deps, place, source, measuring?.metrics ?? null, fail),
     close: async () => {
-      await Promise.all([lanesRedis, ledgerRedis].map(closeRedis));
+      const opened = [lanesRedis, ledgerRedis, ...(measuring ? [measuring.redis] : [])];
+      await Promise.all(opened.map(closeRedis));
     },
   };
+}
+
+/** Apart, so that a worker that nobody asks loads none of it; its connection too, so that reading delays no call. */
+async function openMetrics(
+  place: RedisPlace,
+  log: Logger,
+): Promise<{ metrics: Metrics; redis: RedisClient }> {
+  const { createMetrics } = await import('./metrics/metrics.ts');
+  const redis = await connect(place, 'worker', 'metrics', log);
+  return { metrics: createMetrics({ redis, clock: systemClock, log }), redis };
 }
 
 /** What looks after the worker: its health, where it is asked for, and the watchdog. */
@@ -71,6 +89,7 @@ async function startGuards(
   { config, log }: AppDeps,
   place: RedisPlace,
   source: HealthSource,
+  metrics: Metrics | null,
   fail: (error: StanddownError) => void,
 ): Promise<Guards> {
   const { healthPort, watchdogMs } = config;
@@ -81,8 +100,10 @@ async function startGuards(
       : await serveHealth(healthPort, {
           live: () => liveness(source.vitals()),
           ready: () => ({ ...readiness(source.vitals(), monotonic()), ...source.more?.() }),
+          metrics: metrics && (() => metrics.expose(source.tenants())),
         });
-  if (health) log.info({ port: health.port }, 'health is served on 127.0.0.1: /healthz and /readyz');
+  if (health)
+    log.info({ port: health.port }, 'health is served on 127.0.0.1: /healthz, /readyz and /metrics');
   const unwatchLoop = watchEventLoop(watchdogMs);
   const unwatchRedis = watchRedisLoop({
     turnedAt: () => source.vitals().turnedAt,

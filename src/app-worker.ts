@@ -45,7 +45,7 @@ export interface FleetWorker extends Worker {
  */
 export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): Promise<Worker> {
   const { config, log } = deps;
-  tenantOf(config);
+  const label = tenantOf(config);
   signInOf(config);
   const host = await openHost(deps);
   const opened: { stop(): Promise<void> }[] = [];
@@ -56,7 +56,8 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
   try {
     const tenant = await startTenant(host, config, options, log);
     opened.push(tenant);
-    const guards = await host.guard(tenant);
+    const { vitals } = tenant;
+    const guards = await host.guard({ vitals, tenants: () => new Map([[label, vitals()]]) });
     opened.push(guards);
     const { healthPort } = guards;
     return { failed: AbortSignal.any([tenant.failed, host.failed]), healthPort, stop: close };
@@ -84,6 +85,7 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
   const guards = await host
     .guard({
       vitals: () => combine([...fleet.vitals().values()], stopping, systemClock.monotonic()),
+      tenants: fleet.vitals,
       more: () => ({ tenants: describeTenants(fleet.vitals()) }),
     })
     .catch(async (error: unknown) => {
@@ -121,11 +123,19 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
   const inboxRedis = await host.connect('inbox');
   const { concurrency, callTimeoutMs } = config;
   const dispatcher = createDispatcher({ connections: LANES.length * concurrency, ...config });
+  const tenant = createTenant(config, host.ledgerRedis);
+  const watch = host.metrics?.join(tenantOf(config), tenant) ?? null;
   const service = createService({
-    ...createTenant(config, host.ledgerRedis),
+    ...tenant,
     lanesRedis: host.lanesRedis,
     inboxRedis,
-    signIn: createSignIn({ config: signInConfig, dispatcher, clock: systemClock, timeoutMs: callTimeoutMs }),
+    signIn: createSignIn({
+      config: signInConfig,
+      dispatcher,
+      clock: systemClock,
+      timeoutMs: callTimeoutMs,
+      onAsked: watch?.signedIn,
+    }),
     client: createClient({ apiUrl: config.apiUrl, dispatcher }),
     clock: systemClock,
     callTimeoutMs,
@@ -134,6 +144,7 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     retentionMs: config.resultRetentionMs,
     precheck: config.precheck === 'auto',
     verify: options.verify ?? false,
+    observer: watch,
     log,
   });
   service.start();
@@ -144,6 +155,7 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     failed: service.failed,
     stop: async () => {
       await service.stop();
+      watch?.leave();
       await Promise.all([closeRedis(inboxRedis), dispatcher.destroy()]);
     },
   };

@@ -62,12 +62,14 @@ const RENEW_BEFORE_MS = 300_000;
  * there is a token, a renewal that fails does no harm until the token has ended.
  *
  * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
+ * @param deps.onAsked told whether that gave a token, also where the one that stands still does.
  */
 export function createSignIn(deps: {
   config: SignInConfig;
   dispatcher: Dispatcher;
   clock: Clock;
   timeoutMs: number;
+  onAsked?: ((ok: boolean) => void) | undefined;
 }): SignIn {
   const { config, clock } = deps;
   let current: Token | null = null;
@@ -140,9 +142,16 @@ export function createSignIn(deps: {
   }
 
   function askOnce(skipCache: boolean): Promise<Token> {
-    asking ??= ask(skipCache).finally(() => {
+    if (asking) return asking;
+    asking = ask(skipCache).finally(() => {
       asking = null;
     });
+    const { onAsked } = deps;
+    if (onAsked)
+      asking.then(
+        () => onAsked(true),
+        () => onAsked(false),
+      );
     return asking;
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { request } from 'undici';
 import { StanddownError } from '../../src/errors.ts';
-import { type HealthServer, serveHealth } from '../../src/health/server.ts';
+import { type HealthServer, type HealthSource, serveHealth } from '../../src/health/server.ts';
 import { liveness, readiness, type Vitals } from '../../src/health/vitals.ts';
 
 const WELL: Vitals = { turnedAt: 0, seenAt: 100_000, endedLanes: [], signIn: '', stopping: false };
@@ -14,10 +14,11 @@ describe('health over HTTP', () => {
     for (const server of servers.splice(0)) await server.close();
   });
 
-  async function serve(vitals: Vitals): Promise<string> {
+  async function serve(vitals: Vitals, metrics: HealthSource['metrics'] = null): Promise<string> {
     const server = await serveHealth(0, {
       live: () => liveness(vitals),
       ready: () => readiness(vitals, NOW),
+      metrics,
     });
     servers.push(server);
     return `http://127.0.0.1:${server.port}`;
@@ -76,11 +77,25 @@ describe('health over HTTP', () => {
     assert.equal((await ask(`${base}/healthz`, 'POST')).status, 405);
   });
 
+  it('hands out metrics where there are any', async () => {
+    const base = await serve(WELL, async () => ({ contentType: 'text/plain; version=0.0.4', text: 'a 1\n' }));
+    assert.deepEqual(await ask(`${base}/metrics`), {
+      status: 200,
+      text: 'a 1\n',
+      type: 'text/plain; version=0.0.4',
+    });
+    assert.equal((await ask(`${base}/metrics`, 'POST')).status, 405);
+    assert.equal((await ask(`${await serve(WELL)}/metrics`)).status, 404);
+    const broken = await serve(WELL, () => Promise.reject(new Error('no figures')));
+    assert.equal((await ask(`${broken}/metrics`)).status, 500);
+    assert.equal((await ask(`${broken}/healthz`)).status, 200);
+  });
+
   it('says that the port is taken', async () => {
     const base = await serve(WELL);
     const port = Number(new URL(base).port);
     await assert.rejects(
-      serveHealth(port, { live: () => liveness(WELL), ready: () => liveness(WELL) }),
+      serveHealth(port, { live: () => liveness(WELL), ready: () => liveness(WELL), metrics: null }),
       (error) =>
         error instanceof StanddownError &&
         error.code === 'CONFIG_INVALID' &&
