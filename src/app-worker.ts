@@ -13,6 +13,7 @@ import { keysFor, LANES } from './keys.ts';
 import { createService } from './lane/service.ts';
 import { noteVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
+import { createNotifier } from './notify/notifier.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
 
@@ -147,14 +148,18 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     observer: watch,
     log,
   });
+  const notifier = config.notify
+    ? createNotifier({ ...tenant, tenant: tenantOf(config), config: config.notify, clock: systemClock, log })
+    : null;
   service.start();
+  notifier?.start();
   const redis = describeRedis(host.place.target);
   log.info({ redis, api: config.apiUrl, limits: formatWindows(config.limits.windows) }, 'worker started');
   return {
     vitals: service.vitals,
     failed: service.failed,
     stop: async () => {
-      await service.stop();
+      await Promise.all([service.stop(), notifier?.stop()]);
       watch?.leave();
       await Promise.all([closeRedis(inboxRedis), dispatcher.destroy()]);
     },

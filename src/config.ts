@@ -12,6 +12,7 @@ import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
 import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
 import type { LogLevel } from './log.ts';
+import { type NotifyConfig, readNotify } from './notify/settings.ts';
 import { Secret, secretUrl } from './secret.ts';
 
 /** How the application proves who it is. */
@@ -51,6 +52,8 @@ export interface Config {
   defaultComment: string | null;
   resultRetentionMs: number;
   precheck: 'auto' | 'off';
+  /** Null: nobody is told anything. */
+  notify: NotifyConfig | null;
   /** Absolute. */
   dataDir: string;
   logLevel: LogLevel;
@@ -114,6 +117,10 @@ const environmentSchema = z.object({
   DEFAULT_COMMENT: z.string().trim().max(4_000, 'may not be longer than 4000 characters').optional(),
   RESULT_RETENTION: duration.default(90 * 86_400_000),
   PRECHECK: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
+  NOTIFY_URL: z.string().optional(),
+  NOTIFY_SECRET: z.string().optional(),
+  NOTIFY_HOLD: duration.default(15 * 60_000).refine((ms) => ms >= 1_000, 'must be 1s or more'),
+  NOTIFY_ALLOW_PRIVATE: z.enum(['true', 'false'], 'must be true or false').default('false'),
   STANDDOWN_DATA_DIR: z.string().default('.standdown'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HEALTH_PORT: whole(0, 65_535).optional(),
@@ -170,15 +177,27 @@ export function readConfig(environment: Environment): Config {
   if (typeof reserves === 'string') mistakes.push(`URGENT_RESERVE: ${reserves}`);
   const credentials = CREDENTIALS.filter((variable) => given[variable]);
   if (credentials.length > 1) mistakes.push(`${credentials.join(' and ')}: give only one of them`);
-  if (!parsed.success || typeof windows === 'string' || typeof reserves === 'string' || mistakes.length > 0) {
+  const notify = parsed.success ? notifyConfig(parsed.data) : null;
+  if (Array.isArray(notify)) mistakes.push(...notify);
+  if (
+    !parsed.success ||
+    typeof windows === 'string' ||
+    typeof reserves === 'string' ||
+    Array.isArray(notify) ||
+    mistakes.length > 0
+  ) {
     throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`, {
       context: { mistakes },
     });
   }
-  return toConfig(parsed.data, windows, reserves);
+  return { ...toConfig(parsed.data, windows, reserves), notify };
 }
 
-function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Window[]): Config {
+function toConfig(
+  env: Parsed,
+  windows: readonly Window[],
+  reserves: readonly Window[],
+): Omit<Config, 'notify'> {
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
   return {
     redisUrl: env.REDIS_URL === undefined ? null : secretUrl(env.REDIS_URL),
@@ -201,6 +220,11 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
     httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
     noProxy: env.NO_PROXY ?? null,
   };
+}
+
+function notifyConfig(env: Parsed): ReturnType<typeof readNotify> {
+  const { NOTIFY_URL: url, NOTIFY_SECRET: secret, NOTIFY_HOLD: holdMs } = env;
+  return readNotify({ url, secret, holdMs, allowPrivate: env.NOTIFY_ALLOW_PRIVATE === 'true' });
 }
 
 function signInConfig(
