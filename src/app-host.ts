@@ -9,6 +9,7 @@ import { serveHealth } from './health/server.ts';
 import { liveness, readiness, type Vitals } from './health/vitals.ts';
 import { watchEventLoop, watchRedisLoop } from './health/watchdog.ts';
 import type { Logger } from './log.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { closeRedis, openRedis } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
 
@@ -26,6 +27,8 @@ export interface Host {
   /** Ends the process' work: nothing but a new one can help. */
   fail(error: StanddownError): void;
   failed: AbortSignal;
+  /** Null unless HEALTH_PORT is set. */
+  metrics: Metrics | null;
   /** @throws StanddownError CONFIG_INVALID when the place of its health cannot be had. */
   guard(source: HealthSource): Promise<Guards>;
   close(): Promise<void>;
@@ -33,6 +36,8 @@ export interface Host {
 
 export interface HealthSource {
   vitals(): Vitals;
+  /** By label; null: not running for now. */
+  tenants(): ReadonlyMap<string, Vitals | null>;
   /** Said of its health besides. */
   more?(): Partial<FleetHealth>;
 }
@@ -62,6 +67,7 @@ export async function openHost(deps: AppDeps, connections: number): Promise<Host
   lanesRedis.setMaxListeners(0);
   lightenDuplicates(lanesRedis);
   const dispatcher = createDispatcher({ connections, ...deps.config });
+  const measuring = deps.config.healthPort === null ? null : await openMetrics(place, log);
   return {
     place,
     dispatcher,
@@ -71,9 +77,11 @@ export async function openHost(deps: AppDeps, connections: number): Promise<Host
       openRedis({ ...guarded, role: 'worker', waitsOnly: true, connectionName: `standdown-${name}`, log }),
     fail,
     failed: failing.signal,
-    guard: (source) => startGuards(deps, place, source, fail),
+    metrics: measuring?.metrics ?? null,
+    guard: (source) => startGuards(deps, place, source, measuring?.metrics ?? null, fail),
     close: async () => {
-      await Promise.all([closeRedis(lanesRedis), closeRedis(ledgerRedis), dispatcher.destroy()]);
+      const opened = [lanesRedis, ledgerRedis, ...(measuring ? [measuring.redis] : [])];
+      await Promise.all([...opened.map(closeRedis), dispatcher.destroy()]);
     },
   };
 }
@@ -91,11 +99,22 @@ function lightenDuplicates(redis: RedisClient): void {
   Object.assign(redis, { duplicate: (...args: never[]) => lighten(duplicate(...args)) });
 }
 
+/** Apart, so that a worker that nobody asks loads none of it; its connection too, so that reading delays no call. */
+async function openMetrics(
+  place: RedisPlace,
+  log: Logger,
+): Promise<{ metrics: Metrics; redis: RedisClient }> {
+  const { createMetrics } = await import('./metrics/metrics.ts');
+  const redis = await connect(place, 'worker', 'metrics', log);
+  return { metrics: createMetrics({ redis, clock: systemClock, log }), redis };
+}
+
 /** What looks after the worker: its health, where it is asked for, and the watchdog. */
 async function startGuards(
   { config, log }: AppDeps,
   place: RedisPlace,
   source: HealthSource,
+  metrics: Metrics | null,
   fail: (error: StanddownError) => void,
 ): Promise<Guards> {
   const { healthHost: host, healthPort, watchdogMs } = config;
@@ -108,9 +127,10 @@ async function startGuards(
           {
             live: () => liveness(source.vitals()),
             ready: () => ({ ...readiness(source.vitals(), monotonic()), ...source.more?.() }),
+            metrics: metrics && (() => metrics.expose(source.tenants())),
           },
         );
-  if (health) log.info({ host, port: health.port }, 'health is served: /healthz and /readyz');
+  if (health) log.info({ host, port: health.port }, 'health is served: /healthz, /readyz and /metrics');
   const unwatchLoop = watchEventLoop(watchdogMs);
   const unwatchRedis = watchRedisLoop({
     turnedAt: () => source.vitals().turnedAt,

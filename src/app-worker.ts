@@ -14,6 +14,7 @@ import { keysFor, LANES } from './keys.ts';
 import { createService } from './lane/service.ts';
 import { noteVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
+import { createNotifier } from './notify/notifier.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
 import { describeSignIn } from './sign-in-config.ts';
@@ -59,7 +60,7 @@ export interface FleetWorker extends Worker {
  */
 export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): Promise<Worker> {
   const { config, log } = deps;
-  tenantOf(config);
+  const label = tenantOf(config);
   await warnOfExposure(config, log);
   const host = await openHost(deps, LANES.length * config.concurrency);
   const opened: { stop(): Promise<void> }[] = [];
@@ -70,7 +71,8 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
   try {
     const tenant = await startTenant(host, config, options, log);
     opened.push(tenant);
-    const guards = await host.guard(tenant);
+    const { vitals } = tenant;
+    const guards = await host.guard({ vitals, tenants: () => new Map([[label, vitals()]]) });
     opened.push(guards);
     const { healthPort } = guards;
     return { failed: AbortSignal.any([tenant.failed, host.failed]), healthPort, stop: close };
@@ -103,6 +105,7 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
   const guards = await host
     .guard({
       vitals: () => combine([...fleet.vitals().values()], stopping, systemClock.monotonic()),
+      tenants: fleet.vitals,
       more: () => ({ tenants: describeTenants(fleet.vitals()) }),
     })
     .catch(async (error: unknown) => {
@@ -138,11 +141,19 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
   const inboxRedis = await host.openWaiting('inbox');
   const { concurrency, callTimeoutMs } = config;
   const { dispatcher } = host;
+  const tenant = createTenant(config, host.ledgerRedis);
+  const watch = host.metrics?.join(tenantOf(config), tenant) ?? null;
   const service = createService({
-    ...createTenant(config, host.ledgerRedis),
+    ...tenant,
     lanesRedis: host.lanesRedis,
     inboxRedis,
-    signIn: createSignIn({ config: signInConfig, dispatcher, clock: systemClock, timeoutMs: callTimeoutMs }),
+    signIn: createSignIn({
+      config: signInConfig,
+      dispatcher,
+      clock: systemClock,
+      timeoutMs: callTimeoutMs,
+      onAsked: watch?.signedIn,
+    }),
     client: createClient({ apiUrl: config.apiUrl, dispatcher }),
     clock: systemClock,
     callTimeoutMs,
@@ -151,9 +162,14 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     retentionMs: config.resultRetentionMs,
     precheck: config.precheck === 'auto',
     verify: options.verify ?? false,
+    observer: watch,
     log,
   });
+  const notifier = config.notify
+    ? createNotifier({ ...tenant, tenant: tenantOf(config), config: config.notify, clock: systemClock, log })
+    : null;
   service.start();
+  notifier?.start();
   log.info(
     {
       redis: describeRedis(host.place.target),
@@ -167,7 +183,8 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     vitals: service.vitals,
     failed: service.failed,
     stop: async () => {
-      await service.stop();
+      await Promise.all([service.stop(), notifier?.stop()]);
+      watch?.leave();
       await closeRedis(inboxRedis);
     },
   };

@@ -12,6 +12,7 @@ import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
 import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
 import type { LogLevel } from './log.ts';
+import { type NotifyConfig, readNotify } from './notify/settings.ts';
 import { type Secret, secretUrl } from './secret.ts';
 import {
   baseUrl,
@@ -46,6 +47,8 @@ export interface Config {
   defaultComment: string | null;
   resultRetentionMs: number;
   precheck: 'auto' | 'off';
+  /** Null: nobody is told anything. */
+  notify: NotifyConfig | null;
   /** Absolute. */
   dataDir: string;
   logLevel: LogLevel;
@@ -99,6 +102,10 @@ const environmentSchema = z.object({
   DEFAULT_COMMENT: z.string().trim().max(4_000, 'may not be longer than 4000 characters').optional(),
   RESULT_RETENTION: duration.default(90 * 86_400_000),
   PRECHECK: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
+  NOTIFY_URL: z.string().optional(),
+  NOTIFY_SECRET: z.string().optional(),
+  NOTIFY_HOLD: duration.default(15 * 60_000).refine((ms) => ms >= 1_000, 'must be 1s or more'),
+  NOTIFY_ALLOW_PRIVATE: z.enum(['true', 'false'], 'must be true or false').default('false'),
   STANDDOWN_DATA_DIR: z.string().default('.standdown'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HEALTH_PORT: whole(0, 65_535).optional(),
@@ -161,15 +168,27 @@ export function readConfig(environment: Environment): Config {
     mistakes.push(`DEFENDER_REGION: only the public cloud has regions, not ${cloud}; take it out`);
   }
   mistakes.push(...signInMistakes(given));
-  if (!parsed.success || typeof windows === 'string' || typeof reserves === 'string' || mistakes.length > 0) {
+  const notify = parsed.success ? notifyConfig(parsed.data) : null;
+  if (Array.isArray(notify)) mistakes.push(...notify);
+  if (
+    !parsed.success ||
+    typeof windows === 'string' ||
+    typeof reserves === 'string' ||
+    Array.isArray(notify) ||
+    mistakes.length > 0
+  ) {
     throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`, {
       context: { mistakes },
     });
   }
-  return toConfig(parsed.data, windows, reserves);
+  return { ...toConfig(parsed.data, windows, reserves), notify };
 }
 
-function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Window[]): Config {
+function toConfig(
+  env: Parsed,
+  windows: readonly Window[],
+  reserves: readonly Window[],
+): Omit<Config, 'notify'> {
   const cloud = CLOUDS[env.DEFENDER_CLOUD];
   const region = env.DEFENDER_REGION ?? null;
   const dataDir = resolve(env.STANDDOWN_DATA_DIR);
@@ -196,6 +215,11 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
     httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
     noProxy: env.NO_PROXY ?? null,
   };
+}
+
+function notifyConfig(env: Parsed): ReturnType<typeof readNotify> {
+  const { NOTIFY_URL: url, NOTIFY_SECRET: secret, NOTIFY_HOLD: holdMs } = env;
+  return readNotify({ url, secret, holdMs, allowPrivate: env.NOTIFY_ALLOW_PRIVATE === 'true' });
 }
 
 function readWith<T>(read: (text: string) => T | string) {

@@ -70,6 +70,12 @@ export function keysFor(tenant: string) {
     outcomes: `${prefix}:outcomes`,
     /** String, JSON: what became of an id that came through the inbox; for a day. */
     outcome: (guid: string) => `${prefix}:outcome:${guid}`,
+    /** Hash: since when notices are wanted, and something holds. */
+    notices: `${prefix}:notices`,
+    /** Sorted set: notices that wait to be sent, by the time of their next try, in ms. */
+    noticesDue: `${prefix}:notices:due`,
+    /** Hash: those notices by their id, as JSON, and how often each was tried, by id and `#`. */
+    outbox: `${prefix}:notices:outbox`,
     /** BullMQ's own key of a lane. */
     lane: (lane: LaneName, suffix: string) => `${prefix}:${lane}:${suffix}`,
   };

@@ -21,7 +21,7 @@ type Setting = z.infer<typeof settingSchema>;
 const PATHS: ReadonlySet<string> = new Set(['AZURE_CLIENT_CERTIFICATE_PATH', 'AZURE_FEDERATED_TOKEN_FILE']);
 
 /** What may stand in the file only as a reference. */
-const SECRETS: ReadonlySet<string> = new Set(['AZURE_CLIENT_SECRET']);
+const SECRETS: ReadonlySet<string> = new Set(['AZURE_CLIENT_SECRET', 'NOTIFY_SECRET']);
 
 /**
  * Reads TENANTS_FILE: a JSON list with an object for each tenant, which holds those settings that are its own, under the

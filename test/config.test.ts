@@ -66,6 +66,7 @@ describe('the settings', () => {
       logLevel: 'info',
       healthPort: null,
       healthHost: '127.0.0.1',
+      notify: null,
       watchdogMs: 120_000,
       httpsProxy: null,
       noProxy: null,
@@ -182,6 +183,39 @@ describe('the settings', () => {
       assert.ok(first.startsWith(`${name}: `), first);
       assert.match(first, says);
       assert.doesNotMatch(first, /hunter2/);
+    });
+  }
+
+  it('say where notices go', () => {
+    const given = { NOTIFY_URL: 'https://hooks.example/t', NOTIFY_SECRET: 'a-secret-of-16-c' };
+    const { notify } = readConfig(given);
+    assert.deepEqual([notify?.holdMs, notify?.allowPrivate], [900_000, false]);
+    assert.equal(notify?.url.reveal(), given.NOTIFY_URL);
+    assert.doesNotMatch(inspect(readConfig(given), { depth: null }), /a-secret|hooks/);
+    assert.equal(readConfig({ NOTIFY_SECRET: given.NOTIFY_SECRET }).notify, null);
+    const open = { NOTIFY_URL: 'http://10.0.0.1/', NOTIFY_ALLOW_PRIVATE: 'true', NOTIFY_HOLD: '1m' };
+    const own = readConfig({ ...given, ...open }).notify;
+    assert.deepEqual([own?.holdMs, own?.allowPrivate], [60_000, true]);
+  });
+
+  const NOTIFY: [Environment, RegExp][] = [
+    [{ NOTIFY_URL: 'hooks.example' }, /^NOTIFY_URL: is not an address that begins with https/],
+    [{ NOTIFY_URL: 'file:///etc/passwd' }, /^NOTIFY_URL: is not an address that begins with https/],
+    [{ NOTIFY_URL: 'http://hooks.example' }, /^NOTIFY_URL: must begin with https/],
+    [{ NOTIFY_URL: 'https://me:hunter2@hooks.example' }, /^NOTIFY_URL: may hold no user/],
+    [{ NOTIFY_URL: 'https://hooks.example/#a' }, /^NOTIFY_URL: may hold no user/],
+    [{ NOTIFY_SECRET: undefined }, /^NOTIFY_SECRET: is missing/],
+    [{ NOTIFY_SECRET: 'short' }, /^NOTIFY_SECRET: must have 16 characters/],
+    [{ NOTIFY_HOLD: '999ms' }, /^NOTIFY_HOLD: must be 1s or more/],
+    [{ NOTIFY_ALLOW_PRIVATE: 'yes' }, /^NOTIFY_ALLOW_PRIVATE: must be true or false/],
+  ];
+  for (const [given, says] of NOTIFY) {
+    it(`refuse ${JSON.stringify(given)} for notices`, () => {
+      const all = { NOTIFY_URL: 'https://hooks.example/', NOTIFY_SECRET: 'a-secret-of-16-c', ...given };
+      const said = mistakes(all);
+      assert.equal(said.length, 1);
+      assert.match(said[0] ?? '', says);
+      assert.doesNotMatch(said[0] ?? '', /hunter2/);
     });
   }
 

@@ -100,7 +100,8 @@ export async function viewBudget(
   };
 }
 
-function loweredPace(
+/** Null: whole. lowered, at, refusals: as they stand in the state. */
+export function loweredPace(
   [lowered = 0, at = 0, refusals = 0]: readonly number[],
   windows: readonly Window[],
   now: number,
@@ -119,7 +120,12 @@ function useOf(window: Window, reserved: number, stamps: readonly number[], now:
   return { ...window, used, free: Math.max(0, window.max - used), reserved };
 }
 
-function standingHolds(state: (string | null)[], notices: Record<string, string>, now: number): Hold[] {
+/** state: grace, penalty, hold and reason as they stand there; notices: the hash of holds. */
+export function standingHolds(
+  state: (string | null)[],
+  notices: Record<string, string>,
+  now: number,
+): Hold[] {
   const [grace, penalty, hold] = state.slice(0, 3).map(asNumber);
   const reason = state[3] ?? '';
   const holds: Hold[] = [];

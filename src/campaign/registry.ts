@@ -57,7 +57,7 @@ export interface NewCampaign {
 export const DEFAULT_PRIORITY = 5;
 
 /** What every campaign of single cancels is called before its day. */
-const DIRECT_PREFIX = 'direct-';
+export const DIRECT_PREFIX = 'direct-';
 
 /**
  * Creates a campaign unless one has this name already.

@@ -39,12 +39,14 @@ const RENEW_BEFORE_MS = 300_000;
  * Once there is a token, a renewal that fails does no harm until the token has ended.
  *
  * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
+ * @param deps.onAsked told whether that gave a token, also where the one that stands still does.
  */
 export function createSignIn(deps: {
   config: SignInConfig;
   dispatcher: Dispatcher;
   clock: Clock;
   timeoutMs: number;
+  onAsked?: ((ok: boolean) => void) | undefined;
 }): SignIn {
   const { clock } = deps;
   let current: Token | null = null;
@@ -80,9 +82,16 @@ export function createSignIn(deps: {
   }
 
   function askOnce(unlike: Token | null): Promise<Token> {
-    asking ??= ask(unlike?.accessToken ?? null).finally(() => {
+    if (asking) return asking;
+    asking = ask(unlike?.accessToken ?? null).finally(() => {
       asking = null;
     });
+    const { onAsked } = deps;
+    if (onAsked)
+      asking.then(
+        () => onAsked(true),
+        () => onAsked(false),
+      );
     return asking;
   }
 

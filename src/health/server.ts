@@ -12,6 +12,14 @@ export interface HealthServer {
 export interface HealthSource {
   live(): Health;
   ready(): Health;
+  /** Null: there are none to be had. */
+  metrics: (() => Promise<Exposition>) | null;
+}
+
+/** Figures for Prometheus. */
+export interface Exposition {
+  contentType: string;
+  text: string;
 }
 
 export interface HealthPlace {
@@ -34,7 +42,8 @@ const LIMITS = {
 const MOST_CONNECTIONS = 64;
 
 /**
- * Serves `GET /healthz` and `GET /readyz`: 200 when all is in order, otherwise 503; the body, as JSON, says what is not.
+ * Serves `GET /healthz` and `GET /readyz`: 200 when all is in order, otherwise 503; the body, as JSON, says what is not. And
+ * `GET /metrics`, where there are any.
  *
  * @throws StanddownError CONFIG_INVALID when the place cannot be had.
  */
@@ -65,14 +74,27 @@ function describeFailure({ host, port }: HealthPlace, cause: unknown): string {
 
 function answer(request: IncomingMessage, response: ServerResponse, source: HealthSource): void {
   const [path] = (request.url ?? '').split('?');
+  const metrics = path === '/metrics' ? source.metrics : null;
   const look = path === '/healthz' ? source.live : path === '/readyz' ? source.ready : null;
-  if (!look) send(response, 404, { error: 'there are /healthz and /readyz' });
+  if (!look && !metrics) send(response, 404, { error: 'there are /healthz, /readyz and /metrics' });
   else if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     send(response, 405, { error: 'ask with GET' });
-  } else {
+  } else if (metrics) {
+    void expose(response, metrics);
+  } else if (look) {
     const health = look();
     send(response, health.ok ? 200 : 503, health);
+  }
+}
+
+async function expose(response: ServerResponse, metrics: () => Promise<Exposition>): Promise<void> {
+  try {
+    const { contentType, text } = await metrics();
+    response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' });
+    response.end(text);
+  } catch (error) {
+    send(response, 500, { error: messageOf(error) });
   }
 }
 

@@ -21,6 +21,7 @@ import { createGate } from './gate.ts';
 import { createHeartbeat } from './heartbeat.ts';
 import { createLanes } from './lanes.ts';
 import { createNotices } from './notices.ts';
+import { type Observer, observeChronicle, observeClient, observeLedger } from './observer.ts';
 import { createPrecheck } from './precheck.ts';
 import { createSignInHold } from './sign-in-hold.ts';
 import { createSupply } from './supply.ts';
@@ -47,6 +48,8 @@ export interface ServiceDeps {
   precheck: boolean;
   /** Whether campaigns are verified once they are drained. */
   verify: boolean;
+  /** Null: nobody watches. */
+  observer: Observer | null;
   log: Logger;
 }
 
@@ -60,7 +63,9 @@ export interface Service {
 }
 
 /** One tenant's worker: its lanes and what keeps them going. */
-export function createService(deps: ServiceDeps): Service {
+export function createService(given: ServiceDeps): Service {
+  const { observer } = given;
+  const deps = observer ? observed(given, observer) : given;
   const { redis, keys, ledger, log, memory } = deps;
   // What is stored and shown is in Redis' time, which all workers share, once it is known: a machine's clock may be off.
   const wall = () => Math.floor(memory.redisTime(deps.clock.monotonic()) ?? deps.clock.wall());
@@ -69,7 +74,8 @@ export function createService(deps: ServiceDeps): Service {
   const failing = new AbortController();
   const random = Math.random;
   const notices = createNotices({ redis, keys, wall, log });
-  const chronicle = createChronicle({ redis, keys, wall });
+  const unobserved = createChronicle({ redis, keys, wall });
+  const chronicle = observer ? observeChronicle(unobserved, observer) : unobserved;
   const gate = createGate(clock);
   const sweep = createSweep({ redis, keys, ledger, log, wall });
   const budget = createOperationBudget({
@@ -155,6 +161,7 @@ export function createService(deps: ServiceDeps): Service {
     verifier,
     onStance: (seen) => {
       stance = seen;
+      observer?.looked(memory.expect('cancel', 0).epoch);
     },
     onOutdated: (error) => failing.abort(error),
     retentionMs: deps.retentionMs,
@@ -188,6 +195,11 @@ export function createService(deps: ServiceDeps): Service {
       return stopped;
     },
   };
+}
+
+function observed(deps: ServiceDeps, observer: Observer): ServiceDeps {
+  const client = observeClient(deps.client, observer, deps.clock.monotonic);
+  return { ...deps, client, ledger: observeLedger(deps.ledger, observer) };
 }
 
 /** BullMQ's limiter has one window: the first. */

@@ -5,6 +5,7 @@ import { messageOf } from '../../src/errors.ts';
 import { keysFor } from '../../src/keys.ts';
 import { isNotPermitted } from '../../src/redis/failure.ts';
 import { makeActions } from '../../src/simulator/index.ts';
+import { sampled, scrape } from '../metrics/scrape.ts';
 import { commandsOf, documentedRules, ROLES, type Role } from '../support/acl.ts';
 import type { Process } from '../support/processes.ts';
 import { watchUse } from '../support/redis-use.ts';
@@ -215,16 +216,32 @@ async function play(estate: Estate): Promise<void> {
   const ids = [...estate.ids];
   const take = (count: number) => ids.splice(0, count);
   await leaveStalled(estate, take(1));
-  const worker = estate.startWorker(['--verify']);
+  const worker = estate.startWorker(['--verify'], { HEALTH_PORT: '0', ...NOTIFIED });
   await submit(estate, 'big', take(20));
   await submit(estate, 'first', take(2), '--urgent');
   await askForSingles(estate, take(20));
   await useInbox(estate, take(4));
   await steer(estate, take(30), worker);
+  await beWatched(estate, worker);
   worker.kill('SIGTERM');
   assert.equal(await worker.exited, 0, worker.stderr);
   await lookAround(estate, take(10));
   await forgetAll(estate);
+}
+
+/** Nobody listens there: notices are put off. */
+const NOTIFIED = {
+  NOTIFY_URL: 'http://127.0.0.1:9/',
+  NOTIFY_SECRET: 'a-secret-of-16-c',
+  NOTIFY_ALLOW_PRIVATE: 'true',
+};
+
+/** Its metrics are read, and somebody is to be told that a campaign has ended. */
+async function beWatched({ redis, keys, tenant }: Estate, worker: Process): Promise<void> {
+  const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
+  assert.equal(sampled(await scrape(port), 'standdown_redis_read_ok', { tenant }), 1);
+  await eventually(async () => assert.notEqual(await redis.admin.hlen(keys.outbox), 0), 20_000);
+  await eventually(() => assert.match(worker.stderr, /notice not sent yet/), 20_000);
 }
 
 /** A job of a worker that was killed. */

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { request } from 'undici';
 import { StanddownError } from '../../src/errors.ts';
-import { type HealthServer, serveHealth } from '../../src/health/server.ts';
+import { type HealthServer, type HealthSource, serveHealth } from '../../src/health/server.ts';
 import { liveness, readiness, type Vitals } from '../../src/health/vitals.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -16,10 +16,13 @@ describe('health over HTTP', () => {
     for (const server of servers.splice(0)) await server.close();
   });
 
-  async function serve(vitals: Vitals, host = '127.0.0.1'): Promise<string> {
+  async function serve(
+    vitals: Vitals,
+    { host = '127.0.0.1', metrics = null }: { host?: string; metrics?: HealthSource['metrics'] } = {},
+  ): Promise<string> {
     const server = await serveHealth(
       { host, port: 0 },
-      { live: () => liveness(vitals), ready: () => readiness(vitals, NOW) },
+      { live: () => liveness(vitals), ready: () => readiness(vitals, NOW), metrics },
     );
     servers.push(server);
     return `http://${host}:${server.port}`;
@@ -78,8 +81,24 @@ describe('health over HTTP', () => {
     assert.equal((await ask(`${base}/healthz`, 'POST')).status, 405);
   });
 
+  it('hands out metrics where there are any', async () => {
+    const base = await serve(WELL, {
+      metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'a 1\n' }),
+    });
+    assert.deepEqual(await ask(`${base}/metrics`), {
+      status: 200,
+      text: 'a 1\n',
+      type: 'text/plain; version=0.0.4',
+    });
+    assert.equal((await ask(`${base}/metrics`, 'POST')).status, 405);
+    assert.equal((await ask(`${await serve(WELL)}/metrics`)).status, 404);
+    const broken = await serve(WELL, { metrics: () => Promise.reject(new Error('no figures')) });
+    assert.equal((await ask(`${broken}/metrics`)).status, 500);
+    assert.equal((await ask(`${broken}/healthz`)).status, 200);
+  });
+
   it('listens where it is told, and nowhere else', async () => {
-    const base = await serve(WELL, '127.0.0.2');
+    const base = await serve(WELL, { host: '127.0.0.2' });
     assert.equal((await ask(`${base}/healthz`)).status, 200);
     await assert.rejects(ask(`${base.replace('127.0.0.2', '127.0.0.1')}/healthz`), { code: 'ECONNREFUSED' });
   });
@@ -100,7 +119,7 @@ describe('health over HTTP', () => {
   });
 
   async function refusal(host: string, port: number): Promise<string> {
-    const source = { live: () => liveness(WELL), ready: () => liveness(WELL) };
+    const source = { live: () => liveness(WELL), ready: () => liveness(WELL), metrics: null };
     try {
       servers.push(await serveHealth({ host, port }, source));
     } catch (error) {

@@ -1,0 +1,112 @@
+import type { Hold } from '../budget/view.ts';
+import type { Campaign } from '../campaign/registry.ts';
+import type { DisplayState } from '../campaign/status.ts';
+import type { Outcome } from '../outcome.ts';
+
+/** `ended`: nothing of it is open any more. `refused`: paused after refusals. */
+export type NoticeKind = 'ended' | 'held' | 'refused';
+
+/** What a receiver is told. No id of an action, no comment, no person. */
+export interface Notice {
+  v: 1;
+  /** The same at each try: whoever sees it twice has seen it. */
+  id: string;
+  kind: NoticeKind;
+  /** When it happened; of a hold, since when it stands. ISO 8601 UTC. */
+  at: string;
+  tenant: string;
+  campaign: string;
+  state: DisplayState;
+  /** Ids of its own, and those without an outcome. */
+  total: number;
+  open: number;
+  outcomes: Partial<Record<Outcome, number>>;
+  /** Why nothing goes out; null unless it is held. */
+  hold: { reason: string; until: string | null } | null;
+}
+
+/** What happens once: the marker says which time of its kind it is. */
+export interface Event {
+  campaign: number;
+  kind: NoticeKind;
+  marker: number;
+  notice: Notice;
+}
+
+export interface Situation {
+  tenant: string;
+  /** Redis' clock, in ms. */
+  now: number;
+  /** What happened before is not told: nobody had asked for notices. */
+  askedSince: number;
+  /** The hold that stands, and since when; null: none. */
+  held: { hold: Hold; since: number } | null;
+  holdMs: number;
+}
+
+/** What ended longer ago, in ms, is no news. */
+export const STALE_MS = 86_400_000;
+
+/** A campaign may be drained for a moment while its ids are being submitted, in ms. */
+const QUIET_MS = 3_000;
+
+/** What is to be told of a campaign. Most of it has been told before. */
+export function eventsOf(campaign: Campaign, situation: Situation): Event[] {
+  if (campaign.direct) return [];
+  return [ended(campaign, situation), refused(campaign, situation), held(campaign, situation)].filter(
+    (event) => event !== null,
+  );
+}
+
+function ended(campaign: Campaign, situation: Situation): Event | null {
+  const { open, total, decidedAt, state } = campaign;
+  if (open > 0 || total === 0 || decidedAt === null || state === 'paused' || state === 'deleted') return null;
+  if (!isNews(decidedAt, situation) || situation.now - decidedAt < QUIET_MS) return null;
+  return event(campaign, situation, { kind: 'ended', at: decidedAt, marker: decidedAt });
+}
+
+/** That happens once: resumed, a campaign takes further refusals as they come. */
+function refused(campaign: Campaign, situation: Situation): Event | null {
+  const { state, pausedReason, decidedAt, createdAt } = campaign;
+  if (state !== 'paused' || pausedReason === null || !isNews(decidedAt ?? createdAt, situation)) return null;
+  // Calls that were in flight may still change its last outcome: its time is no marker.
+  return event(campaign, situation, { kind: 'refused', at: decidedAt ?? createdAt, marker: 1 });
+}
+
+function held(campaign: Campaign, situation: Situation): Event | null {
+  if (situation.held === null || campaign.state !== 'running' || campaign.open === 0) return null;
+  const { hold, since } = situation.held;
+  // One that came later has been held since then.
+  if (situation.now - Math.max(since, campaign.createdAt) < situation.holdMs) return null;
+  return event(campaign, situation, { kind: 'held', at: since, marker: since, hold });
+}
+
+function isNews(at: number, { now, askedSince }: Situation): boolean {
+  return at >= askedSince && now - at < STALE_MS;
+}
+
+function event(
+  campaign: Campaign,
+  { tenant }: Situation,
+  { kind, at, marker, hold }: { kind: NoticeKind; at: number; marker: number; hold?: Hold },
+): Event {
+  const { number, name, state, total, open, outcomes } = campaign;
+  const notice: Notice = {
+    v: 1,
+    id: `${tenant}.${number}.${kind}.${marker}`,
+    kind,
+    at: toIso(at),
+    tenant,
+    campaign: name,
+    state: state === 'running' && open === 0 ? 'done' : state,
+    total,
+    open,
+    outcomes,
+    hold: hold ? { reason: hold.reason, until: hold.until === null ? null : toIso(hold.until) } : null,
+  };
+  return { campaign: number, kind, marker, notice };
+}
+
+function toIso(ms: number): string {
+  return new Date(Math.floor(ms)).toISOString();
+}

@@ -1,0 +1,131 @@
+import { glance } from '../budget/glance.ts';
+import type { Limits } from '../budget/windows.ts';
+import { DIRECT_PREFIX, readCampaign } from '../campaign/registry.ts';
+import type { Clock } from '../clock.ts';
+import type { Keys } from '../keys.ts';
+import type { Logger } from '../log.ts';
+import type { RedisClient } from '../script.ts';
+import { eventsOf, type Notice, STALE_MS } from './notice.ts';
+import { type Claimed, createOutbox } from './outbox.ts';
+import { createPoster, type Poster } from './poster.ts';
+import type { NotifyConfig } from './settings.ts';
+
+export interface NotifierDeps {
+  redis: RedisClient;
+  keys: Keys;
+  limits: Limits;
+  /** Its label. */
+  tenant: string;
+  config: NotifyConfig;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface Notifier {
+  start(): void;
+  /** Lets the try that is under way come to its end: 10 s at most. */
+  stop(): Promise<void>;
+}
+
+/** How often each of the two loops looks, in ms. */
+const LOOK_MS = 5_000;
+
+/** Older campaigns are not looked at. */
+const MOST_CAMPAIGNS = 500;
+
+/** Between two tries, in ms; the last one again and again, until the notice is no news any more. */
+const AGAIN_MS = [5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000];
+
+/** How many notices are remembered as told, so that Redis is not asked again and again. */
+const MOST_KNOWN = 10_000;
+
+/**
+ * Tells a receiver when a campaign ends, is held for long, or is refused. What is to be told is found by looking at what
+ * stands in Redis, so that a worker that dies loses nothing; and it is sent by a loop of its own, so that nothing waits for it.
+ */
+export function createNotifier(deps: NotifierDeps): Notifier {
+  const { redis, keys, config, clock, log } = deps;
+  const stopping = new AbortController();
+  const outbox = createOutbox(deps);
+  const poster = createPoster({ ...config, wall: clock.wall });
+  const known = new Set<string>();
+  let running: Promise<unknown> = Promise.resolve();
+  let wake = new AbortController();
+
+  async function look(): Promise<void> {
+    const seen = await glance(redis, keys, deps.limits);
+    // A full window is no trouble.
+    const [hold = null] = seen.holds;
+    const { heldSince, ...times } = await outbox.look(hold !== null);
+    const held = hold !== null && heldSince !== null ? { hold, since: heldSince } : null;
+    const situation = { tenant: deps.tenant, ...times, held, holdMs: config.holdMs };
+    for (const campaign of await readNamed(redis, keys)) {
+      for (const event of eventsOf(campaign, situation)) {
+        const { id, kind } = event.notice;
+        if (known.has(id)) continue;
+        if (await outbox.put(event))
+          log.debug({ notice: kind, campaign: campaign.name }, 'notice to be sent');
+        if (known.size >= MOST_KNOWN) known.clear();
+        known.add(id);
+        wake.abort();
+      }
+    }
+  }
+
+  async function send(): Promise<void> {
+    for (let claimed = await outbox.claim(); claimed; claimed = await outbox.claim()) {
+      await tryOnce(claimed, poster);
+      if (stopping.signal.aborted) return;
+    }
+  }
+
+  async function tryOnce(claimed: Claimed, { host, post }: Poster): Promise<void> {
+    const posted = await post(claimed.id, claimed.body);
+    const { kind, campaign, at } = JSON.parse(claimed.body) as Notice;
+    const facts = { notice: kind, campaign, tries: claimed.tries, host };
+    if (posted.ok) {
+      log.info(facts, 'notice sent');
+      return outbox.end(claimed, null);
+    }
+    const isStale = claimed.now - Date.parse(at) >= STALE_MS + config.holdMs;
+    const againInMs = isStale ? null : (AGAIN_MS[claimed.tries - 1] ?? AGAIN_MS.at(-1) ?? LOOK_MS);
+    if (againInMs === null) log.error({ ...facts, why: posted.why }, 'notice given up');
+    else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not sent yet');
+    await outbox.end(claimed, againInMs);
+  }
+
+  /** Goes on whatever happens: Redis may be away for a while. */
+  async function repeat(run: () => Promise<void>, pause: () => AbortSignal): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await run().catch((err) => log.debug({ err }, 'notices'));
+      await clock.sleep(LOOK_MS, pause()).catch(() => undefined);
+    }
+  }
+
+  function untilWoken(): AbortSignal {
+    if (wake.signal.aborted) wake = new AbortController();
+    return AbortSignal.any([stopping.signal, wake.signal]);
+  }
+
+  return {
+    start: () => {
+      running = Promise.all([repeat(look, () => stopping.signal), repeat(send, untilWoken)]);
+    },
+    stop: async () => {
+      stopping.abort();
+      await running;
+      await poster.close();
+    },
+  };
+}
+
+/** The newest named campaigns. */
+async function readNamed(redis: RedisClient, keys: Keys) {
+  const named = Object.entries(await redis.hgetall(keys.campaigns))
+    .filter(([name]) => !name.startsWith(DIRECT_PREFIX))
+    .map(([, number]) => Number(number))
+    .sort((a, b) => b - a)
+    .slice(0, MOST_CAMPAIGNS);
+  const campaigns = await Promise.all(named.map((number) => readCampaign(redis, keys, number)));
+  return campaigns.filter((campaign) => campaign !== null);
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Process } from '../support/processes.ts';
+import { ROOT, startProgram } from '../support/processes.ts';
+import { eventually } from '../support/wait.ts';
+import { openEstate } from '../tenants/support.ts';
+import { type Sample, sampled, scrape } from './scrape.ts';
+
+async function portOf(worker: Process): Promise<string> {
+  return eventually(() => {
+    const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
+    assert.ok(port, worker.stderr);
+    return port;
+  }, 20_000);
+}
+
+const of = (samples: readonly Sample[], tenant: string) =>
+  samples.filter(({ labels }) => labels['tenant'] === tenant);
+
+test('each tenant has its own series, few of them, and takes them along', async (t) => {
+  const estate = await openEstate(t, 2, '1000/1s,5000/1h');
+  const { entry, write, startWorker, idsFor, cli } = estate;
+  await write([entry(0), entry(1)]);
+  const { path } = await idsFor(20);
+  const { code, stderr } = await cli([
+    ...['submit', path, '--campaign', 'undo', '--comment', 'x', '--yes', '--tenant', 'tenant-2'],
+  ]);
+  assert.equal(code, 0, stderr);
+  const worker = startWorker({ HEALTH_PORT: '0' });
+  const port = await portOf(worker);
+  await eventually(async () => {
+    const seen = await scrape(port);
+    assert.equal(sampled(seen, 'standdown_requests_total', { tenant: 'tenant-2', outcome: 'cancelled' }), 20);
+    assert.equal(sampled(seen, 'standdown_requests_total', { tenant: 'tenant-1', outcome: 'cancelled' }), 0);
+    assert.equal(sampled(seen, 'standdown_redis_read_ok', { tenant: 'tenant-1' }), 1);
+    assert.equal(sampled(seen, 'standdown_tenant_ready', { tenant: 'tenant-1' }), 1);
+    const series = of(seen, 'tenant-2').length;
+    assert.ok(series > 50 && series < 75, `${series}`);
+    t.diagnostic(`${series} series of a tenant, ${of(seen, 'tenant-1').length} of an idle one`);
+  }, 30_000);
+
+  await write([entry(0)]);
+  await eventually(async () => {
+    const seen = await scrape(port);
+    assert.deepEqual(of(seen, 'tenant-2'), []);
+    assert.ok(of(seen, 'tenant-1').length > 50);
+  }, 30_000);
+
+  await write([entry(0), entry(1)]);
+  await eventually(async () => {
+    const seen = await scrape(port);
+    assert.equal(sampled(seen, 'standdown_requests_total', { tenant: 'tenant-2', outcome: 'cancelled' }), 0);
+  }, 30_000);
+  worker.kill('SIGTERM');
+  assert.equal(await worker.exited, 0, worker.stderr);
+});
+
+test('a tenant that cannot be started is shown as not ready', async (t) => {
+  const estate = await openEstate(t, 2, '1000/1s');
+  const { entry, write, startWorker, redis } = estate;
+  await write([entry(0), entry(1)]);
+  // Of a version that nobody knows.
+  await redis.admin.hset('{standdown:tenant-2}:state', 'version', 99);
+  const port = await portOf(startWorker({ HEALTH_PORT: '0' }));
+  await eventually(async () => {
+    const seen = await scrape(port);
+    assert.equal(sampled(seen, 'standdown_tenant_ready', { tenant: 'tenant-1' }), 1);
+    assert.equal(sampled(seen, 'standdown_tenant_ready', { tenant: 'tenant-2' }), 0);
+  }, 30_000);
+});
+
+test('metrics are told in time while Redis is silent, without its gauges, and with them afterwards', async (t) => {
+  const estate = await openEstate(t, 2, '1000/1s');
+  await estate.write([estate.entry(0), estate.entry(1)]);
+  const port = await portOf(estate.startWorker({ HEALTH_PORT: '0' }));
+  const ok = async (value: number, others: boolean) => {
+    const since = performance.now();
+    const seen = await scrape(port);
+    const took = performance.now() - since;
+    assert.ok(took < 6_000, `${took} ms`);
+    assert.equal(sampled(seen, 'standdown_redis_read_ok', { tenant: 'tenant-1' }), value);
+    assert.equal(sampled(seen, 'standdown_pace_ratio', { tenant: 'tenant-1' }) !== undefined, others);
+    assert.equal(
+      sampled(seen, 'standdown_requests_total', { tenant: 'tenant-1', outcome: 'cancelled' }),
+      0,
+      'what the worker counts itself is there',
+    );
+  };
+  await eventually(() => ok(1, true), 20_000);
+  estate.redis.child.kill('SIGSTOP');
+  try {
+    await eventually(() => ok(0, false), 30_000);
+    await ok(0, false);
+  } finally {
+    estate.redis.child.kill('SIGCONT');
+  }
+  await eventually(() => ok(1, true), 30_000);
+});
+
+test('without HEALTH_PORT nothing of it is loaded', async (t) => {
+  const estate = await openEstate(t, 1, '1000/1s');
+  await estate.write([estate.entry(0)]);
+  const modulesOf = async (env: Record<string, string>) => {
+    const hook = join(ROOT, 'test/producer/support/modules.ts');
+    const child = startProgram(process.execPath, ['--import', hook, join(ROOT, 'src/cli.ts'), 'worker'], {
+      env: { ...estate.env, ...env },
+    });
+    await eventually(() => assert.match(child.stderr, /worker started/), 20_000);
+    child.kill('SIGTERM');
+    assert.equal(await child.exited, 0, child.stderr);
+    return child.stderr.split('\n').filter((line) => /prom-client|\/src\/metrics\//.test(line));
+  };
+  assert.deepEqual(await modulesOf({}), []);
+  assert.ok((await modulesOf({ HEALTH_PORT: '0' })).length > 5);
+});

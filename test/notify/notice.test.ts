@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Campaign } from '../../src/campaign/registry.ts';
+import { eventsOf, type Situation } from '../../src/notify/notice.ts';
+
+const NOW = 1_800_000_000_000;
+const HOUR = 3_600_000;
+
+const campaign: Campaign = {
+  number: 7,
+  name: 'undo',
+  state: 'running',
+  priority: 5,
+  direct: false,
+  comment: 'ticket 4711 about 8ecf25d1-76f2-4080-a2a0-237761784bef',
+  requestedBy: 'somebody',
+  createdAt: NOW - 2 * HOUR,
+  expiresAt: null,
+  decidedAt: NOW - 10_000,
+  total: 5,
+  open: 0,
+  outcomes: { cancelled: 5 },
+  stopped: 5,
+  results: 5,
+  verification: null,
+  pausedReason: null,
+  cursor: 5,
+  low: 5,
+};
+
+const situation: Situation = {
+  tenant: 'contoso',
+  now: NOW,
+  askedSince: NOW - HOUR,
+  held: null,
+  holdMs: 900_000,
+};
+
+const hold = { reason: 'upstream', until: NOW + 500.25, detail: '503: secret words' };
+const held = (sinceMs: number) => ({ held: { hold, since: NOW - sinceMs } });
+const open = { open: 3, outcomes: { cancelled: 2 } };
+
+const ROWS: [what: string, campaign: Partial<Campaign>, situation: Partial<Situation>, kinds: string[]][] = [
+  ['done', {}, {}, ['ended']],
+  ['done a moment ago, perhaps while it is submitted', { decidedAt: NOW - 2_999 }, {}, []],
+  ['done before anybody asked', { decidedAt: NOW - HOUR - 1 }, {}, []],
+  ['done more than a day ago', { decidedAt: NOW - 24 * HOUR }, { askedSince: 0 }, []],
+  ['aborted and swept', { state: 'aborted' }, {}, ['ended']],
+  ['expired and swept', { state: 'expired' }, {}, ['ended']],
+  ['aborted and not swept', { ...open, state: 'aborted' }, {}, []],
+  ['deleted', { state: 'deleted' }, {}, []],
+  ['of single cancels', { direct: true }, {}, []],
+  ['empty', { total: 0, decidedAt: null, outcomes: {} }, {}, []],
+  ['paused by a person', { ...open, state: 'paused' }, held(HOUR), []],
+  ['paused when nothing is left', { state: 'paused' }, {}, []],
+  ['paused after refusals', { ...open, state: 'paused', pausedReason: '403' }, {}, ['refused']],
+  ['paused so before', { ...open, state: 'paused', pausedReason: 'x', decidedAt: NOW - 2 * HOUR }, {}, []],
+  ['running', open, {}, []],
+  ['held for long', open, held(900_000), ['held']],
+  ['held for not so long', open, held(899_999), []],
+  ['newer than the hold', { ...open, createdAt: NOW - 60_000 }, held(HOUR), []],
+  ['done while something holds', {}, held(HOUR), ['ended']],
+];
+
+describe('what is told of a campaign that is', () => {
+  for (const [what, its, around, kinds] of ROWS) {
+    it(what, () => {
+      const events = eventsOf({ ...campaign, ...its }, { ...situation, ...around });
+      assert.deepEqual(
+        events.map(({ kind }) => kind),
+        kinds,
+      );
+    });
+  }
+
+  it('done, in full', () => {
+    const [event] = eventsOf(campaign, situation);
+    assert.deepEqual(event?.notice, {
+      v: 1,
+      id: `contoso.7.ended.${NOW - 10_000}`,
+      kind: 'ended',
+      at: new Date(NOW - 10_000).toISOString(),
+      tenant: 'contoso',
+      campaign: 'undo',
+      state: 'done',
+      total: 5,
+      open: 0,
+      outcomes: { cancelled: 5 },
+      hold: null,
+    });
+  });
+
+  it('held, without the words of the API', () => {
+    const [event] = eventsOf({ ...campaign, ...open }, { ...situation, ...held(HOUR) });
+    assert.deepEqual(event?.notice.hold, { reason: 'upstream', until: new Date(NOW + 500).toISOString() });
+    assert.equal(event.notice.at, new Date(NOW - HOUR).toISOString());
+    assert.doesNotMatch(JSON.stringify(event.notice), /secret|ticket|somebody/);
+  });
+
+  it('refused, once: calls that were in flight change its last outcome', () => {
+    const paused: Partial<Campaign> = { ...open, state: 'paused', pausedReason: '403' };
+    const markers = [0, 5_000].map(
+      (ms) => eventsOf({ ...campaign, ...paused, decidedAt: NOW - ms }, situation)[0]?.marker,
+    );
+    assert.equal(markers[0], markers[1]);
+  });
+});
