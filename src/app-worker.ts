@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { type AppDeps, createTenant, tenantOf } from './app.ts';
 import { type Host, openHost } from './app-host.ts';
-import { formatWindows } from './budget/windows.ts';
+import { createMemory, type Memory } from './budget/memory.ts';
+import { formatWindows, longestMs } from './budget/windows.ts';
 import { systemClock } from './clock.ts';
 import type { Config, SignInConfig } from './config.ts';
 import { createClient } from './defender/client.ts';
@@ -49,8 +50,8 @@ const HEAP_GROWTH_PERCENT = 40;
 
 /** A worker for any number of tenants. */
 export interface FleetWorker extends Worker {
-  /** Makes these its tenants. What one of them meets holds none of the others. */
-  set(configs: readonly Config[]): Promise<Changes>;
+  /** Makes these its tenants, and does not wait for it. What one of them meets holds none of the others. */
+  set(configs: readonly Config[]): Changes;
 }
 
 /**
@@ -93,20 +94,21 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
   const host = await openHost(deps, FLEET_CONNECTIONS);
   let stopping = false;
+  const memories = createMemories();
   const fleet = createFleet({
     start: async (config) => {
       const its = log.child({ tenant: config.tenant });
       await warnOfExposure(config, its);
-      return startTenant(host, config, options, its);
+      return startTenant(host, config, options, its, memories.of(config));
     },
     clock: systemClock,
     log,
   });
   const guards = await host
     .guard({
-      vitals: () => combine([...fleet.vitals().values()], stopping, systemClock.monotonic()),
-      tenants: fleet.vitals,
-      more: () => ({ tenants: describeTenants(fleet.vitals()) }),
+      vitals: () => combine([...fleet.standings().values()], stopping, systemClock.monotonic()),
+      tenants: () => new Map([...fleet.standings()].map(([label, { vitals }]) => [label, vitals])),
+      more: () => ({ tenants: describeTenants(fleet.standings()) }),
     })
     .catch(async (error: unknown) => {
       await host.close();
@@ -125,6 +127,24 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
   };
 }
 
+/**
+ * What is remembered of each tenant's slots, for as long as they count: also of one that is started anew, or was taken out
+ * and is back. It is what is put back when Redis has lost its data meanwhile.
+ */
+function createMemories() {
+  const known = new Map<string, { memory: Memory; keepMs: number }>();
+  return {
+    of: (config: Config): Memory => {
+      const label = tenantOf(config);
+      const before = known.get(label);
+      const keepMs = Math.max(longestMs(config.limits.windows), before?.keepMs ?? 0);
+      const memory = before?.memory ?? createMemory({ keepMs });
+      known.set(label, { memory, keepMs });
+      return memory;
+    },
+  };
+}
+
 /** Does it at the first call; further ones wait for that. */
 function once(run: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | null = null;
@@ -135,13 +155,19 @@ function once(run: () => Promise<void>): () => Promise<void> {
 }
 
 /** @throws StanddownError CONFIG_INVALID, DATA_NEWER */
-async function startTenant(host: Host, config: Config, options: WorkerOptions, log: Logger): Promise<Member> {
+async function startTenant(
+  host: Host,
+  config: Config,
+  options: WorkerOptions,
+  log: Logger,
+  known?: Memory,
+): Promise<Member> {
   const signInConfig = signInOf(config);
   await noteVersion(host.ledgerRedis, keysFor(tenantOf(config)));
   const inboxRedis = await host.openWaiting('inbox');
   const { concurrency, callTimeoutMs } = config;
   const { dispatcher } = host;
-  const tenant = createTenant(config, host.ledgerRedis);
+  const tenant = createTenant(config, host.ledgerRedis, known);
   const watch = host.metrics?.join(tenantOf(config), tenant) ?? null;
   const service = createService({
     ...tenant,

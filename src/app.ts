@@ -77,12 +77,17 @@ export function tenantOf(config: Config): string {
   );
 }
 
-/** Builds what works on a tenant over a connection. */
-export function createTenant(config: Config, redis: RedisClient): Tenant {
+/**
+ * Builds what works on a tenant over a connection.
+ *
+ * @param known what is remembered of the tenant's slots. Default: nothing.
+ */
+export function createTenant(config: Config, redis: RedisClient, known?: Memory): Tenant {
   const { limits } = config;
   const keys = keysFor(tenantOf(config));
   const longest = longestMs(limits.windows);
-  const memory = createMemory({ keepMs: longest });
+  const memory = known ?? createMemory({ keepMs: longest });
+  memory.keepFor(longest);
   const { monotonic } = systemClock;
   const epoch: EpochContext = { redis, keys, memory, monotonic, graceMs: graceFor(longest) };
   const { callTimeoutMs, maxAttempts } = config;

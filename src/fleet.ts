@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import { messageOf } from './errors.ts';
+import { messageOf, StanddownError } from './errors.ts';
 import type { Vitals } from './health/vitals.ts';
 import type { Logger } from './log.ts';
 import { Secret } from './secret.ts';
@@ -21,6 +21,21 @@ export interface FleetDeps {
   log: Logger;
 }
 
+/** Labels. */
+export interface Changes {
+  added: string[];
+  changed: string[];
+  removed: string[];
+}
+
+/** How a tenant is doing. */
+export interface Standing {
+  /** Null while it does not run. */
+  vitals: Vitals | null;
+  /** Why it does not, in a word or two; empty: it is being started, or stops. */
+  trouble: string;
+}
+
 /** After a failure a tenant is started again so many ms later, and twice as many after each further one. */
 const PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
@@ -32,118 +47,130 @@ const STOP_MS = 10_000;
 const SETTLED_MS = 60_000;
 
 interface Post {
-  config: Config;
-  /** Null while it is not running. */
+  /** What is to run; null: nothing any more. */
+  wanted: Config | null;
+  /** Aborted when something else is wanted. */
+  poke: AbortController;
   member: Member | null;
-  leaving: AbortController;
-  gone: Promise<void>;
+  trouble: string;
+  /** Until nothing is wanted, and nothing runs. */
+  done: Promise<void>;
 }
 
 /**
- * The tenants that one process works for. What happens to one of them holds none of the others: one that fails is started
- * again by itself, later and later.
+ * The tenants that one process works for. What happens to one of them holds none of the others: each is started, changed and
+ * stopped by itself, and one that fails is started again, later and later.
  */
 export function createFleet(deps: FleetDeps) {
   const { clock, log } = deps;
   const posts = new Map<string, Post>();
   /** One after the other: hundreds at once would open all their connections together. */
   let starting: Promise<unknown> = Promise.resolve();
-  let changing: Promise<unknown> = Promise.resolve();
+  let stopped = false;
 
-  function add(label: string, config: Config): void {
-    const leaving = new AbortController();
-    const post: Post = { config, member: null, leaving, gone: Promise.resolve() };
-    post.gone = keep(label, post);
-    posts.set(label, post);
+  function want(label: string, config: Config | null): void {
+    const post = posts.get(label);
+    if (post) {
+      post.wanted = config;
+      post.poke.abort();
+    } else if (config) {
+      const fresh: Post = {
+        wanted: config,
+        poke: new AbortController(),
+        member: null,
+        trouble: '',
+        done: Promise.resolve(),
+      };
+      posts.set(label, fresh);
+      fresh.done = keep(label, fresh);
+    }
   }
 
-  async function keep(tenant: string, post: Post): Promise<void> {
-    const { signal } = post.leaving;
-    for (let pauseMs = PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+  /** Runs what is wanted until nothing is. The one before has stopped: two would take each other's jobs. */
+  async function keep(label: string, post: Post): Promise<void> {
+    let pauseMs = PAUSE_MS;
+    while (post.wanted) {
+      const config = post.wanted;
+      post.poke = new AbortController();
+      const { signal } = post.poke;
       const startedAt = clock.monotonic();
       try {
-        post.member = await startNext(post);
+        post.member = await startNext(config, signal);
+        post.trouble = '';
         await untilEither(post.member.failed, signal);
-        post.member.failed.throwIfAborted();
+        if (!signal.aborted) post.member.failed.throwIfAborted();
+        pauseMs = PAUSE_MS;
       } catch (error) {
-        if (signal.aborted) break;
+        if (signal.aborted) continue;
         if (clock.monotonic() - startedAt >= SETTLED_MS) pauseMs = PAUSE_MS;
-        log.error({ tenant, err: messageOf(error), againInMs: pauseMs }, 'tenant failed; the others go on');
+        post.trouble = error instanceof StanddownError ? error.code : 'failed';
+        log.error(
+          { tenant: label, err: messageOf(error), againInMs: pauseMs },
+          'tenant failed; the others go on',
+        );
+        await leave(post, config);
+        await clock.sleep(pauseMs, signal).catch(() => undefined);
+        pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      } finally {
+        await leave(post, config);
       }
-      await leave(post);
-      await clock.sleep(pauseMs, signal).catch(() => undefined);
     }
-    await leave(post);
+    posts.delete(label);
   }
 
-  function startNext({ config, leaving }: Post): Promise<Member> {
+  function startNext(config: Config, signal: AbortSignal): Promise<Member> {
     const started = starting.then(() => {
-      leaving.signal.throwIfAborted();
+      signal.throwIfAborted();
       return deps.start(config);
     });
     starting = started.catch(() => undefined);
     return started;
   }
 
-  async function leave(post: Post): Promise<void> {
+  async function leave(post: Post, { callTimeoutMs }: Config): Promise<void> {
     const { member } = post;
     post.member = null;
     if (!member) return;
     // Where Redis is away it would wait for as long; what it leaves others take over, as from a worker that was killed.
     const waiting = new AbortController();
-    const limit = clock.sleep(post.config.callTimeoutMs + STOP_MS, waiting.signal).catch(() => undefined);
+    const limit = clock.sleep(callTimeoutMs + STOP_MS, waiting.signal).catch(() => undefined);
     await Promise.race([member.stop(), limit]).finally(() => waiting.abort());
   }
 
-  async function remove(label: string): Promise<void> {
-    const post = posts.get(label);
-    posts.delete(label);
-    post?.leaving.abort();
-    await post?.gone;
-  }
-
-  /** Changed ones have ended before they begin again: two would take each other's jobs. */
-  async function change(configs: readonly Config[]): Promise<Changes> {
-    const wanted = new Map(configs.map((config) => [config.tenant ?? '', config]));
-    const changes: Changes = { added: [], changed: [], removed: [] };
-    const leaving: Promise<void>[] = [];
-    for (const [label, post] of [...posts]) {
-      const next = wanted.get(label);
-      if (next && fingerprint(next) === fingerprint(post.config)) continue;
-      changes[next ? 'changed' : 'removed'].push(label);
-      leaving.push(remove(label).then(() => next && add(label, next)));
-    }
-    for (const [label, config] of wanted) {
-      if (posts.has(label) || changes.changed.includes(label)) continue;
-      changes.added.push(label);
-      add(label, config);
-    }
-    await Promise.all(leaving);
-    return changes;
-  }
-
   return {
-    /** Makes these its tenants: starts, stops and starts anew what it takes. One change after the other. */
-    set: (configs: readonly Config[]): Promise<Changes> => {
-      const done = changing.then(() => change(configs));
-      changing = done.catch(() => undefined);
-      return done;
+    /** Makes these its tenants; it does not wait until they run, or have stopped. Once it is stopped, nothing. */
+    set: (configs: readonly Config[]): Changes => {
+      const changes: Changes = { added: [], changed: [], removed: [] };
+      if (stopped) return changes;
+      const next = new Map(configs.map((config) => [config.tenant ?? '', config]));
+      for (const [label, { wanted }] of posts) {
+        if (!wanted || next.has(label)) continue;
+        changes.removed.push(label);
+        want(label, null);
+      }
+      for (const [label, config] of next) {
+        const before = posts.get(label)?.wanted ?? null;
+        if (before && fingerprint(before) === fingerprint(config)) continue;
+        changes[before ? 'changed' : 'added'].push(label);
+        want(label, config);
+      }
+      return changes;
     },
-    /** By label; null: not running for now. */
-    vitals: (): Map<string, Vitals | null> =>
-      new Map([...posts].map(([label, { member }]) => [label, member?.vitals() ?? null])),
+    /** By label. */
+    standings: (): Map<string, Standing> =>
+      new Map(
+        [...posts].map(([label, { member, trouble }]) => [
+          label,
+          { vitals: member?.vitals() ?? null, trouble },
+        ]),
+      ),
     stop: async () => {
-      await changing;
-      await Promise.all([...posts.keys()].map(remove));
+      stopped = true;
+      const all = [...posts];
+      for (const [label] of all) want(label, null);
+      await Promise.all(all.map(([, { done }]) => done));
     },
   };
-}
-
-/** Labels. */
-export interface Changes {
-  added: string[];
-  changed: string[];
-  removed: string[];
 }
 
 async function untilEither(one: AbortSignal, other: AbortSignal): Promise<void> {

@@ -34,10 +34,7 @@ export async function main(): Promise<void> {
     env: process.env,
     stdin: process.stdin,
     stop: stop.signal,
-    onHangup: (listener) => {
-      process.on('SIGHUP', listener);
-      return () => void process.off('SIGHUP', listener);
-    },
+    onHangup: hangups(args.includes('worker')),
     version: await version(),
     isErrorTerminal: process.stderr.isTTY === true,
     out: {
@@ -55,6 +52,22 @@ export async function main(): Promise<void> {
 }
 
 /** In ms. */
+/** From the first moment on: one that comes while a worker starts must not end it. */
+function hangups(isWorker: boolean): (listener: () => void) => void {
+  let hear: (() => void) | null = null;
+  let isMissed = false;
+  if (isWorker) {
+    process.on('SIGHUP', () => {
+      if (hear) hear();
+      else isMissed = true;
+    });
+  }
+  return (listener) => {
+    hear = listener;
+    if (isMissed) listener();
+  };
+}
+
 export const EXIT_GRACE_MS = 2_000;
 
 /** For those that have to end processes of their own when nobody reads any more, in ms. */

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Config, type Environment, PROCESS_SETTINGS, readConfig, SETTINGS } from './config.ts';
@@ -20,8 +20,15 @@ type Setting = z.infer<typeof settingSchema>;
 /** Settings that name a file: relative ones are looked for beside the tenants' file. */
 const PATHS: ReadonlySet<string> = new Set(['AZURE_CLIENT_CERTIFICATE_PATH', 'AZURE_FEDERATED_TOKEN_FILE']);
 
-/** What may stand in the file only as a reference. */
+/** What may stand in the file only as a reference … */
 const SECRETS: ReadonlySet<string> = new Set(['AZURE_CLIENT_SECRET', 'NOTIFY_SECRET']);
+
+/** … and what may, but need not. Of anything else a mistake may quote the value. */
+const PERHAPS_SECRET: ReadonlySet<string> = new Set(['NOTIFY_URL']);
+
+/** More than a thousand tenants take. */
+const MOST_BYTES = 4 * 1_024 * 1_024;
+const MOST_SECRET_BYTES = 64 * 1_024;
 
 /**
  * Reads TENANTS_FILE: a JSON list with an object for each tenant, which holds those settings that are its own, under the
@@ -33,64 +40,80 @@ const SECRETS: ReadonlySet<string> = new Set(['AZURE_CLIENT_SECRET', 'NOTIFY_SEC
  */
 export async function readTenants(path: string, environment: Environment): Promise<Config[]> {
   const entries = await readEntries(path);
-  const mistakes: string[] = [];
-  const configs: Config[] = [];
-  for (const [index, entry] of entries.entries()) {
-    const name = nameOf(index, entry);
-    const own = await environmentOf(entry, environment, dirname(resolve(path)));
-    const its = own.mistakes;
-    try {
-      configs.push(readConfig(own.environment));
-    } catch (error) {
-      if (!(error instanceof StanddownError)) throw error;
-      const told = error.context['mistakes'];
-      its.push(...(Array.isArray(told) ? told.map(String) : [error.message]));
-    }
-    mistakes.push(...its.map((mistake) => `${name}: ${mistake}`));
-  }
+  const read = await Promise.all(
+    entries.map((entry, index) => readEntry(entry, index, environment, dirname(resolve(path)))),
+  );
+  const mistakes = [...read.flatMap((its) => its.mistakes), ...repeated(entries)];
+  const configs = read.flatMap(({ config }) => config ?? []);
   if (mistakes.length === 0) mistakes.push(...overlaps(configs));
   if (mistakes.length > 0) throw invalid(path, mistakes);
   return configs;
 }
 
 /**
- * The settings that a command works with: those of the environment, or of one tenant in its TENANTS_FILE.
+ * The settings that a command works with: those of the environment, or of one tenant in its TENANTS_FILE. Which:
+ * STANDDOWN_TENANT says, or it is the file's only one. Otherwise they are of no tenant.
  *
- * @param label which tenant; also without such a file. Default: STANDDOWN_TENANT, or the file's only one. Where neither
- *     says, the settings are of no tenant.
+ * Of the others nothing is looked at but their labels, and a secret that is not to be had is only missing: in an emergency
+ * no customer's mistake may stand in the way of another's `abort`.
+ *
  * @throws StanddownError CONFIG_INVALID
  */
-export async function chooseConfig(environment: Environment, label?: string): Promise<Config> {
-  const chosen = label ?? (environment['STANDDOWN_TENANT']?.trim() || undefined);
-  const config = readConfig(
-    chosen === undefined ? environment : { ...environment, STANDDOWN_TENANT: chosen },
-  );
-  if (config.tenantsFile === null) return config;
-  const tenants = await readTenants(config.tenantsFile, environment);
-  if (chosen === undefined) {
-    const [only, ...others] = tenants;
-    return only && others.length === 0 ? only : { ...config, tenant: null };
+export async function chooseConfig(environment: Environment): Promise<Config> {
+  const config = readConfig(environment);
+  const path = config.tenantsFile;
+  if (path === null) return config;
+  const entries = await readEntries(path);
+  const twice = repeated(entries);
+  if (twice.length > 0) throw invalid(path, twice);
+  const labels = entries.map(labelOf);
+  const chosen = environment['STANDDOWN_TENANT']?.trim() || (labels.length === 1 ? labels[0] : undefined);
+  if (chosen === undefined) return { ...config, tenant: null };
+  const index = labels.indexOf(chosen);
+  const entry = entries[index];
+  if (!entry) {
+    const known = `${labels.slice(0, 10).join(', ')}${labels.length > 10 ? ` and ${labels.length - 10} more` : ''}`;
+    throw new StanddownError(
+      'CONFIG_INVALID',
+      `TENANTS_FILE: ${path} has no tenant ${JSON.stringify(chosen)}; it has ${known}`,
+    );
   }
-  const found = tenants.find(({ tenant }) => tenant === chosen);
-  if (found) return found;
-  throw new StanddownError(
-    'CONFIG_INVALID',
-    `TENANTS_FILE: ${config.tenantsFile} has no tenant ${JSON.stringify(chosen)}; it has ${list(tenants)}`,
-  );
+  const read = await readEntry(entry, index, environment, dirname(resolve(path)), 'leave out');
+  if (!read.config) throw invalid(path, read.mistakes);
+  return read.config;
 }
 
-/** Some of their labels, in words. */
-function list(tenants: readonly Config[]): string {
-  const labels = tenants.slice(0, 10).map(({ tenant }) => tenant);
-  return (
-    labels.join(', ') + (tenants.length > labels.length ? ` and ${tenants.length - labels.length} more` : '')
-  );
+/** What to do where a secret is not to be had. */
+type Missing = 'complain' | 'leave out';
+
+async function readEntry(
+  entry: Readonly<Record<string, Setting>>,
+  index: number,
+  environment: Environment,
+  dir: string,
+  missing: Missing = 'complain',
+): Promise<{ config: Config | null; mistakes: string[] }> {
+  const name = nameOf(index, entry);
+  const own = await environmentOf(entry, environment, dir, missing);
+  const mistakes = own.mistakes;
+  let config: Config | null = null;
+  try {
+    config = readConfig(own.environment);
+  } catch (error) {
+    if (!(error instanceof StanddownError)) throw error;
+    const told = error.context['mistakes'];
+    mistakes.push(...(Array.isArray(told) ? told.map(String) : [error.message]));
+  }
+  return {
+    config: mistakes.length === 0 ? config : null,
+    mistakes: mistakes.map((mistake) => `${name}: ${mistake}`),
+  };
 }
 
 async function readEntries(path: string): Promise<Record<string, Setting>[]> {
   let data: unknown;
   try {
-    data = JSON.parse(await readFile(path, 'utf8'));
+    data = JSON.parse(withoutMark(await readSmall(path, MOST_BYTES)));
   } catch (cause) {
     throw new StanddownError('CONFIG_INVALID', `TENANTS_FILE: ${path} ${describeFailure(cause)}`);
   }
@@ -98,6 +121,19 @@ async function readEntries(path: string): Promise<Record<string, Setting>[]> {
   if (!parsed.success) throw invalid(path, describe(data));
   if (parsed.data.length === 0) throw invalid(path, ['names no tenant']);
   return parsed.data;
+}
+
+/** Editors on Windows put a byte-order mark first. */
+function withoutMark(text: string): string {
+  return text.startsWith('\ufeff') ? text.slice(1) : text;
+}
+
+/** What is no plain file may never come to an end: reading it would not, either. */
+async function readSmall(path: string, mostBytes: number): Promise<string> {
+  const found = await stat(path);
+  if (!found.isFile()) throw new Error('is no file');
+  if (found.size > mostBytes) throw new Error(`is larger than ${mostBytes / 1_024} KiB`);
+  return readFile(path, 'utf8');
 }
 
 /** Of what is no JSON the parser's own words would quote a piece, which may be a secret in the wrong place. */
@@ -127,17 +163,20 @@ async function environmentOf(
   entry: Readonly<Record<string, Setting>>,
   environment: Environment,
   dir: string,
+  missing: Missing,
 ): Promise<{ environment: Environment; mistakes: string[] }> {
   const own: Record<string, string> = {};
   const mistakes: string[] = [];
   for (const [name, setting] of Object.entries(entry)) {
     const value = await textOf(name, setting, environment, dir).catch((error: Error) => error);
-    if (value instanceof Error) mistakes.push(`${name}: ${value.message}`);
-    else own[name] = value;
+    if (!(value instanceof Error)) own[name] = value;
+    else if (missing === 'complain' || !(value instanceof NotToBeHad))
+      mistakes.push(`${name}: ${value.message}`);
   }
   if (!own['STANDDOWN_TENANT'] && !own['AZURE_TENANT_ID'])
     mistakes.push('STANDDOWN_TENANT: is missing, and AZURE_TENANT_ID too');
-  const provesItself = SIGN_IN_KINDS.some((name) => own[name]);
+  // Also where that is not to be had: nobody signs in as another tenant's application instead.
+  const provesItself = SIGN_IN_KINDS.some((name) => (entry[name] ?? '') !== '');
   const given = Object.entries(environment).filter(
     ([name]) => name !== 'STANDDOWN_TENANT' && !(provesItself && isKind(name)),
   );
@@ -157,22 +196,42 @@ async function textOf(
       remember(setting);
       throw new Error('no secrets in this file: say where it is, {"env": "NAME"} or {"file": "PATH"}');
     }
-    return PATHS.has(name) ? resolve(dir, setting) : setting;
+    return PATHS.has(name) && setting.trim() !== '' ? resolve(dir, setting) : setting;
   }
-  if ('env' in setting) {
-    const value = environment[setting.env];
-    if (!value) throw new Error(`the variable ${setting.env} is not set`);
-    return value;
-  }
-  const path = resolve(dir, setting.file);
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new Error(`cannot be read: ${messageOf(error)}`);
+  if (!SECRETS.has(name) && !PERHAPS_SECRET.has(name)) throw new Error('is no secret: write its value');
+  const secret =
+    'env' in setting ? fromVariable(setting.env, environment) : await fromFile(resolve(dir, setting.file));
+  remember(secret);
+  return secret;
+}
+
+/** The secret that is referred to is not there. */
+class NotToBeHad extends Error {}
+
+function fromVariable(name: string, environment: Environment): string {
+  // Somebody may have put the secret where its name belongs.
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    throw new Error('what stands behind "env" is no name of a variable');
+  const value = environment[name];
+  if (!value) throw new NotToBeHad(`the variable ${name} is not set`);
+  return value;
+}
+
+async function fromFile(path: string): Promise<string> {
+  const text = await readSmall(path, MOST_SECRET_BYTES).catch((error: unknown) => {
+    throw new NotToBeHad(`${path} cannot be read: ${codeOf(error)}`);
   });
-  if (text.trim() === '') throw new Error(`${path} is empty`);
+  if (text.trim() === '') throw new NotToBeHad(`${path} is empty`);
   return text.trim();
 }
 
-function applicationOf({ tenantId, clientId, credential }: SignInConfig): string {
+/** Without the path, which is said before. */
+function codeOf(error: unknown): string {
+  return messageOf(error).replace(/, \w+( '.*')?$/, '');
+}
+
+/** What has one quota, as a text. */
+export function applicationOf({ tenantId, clientId, credential }: SignInConfig): string {
   if (credential.kind === 'managed') return `managed ${credential.clientId ?? 'system'}`;
   return `${tenantId} ${clientId}`.toLowerCase();
 }
@@ -181,12 +240,20 @@ function isKind(name: string): boolean {
   return (SIGN_IN_KINDS as readonly string[]).includes(name);
 }
 
+function labelOf(entry: Readonly<Record<string, Setting>>): string {
+  const { STANDDOWN_TENANT: label, AZURE_TENANT_ID: tenantId } = entry;
+  return typeof label === 'string' && label !== '' ? label : String(tenantId ?? '').toLowerCase();
+}
+
+function repeated(entries: readonly Readonly<Record<string, Setting>>[]): string[] {
+  return [...Map.groupBy(entries.map(labelOf), (label) => label)]
+    .filter(([label, its]) => label !== '' && its.length > 1)
+    .map(([label, its]) => `${label}: stands there ${its.length} times`);
+}
+
 /** One application of one tenant has one quota: two budgets would each use all of it. */
 function overlaps(configs: readonly Config[]): string[] {
   const mistakes: string[] = [];
-  for (const [label, its] of Map.groupBy(configs, ({ tenant }) => tenant)) {
-    if (its.length > 1) mistakes.push(`${label}: stands there ${its.length} times`);
-  }
   const applications = Map.groupBy(configs, ({ signIn }) => (signIn ? applicationOf(signIn) : ''));
   for (const [application, its] of applications) {
     if (application === '' || its.length < 2) continue;

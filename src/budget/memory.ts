@@ -30,6 +30,8 @@ export interface Remembered {
 }
 
 export interface Memory {
+  /** Keeps slots for at least so many ms: a window has become longer. */
+  keepFor(ms: number): void;
   expect(operation: Operation, monotonic: number): Expectation;
   /**
    * The slot number at which nothing of the operation can have changed since it was last looked at, because nothing is
@@ -90,6 +92,7 @@ const JITTER_MS = 5;
  * @param options.keepMs how long a slot can matter: the longest window.
  */
 export function createMemory(options: { keepMs: number }): Memory {
+  let { keepMs } = options;
   const operations = new Map<Operation, Slots>();
   const seen = new Map<Operation, Pick<Sighting, 'now' | 'seq'>>();
   let epoch = '';
@@ -145,7 +148,7 @@ export function createMemory(options: { keepMs: number }): Memory {
       const entry = known.get(slot);
       if (entry && entry.at > sighting.now - mid) known.delete(slot);
     }
-    prune(known, sighting.now - mid - options.keepMs);
+    prune(known, sighting.now - mid - keepMs);
   }
 
   /** Newly known stamps go to the end, so that the oldest are found at the beginning. */
@@ -163,6 +166,9 @@ export function createMemory(options: { keepMs: number }): Memory {
   }
 
   return {
+    keepFor: (ms) => {
+      keepMs = Math.max(keepMs, ms);
+    },
     expect: (operation, monotonic) => ({
       epoch,
       seq,

@@ -26,8 +26,8 @@ export interface CommandContext extends AppDeps {
   stdin: Readable;
   /** Aborted at the first SIGINT or SIGTERM. */
   stop: AbortSignal;
-  /** Calls this at each SIGHUP, which else ends the process. Returns how to end that. */
-  onHangup(listener: () => void): () => void;
+  /** Calls this at each SIGHUP, and at once where one came before. Only a worker outlives one. */
+  onHangup(listener: () => void): void;
 }
 
 /** What a command gets that does without right settings. */

@@ -89,6 +89,8 @@ async function openBare(
   process: Process,
   { envFile, tenant, quiet }: GlobalOptions,
 ): Promise<BareContext> {
+  // A shell's variable that is not set: meant was one tenant, not all of them.
+  if (tenant === '') throw new StanddownError('USAGE', '--tenant: is empty; name one');
   const file = envFile === undefined ? {} : await readEnvFile(envFile);
   const env: Environment = {
     ...file,

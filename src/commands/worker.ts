@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { startFleet, startWorker, type Worker, type WorkerOptions } from '../app-worker.ts';
 import { systemClock } from '../clock.ts';
 import { type CommandContext, EXIT } from './context.ts';
-import { followTenants } from './tenants.ts';
+import { type Following, followTenants } from './tenants.ts';
 
 /** So long a stop may take beyond what a call may, in ms. */
 export const STOP_MS = 10_000;
@@ -15,32 +15,44 @@ export const STOP_MS = 10_000;
 export async function runWorker(context: CommandContext, options: WorkerOptions): Promise<number> {
   const { config, env } = context;
   if (config.tenantsFile === null || env['STANDDOWN_TENANT']) {
-    return work(context, await startWorker(context, options));
+    const hungUp = new AbortController();
+    context.onHangup(() => hungUp.abort());
+    return work(context, await startWorker(context, options), hungUp.signal);
   }
+  let following: Following | null = null;
+  let isAsked = false;
+  context.onHangup(() => {
+    isAsked = true;
+    following?.again();
+  });
   const worker = await startFleet(context, options);
-  const { longestCallMs, unfollow } = await followTenants(context, config.tenantsFile, worker).catch(
-    async (error: unknown) => {
-      await worker.stop();
-      throw error;
-    },
-  );
-  return work(context, worker, longestCallMs).finally(unfollow);
+  try {
+    following = await followTenants(context, config.tenantsFile, worker);
+  } catch (error) {
+    await worker.stop();
+    throw error;
+  }
+  if (isAsked) following.again();
+  return work(context, worker, null, following);
 }
 
 async function work(
   { stop, log, config }: CommandContext,
   worker: Worker,
-  callMs = () => config.callTimeoutMs,
+  hungUp: AbortSignal | null,
+  following: Following | null = null,
 ) {
-  const ending = AbortSignal.any([stop, worker.failed]);
+  const ending = AbortSignal.any([stop, worker.failed, ...(hungUp ? [hungUp] : [])]);
   if (!ending.aborted) await once(ending, 'abort');
+  following?.stop();
   log.info('worker stops: finishing the calls in flight');
   // Where Redis is away, or one of BullMQ's loops hangs, something is waited for that may never come. Nothing is lost by not
   // waiting: what is not recorded by then others take over, as from a worker that was killed.
   const waiting = new AbortController();
+  const callMs = following?.longestCallMs() ?? config.callTimeoutMs;
   const isStopped = await Promise.race([
     worker.stop().then(() => true),
-    systemClock.sleep(callMs() + STOP_MS, waiting.signal).then(() => false),
+    systemClock.sleep(callMs + STOP_MS, waiting.signal).then(() => false),
   ]).finally(() => waiting.abort());
   if (isStopped) log.info('worker stopped');
   else log.warn('worker stopped, but not in order: look whether Redis is there');

@@ -25,7 +25,7 @@ export async function examineSettings(
         finding: String(mistake),
         meaning: 'No command takes such settings, and nothing else can be looked at before.',
         advice:
-          'Correct it in the environment or in the file given by --env-file; .env.example explains each.',
+          'Correct it in the environment, in the file given by --env-file or in TENANTS_FILE; .env.example explains each.',
       }),
     );
     return { config: null, findings };

@@ -1,8 +1,9 @@
+import type { Standing } from '../fleet.ts';
 import type { Health, Vitals } from './vitals.ts';
 
 /** How one process' tenants are doing together, as if they were one. */
-export function combine(all: readonly (Vitals | null)[], stopping: boolean, now: number): Vitals {
-  const running = all.filter((vitals) => vitals !== null);
+export function combine(all: readonly Standing[], stopping: boolean, now: number): Vitals {
+  const running = all.flatMap(({ vitals }) => vitals ?? []);
   const seen = running.flatMap(({ seenAt }) => (seenAt === null ? [] : [seenAt]));
   const troubles = running.filter(({ signIn }) => signIn !== '');
   return {
@@ -26,13 +27,14 @@ export interface TenantsHealth {
 
 const MOST_NAMED = 20;
 
-export function describeTenants(all: ReadonlyMap<string, Vitals | null>): TenantsHealth {
+export function describeTenants(all: ReadonlyMap<string, Standing>): TenantsHealth {
   const trouble: [string, string][] = [];
-  for (const [label, vitals] of all) {
-    const why = vitals === null ? 'is being started' : vitals.signIn || vitals.endedLanes.join(', ');
+  let running = 0;
+  for (const [label, { vitals, trouble: failure }] of all) {
+    if (vitals) running++;
+    const why = vitals ? vitals.signIn || vitals.endedLanes.join(', ') : failure || 'is being started';
     if (why !== '') trouble.push([label, why]);
   }
-  const running = [...all.values()].filter((vitals) => vitals !== null).length;
   return { running, trouble: Object.fromEntries(trouble.slice(0, MOST_NAMED)) };
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
-import { isNotPermitted } from '../redis/failure.ts';
+import { isCommandRefused } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
 import type { InboxEntry } from './entry.ts';
 import { createIntake, type IntakeDeps } from './intake.ts';
@@ -72,7 +72,7 @@ export function createInbox(deps: InboxDeps) {
     isReady = false;
     const what = messageOf(error);
     // A refusal ends the worker, which says so once.
-    if (what !== said && !isNotPermitted(error))
+    if (what !== said && !isCommandRefused(error))
       log.warn({ err: what }, 'the inbox cannot be read; trying again');
     said = what;
     await clock.sleep(PAUSE_MS, stop.signal).catch(() => undefined);

@@ -2,10 +2,11 @@ import { type EpochContext, type Pulse, pulse, type Stance } from '../budget/epo
 import { PULSE_MS } from '../budget/guard.ts';
 import type { Progress, Sweep } from '../campaign/sweep.ts';
 import type { Clock } from '../clock.ts';
-import { StanddownError } from '../errors.ts';
+import { messageOf, StanddownError } from '../errors.ts';
 import type { Operation } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
+import { causeOf, isNotPermitted } from '../redis/failure.ts';
 import type { Feeder } from './feeder.ts';
 import type { Lanes } from './lanes.ts';
 import type { Notices } from './notices.ts';
@@ -46,6 +47,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
   let running: Promise<void> = Promise.resolve();
   let steer: string | null = null;
   let trouble = '';
+  let said = '';
   let seenAt: number | null = null;
   let turnedAt = clock.monotonic();
   // A worker that was killed may have left something.
@@ -88,13 +90,21 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     steer = seen.steer;
   }
 
+  /** That Redis is away its connection says. What it refuses is said once, with what to do: nothing goes on until then. */
+  function complain(err: unknown): void {
+    const what = isNotPermitted(err) ? causeOf(err) : '';
+    if (what === '' || what === said) log.debug({ err }, 'heartbeat');
+    else log.error({ err: messageOf(err), cause: what }, 'a worker’s regular look fails');
+    said = what;
+  }
+
   async function run(): Promise<void> {
     for (let count = 0; !stop.signal.aborted; count++) {
       const isDone = await beat(count).then(
         () => true,
         (err) => {
           if (err instanceof StanddownError && err.code === 'DATA_NEWER') deps.onOutdated(err);
-          log.debug({ err }, 'heartbeat');
+          complain(err);
           return false;
         },
       );

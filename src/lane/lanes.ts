@@ -10,7 +10,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { outcomeValues } from '../ledger/outcomes.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
-import { isNotPermitted } from '../redis/failure.ts';
+import { isCommandRefused } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
 import type { Chronicle } from './chronicle.ts';
 import { giveBackPlace } from './door.ts';
@@ -141,7 +141,7 @@ export function createLanes(deps: LanesDeps) {
       log,
     });
     // A refusal ends the worker, which says so once; until then every try would.
-    worker.on('error', (err) => log[isNotPermitted(err) ? 'debug' : 'warn']({ lane: name, err }, 'lane'));
+    worker.on('error', (err) => log[isCommandRefused(err) ? 'debug' : 'warn']({ lane: name, err }, 'lane'));
     worker.on('stalled', (jobId) => log.info({ lane: name, jobId }, 'taken over from a worker that is gone'));
     return worker;
   }

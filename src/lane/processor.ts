@@ -85,7 +85,7 @@ export function createProcessor(deps: ProcessorDeps) {
     if (isSignal(error)) throw error;
     if (error instanceof SignInError) {
       await deps.signInFailed(error);
-    } else if (!isBug(error)) {
+    } else if (!isBug(error) && !deps.stopping.aborted) {
       deps.log.warn({ jobId: job.id, err: error }, 'Redis failed under a job; it will be looked at again');
       // If this fails too, the job's lock runs out and the lane takes it back as stalled.
       await job.moveToDelayed(Date.now() + REDIS_FAILED_MS, token).catch(() => undefined);

@@ -41,7 +41,7 @@ describe('doctor', () => {
       env: { ...stack.env, PATH: process.env['PATH'] ?? '', ...env },
       stdin: Readable.from([]),
       stop: new AbortController().signal,
-      onHangup: () => () => undefined,
+      onHangup: () => undefined,
       version: '0.0.0',
       isErrorTerminal: false,
       out: {

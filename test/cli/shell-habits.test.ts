@@ -32,7 +32,7 @@ describe('in a shell', () => {
       env: shell.env,
       stdin: Readable.from([]),
       stop: new AbortController().signal,
-      onHangup: () => () => undefined,
+      onHangup: () => undefined,
       version: '0.0.0',
       isErrorTerminal: false,
       out: {

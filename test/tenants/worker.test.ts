@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Process } from '../support/processes.ts';
@@ -41,6 +41,8 @@ async function calledFor({ simulator }: Estate, ids: readonly string[]): Promise
   );
   return [...new Set(calls.map(({ tenantId }) => tenantId))];
 }
+
+const isCancel = ({ operation }: { operation: string | null }) => operation === 'cancel';
 
 const said = (worker: Process, pattern: RegExp) =>
   eventually(() => assert.match(worker.stderr, pattern), 20_000);
@@ -140,6 +142,89 @@ test('a tenant that is removed is called for no more; what is open stays open', 
   assert.deepEqual(after, []);
   await write([entry(0), entry(1)]);
   assert.ok((await openOf(estate, 1)) > 100);
+});
+
+test('a worker that stops begins with no tenant anew, whatever becomes of the file', async (t) => {
+  const estate = await openEstate(t, 2, LIMITS, { min: 3_000, max: 3_000 });
+  const { entry, write, startWorker, simulator } = estate;
+  await write([entry(0), entry(1)]);
+  for (const index of [0, 1]) await submit(estate, index, 100);
+  const worker = startWorker({ CONCURRENCY: '2' });
+  await eventually(async () => assert.ok((await simulator.calls()).length >= 4, worker.stderr), 30_000);
+  worker.kill('SIGTERM');
+  await said(worker, /worker stops/);
+  const before = (await simulator.calls()).length;
+  worker.kill('SIGHUP');
+  await write([{ ...entry(0), CONCURRENCY: '3' }, entry(1)]);
+  assert.equal(await worker.exited, 0, worker.stderr);
+  assert.doesNotMatch(worker.stderr, /read again|not recorded/);
+  assert.equal(worker.stderr.match(/worker started/g)?.length, 2);
+  assert.equal((await simulator.calls()).length, before);
+});
+
+test('a SIGHUP while a worker starts does not end it', async (t) => {
+  const estate = await openEstate(t, 1, LIMITS);
+  const { entry, write, startWorker } = estate;
+  await write([entry(0)]);
+  const worker = startWorker();
+  // As soon as our code runs: what comes before, Node does not keep from ending it.
+  await eventually(async () => {
+    const status = await readFile(`/proc/${worker.pid}/status`, 'utf8');
+    assert.equal(Number.parseInt(/SigCgt:\s+\w*(\w)/.exec(status)?.[1] ?? '0', 16) & 1, 1);
+  });
+  assert.equal(worker.stderr, '');
+  worker.kill('SIGHUP');
+  await said(worker, /worker started/);
+  await said(worker, /tenants read again/);
+  worker.kill('SIGTERM');
+  assert.equal(await worker.exited, 0, worker.stderr);
+});
+
+test('an application that gets another label is refused while its calls count', async (t) => {
+  const estate = await openEstate(t, 2, '1000/1s,2000/1h');
+  const { entry, write, startWorker } = estate;
+  await write([entry(0)]);
+  const worker = startWorker();
+  await said(worker, /"tenants":1/);
+  await write([{ ...entry(0), STANDDOWN_TENANT: 'renamed' }, entry(1)]);
+  await said(worker, /renamed: is the application that was tenant-1 so far/);
+  assert.doesNotMatch(worker.stderr, /read again/);
+  // Also by way of leaving it out.
+  await write([entry(1)]);
+  await said(worker, /"removed":\["tenant-1"\]/);
+  await write([{ ...entry(0), STANDDOWN_TENANT: 'renamed' }, entry(1)]);
+  await eventually(
+    () => assert.equal(worker.stderr.match(/is the application that was/g)?.length, 2),
+    20_000,
+  );
+  worker.kill('SIGTERM');
+  assert.equal(await worker.exited, 0, worker.stderr);
+});
+
+test('slots are remembered over a change: when Redis loses its data then, the limit holds', async (t) => {
+  const estate = await openEstate(t, 1, '20/1m');
+  const { entry, write, startWorker, simulator, redis } = estate;
+  await write([entry(0)]);
+  await submit(estate, 0, 20);
+  const worker = startWorker();
+  await eventually(async () => assert.equal((await simulator.calls()).filter(isCancel).length, 20), 30_000);
+  await write([{ ...entry(0), CONCURRENCY: '3' }]);
+  await redis.admin.flushall();
+  await said(worker, /"changed":\["tenant-1"\]/);
+  await submit(estate, 0, 20);
+  // The grace of six seconds and a bit.
+  await said(worker, /slots put back|new in this Redis/);
+  await eventually(async () => {
+    const { stdout } = await estate.cli(['budget', '--json', '--tenant', 'tenant-1']);
+    assert.match(stdout, /"used":20/);
+  }, 20_000);
+  const cancels = (await simulator.calls()).filter(isCancel);
+  assert.deepEqual(
+    cancels.filter(({ verdict }) => verdict === 'refused'),
+    [],
+  );
+  worker.kill('SIGTERM');
+  assert.equal(await worker.exited, 0, worker.stderr);
 });
 
 test('a file that is not right keeps a worker from starting, and says all that is wrong', async (t) => {
