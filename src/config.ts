@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
@@ -30,6 +31,18 @@ export interface SignInConfig {
   scope: string;
 }
 
+export interface ConsoleConfig {
+  /** 0: any free one. */
+  port: number;
+  /** The address it listens on. */
+  host: string;
+  /** By which browsers may address it, besides addresses and this machine's own name; lower-case. */
+  names: readonly string[];
+  /** Null: not needed on a loopback address, unless the other one is given. */
+  readToken: Secret | null;
+  actToken: Secret | null;
+}
+
 export interface Config {
   /** Null: the embedded Redis. */
   redisUrl: Secret | null;
@@ -56,6 +69,7 @@ export interface Config {
   logLevel: LogLevel;
   /** Of the worker's health; 0: any free one; null: none. */
   healthPort: number | null;
+  console: ConsoleConfig;
   watchdogMs: number;
   httpsProxy: Secret | null;
   noProxy: string | null;
@@ -79,6 +93,11 @@ const duration = z.string().transform((text, context) => {
     context.addIssue({ code: 'custom', message: `"${text}" is not a duration such as 30s or 90d` });
   return ms ?? 0;
 });
+
+/** It is all that stands between a network and the console, so it must not be guessed. */
+const consoleToken = z
+  .string()
+  .min(16, 'is too short: at least 16 characters, such as openssl rand -hex 32 gives');
 
 const whole = (least: number, most: number) =>
   z
@@ -117,6 +136,17 @@ const environmentSchema = z.object({
   STANDDOWN_DATA_DIR: z.string().default('.standdown'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HEALTH_PORT: whole(0, 65_535).optional(),
+  CONSOLE_PORT: whole(0, 65_535).default(8_089),
+  CONSOLE_HOST: z
+    .string()
+    .refine((text) => text === 'localhost' || isIP(text) !== 0, 'is not an address such as 127.0.0.1 or ::')
+    .default('127.0.0.1'),
+  CONSOLE_NAMES: z
+    .string()
+    .regex(/^[A-Za-z0-9.-]+(\s*,\s*[A-Za-z0-9.-]+)*$/, 'is not a list of host names')
+    .optional(),
+  CONSOLE_READ_TOKEN: consoleToken.optional(),
+  CONSOLE_ACT_TOKEN: consoleToken.optional(),
   WATCHDOG_TIMEOUT: duration
     .default(120_000)
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h'),
@@ -142,6 +172,11 @@ export const PROCESS_SETTINGS: ReadonlySet<string> = new Set<keyof Parsed>([
   'STANDDOWN_DATA_DIR',
   'LOG_LEVEL',
   'HEALTH_PORT',
+  'CONSOLE_PORT',
+  'CONSOLE_HOST',
+  'CONSOLE_NAMES',
+  'CONSOLE_READ_TOKEN',
+  'CONSOLE_ACT_TOKEN',
   'WATCHDOG_TIMEOUT',
   'HTTPS_PROXY',
   'NO_PROXY',
@@ -168,6 +203,8 @@ export function readConfig(environment: Environment): Config {
     : parseWindows(given['RATE_LIMITS'] ?? DEFAULT_RATE_LIMITS);
   const reserves = typeof windows === 'string' ? [] : parseReserves(given['URGENT_RESERVE'], windows);
   if (typeof reserves === 'string') mistakes.push(`URGENT_RESERVE: ${reserves}`);
+  if (given['CONSOLE_READ_TOKEN'] && given['CONSOLE_READ_TOKEN'] === given['CONSOLE_ACT_TOKEN'])
+    mistakes.push('CONSOLE_READ_TOKEN and CONSOLE_ACT_TOKEN: are the same, so whoever may read could act');
   const credentials = CREDENTIALS.filter((variable) => given[variable]);
   if (credentials.length > 1) mistakes.push(`${credentials.join(' and ')}: give only one of them`);
   if (!parsed.success || typeof windows === 'string' || typeof reserves === 'string' || mistakes.length > 0) {
@@ -197,9 +234,24 @@ function toConfig(env: Parsed, windows: readonly Window[], reserves: readonly Wi
     dataDir: resolve(env.STANDDOWN_DATA_DIR),
     logLevel: env.LOG_LEVEL,
     healthPort: env.HEALTH_PORT ?? null,
+    console: consoleConfig(env),
     watchdogMs: env.WATCHDOG_TIMEOUT,
     httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
     noProxy: env.NO_PROXY ?? null,
+  };
+}
+
+function consoleConfig(env: Parsed): ConsoleConfig {
+  const token = (text: string | undefined) => (text === undefined ? null : new Secret(text));
+  return {
+    port: env.CONSOLE_PORT,
+    host: env.CONSOLE_HOST,
+    names: (env.CONSOLE_NAMES ?? '')
+      .toLowerCase()
+      .split(/[\s,]+/)
+      .filter(Boolean),
+    readToken: token(env.CONSOLE_READ_TOKEN),
+    actToken: token(env.CONSOLE_ACT_TOKEN),
   };
 }
 

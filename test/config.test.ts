@@ -35,6 +35,7 @@ describe('the settings', () => {
   it('have defaults', () => {
     assert.deepEqual(readConfig({}), {
       redisUrl: null,
+      tenantsFile: null,
       tenant: null,
       signIn: null,
       signInMissing: [
@@ -63,6 +64,7 @@ describe('the settings', () => {
       dataDir: resolve('.standdown'),
       logLevel: 'info',
       healthPort: null,
+      console: { port: 8_089, host: '127.0.0.1', names: [], readToken: null, actToken: null },
       watchdogMs: 120_000,
       httpsProxy: null,
       noProxy: null,

@@ -1,10 +1,10 @@
 import type { Tenant } from '../app.ts';
 import { StanddownError } from '../errors.ts';
+import type { Spool } from '../intake/spool.ts';
 import { createTally } from '../select/tally.ts';
 import type { CommandContext } from './context.ts';
 import { readingHooks } from './reading.ts';
 import { idsOf } from './sift.ts';
-import type { Spool } from './spool.ts';
 import { count } from './table.ts';
 import { describeTally } from './tally.ts';
 

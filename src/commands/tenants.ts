@@ -1,7 +1,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
-import type { FleetWorker } from '../app-worker.ts';
 import type { Config } from '../config.ts';
 import { messageOf } from '../errors.ts';
+import type { Changes } from '../fleet.ts';
 import { readTenants } from '../tenants-file.ts';
 import type { CommandContext } from './context.ts';
 
@@ -10,13 +10,19 @@ const LOOK_MS = 1_000;
 
 type Context = Pick<CommandContext, 'env' | 'log' | 'onHangup'>;
 
+/** What works for tenants. */
+export interface TakesTenants {
+  /** Makes these its tenants. */
+  set(configs: readonly Config[]): Promise<Changes>;
+}
+
 /**
- * Gives a worker its tenants: those in the file now, and anew whenever the file changes or the process gets a SIGHUP. A
+ * Gives a worker or a console its tenants: those in the file now, and anew whenever the file changes or the process gets a SIGHUP. A
  * file that is not right changes nothing but the log.
  *
  * @throws StanddownError CONFIG_INVALID when it is not right at the beginning.
  */
-export async function followTenants({ env, log, onHangup }: Context, path: string, worker: FleetWorker) {
+export async function followTenants({ env, log, onHangup }: Context, path: string, worker: TakesTenants) {
   let configs: readonly Config[] = await readTenants(path, env);
   await worker.set(configs);
   log.info({ tenants: configs.length, file: path }, 'tenants');

@@ -2,23 +2,49 @@ import { once } from 'node:events';
 import { startFleet, startWorker, type Worker, type WorkerOptions } from '../app-worker.ts';
 import { systemClock } from '../clock.ts';
 import { type CommandContext, EXIT } from './context.ts';
-import { followTenants } from './tenants.ts';
+import { followTenants, type TakesTenants } from './tenants.ts';
 
 /** Beyond what a call may take, in ms. */
 const STOP_MS = 10_000;
+
+export interface RunWorkerOptions extends WorkerOptions {
+  /** Serve the console, too. Default false. */
+  console?: boolean;
+}
 
 /**
  * Drains until stopped: for one tenant, or for all in TENANTS_FILE unless one of them was named.
  *
  * @throws StanddownError what kept the worker from going on.
  */
-export async function runWorker(context: CommandContext, options: WorkerOptions): Promise<number> {
+export async function runWorker(context: CommandContext, options: RunWorkerOptions): Promise<number> {
+  const served = options.console ? await (await import('./console.ts')).serveConsole(context) : null;
+  try {
+    return await runTenants(context, options, served);
+  } finally {
+    await served?.stop();
+  }
+}
+
+async function runTenants(
+  context: CommandContext,
+  options: WorkerOptions,
+  served: TakesTenants | null,
+): Promise<number> {
   const { config, env } = context;
   if (config.tenantsFile === null || env['STANDDOWN_TENANT']) {
-    return work(context, await startWorker(context, options));
+    const worker = await startWorker(context, options);
+    await served?.set([config]);
+    return work(context, worker);
   }
   const worker = await startFleet(context, options);
-  const { longestCallMs, unfollow } = await followTenants(context, config.tenantsFile, worker).catch(
+  const both: TakesTenants = {
+    set: async (configs) => {
+      await served?.set(configs);
+      return worker.set(configs);
+    },
+  };
+  const { longestCallMs, unfollow } = await followTenants(context, config.tenantsFile, both).catch(
     async (error: unknown) => {
       await worker.stop();
       throw error;
