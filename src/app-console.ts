@@ -1,16 +1,22 @@
-import { type AppDeps, checkPlace, connect, createTenant, locateRedis } from './app.ts';
+import { type AppDeps, checkPlace, connect, createTenant, locateRedis, type Tenant } from './app.ts';
 import { systemClock } from './clock.ts';
 import type { Config, ConsoleConfig } from './config.ts';
+import { type ActionsDeps, addActions } from './console/actions.ts';
+import { addCampaignPage } from './console/campaign-page.ts';
 import { isLoopback } from './console/host.ts';
+import { createIndexes } from './console/indexes.ts';
 import { addOverview } from './console/overview.ts';
 import { addQueues } from './console/queues.ts';
-import { createServer, listen } from './console/server.ts';
+import { addRequestPage } from './console/request-page.ts';
+import { createServer, describeError, listen } from './console/server.ts';
 import { createSessions } from './console/session.ts';
+import { createTasks } from './console/tasks.ts';
 import { addTenantPage } from './console/tenant-page.ts';
 import { createDirectory } from './console/tenants.ts';
 import { StanddownError } from './errors.ts';
 import type { Changes } from './fleet.ts';
 import { closeRedis } from './redis/connect.ts';
+import { clockTime } from './words.ts';
 
 /* The console's half of the composition root, apart so that commands do not load it. */
 
@@ -18,6 +24,8 @@ export interface ConsoleParts {
   settings: ConsoleConfig;
   /** Who acts where nobody has to sign in: `user@host`. */
   operator: string;
+  /** Standdown's own. */
+  version: string;
   /** Ms since 1970. Default: this machine's clock. */
   wall?: () => number;
 }
@@ -52,6 +60,16 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   const redis = await connect(place, 'worker', 'console', log);
   const stopping = new AbortController();
   const directory = createDirectory((config) => createTenant(config, redis));
+  const indexes = createIndexes();
+  const tasks = createTasks({ wall, describe: (error) => describeError(error, log) });
+  const acting = {
+    log,
+    wall,
+    version: parts.version,
+    stop: stopping.signal,
+    withReader: reading(stopping.signal),
+    feedUrgent: async (tenant: Tenant) => (await import('./app-feed.ts')).feedUrgent(tenant, log),
+  };
   let closeQueues = async () => {};
   const app = await createServer({
     sessions: createSessions({ tokens: { read: readToken, act: actToken }, operator, wall }),
@@ -61,12 +79,16 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     routes: (site) => {
       addOverview(site, directory);
       addTenantPage(site, directory);
+      addCampaignPage(site, { directory, indexes, tasks });
+      addRequestPage(site, { directory, indexes });
+      addActions(site, { ...acting, directory, tasks });
       closeQueues = addQueues(site, { directory, redis, log });
     },
   });
   const close = async () => {
     stopping.abort();
     await app.close();
+    await tasks.settle();
     await closeQueues();
     await closeRedis(redis);
   };
@@ -78,4 +100,19 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     await close();
     throw error;
   }
+}
+
+/** What reading takes is opened for it, and closed afterwards. */
+function reading(signal: AbortSignal): ActionsDeps['withReader'] {
+  return async (config, tenant, onWait, run) => {
+    const { openReader } = await import('./app-reader.ts');
+    const { reader, close } = openReader(config, tenant, {
+      signal,
+      onWait: ({ until, detail }) => {
+        const time = clockTime(new Date(until).toISOString(), Date.now());
+        onWait(`waits until ${time}${detail ? `: ${detail}` : ''}`);
+      },
+    });
+    return run(reader).finally(close);
+  };
 }

@@ -37,6 +37,7 @@ export async function serveConsole(context: CommandContext, options: ConsoleOpti
   const served = await startConsole(context, {
     settings: settingsOf(context.config.console, options),
     operator: actorOf([]).by,
+    version: context.version,
   });
   context.log.info({ url: served.url }, 'console is served');
   return served;

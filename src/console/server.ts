@@ -129,7 +129,7 @@ function statusOf(error: unknown): number {
 }
 
 /** What is nobody's mistake but ours is not shown: it stands in the log. */
-function describeError(error: unknown, log: Logger): string {
+export function describeError(error: unknown, log: Logger): string {
   if (error instanceof StanddownError && error.code !== 'INTERNAL') return withoutSecrets(error.message);
   if (statusOf(error) < 500) return withoutSecrets(messageOf(error));
   log.error({ err: error }, 'console');

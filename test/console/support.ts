@@ -25,7 +25,7 @@ export async function openConsole({ env, tenants = [env], wall }: ConsoleOptions
   const config = readConfig({ CONSOLE_PORT: '0', ...env });
   const served = await startConsole(
     { config, log: silentLog, path: process.env['PATH'] ?? '' },
-    { settings: config.console, operator: OPERATOR, ...(wall && { wall }) },
+    { settings: config.console, operator: OPERATOR, version: '0.0.0-test', ...(wall && { wall }) },
   );
   await served.set(tenants.map(readConfig));
   return served;
