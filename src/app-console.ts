@@ -2,6 +2,7 @@ import { type AppDeps, checkPlace, connect, createTenant, locateRedis, type Tena
 import { systemClock } from './clock.ts';
 import type { Config, ConsoleConfig } from './config.ts';
 import { type ActionsDeps, addActions } from './console/actions.ts';
+import { addBudgetPage } from './console/budget-page.ts';
 import { addCampaignPage } from './console/campaign-page.ts';
 import { isLoopback } from './console/host.ts';
 import { createIndexes } from './console/indexes.ts';
@@ -79,6 +80,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     routes: (site) => {
       addOverview(site, directory);
       addTenantPage(site, directory);
+      addBudgetPage(site, directory);
       addCampaignPage(site, { directory, indexes, tasks });
       addRequestPage(site, { directory, indexes });
       addActions(site, { ...acting, directory, tasks });

@@ -45,7 +45,7 @@ async function viewCampaign(deps: CampaignPageDeps, { params, query, viewer }: V
   ]);
   const indexed = known.index.now();
   const regions = {
-    head: renderHead(campaign, status, deps.tasks.of(taskKey(label, campaign.number))),
+    head: renderHead(status, deps.tasks.of(taskKey(label, campaign.number))),
     actions: renderActions(label, campaign, viewer),
     requests: found
       ? renderTable(input, found)

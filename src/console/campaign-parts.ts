@@ -26,7 +26,7 @@ import type { Task } from './tasks.ts';
 /** What was done last. */
 const MOST_TASKS = 3;
 
-export function renderHead(campaign: Campaign, status: CampaignStatus, tasks: readonly Task[]): Html {
+export function renderHead(status: CampaignStatus, tasks: readonly Task[]): Html {
   return html`${tasks.slice(-MOST_TASKS).map(renderTask)}<section>
 <h2 class="unseen">How far it is</h2>
 <p class="lead"><span class="state" data-state="${status.state}">${status.state}</span> ${describeProgress(status)}${status.etaAt ? html`, done at ${until(status.etaAt)}` : ''}</p>

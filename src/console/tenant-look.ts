@@ -3,6 +3,7 @@ import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { type Campaign, campaignNumbers, readCampaign } from '../campaign/registry.ts';
 import { type CampaignStatus, statusOf } from '../campaign/status.ts';
 import { describeAbsence } from '../words.ts';
+import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
 
 /** A campaign and how far it is. */
 export interface CampaignLook {
@@ -13,6 +14,8 @@ export interface CampaignLook {
 /** How a tenant stands. */
 export interface TenantLook {
   budget: BudgetView;
+  /** What is known of its earlier calls. */
+  past: Past;
   /** Campaigns that are not done: the open ones, in the order in which they are fed. */
   active: CampaignLook[];
   /** The others, latest first. */
@@ -36,14 +39,17 @@ interface Known {
 export function createTenantLook(tenant: Tenant) {
   const { redis, keys, limits } = tenant;
   let known = new Map<number, Known>();
+  const history = createBudgetHistory(limits);
   let last: { at: number; look: Promise<TenantLook> } | null = null;
 
   async function read(): Promise<TenantLook> {
-    const [budget, numbers, running] = await Promise.all([
+    const [budget, numbers, running, refused] = await Promise.all([
       viewBudget(redis, keys, limits),
       campaignNumbers(redis, keys),
       redis.zrange(keys.running, '0', '-1'),
+      redis.hmget(keys.state, 'cancel:pacedAt', 'cancel:penalty'),
     ]);
+    history.note(budget, refusalOf(refused));
     const fed = new Set(running.map(Number));
     const now = performance.now();
     const found = await Promise.all(
@@ -61,7 +67,7 @@ export function createTenantLook(tenant: Tenant) {
       open.map(async (campaign) => ({ campaign, status: await statusOf(tenant, campaign, budget) })),
     );
     const ended = campaigns.filter((campaign) => campaign.open === 0).reverse();
-    return { budget, active, ended, trouble: troubleOf(budget, active) };
+    return { budget, past: history.past(), active, ended, trouble: troubleOf(budget, active) };
   }
 
   return {
@@ -81,6 +87,11 @@ export function createTenantLook(tenant: Tenant) {
       last = null;
     },
   };
+}
+
+/** The last one: the state keeps it when it is over. */
+function refusalOf([pacedAt, penalty]: readonly (string | null)[]): Refusal | null {
+  return pacedAt ? { at: Number(pacedAt), until: Number(penalty ?? 0) } : null;
 }
 
 function isChanging({ campaign, readAt }: Known, now: number): boolean {

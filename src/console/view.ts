@@ -8,8 +8,9 @@ export interface View {
   /** Parts that are sent again when they change, by id. Each stands in the body once, by `live`. */
   regions?: Readonly<Record<string, Html>>;
   body: Html;
-  /** Scripts that it needs besides the common one. */
+  /** Scripts and styles that it needs besides the common ones. */
   scripts?: readonly string[];
+  styles?: readonly string[];
   /** For those scripts: sent at every look. */
   data?: unknown;
   /** After so many ms it is looked at again, while somebody sees it. Default: never. */
@@ -42,7 +43,7 @@ export function formKeyField(viewer: Pick<Viewer, 'formKey'>): Html {
 
 /** A whole page. */
 export function renderPage(view: View, viewer: Viewer | null): string {
-  const { title, trail = [], body, scripts = [], everyMs } = view;
+  const { title, trail = [], body, scripts = [], styles = [], everyMs } = view;
   const links = trail.map(({ href, text }) => html`<a href="${href}">${text}</a>\n`);
   const isLive = everyMs !== undefined;
   return String(html`<!doctype html>
@@ -55,7 +56,7 @@ export function renderPage(view: View, viewer: Viewer | null): string {
 <link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/assets/report.css">
 <link rel="stylesheet" href="/assets/console.css">
-<script type="module" src="/assets/console.js"></script>
+${styles.map((name) => html`<link rel="stylesheet" href="/assets/${name}">\n`)}<script type="module" src="/assets/console.js"></script>
 ${scripts.map((name) => html`<script type="module" src="/assets/${name}"></script>\n`)}</head>
 <body class="console" data-live="${isLive ? 'yes' : 'no'}">
 <a class="skip" href="#main">Skip to the content</a>

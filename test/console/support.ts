@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { type Console, startConsole } from '../../src/app-console.ts';
 import { type Environment, readConfig } from '../../src/config.ts';
@@ -12,6 +13,10 @@ export const OPERATOR = 'operator@here';
 
 export const READ_TOKEN = 'reading-token-0123456789';
 export const ACT_TOKEN = 'acting-token-9876543210';
+
+/** A test that failed has not stopped its own, which would keep the file from ending. */
+const opened = new Set<Console>();
+after(() => Promise.all([...opened].map((served) => served.stop())));
 
 export interface ConsoleOptions {
   env: Environment;
@@ -27,6 +32,7 @@ export async function openConsole({ env, tenants = [env], wall }: ConsoleOptions
     { config, log: silentLog, path: process.env['PATH'] ?? '' },
     { settings: config.console, operator: OPERATOR, version: '0.0.0-test', ...(wall && { wall }) },
   );
+  opened.add(served);
   await served.set(tenants.map(readConfig));
   return served;
 }
