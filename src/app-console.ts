@@ -4,6 +4,7 @@ import type { Config, ConsoleConfig } from './config.ts';
 import { type ActionsDeps, addActions } from './console/actions.ts';
 import { addBudgetPage } from './console/budget-page.ts';
 import { addCampaignPage } from './console/campaign-page.ts';
+import { createDrafts } from './console/drafts.ts';
 import { isLoopback } from './console/host.ts';
 import { createIndexes } from './console/indexes.ts';
 import { addOverview } from './console/overview.ts';
@@ -11,11 +12,13 @@ import { addQueues } from './console/queues.ts';
 import { addRequestPage } from './console/request-page.ts';
 import { createServer, describeError, listen } from './console/server.ts';
 import { createSessions } from './console/session.ts';
+import { addSubmitPage, type SubmitDeps } from './console/submit-page.ts';
 import { createTasks } from './console/tasks.ts';
 import { addTenantPage } from './console/tenant-page.ts';
 import { createDirectory } from './console/tenants.ts';
 import { StanddownError } from './errors.ts';
 import type { Changes } from './fleet.ts';
+import { openSpool } from './intake/spool.ts';
 import { closeRedis } from './redis/connect.ts';
 import { clockTime } from './words.ts';
 
@@ -27,6 +30,8 @@ export interface ConsoleParts {
   operator: string;
   /** Standdown's own. */
   version: string;
+  /** Says what ids are about, where the application may read; else why not. */
+  preview: SubmitDeps['preview'];
   /** Ms since 1970. Default: this machine's clock. */
   wall?: () => number;
 }
@@ -71,6 +76,13 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     withReader: reading(stopping.signal),
     feedUrgent: async (tenant: Tenant) => (await import('./app-feed.ts')).feedUrgent(tenant, log),
   };
+  const drafts = createDrafts();
+  const submitting = {
+    openSpool: () => openSpool(deps.config.dataDir),
+    preview: parts.preview,
+    feedUrgent: acting.feedUrgent,
+    describe: (error: unknown) => describeError(error, log),
+  };
   let closeQueues = async () => {};
   const app = await createServer({
     sessions: createSessions({ tokens: { read: readToken, act: actToken }, operator, wall }),
@@ -82,6 +94,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
       addTenantPage(site, directory);
       addBudgetPage(site, directory);
       addCampaignPage(site, { directory, indexes, tasks });
+      addSubmitPage(site, { ...submitting, directory, drafts });
       addRequestPage(site, { directory, indexes });
       addActions(site, { ...acting, directory, tasks });
       closeQueues = addQueues(site, { directory, redis, log });
@@ -91,6 +104,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     stopping.abort();
     await app.close();
     await tasks.settle();
+    await drafts.close();
     await closeQueues();
     await closeRedis(redis);
   };

@@ -3,9 +3,12 @@ import { isIP } from 'node:net';
 import { tenantOf } from '../app.ts';
 import { type Console, startConsole } from '../app-console.ts';
 import type { ConsoleConfig } from '../config.ts';
+import type { ShownTenant } from '../console/tenants.ts';
 import { StanddownError } from '../errors.ts';
+import type { Spool } from '../intake/spool.ts';
 import { actorOf } from './actor.ts';
 import { type CommandContext, EXIT } from './context.ts';
+import { previewSpool } from './preview.ts';
 import { followTenants } from './tenants.ts';
 
 export interface ConsoleOptions {
@@ -38,9 +41,22 @@ export async function serveConsole(context: CommandContext, options: ConsoleOpti
     settings: settingsOf(context.config.console, options),
     operator: actorOf([]).by,
     version: context.version,
+    preview: (shown, spool) => previewLines(context, shown, spool),
   });
   context.log.info({ url: served.url }, 'console is served');
   return served;
+}
+
+/** What `submit` shows before it asks. */
+export async function previewLines(
+  context: Pick<CommandContext, 'stop' | 'out' | 'config'>,
+  { config, tenant }: Pick<ShownTenant, 'config' | 'tenant'>,
+  spool: Spool,
+): Promise<string[]> {
+  const lines: string[] = [];
+  const out = { ...context.out, note: (line: string) => void lines.push(line) };
+  await previewSpool({ ...context, config, out }, tenant, spool);
+  return lines;
 }
 
 function settingsOf(settings: ConsoleConfig, { port, host }: ConsoleOptions): ConsoleConfig {

@@ -16,7 +16,11 @@ const PATIENCE_MS = 60_000;
  * Shows on standard error what a file's ids are about, where the application may read. Where it may not, or cannot, one
  * line says why, and that is all: a preview is no condition.
  */
-export async function previewSpool(context: CommandContext, tenant: Tenant, spool: Spool): Promise<void> {
+export async function previewSpool(
+  context: Pick<CommandContext, 'out' | 'stop' | 'config'>,
+  tenant: Tenant,
+  spool: Spool,
+): Promise<void> {
   const { out, config } = context;
   if (!config.signIn) {
     out.note('no preview: settings to sign in are missing');

@@ -218,14 +218,18 @@ async function retry({ shown, campaign, actor, fields }: Doing): Promise<string>
 }
 
 function priorityFields({ priority }: Campaign): Html {
-  const options = [URGENT, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((value) => {
+  return html`<div><label for="priority">Priority, 1 goes first</label><select id="priority" name="priority">${priorityOptions(priority)}</select></div>`;
+}
+
+/** Everything a priority can be, one of them chosen. */
+export function priorityOptions(chosen: number): Html[] {
+  return [URGENT, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((value) => {
     const words =
       value === URGENT ? 'urgent: before all others, also with what is kept for urgent ones' : String(value);
-    return value === priority
+    return value === chosen
       ? html`<option value="${value}" selected>${words}</option>`
       : html`<option value="${value}">${words}</option>`;
   });
-  return html`<div><label for="priority">Priority, 1 goes first</label><select id="priority" name="priority">${options}</select></div>`;
 }
 
 async function changePriority({ shown, campaign, actor, fields, feedUrgent }: Doing): Promise<string> {

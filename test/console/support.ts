@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { type Console, startConsole } from '../../src/app-console.ts';
+import { previewLines } from '../../src/commands/console.ts';
 import { type Environment, readConfig } from '../../src/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { ROOT } from '../support/processes.ts';
@@ -25,12 +26,25 @@ export interface ConsoleOptions {
   wall?: () => number;
 }
 
+/** Of a command, as far as previewing asks for it. */
+const CONTEXT = {
+  config: readConfig({}),
+  stop: new AbortController().signal,
+  out: { write: async () => {}, note: () => {}, complain: () => {}, isTerminal: false, columns: 80 },
+};
+
 /** A console in this process, at any free port. */
 export async function openConsole({ env, tenants = [env], wall }: ConsoleOptions): Promise<Console> {
   const config = readConfig({ CONSOLE_PORT: '0', ...env });
   const served = await startConsole(
     { config, log: silentLog, path: process.env['PATH'] ?? '' },
-    { settings: config.console, operator: OPERATOR, version: '0.0.0-test', ...(wall && { wall }) },
+    {
+      settings: config.console,
+      operator: OPERATOR,
+      version: '0.0.0-test',
+      preview: (shown, spool) => previewLines(CONTEXT, shown, spool),
+      ...(wall && { wall }),
+    },
   );
   opened.add(served);
   await served.set(tenants.map(readConfig));
