@@ -86,6 +86,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   let closeQueues = async () => {};
   const app = await createServer({
     sessions: createSessions({ tokens: { read: readToken, act: actToken }, operator, wall }),
+    isReady: () => redis.status === 'ready',
     names,
     log,
     stop: stopping.signal,

@@ -19,14 +19,15 @@ export interface ConsoleOptions {
 /** Serves the console until stopped: of one tenant, or of all in TENANTS_FILE unless one of them was named. */
 export async function runConsole(context: CommandContext, options: ConsoleOptions): Promise<number> {
   const { config, env, stop } = context;
+  const file = env['STANDDOWN_TENANT'] ? null : config.tenantsFile;
+  if (file === null) tenantOf(config);
   const served = await serveConsole(context, options);
   try {
-    if (config.tenantsFile === null || env['STANDDOWN_TENANT']) {
-      tenantOf(config);
+    if (file === null) {
       await served.set([config]);
       await untilAborted(stop);
     } else {
-      const { unfollow } = await followTenants(context, config.tenantsFile, served);
+      const { unfollow } = await followTenants(context, file, served);
       await untilAborted(stop).finally(unfollow);
     }
   } finally {

@@ -14,6 +14,8 @@ import { COOKIE, createSite, messagePage, type Site, sendPage } from './site.ts'
 
 export interface ServerDeps {
   sessions: Sessions;
+  /** Whether Redis is there. */
+  isReady(): boolean;
   /** By which browsers may address it besides addresses and this machine's name. */
   names: readonly string[];
   log: Logger;
@@ -50,7 +52,7 @@ const MOST_FILE_BYTES = 512 * 1_048_576;
 const MOST_FIELD_BYTES = 64 * 1_048_576;
 
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const { sessions, names, log, stop } = deps;
+  const { sessions, isReady, names, log, stop } = deps;
   const describe = (error: unknown) => describeError(error, log);
   const app: FastifyInstance = fastify({
     forceCloseConnections: true,
@@ -77,7 +79,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.setErrorHandler((error, _request, reply) => answer(reply, statusOf(error), describe(error)));
   await serveAssets(app);
   addSignIn(app, sessions);
-  await deps.routes(createSite({ app, sessions, stop, describe }));
+  await deps.routes(createSite({ app, sessions, isReady, stop, describe }));
   return app;
 }
 

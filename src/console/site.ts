@@ -36,11 +36,13 @@ const LOOK_MS = 5_000;
 export interface SiteDeps {
   app: FastifyInstance;
   sessions: Sessions;
+  /** Whether Redis is there. */
+  isReady(): boolean;
   stop: AbortSignal;
   describe(error: unknown): string;
 }
 
-export function createSite({ app, sessions, stop, describe }: SiteDeps): Site {
+export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps): Site {
   const sessionOf = (request: FastifyRequest): Session | null => {
     const found = sessions.read(request.cookies[COOKIE]);
     return typeof found === 'string' ? null : found;
@@ -91,13 +93,21 @@ export function createSite({ app, sessions, stop, describe }: SiteDeps): Site {
     return viewer;
   }
 
+  /** What is asked of a Redis that is away waits in memory until it is back: nothing is, then. */
+  function assertReady(): void {
+    if (!isReady()) throw noRedis();
+  }
+
   return {
     app,
     check,
     view: (path, look) => {
       app.get(path, async (request, reply) => {
         const visit = visitOf(request, reply);
-        const limited = () => withinLimit(look(visit));
+        const limited = async () => {
+          assertReady();
+          return withinLimit(look(visit));
+        };
         if (!asksForChanges(request)) return sendPage(reply, await limited(), visit.viewer);
         return sendChanges(request, reply, {
           look: limited,
@@ -111,6 +121,7 @@ export function createSite({ app, sessions, stop, describe }: SiteDeps): Site {
       app.post(path, async (request, reply) => {
         const visit = visitOf(request, reply);
         check(request, role, visit.fields.get('formKey'));
+        assertReady();
         const next = await take(visit);
         return next === null ? reply : reply.redirect(next, 303);
       });
@@ -132,11 +143,14 @@ export function messagePage(title: string, words: string): View {
 async function withinLimit<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
-    const error = new StanddownError(
-      'REDIS_UNREACHABLE',
-      'Redis does not answer; what waits for it goes on when it is back',
-    );
-    timer = setTimeout(() => reject(error), LOOK_MS);
+    timer = setTimeout(() => reject(noRedis()), LOOK_MS);
   });
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
+}
+
+function noRedis(): StanddownError {
+  return new StanddownError(
+    'REDIS_UNREACHABLE',
+    'Redis does not answer; what waits for it goes on when it is back',
+  );
 }

@@ -40,7 +40,7 @@ export function createTenantLook(tenant: Tenant) {
   const { redis, keys, limits } = tenant;
   let known = new Map<number, Known>();
   const history = createBudgetHistory(limits);
-  let last: { at: number; look: Promise<TenantLook> } | null = null;
+  let last: { at: number; look: Promise<TenantLook>; isDone: boolean } | null = null;
 
   async function read(): Promise<TenantLook> {
     const [budget, numbers, running, refused] = await Promise.all([
@@ -73,14 +73,20 @@ export function createTenantLook(tenant: Tenant) {
   return {
     look: (): Promise<TenantLook> => {
       const now = performance.now();
-      if (last && now - last.at < SHARED_MS) return last.look;
-      const look = read();
-      last = { at: now, look };
-      // A failed one is not shared.
-      look.catch(() => {
-        if (last?.look === look) last = null;
-      });
-      return look;
+      // One that hangs is not asked a second time.
+      if (last && (!last.isDone || now - last.at < SHARED_MS)) return last.look;
+      const mine = { at: now, look: read(), isDone: false };
+      last = mine;
+      mine.look.then(
+        () => {
+          mine.isDone = true;
+        },
+        () => {
+          // A failed one is not shared.
+          if (last === mine) last = null;
+        },
+      );
+      return mine.look;
     },
     forget: (): void => {
       known = new Map();

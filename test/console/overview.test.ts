@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { Redis } from 'ioredis';
 import type { Browser } from 'playwright-core';
+import { request } from 'undici';
 import type { Console } from '../../src/app-console.ts';
 import { steer } from '../../src/campaign/steer.ts';
 import { submitCampaign } from '../../src/campaign/submit.ts';
@@ -9,7 +11,7 @@ import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import { newIds } from '../support/ledger.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
-import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { newLabel, newTenant, type TestTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import {
   ACT_TOKEN,
@@ -128,7 +130,33 @@ describe('the overview of the console, in a real browser', { timeout: 120_000 },
     await assertAccessible(page);
   });
 
-  it('says when Redis or the console is away, and goes on when it is back', async (t) => {
+  it('says when Redis is away, and goes on when it is back', async (t) => {
+    if (!browser) return skipWithoutChromium(t);
+    const folder = `console-${newLabel()}`;
+    const own = await openTestRedis(folder);
+    const redis = await own.connect();
+    const tenant = await newTenant(redis);
+    const lone = await openConsole({ env: { REDIS_URL: own.url, STANDDOWN_TENANT: tenant.label } });
+    const visitor = await visit(browser, lone.url);
+    await visitor.go('/');
+    await own.close();
+    const killer = new Redis({ path: own.url.replace('unix://', ''), retryStrategy: () => null });
+    await killer.shutdown('NOSAVE').catch(() => undefined);
+    killer.disconnect();
+    const words = /Redis does not answer/;
+    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), words), 20_000);
+    const { statusCode } = await request(lone.url);
+    assert.equal(statusCode, 503);
+    const back = await openTestRedis(folder);
+    await back.connect();
+    const connection = visitor.page.locator('#connection');
+    await eventually(() => connection.waitFor({ state: 'hidden', timeout: 500 }), 20_000);
+    await visitor.context.close();
+    await lone.stop();
+    await back.close();
+  });
+
+  it('says when it is away itself, and goes on when it is back', async (t) => {
     if (!browser) return skipWithoutChromium(t);
     const first = await openConsole({ env: stack.env });
     const visitor = await visit(browser, first.url);
