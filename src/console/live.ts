@@ -45,6 +45,11 @@ export async function sendChanges(request: FastifyRequest, reply: FastifyReply, 
       send('leave', null);
       break;
     }
+    if (raw.writableNeedDrain) {
+      // Whoever does not take what was sent gets no more of it.
+      await pause(everyMs, signal);
+      continue;
+    }
     try {
       const view = await deps.look();
       everyMs = view.everyMs ?? everyMs;

@@ -10,7 +10,7 @@ import { serveAssets } from './assets.ts';
 import { isKnownHost, isOwnOrigin } from './host.ts';
 import type { Sessions } from './session.ts';
 import { addSignIn, isOpenPath, leadToSignIn, SESSION_COOKIE } from './sign-in.ts';
-import { COOKIE, createSite, messagePage, type Site, sendPage } from './site.ts';
+import { cookieName, cookieOf, createSite, messagePage, type Site, sendPage } from './site.ts';
 
 export interface ServerDeps {
   sessions: Sessions;
@@ -95,13 +95,13 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
 /** Lets nobody in who has not signed in, where one has to. */
 async function admit(sessions: Sessions, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   if (isOpenPath(request.url)) return;
-  const found = sessions.read(request.cookies[COOKIE]);
+  const found = sessions.read(cookieOf(request));
   if (typeof found !== 'string') return;
   if (sessions.needsSignIn) return leadToSignIn(request, reply, found);
   if (request.method !== 'GET') return answer(reply, 403, 'load the page anew, and try again');
   const entered = sessions.enter();
-  request.cookies[COOKIE] = entered;
-  reply.setCookie(COOKIE, entered, SESSION_COOKIE);
+  request.cookies[cookieName(request)] = entered;
+  reply.setCookie(cookieName(request), entered, SESSION_COOKIE);
   return;
 }
 

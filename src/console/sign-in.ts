@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { html } from '../report/html.ts';
 import { asksForChanges } from './live.ts';
 import { type NoSession, SESSION_MS, type Sessions } from './session.ts';
-import { COOKIE, sendPage } from './site.ts';
+import { cookieName, sendPage } from './site.ts';
 import type { View } from './view.ts';
 
 export const SESSION_COOKIE = {
@@ -47,11 +47,11 @@ export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
     if (cookie === null) return sendPage(reply.code(403), signInView(WHY.token, next), null);
     // Behind a proxy that speaks https the cookie is never sent without it.
     const secure = request.headers['x-forwarded-proto'] === 'https';
-    return reply.setCookie(COOKIE, cookie, { ...SESSION_COOKIE, secure }).redirect(next, 303);
+    return reply.setCookie(cookieName(request), cookie, { ...SESSION_COOKIE, secure }).redirect(next, 303);
   });
 
-  app.post('/sign-out', async (_request, reply) =>
-    reply.clearCookie(COOKIE, { path: '/' }).redirect('/sign-in', 303),
+  app.post('/sign-out', async (request, reply) =>
+    reply.clearCookie(cookieName(request), { path: '/' }).redirect('/sign-in', 303),
   );
 }
 

@@ -28,7 +28,14 @@ export interface Site {
   check(request: FastifyRequest, role: Role, formKey: unknown): Viewer;
 }
 
-export const COOKIE = 'standdown';
+/** Browsers keep cookies by host, not by port: two consoles of a machine must not take each other's. */
+export function cookieName(request: FastifyRequest): string {
+  return `standdown-${request.socket.localPort ?? 0}`;
+}
+
+export function cookieOf(request: FastifyRequest): string | undefined {
+  return request.cookies[cookieName(request)];
+}
 
 /** Longer nobody waits for a page, in ms: Redis is away. */
 const LOOK_MS = 5_000;
@@ -44,14 +51,14 @@ export interface SiteDeps {
 
 export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps): Site {
   const sessionOf = (request: FastifyRequest): Session | null => {
-    const found = sessions.read(request.cookies[COOKIE]);
+    const found = sessions.read(cookieOf(request));
     return typeof found === 'string' ? null : found;
   };
 
   function viewerOf(request: FastifyRequest): Viewer {
     const session = sessionOf(request);
     if (!session) throw new StanddownError('NOT_PERMITTED', 'sign in first');
-    const formKey = sessions.formKey(request.cookies[COOKIE] ?? '');
+    const formKey = sessions.formKey(cookieOf(request) ?? '');
     return {
       name: session.name,
       mayAct: session.role === 'act',
@@ -79,7 +86,7 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
 
   function check(request: FastifyRequest, role: Role, formKey: unknown): Viewer {
     const viewer = viewerOf(request);
-    if (!sessions.isFormKey(request.cookies[COOKIE] ?? '', formKey)) {
+    if (!sessions.isFormKey(cookieOf(request) ?? '', formKey)) {
       const words =
         'this form is of an older page, or of somebody else: go back, load the page anew, and try again';
       throw new StanddownError('NOT_PERMITTED', words);

@@ -123,7 +123,9 @@ describe('who may do what in the console', { timeout: 60_000 }, () => {
   });
 
   it('says that a session was made up or is of another token', async () => {
-    const led = await ask(guarded, '/', { headers: { cookie: 'standdown=made.up' } });
+    const led = await ask(guarded, '/', {
+      headers: { cookie: `standdown-${new URL(guarded.url).port}=made.up` },
+    });
     assert.match(led.location, /why=wrong/);
     assert.match((await ask(guarded, led.location)).text, /not valid any more/);
   });

@@ -7,7 +7,7 @@ import { newGuids } from '../cli/shell.ts';
 import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
-import { openConsole, picture, visit } from './support.ts';
+import { assertAccessible, openConsole, picture, visit } from './support.ts';
 
 describe("BullMQ's own view in the console", { timeout: 60_000 }, () => {
   let server: TestRedis;
@@ -37,6 +37,7 @@ describe("BullMQ's own view in the console", { timeout: 60_000 }, () => {
     const visitor = await visit(browser, served.url);
     const { page } = visitor;
     await visitor.go('/queues');
+    await assertAccessible(page);
     await page.getByRole('link', { name: stack.tenant.label }).click();
     await page.getByText('cancel-urgent').first().waitFor();
     await picture(page, 'queues');

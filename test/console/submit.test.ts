@@ -154,6 +154,31 @@ describe('handing ids in through the console, in a real browser', { timeout: 120
     await assert.rejects(campaign('dropped'), /no campaign/);
   });
 
+  inBrowser('takes a file of 100,000 ids', async (visitor, t) => {
+    const { page } = visitor;
+    await fill(visitor, 'many');
+    await page
+      .getByLabel('or a file')
+      .setInputFiles(await shell.write('many.txt', newGuids(100_000).join('\n')));
+    const startedAt = performance.now();
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.waitForURL('**/submit/*');
+    assert.match(await textOf(page, 'main'), /100,000 ids in many\.txt, no bad line/);
+    const checkedAt = performance.now();
+    await eventually(
+      async () => assert.match(await textOf(page, '#plan'), /100,000 ids would be called/),
+      30_000,
+    );
+    const plannedAt = performance.now();
+    await page.getByRole('button', { name: 'Submit 100,000 ids' }).click();
+    await page.waitForURL('**/c/*');
+    const times = [checkedAt - startedAt, plannedAt - checkedAt, performance.now() - plannedAt].map(
+      Math.round,
+    );
+    t.diagnostic(`checked in ${times[0]} ms, forecast ${times[1]} ms later, submitted in ${times[2]} ms`);
+    assert.equal((await campaign('many')).total, 100_000);
+  });
+
   inBrowser('says what is wrong with a file or a form', async (visitor) => {
     const { page } = visitor;
     for (const [name, text, words] of [
