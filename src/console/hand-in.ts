@@ -5,7 +5,7 @@ import { parseDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
 import { readIdBatches } from '../intake/id-file.ts';
-import type { IdLine } from '../intake/id-line.ts';
+import { excerpt, type IdLine } from '../intake/id-line.ts';
 import type { Spool } from '../intake/spool.ts';
 import type { DraftWish } from './drafts.ts';
 
@@ -22,6 +22,9 @@ export interface HandedIn {
 /** Lines that are shown: so many good ones from the beginning, and so many bad ones. */
 const MOST_GOOD = 20;
 const MOST_BAD = 500;
+
+/** A file's name goes into the history, which terminals show: no more of it, and nothing that could move a cursor. */
+const MOST_NAME = 100;
 
 /**
  * Reads a form with a file or a pasted text, as it comes: no file is held in memory. Its fields stand before the file.
@@ -53,7 +56,7 @@ export async function readHandedIn(
       const handed = {
         wish,
         spool,
-        source: part.filename,
+        source: excerpt(part.filename, MOST_NAME),
         ...(await gather(part.file, part.filename, spool)),
       };
       if (part.file.truncated)

@@ -20,6 +20,8 @@ import { live, type View } from './view.ts';
 /** Campaigns of one tenant that are shown on the overview. */
 const MOST_SHOWN = 5;
 
+const MOST_PAUSE_MS = 15_000;
+
 type Seen = { shown: ShownTenant } & ({ look: TenantLook } | { look: null; problem: string });
 
 /** All tenants at a glance, those in trouble first. */
@@ -28,7 +30,9 @@ export function addOverview(site: Site, directory: Directory): void {
 }
 
 async function viewOverview(directory: Directory, { query }: Visit): Promise<View> {
+  const startedAt = performance.now();
   const all = await Promise.all(directory.all().map(see));
+  const tookMs = performance.now() - startedAt;
   const search = (query['q'] ?? '').trim().toLowerCase();
   const show = query['show'] ?? 'all';
   const found = all.filter((seen) => matches(seen, search) && isShown(seen, show));
@@ -36,7 +40,8 @@ async function viewOverview(directory: Directory, { query }: Visit): Promise<Vie
   const regions = { summary: renderCounts(all), tenants: renderTenants(found) };
   return {
     title: 'Overview',
-    everyMs: 2_000,
+    // Hundreds of tenants at work take a while to read: no more than a tenth of the time goes into it.
+    everyMs: Math.min(MOST_PAUSE_MS, Math.max(2_000, 10 * tookMs)),
     regions,
     body: html`${live(regions, 'summary')}
 ${all.length > 1 ? renderFilter(query['q'] ?? '', show) : ''}

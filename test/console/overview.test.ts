@@ -28,7 +28,7 @@ import {
 
 const HOSTILE = `</title></script><img src=x onerror="alert(1)"><script>alert(2)</script>`;
 
-describe('the overview of the console, in a real browser', { timeout: 120_000 }, () => {
+describe('the overview of the console, in a real browser', { timeout: 180_000 }, () => {
   let server: TestRedis;
   let stack: Stack;
   let served: Console;
@@ -144,13 +144,13 @@ describe('the overview of the console, in a real browser', { timeout: 120_000 },
     await killer.shutdown('NOSAVE').catch(() => undefined);
     killer.disconnect();
     const words = /Redis does not answer/;
-    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), words), 20_000);
+    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), words), 40_000);
     const { statusCode } = await request(lone.url);
     assert.equal(statusCode, 503);
     const back = await openTestRedis(folder);
     await back.connect();
     const connection = visitor.page.locator('#connection');
-    await eventually(() => connection.waitFor({ state: 'hidden', timeout: 500 }), 20_000);
+    await eventually(() => connection.waitFor({ state: 'hidden', timeout: 500 }), 40_000);
     await visitor.context.close();
     await lone.stop();
     await back.close();

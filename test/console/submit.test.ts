@@ -143,12 +143,12 @@ describe('handing ids in through the console, in a real browser', { timeout: 120
     await fill(visitor, 'dropped');
     await page.evaluate(`(() => {
       const dataTransfer = new DataTransfer();
-      dataTransfer.items.add(new File(['${newGuids(2).join('\\n')}'], 'drop.txt', { type: 'text/plain' }));
+      dataTransfer.items.add(new File(['${newGuids(2).join('\\n')}'], 'drop\\u001b[2J.txt', { type: 'text/plain' }));
       document.querySelector('form[data-drop] textarea').dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
     })()`);
     await page.getByRole('button', { name: 'Check' }).click();
     await page.waitForURL('**/submit/*');
-    assert.match(await textOf(page, 'main'), /2 ids in drop\.txt, no bad line/);
+    assert.match(await textOf(page, 'main'), /2 ids in drop\\u001b\[2J\.txt, no bad line/);
     await page.getByRole('button', { name: 'Submit nothing' }).click();
     await page.waitForURL(`**/t/${stack.tenant.label}`);
     await assert.rejects(campaign('dropped'), /no campaign/);
