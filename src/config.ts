@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
@@ -13,7 +14,7 @@ import { StanddownError } from './errors.ts';
 import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
 import type { LogLevel } from './log.ts';
 import { type NotifyConfig, readNotify } from './notify/settings.ts';
-import { type Secret, secretUrl } from './secret.ts';
+import { Secret, secretUrl } from './secret.ts';
 import {
   baseUrl,
   type SignInConfig,
@@ -23,6 +24,18 @@ import {
 } from './sign-in-config.ts';
 
 export type { SignInConfig } from './sign-in-config.ts';
+
+export interface ConsoleConfig {
+  /** 0: any free one. */
+  port: number;
+  /** The address it listens on. */
+  host: string;
+  /** By which browsers may address it, besides addresses and this machine's own name; lower-case. */
+  names: readonly string[];
+  /** Null: not needed on a loopback address, unless the other one is given. */
+  readToken: Secret | null;
+  actToken: Secret | null;
+}
 
 export interface Config {
   /** Null: the embedded Redis. */
@@ -56,6 +69,7 @@ export interface Config {
   healthPort: number | null;
   /** An IP address of this machine, on which it is served. */
   healthHost: string;
+  console: ConsoleConfig;
   watchdogMs: number;
   httpsProxy: Secret | null;
   noProxy: string | null;
@@ -76,6 +90,11 @@ const duration = z.string().transform((text, context) => {
     context.addIssue({ code: 'custom', message: `"${text}" is not a duration such as 30s or 90d` });
   return ms ?? 0;
 });
+
+/** It is all that stands between a network and the console, so it must not be guessed. */
+const consoleToken = z
+  .string()
+  .min(16, 'is too short: at least 16 characters, such as openssl rand -hex 32 gives');
 
 const whole = (least: number, most: number) =>
   z
@@ -110,6 +129,17 @@ const environmentSchema = z.object({
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   HEALTH_PORT: whole(0, 65_535).optional(),
   HEALTH_HOST: z.union([z.ipv4(), z.ipv6()], 'must be an IP address').default('127.0.0.1'),
+  CONSOLE_PORT: whole(0, 65_535).default(8_089),
+  CONSOLE_HOST: z
+    .string()
+    .refine((text) => text === 'localhost' || isIP(text) !== 0, 'is not an address such as 127.0.0.1 or ::')
+    .default('127.0.0.1'),
+  CONSOLE_NAMES: z
+    .string()
+    .regex(/^[A-Za-z0-9.-]+(\s*,\s*[A-Za-z0-9.-]+)*$/, 'is not a list of host names')
+    .optional(),
+  CONSOLE_READ_TOKEN: consoleToken.optional(),
+  CONSOLE_ACT_TOKEN: consoleToken.optional(),
   WATCHDOG_TIMEOUT: duration
     .default(120_000)
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h'),
@@ -137,6 +167,11 @@ export const PROCESS_SETTINGS: ReadonlySet<string> = new Set<keyof Parsed>([
   'LOG_LEVEL',
   'HEALTH_PORT',
   'HEALTH_HOST',
+  'CONSOLE_PORT',
+  'CONSOLE_HOST',
+  'CONSOLE_NAMES',
+  'CONSOLE_READ_TOKEN',
+  'CONSOLE_ACT_TOKEN',
   'WATCHDOG_TIMEOUT',
   'HTTPS_PROXY',
   'NO_PROXY',
@@ -163,6 +198,8 @@ export function readConfig(environment: Environment): Config {
     : parseWindows(given['RATE_LIMITS'] ?? DEFAULT_RATE_LIMITS);
   const reserves = typeof windows === 'string' ? [] : parseReserves(given['URGENT_RESERVE'], windows);
   if (typeof reserves === 'string') mistakes.push(`URGENT_RESERVE: ${reserves}`);
+  if (given['CONSOLE_READ_TOKEN'] && given['CONSOLE_READ_TOKEN'] === given['CONSOLE_ACT_TOKEN'])
+    mistakes.push('CONSOLE_READ_TOKEN and CONSOLE_ACT_TOKEN: are the same, so whoever may read could act');
   const { DEFENDER_CLOUD: cloud = 'public', DEFENDER_REGION: region } = given;
   if (region && cloud !== 'public') {
     mistakes.push(`DEFENDER_REGION: only the public cloud has regions, not ${cloud}; take it out`);
@@ -211,6 +248,7 @@ function toConfig(
     logLevel: env.LOG_LEVEL,
     healthPort: env.HEALTH_PORT ?? null,
     healthHost: env.HEALTH_HOST,
+    console: consoleConfig(env),
     watchdogMs: env.WATCHDOG_TIMEOUT,
     httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
     noProxy: env.NO_PROXY ?? null,
@@ -220,6 +258,20 @@ function toConfig(
 function notifyConfig(env: Parsed): ReturnType<typeof readNotify> {
   const { NOTIFY_URL: url, NOTIFY_SECRET: secret, NOTIFY_HOLD: holdMs } = env;
   return readNotify({ url, secret, holdMs, allowPrivate: env.NOTIFY_ALLOW_PRIVATE === 'true' });
+}
+
+function consoleConfig(env: Parsed): ConsoleConfig {
+  const token = (text: string | undefined) => (text === undefined ? null : new Secret(text));
+  return {
+    port: env.CONSOLE_PORT,
+    host: env.CONSOLE_HOST,
+    names: (env.CONSOLE_NAMES ?? '')
+      .toLowerCase()
+      .split(/[\s,]+/)
+      .filter(Boolean),
+    readToken: token(env.CONSOLE_READ_TOKEN),
+    actToken: token(env.CONSOLE_ACT_TOKEN),
+  };
 }
 
 function readWith<T>(read: (text: string) => T | string) {

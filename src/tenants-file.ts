@@ -35,13 +35,18 @@ const MOST_SECRET_BYTES = 64 * 1_024;
  * names they have in the environment. What it does not give comes from the environment; a way to prove who one is (a
  * secret, a certificate, …) replaces the one that stands there.
  *
+ * @param missing what to do where a secret is not to be had. Default: that is a mistake.
  * @returns the settings of each, in the file's order, each with its label; at least one.
  * @throws StanddownError CONFIG_INVALID that lists every mistake, one a line.
  */
-export async function readTenants(path: string, environment: Environment): Promise<Config[]> {
+export async function readTenants(
+  path: string,
+  environment: Environment,
+  missing: Missing = 'complain',
+): Promise<Config[]> {
   const entries = await readEntries(path);
   const read = await Promise.all(
-    entries.map((entry, index) => readEntry(entry, index, environment, dirname(resolve(path)))),
+    entries.map((entry, index) => readEntry(entry, index, environment, dirname(resolve(path)), missing)),
   );
   const mistakes = [...read.flatMap((its) => its.mistakes), ...repeated(entries)];
   const configs = read.flatMap(({ config }) => config ?? []);

@@ -35,8 +35,8 @@ describe('the settings', () => {
   it('have defaults', () => {
     assert.deepEqual(readConfig({}), {
       redisUrl: null,
-      tenant: null,
       tenantsFile: null,
+      tenant: null,
       signIn: null,
       signInMissing: [
         'AZURE_TENANT_ID',
@@ -67,6 +67,7 @@ describe('the settings', () => {
       healthPort: null,
       healthHost: '127.0.0.1',
       notify: null,
+      console: { port: 8_089, host: '127.0.0.1', names: [], readToken: null, actToken: null },
       watchdogMs: 120_000,
       httpsProxy: null,
       noProxy: null,

@@ -22,38 +22,40 @@ export interface ForecastInput {
 /** The time at which the `calls`-th further call goes out; `now` for none. */
 export function forecast(input: ForecastInput, calls: number): number {
   if (calls <= 0) return input.now;
-  const { windows, stamps, latencyMs = 0 } = input;
+  const { windows, latencyMs = 0 } = input;
   const tightest = windows.reduce((best, window) => (pace(window) > pace(best) ? window : best));
   const simulated = Math.min(calls, repeatAfter(windows));
   const turns = Math.floor((calls - simulated) / tightest.max);
   const rest = calls - simulated - turns * tightest.max;
-  const times = [...stamps];
-  const start = Math.max(input.now, input.notBefore ?? 0);
-  let sent = start;
-  for (let call = 0; call < simulated + rest; call++) {
-    for (const window of windows) {
-      const deciding = times[times.length - window.max];
-      if (deciding !== undefined) sent = Math.max(sent, deciding + window.lengthMs);
-    }
-    times.push(sent + latencyMs);
-  }
+  let sent = input.now;
+  for (const time of upcoming(input, simulated + rest)) sent = time;
   return sent + turns * (tightest.lengthMs + latencyMs);
 }
 
 /** How many calls could go out within the next `withinMs`, at most `limit`. */
 export function callsWithin(input: ForecastInput, withinMs: number, limit: number): number {
   const end = input.now + withinMs;
+  let calls = 0;
+  for (const time of upcoming(input, limit)) {
+    if (time > end) return calls;
+    calls++;
+  }
+  return limit;
+}
+
+/** The times at which the next calls go out, `calls` of them. */
+export function* upcoming(input: ForecastInput, calls: number): Generator<number, void, void> {
+  const { windows, latencyMs = 0 } = input;
   const times = [...input.stamps];
   let sent = Math.max(input.now, input.notBefore ?? 0);
-  for (let call = 0; call < limit; call++) {
-    for (const window of input.windows) {
+  for (let call = 0; call < calls; call++) {
+    for (const window of windows) {
       const deciding = times[times.length - window.max];
       if (deciding !== undefined) sent = Math.max(sent, deciding + window.lengthMs);
     }
-    if (sent > end) return call;
-    times.push(sent);
+    yield sent;
+    times.push(sent + latencyMs);
   }
-  return limit;
 }
 
 /** Milliseconds a call costs when the window is used to the full. */

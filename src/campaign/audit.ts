@@ -4,7 +4,18 @@ import { asText, defineScript, type RedisClient } from '../script.ts';
 import type { CampaignState } from './registry.ts';
 
 /** What was done to a campaign. */
-export type AuditAction = 'submit' | 'pause' | 'resume' | 'abort' | 'retry' | 'priority';
+export type AuditAction =
+  | 'submit'
+  | 'pause'
+  | 'resume'
+  | 'abort'
+  | 'retry'
+  | 'priority'
+  | 'verify'
+  | 'export';
+
+/** What leaves a campaign as it is, and may be done to one that has ended. */
+const LOOKING: readonly AuditAction[] = ['verify', 'export'];
 
 /** Who does something to a campaign, and how. */
 export interface Actor {
@@ -26,7 +37,7 @@ export interface AuditEntry extends Actor {
  * Notes something, unless the campaign takes no more of it.
  *
  * KEYS  1 campaign, 2 audit
- * ARGV  1 action, 2 by whom, 3 command, 4 detail
+ * ARGV  1 action, 2 by whom, 3 command, 4 detail, 5 '1' when it may have ended
  * Returns  the campaign's state
  */
 const noteScript = defineScript(
@@ -34,13 +45,15 @@ const noteScript = defineScript(
   /* lua */ `
 ${AUDIT_LUA}
 local state = redis.call('HGET', KEYS[1], 'state') or 'deleted'
-if state == 'running' or state == 'paused' then audit(KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) end
+local takes = state == 'running' or state == 'paused' or (ARGV[5] == '1' and state ~= 'deleted')
+if takes then audit(KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) end
 return state
 `,
 );
 
 /**
- * Notes what is done in more than one step, before the first of them; not to a campaign that has ended or is deleted.
+ * Notes what is done in more than one step, before the first of them; not to a campaign that is deleted, nor, unless it
+ * only looks, to one that has ended.
  *
  * @returns the campaign's state.
  */
@@ -52,7 +65,9 @@ export async function appendAudit(
   const { redis, keys } = deps;
   const { action, by, command, detail } = entry;
   const touched = [keys.campaign(campaign), keys.audit(campaign)];
-  return asText(await noteScript(redis, touched, [action, by, command, detail])) as CampaignState;
+  const mayHaveEnded = LOOKING.includes(action) ? 1 : 0;
+  const reply = await noteScript(redis, touched, [action, by, command, detail, mayHaveEnded]);
+  return asText(reply) as CampaignState;
 }
 
 /** What services put into a campaign within so many ms, and one of them, is one entry of its history. */

@@ -152,13 +152,17 @@ export async function listCampaigns(
   keys: Keys,
   withDeleted = false,
 ): Promise<Campaign[]> {
+  const numbers = await campaignNumbers(redis, keys);
+  const campaigns = await Promise.all(numbers.map((number) => readCampaign(redis, keys, number)));
+  return campaigns.filter(
+    (campaign): campaign is Campaign => campaign !== null && (withDeleted || campaign.state !== 'deleted'),
+  );
+}
+
+/** Of all campaigns, in the order of their creation. */
+export async function campaignNumbers(redis: RedisClient, keys: Keys): Promise<number[]> {
   const numbers = Object.values(await redis.hgetall(keys.campaigns)).map(Number);
-  const campaigns: Campaign[] = [];
-  for (const number of numbers.sort((a, b) => a - b)) {
-    const campaign = await readCampaign(redis, keys, number);
-    if (campaign && (withDeleted || campaign.state !== 'deleted')) campaigns.push(campaign);
-  }
-  return campaigns;
+  return numbers.sort((a, b) => a - b);
 }
 
 /** What the campaign adds to its results. */

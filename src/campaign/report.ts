@@ -230,6 +230,31 @@ async function* notGiven(
   doubtful.clear();
 }
 
+/** Lines of some of its ids (16 bytes each), in their order, as they stand. */
+export async function reportIds(deps: ReportDeps, campaign: Campaign, ids: Buffer): Promise<ReportLine[]> {
+  const records = await deps.ledger.look(ids);
+  return Promise.all(
+    [...eachId(ids)].map((id, index) => {
+      const record = records[index];
+      if (!record) return openLine(NOBODY, id, { attempts: 0, uncertain: false });
+      const isOpenHere = record.position === 0 && record.campaign === campaign.number;
+      return isOpenHere ? openLine(campaign, id, record) : resultOf(deps, id, record);
+    }),
+  );
+}
+
+/** Results of one id at these places of a campaign's results, in order; those that are gone left out. */
+export async function resultsAt(
+  { redis, keys }: Pick<ReportDeps, 'redis' | 'keys'>,
+  campaign: Campaign,
+  places: readonly number[],
+): Promise<CancelResult[]> {
+  const entries = await Promise.all(
+    places.map((place) => redis.xrange(keys.results(campaign.number), `${place}-0`, `${place}-0`)),
+  );
+  return entries.flat().map(([, flat]) => readEntry(entryValues(flat), originOf(campaign)).result);
+}
+
 /** An outcome by the place that the ledger names. */
 async function resultOf(deps: ReportDeps, id: Buffer, record: Look): Promise<ReportLine> {
   const { redis, keys } = deps;

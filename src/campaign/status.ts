@@ -1,4 +1,4 @@
-import { forecast } from '../budget/forecast.ts';
+import { type ForecastInput, forecast } from '../budget/forecast.ts';
 import { pacedWindows } from '../budget/pace.ts';
 import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
@@ -71,14 +71,24 @@ export async function statusOf(
 
 /** When so many further calls will have been made, in ms of Redis' clock. */
 export function completion(limits: Limits, budget: BudgetView, calls: number, isUrgent: boolean): number {
+  const { input, left } = outlook(limits, budget, calls, isUrgent);
+  return forecast(input, left) + budget.latencyMs;
+}
+
+/** What a forecast of so many further calls goes by, and how many of them are not in flight yet. */
+export function outlook(
+  limits: Limits,
+  budget: BudgetView,
+  calls: number,
+  isUrgent: boolean,
+): { input: ForecastInput; left: number } {
   const windows = pacedWindows(windowsFor(limits, isUrgent ? 'urgent' : 'bulk'), budget.pace?.share ?? 1);
   const notBefore = Math.max(0, ...budget.holds.filter(isExact).map((hold) => hold.until ?? 0));
   const { now, latencyMs } = budget;
   // A slot in flight is stamped when its answer comes: soon. Its request is among the open ones still.
   const stamps = budget.stamps.map((stamp) => Math.min(stamp, now));
   const inFlight = budget.stamps.filter((stamp) => stamp > now).length;
-  const left = Math.max(0, calls - inFlight);
-  return forecast({ now, stamps, windows, notBefore, latencyMs }, left) + latencyMs;
+  return { input: { now, stamps, windows, notBefore, latencyMs }, left: Math.max(0, calls - inFlight) };
 }
 
 /** What the forecast knows from the slots themselves is not counted twice. */

@@ -2,8 +2,8 @@ import { withTenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
+import { describeAbsence, describeHold, describePace } from '../words.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
-import { describeAbsence, describeHold, describePace } from './status.ts';
 import { count, formatTable } from './table.ts';
 
 /** Use of each window, the reserve, and why nothing is running. */

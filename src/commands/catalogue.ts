@@ -15,6 +15,7 @@ export interface Catalogue {
 /** Each command's parts are loaded when it is asked for: the simulator and msal would cost a submit half a second. */
 const load = {
   worker: () => import('./worker.ts'),
+  console: () => import('./console.ts'),
   select: () => import('./select.ts'),
   submit: () => import('./submit.ts'),
   status: () => import('./status.ts'),
@@ -57,7 +58,13 @@ const STEERING = {
 function addWorker(to: Catalogue): void {
   add(to, 'worker', 'drain the lanes until stopped')
     .option('--verify', 'read what became of each action once a campaign is drained', false)
+    .option('--console', 'serve the console, too', false)
     .action((options) => to.go(async (context) => (await load.worker()).runWorker(context, options)));
+
+  add(to, 'console', 'serve pages that show how all campaigns are, and steer them')
+    .option('--port <port>', '0: any free one; by default CONSOLE_PORT, or 8089')
+    .option('--host <address>', 'on which it listens; by default CONSOLE_HOST, or 127.0.0.1')
+    .action((options) => to.go(async (context) => (await load.console()).runConsole(context, options)));
 }
 
 /** Which ids, and into which campaign. */

@@ -2,9 +2,9 @@ import { addAbortSignal } from 'node:stream';
 import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
 import { type IdLine, readIdBatches } from '../intake/id-file.ts';
+import type { Spool } from '../intake/spool.ts';
 import type { CommandContext } from './context.ts';
 import { createNaming } from './naming.ts';
-import type { Spool } from './spool.ts';
 import { count } from './table.ts';
 
 type Context = Pick<CommandContext, 'out' | 'stop' | 'stdin'>;

@@ -1,10 +1,10 @@
 import type { Tenant } from '../app.ts';
 import { StanddownError } from '../errors.ts';
+import type { Spool } from '../intake/spool.ts';
 import { createTally } from '../select/tally.ts';
 import type { CommandContext } from './context.ts';
 import { readingHooks } from './reading.ts';
 import { idsOf } from './sift.ts';
-import type { Spool } from './spool.ts';
 import { count } from './table.ts';
 import { describeTally } from './tally.ts';
 
@@ -16,7 +16,11 @@ const PATIENCE_MS = 60_000;
  * Shows on standard error what a file's ids are about, where the application may read. Where it may not, or cannot, one
  * line says why, and that is all: a preview is no condition.
  */
-export async function previewSpool(context: CommandContext, tenant: Tenant, spool: Spool): Promise<void> {
+export async function previewSpool(
+  context: Pick<CommandContext, 'out' | 'stop' | 'config'>,
+  tenant: Tenant,
+  spool: Spool,
+): Promise<void> {
   const { out, config } = context;
   if (!config.signIn) {
     out.note('no preview: settings to sign in are missing');

@@ -2,7 +2,7 @@ import type { BudgetView, WindowUse } from '../budget/view.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import { describeDuration, formatDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { describeAbsence, describeHold, describePace } from './status.ts';
+import { describeAbsence, describeHold, describePace } from '../words.ts';
 import { count } from './table.ts';
 
 export interface Progress {

@@ -5,8 +5,8 @@ import { StanddownError } from '../errors.ts';
 import { toFilter, withoutEnded } from '../select/filter.ts';
 import { type Order, type Selection, selectActions } from '../select/selection.ts';
 import { parseWhere, strangeValues, type Where } from '../select/where.ts';
+import { describeHold } from '../words.ts';
 import type { CommandContext } from './context.ts';
-import { describeHold } from './status.ts';
 import { clockTime, count } from './table.ts';
 
 type Context = Pick<CommandContext, 'out' | 'stop'>;

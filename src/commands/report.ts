@@ -1,16 +1,11 @@
 import { setFlagsFromString } from 'node:v8';
-import { type Tenant, withTenant } from '../app.ts';
-import { readAudit } from '../campaign/audit.ts';
-import { type Campaign, findCampaign } from '../campaign/registry.ts';
-import { type ReportLine, reportCampaign } from '../campaign/report.ts';
-import { unreachable } from '../errors.ts';
-import { toCsv, toJsonl } from '../report/lines.ts';
-import { toPage } from '../report/page.ts';
+import { withTenant } from '../app.ts';
+import { findCampaign } from '../campaign/registry.ts';
+import { reportCampaign } from '../campaign/report.ts';
+import { type ReportFormat, renderReport } from '../report/formats.ts';
 import { type CommandContext, EXIT } from './context.ts';
 import { count } from './table.ts';
 import { writeWhole } from './whole-file.ts';
-
-export type ReportFormat = 'jsonl' | 'csv' | 'html';
 
 export interface ReportOptions {
   campaign: string;
@@ -33,7 +28,7 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
         yield line;
       }
     };
-    const parts = await render(context, tenant, campaign, counted(), options.format);
+    const parts = await renderReport(tenant, campaign, counted(), options.format, context.version);
     await (options.output === undefined
       ? writeParts(parts, stop, out.write)
       : writeReport(options.output, parts, stop));
@@ -55,27 +50,5 @@ async function writeParts(
   for await (const part of parts) {
     stop.throwIfAborted();
     await write(part);
-  }
-}
-
-async function render(
-  { version }: CommandContext,
-  tenant: Tenant,
-  campaign: Campaign,
-  lines: AsyncIterable<ReportLine>,
-  format: ReportFormat,
-): Promise<AsyncIterable<string>> {
-  switch (format) {
-    case 'jsonl':
-      return toJsonl(lines);
-    case 'csv':
-      return toCsv(lines);
-    case 'html': {
-      const history = await readAudit(tenant, campaign.number);
-      const { windows } = tenant.limits;
-      return toPage(lines, { campaign, history, windows, madeAt: Date.now(), version });
-    }
-    default:
-      return unreachable(format);
   }
 }

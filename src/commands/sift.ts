@@ -2,10 +2,10 @@ import type { Action } from '../defender/classify.ts';
 import type { Reader } from '../defender/reader.ts';
 import { bytesToGuid, guidsToBytes } from '../guid.ts';
 import { excerpt } from '../intake/id-line.ts';
+import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { CommandContext } from './context.ts';
 import { createNaming } from './naming.ts';
-import type { Spool } from './spool.ts';
 import { count } from './table.ts';
 
 /** An id that is not submitted, because its action is of another type, or is not listed. */

@@ -1,11 +1,12 @@
 import { withTenant } from '../app.ts';
-import { type BudgetView, viewBudget } from '../budget/view.ts';
+import { viewBudget } from '../budget/view.ts';
 import { findCampaign, listCampaigns } from '../campaign/registry.ts';
 import { type CampaignStatus, statusOf } from '../campaign/status.ts';
-import { describeDuration, formatDuration } from '../duration.ts';
+import { describeDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
+import { clockTime, count, describeAbsence, describeHold, describePace } from '../words.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
-import { clockTime, count, formatTable } from './table.ts';
+import { formatTable } from './table.ts';
 
 export interface StatusOptions {
   campaign?: string;
@@ -83,52 +84,6 @@ export function describeStatus(status: CampaignStatus, now: number): string {
     lines.push(`  done at ${clockTime(status.etaAt, now)}, in ${describeDuration(Math.max(0, leftMs))}`);
   }
   return lines.join('\n');
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  window: 'the rate limit: all calls it allows for now were made',
-  penalty: 'the API (429): it asked to wait',
-  upstream: 'the API: it is down',
-  unauthorized: 'the API: it refuses the token (401)',
-  'sign-in': 'a token: signing in fails',
-  grace: 'workers to put back the calls they remember',
-  paused: 'somebody to resume it',
-};
-
-/** After so many ms without a word a worker is gone. */
-const STALE_WORKER_MS = 15_000;
-
-/** That nothing will happen for want of a worker, for a person; null while there is one. */
-export function describeAbsence({ now, workerSeenAt }: BudgetView): string | null {
-  if (workerSeenAt !== null && now - workerSeenAt < STALE_WORKER_MS) return null;
-  const since =
-    workerSeenAt === null ? '' : `, the last one ended ${describeDuration(now - workerSeenAt)} ago`;
-  return `no worker runs${since}: start one with "standdown worker"`;
-}
-
-/** That somebody else uses the quota, for a person; null while nothing says so. */
-export function describePace({ now, pace, windows }: BudgetView): string | null {
-  if (!pace) return null;
-  const [whole] = windows.filter(({ lengthMs }) => lengthMs === pace.lengthMs);
-  const until = clockTime(new Date(pace.until).toISOString(), now);
-  const calls = pace.refusals === 1 ? '1 call was' : `${count(pace.refusals)} calls were`;
-  return (
-    `${calls} refused (429) that RATE_LIMITS allows: somebody else uses this quota, or it is smaller. ` +
-    `At most ${count(pace.max)} of ${count(whole?.max ?? pace.max)} calls in ${formatDuration(pace.lengthMs)} now, all of them again ` +
-    `from ${until}; if it goes on, lower RATE_LIMITS`
-  );
-}
-
-/** Why nothing goes out, for a person. */
-export function describeHold(
-  hold: { reason: string; until: string | null; detail: string },
-  now: number,
-): string {
-  const until = hold.until
-    ? ` until ${clockTime(hold.until, now)} (${describeDuration(Math.max(0, Date.parse(hold.until) - now))})`
-    : '';
-  const detail = hold.detail ? `; ${hold.detail}` : '';
-  return `waits for ${REASONS[hold.reason] ?? hold.reason}${until}${detail}`;
 }
 
 function right(title: string) {

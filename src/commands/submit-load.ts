@@ -1,12 +1,12 @@
 import type { Tenant } from '../app.ts';
 import type { Reader } from '../defender/reader.ts';
 import { guidsToBytes } from '../guid.ts';
+import type { Spool } from '../intake/spool.ts';
 import { createTally, type Tally, tallyOf } from '../select/tally.ts';
 import type { CommandContext } from './context.ts';
 import { gatherFile, readExcluded } from './gather.ts';
 import type { Selecting } from './reading.ts';
 import { createSieve, siftSpool } from './sift.ts';
-import type { Spool } from './spool.ts';
 import type { SubmitOptions, SubmitWish } from './submit-wish.ts';
 import type { LeftOut } from './submit-words.ts';
 import { count } from './table.ts';

@@ -1,6 +1,8 @@
 import Table from 'cli-table3';
 import { wrap } from './wrap.ts';
 
+export { clockTime, count } from '../words.ts';
+
 export interface Column {
   title: string;
   align?: 'left' | 'right';
@@ -52,22 +54,3 @@ const NO_LINES = Object.fromEntries(
       : [side, `${side}-mid`, `${side}-left`, `${side}-right`].map((name) => [name, '']),
   ),
 );
-
-/** 12345 as 12,345. */
-export function count(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
-/** A time of day, with the date where it is another day. */
-export function clockTime(iso: string, now: number): string {
-  const time = new Date(iso);
-  const clock = time.toTimeString().slice(0, 8);
-  const isToday = time.toDateString() === new Date(now).toDateString();
-  return isToday
-    ? clock
-    : `${time.getFullYear()}-${pad(time.getMonth() + 1)}-${pad(time.getDate())} ${clock}`;
-}
-
-function pad(value: number): string {
-  return String(value).padStart(2, '0');
-}

@@ -1,9 +1,9 @@
 import { unwatchFile, watchFile } from 'node:fs';
-import type { FleetWorker } from '../app-worker.ts';
 import { longestMs } from '../budget/windows.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
+import type { Changes } from '../fleet.ts';
 import { applicationOf, readTenants } from '../tenants-file.ts';
 import type { CommandContext } from './context.ts';
 
@@ -20,16 +20,24 @@ export interface Following {
   stop(): void;
 }
 
+/** What works for tenants. */
+export interface TakesTenants {
+  /** Makes these its tenants. */
+  set(configs: readonly Config[]): Changes | Promise<Changes>;
+}
+
 /**
- * Gives a worker its tenants: those in the file now, and anew whenever the file changes. A file that is not right changes
- * nothing but the log.
+ * Gives a worker or a console its tenants: those in the file now, and anew whenever the file changes. A file that is not right
+ * changes nothing but the log.
  *
+ * @param purpose for what: only looking takes no secrets, and no care for what still counts.
  * @throws StanddownError CONFIG_INVALID when it is not right at the beginning.
  */
 export async function followTenants(
   { env, log }: Context,
   path: string,
-  worker: FleetWorker,
+  worker: TakesTenants,
+  purpose: 'calls' | 'looks' = 'calls',
 ): Promise<Following> {
   const labels = createLabels(() => systemClock.monotonic());
   let configs: readonly Config[] = [];
@@ -37,8 +45,8 @@ export async function followTenants(
   let isOver = false;
 
   async function read() {
-    const next = await readTenants(path, env);
-    labels.check(next, configs);
+    const next = await readTenants(path, env, purpose === 'calls' ? 'complain' : 'leave out');
+    if (purpose === 'calls') labels.check(next, configs);
     configs = next;
     return worker.set(configs);
   }

@@ -2,22 +2,42 @@ import { once } from 'node:events';
 import { startFleet, startWorker, type Worker, type WorkerOptions } from '../app-worker.ts';
 import { systemClock } from '../clock.ts';
 import { type CommandContext, EXIT } from './context.ts';
-import { type Following, followTenants } from './tenants.ts';
+import { type Following, followTenants, type TakesTenants } from './tenants.ts';
 
 /** So long a stop may take beyond what a call may, in ms. */
 export const STOP_MS = 10_000;
+
+export interface RunWorkerOptions extends WorkerOptions {
+  /** Serve the console, too. Default false. */
+  console?: boolean;
+}
 
 /**
  * Drains until stopped: for one tenant, or for all in TENANTS_FILE unless one of them was named.
  *
  * @throws StanddownError what kept the worker from going on.
  */
-export async function runWorker(context: CommandContext, options: WorkerOptions): Promise<number> {
+export async function runWorker(context: CommandContext, options: RunWorkerOptions): Promise<number> {
+  const served = options.console ? await (await import('./console.ts')).serveConsole(context) : null;
+  try {
+    return await runTenants(context, options, served);
+  } finally {
+    await served?.stop();
+  }
+}
+
+async function runTenants(
+  context: CommandContext,
+  options: WorkerOptions,
+  served: TakesTenants | null,
+): Promise<number> {
   const { config, env } = context;
   if (config.tenantsFile === null || env['STANDDOWN_TENANT']) {
     const hungUp = new AbortController();
     context.onHangup(() => hungUp.abort());
-    return work(context, await startWorker(context, options), hungUp.signal);
+    const worker = await startWorker(context, options);
+    await served?.set([config]);
+    return work(context, worker, hungUp.signal);
   }
   let following: Following | null = null;
   let isAsked = false;
@@ -26,8 +46,14 @@ export async function runWorker(context: CommandContext, options: WorkerOptions)
     following?.again();
   });
   const worker = await startFleet(context, options);
+  const both: TakesTenants = {
+    set: async (configs) => {
+      await served?.set(configs);
+      return worker.set(configs);
+    },
+  };
   try {
-    following = await followTenants(context, config.tenantsFile, worker);
+    following = await followTenants(context, config.tenantsFile, both);
   } catch (error) {
     await worker.stop();
     throw error;

@@ -86,7 +86,7 @@ function stateOf({ state, pausedReason }: Campaign, { outcomes }: Summary): stri
   return state === 'paused' && pausedReason ? `paused: ${pausedReason}` : state;
 }
 
-function renderOutcomes({ total, outcomes, states }: Summary): Html {
+export function renderOutcomes({ total, outcomes, states }: Summary): Html {
   const rows = present(outcomes).map(([outcome, number]) => {
     const seen = (states.get(outcome) ?? []).map(([state, some]) => `${state} ${count(some)}`).join(' · ');
     return html`<tr>
@@ -113,7 +113,7 @@ ${rows}</tbody>
 
 const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = { ...OUTCOME_MEANINGS, open: 'no outcome yet' };
 
-function renderTypes(types: readonly Group[]): Html {
+export function renderTypes(types: readonly Group[]): Html {
   const shown = OUTCOMES_OR_OPEN.filter((outcome) => types.some(({ outcomes }) => outcomes.get(outcome)));
   const heads = shown.map((outcome) => html`<th scope="col" class="number">${mark(outcome)}${outcome}</th>`);
   const rows = types.map((group) => {
@@ -162,7 +162,7 @@ ${rows}</tbody>
 }
 
 /** A bar of an outcome's shares: `label` for who cannot see it; empty where the numbers stand beside it. */
-function renderBar(label: string, { outcomes, total }: Group): Html {
+export function renderBar(label: string, { outcomes, total }: Group): Html {
   let x = 0;
   const parts = present(outcomes).map(([outcome, number]) => {
     const width = (1_000 * number) / Math.max(1, total);
@@ -182,6 +182,6 @@ function present(outcomes: ReadonlyMap<OutcomeOrOpen, number>): [OutcomeOrOpen, 
   });
 }
 
-function mark(outcome: OutcomeOrOpen): Html {
+export function mark(outcome: OutcomeOrOpen): Html {
   return html`<span class="mark" data-outcome="${outcome}"></span>`;
 }

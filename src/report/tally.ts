@@ -1,6 +1,5 @@
 import type { Window } from '../budget/windows.ts';
-import type { ReportLine } from '../campaign/report.ts';
-import { OUTCOMES, type Outcome, STOPPED_STATUS } from '../outcome.ts';
+import { type ActionSummary, OUTCOMES, type Outcome, STOPPED_STATUS } from '../outcome.ts';
 import { createTimes, type Timeline } from './timeline.ts';
 
 /** An outcome, or that there is none yet. */
@@ -39,6 +38,17 @@ export interface Summary {
 const MOST_NAMES = 40;
 const OTHERS = 'others';
 
+/** What is added up of a line. Times in ms since 1970, or ISO 8601. */
+export interface Tallied {
+  outcome: Outcome | null;
+  decidedAt: string | number | null;
+  action?: Pick<ActionSummary, 'status' | 'type'>;
+  verifiedAt?: string | number;
+  uncertain: boolean;
+  campaign: string;
+  httpStatus?: number;
+}
+
 /** Adds up lines as they pass by. */
 export function createTally(campaign: string) {
   const all = createGroup();
@@ -48,7 +58,7 @@ export function createTally(campaign: string) {
   const counted = { stopped: 0, uncertain: 0, elsewhere: 0, verified: 0 };
 
   return {
-    add: (line: ReportLine): void => {
+    add: (line: Tallied): void => {
       const outcome = line.outcome ?? 'open';
       all.add(outcome);
       entryOf(types, line.action?.type ?? 'not known', createGroup).add(outcome);
@@ -60,7 +70,7 @@ export function createTally(campaign: string) {
       if (line.verifiedAt !== undefined) counted.verified++;
       if (line.campaign !== campaign) counted.elsewhere++;
       // Only an answered call has an HTTP status; one elsewhere is another campaign's.
-      else if (line.outcome !== null && line.httpStatus !== undefined) times.add(Date.parse(line.decidedAt));
+      else if (line.decidedAt !== null && line.httpStatus !== undefined) times.add(toMs(line.decidedAt));
     },
     summary: (windows: readonly Window[]): Summary => ({
       ...all.group(''),
@@ -70,6 +80,10 @@ export function createTally(campaign: string) {
       timeline: times.timeline(windows),
     }),
   };
+}
+
+function toMs(time: string | number): number {
+  return typeof time === 'number' ? time : Date.parse(time);
 }
 
 function createGroup() {

@@ -1,0 +1,135 @@
+import { type AppDeps, checkPlace, connect, createTenant, locateRedis, type Tenant } from './app.ts';
+import { systemClock } from './clock.ts';
+import type { Config, ConsoleConfig } from './config.ts';
+import { type ActionsDeps, addActions } from './console/actions.ts';
+import { addBudgetPage } from './console/budget-page.ts';
+import { addCampaignPage } from './console/campaign-page.ts';
+import { createDrafts } from './console/drafts.ts';
+import { isLoopback } from './console/host.ts';
+import { createIndexes } from './console/indexes.ts';
+import { addOverview } from './console/overview.ts';
+import { addQueues } from './console/queues.ts';
+import { addRequestPage } from './console/request-page.ts';
+import { createServer, describeError, listen } from './console/server.ts';
+import { createSessions } from './console/session.ts';
+import { addSubmitPage, type SubmitDeps } from './console/submit-page.ts';
+import { createTasks } from './console/tasks.ts';
+import { addTenantPage } from './console/tenant-page.ts';
+import { createDirectory } from './console/tenants.ts';
+import { StanddownError } from './errors.ts';
+import type { Changes } from './fleet.ts';
+import { openSpool } from './intake/spool.ts';
+import { closeRedis } from './redis/connect.ts';
+import { clockTime } from './words.ts';
+
+/* The console's half of the composition root, apart so that commands do not load it. */
+
+export interface ConsoleParts {
+  settings: ConsoleConfig;
+  /** Who acts where nobody has to sign in: `user@host`. */
+  operator: string;
+  /** Standdown's own. */
+  version: string;
+  /** Says what ids are about, where the application may read; else why not. */
+  preview: SubmitDeps['preview'];
+  /** Ms since 1970. Default: this machine's clock. */
+  wall?: () => number;
+}
+
+export interface Console {
+  /** Where it is served. */
+  url: string;
+  /** Makes these the tenants that it shows. */
+  set(configs: readonly Config[]): Promise<Changes>;
+  /** May be called again. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves the operator's console; no tenant is shown yet.
+ *
+ * @param deps.config what all tenants share.
+ * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
+ */
+export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<Console> {
+  const { log } = deps;
+  const { settings, operator, wall = systemClock.wall } = parts;
+  const { host, port, names, readToken, actToken } = settings;
+  if (!isLoopback(host) && !readToken && !actToken) {
+    const message = `CONSOLE_HOST: ${host} can be reached from elsewhere: set CONSOLE_READ_TOKEN or CONSOLE_ACT_TOKEN, or both`;
+    throw new StanddownError('CONFIG_INVALID', message);
+  }
+  const place = await locateRedis(deps);
+  // A first look with a time limit, as a worker's: the connection that stays waits for Redis for ever.
+  const probe = await connect(place, 'command', 'check', log);
+  await checkPlace(probe, log).finally(() => closeRedis(probe));
+  const redis = await connect(place, 'worker', 'console', log);
+  const stopping = new AbortController();
+  const directory = createDirectory((config) => createTenant(config, redis));
+  const indexes = createIndexes();
+  const tasks = createTasks({ wall, describe: (error) => describeError(error, log) });
+  const acting = {
+    log,
+    wall,
+    version: parts.version,
+    stop: stopping.signal,
+    withReader: reading(stopping.signal),
+    feedUrgent: async (tenant: Tenant) => (await import('./app-feed.ts')).feedUrgent(tenant, log),
+  };
+  const drafts = createDrafts();
+  const submitting = {
+    openSpool: () => openSpool(deps.config.dataDir),
+    preview: parts.preview,
+    feedUrgent: acting.feedUrgent,
+    describe: (error: unknown) => describeError(error, log),
+  };
+  let closeQueues = async () => {};
+  const app = await createServer({
+    sessions: createSessions({ tokens: { read: readToken, act: actToken }, operator, wall }),
+    isReady: () => redis.status === 'ready',
+    names,
+    log,
+    stop: stopping.signal,
+    routes: (site) => {
+      addOverview(site, directory);
+      addTenantPage(site, directory);
+      addBudgetPage(site, directory);
+      addCampaignPage(site, { directory, indexes, tasks });
+      addSubmitPage(site, { ...submitting, directory, drafts });
+      addRequestPage(site, { directory, indexes });
+      addActions(site, { ...acting, directory, tasks });
+      closeQueues = addQueues(site, { directory, redis, log });
+    },
+  });
+  const close = async () => {
+    stopping.abort();
+    await app.close();
+    await tasks.settle();
+    await drafts.close();
+    await closeQueues();
+    await closeRedis(redis);
+  };
+  try {
+    const bound = await listen(app, host, port);
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${bound}/`;
+    return { url, set: async (configs) => directory.set(configs), stop: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** What reading takes is opened for it, and closed afterwards. */
+function reading(signal: AbortSignal): ActionsDeps['withReader'] {
+  return async (config, tenant, onWait, run) => {
+    const { openReader } = await import('./app-reader.ts');
+    const { reader, close } = openReader(config, tenant, {
+      signal,
+      onWait: ({ until, detail }) => {
+        const time = clockTime(new Date(until).toISOString(), Date.now());
+        onWait(`waits until ${time}${detail ? `: ${detail}` : ''}`);
+      },
+    });
+    return run(reader).finally(close);
+  };
+}

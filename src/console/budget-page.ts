@@ -1,0 +1,66 @@
+import { openAhead, outlook } from '../campaign/status.ts';
+import { describeDuration } from '../duration.ts';
+import { feedingPlace } from '../ledger/place.ts';
+import { type Html, html } from '../report/html.ts';
+import { count } from '../words.ts';
+import { type BudgetChart, chartBudget } from './budget-chart.ts';
+import { at, renderHolds } from './parts.ts';
+import type { Site } from './site.ts';
+import { renderWindows, trailTo } from './tenant-page.ts';
+import type { Directory } from './tenants.ts';
+import { live } from './view.ts';
+
+/** Behind every campaign that waits. */
+const LAST = feedingPlace(10, 0);
+
+/** How a tenant's calls stand against its limits, and how they will. */
+export function addBudgetPage(site: Site, directory: Directory): void {
+  site.view('/t/:tenant/budget', async ({ params }) => {
+    const shown = directory.find(params['tenant'] ?? '');
+    const { tenant, label } = shown;
+    const { budget, past } = await shown.look();
+    const open = await openAhead(tenant, LAST);
+    const chart = chartBudget(tenant.limits, past, outlook(tenant.limits, budget, open, false));
+    const regions = {
+      windows: html`<section><h2>Cancel calls now</h2>${renderWindows(budget)}${renderHolds(budget)}</section>`,
+      refusals: renderRefusals(chart),
+    };
+    return {
+      title: 'Budget',
+      trail: trailTo(label),
+      everyMs: 2_000,
+      scripts: ['chart.js'],
+      styles: ['uplot.css'],
+      data: chart,
+      regions,
+      body: html`${live(regions, 'windows')}
+<section><h2>Calls in each rolling window</h2>
+<p class="note">The last ${describeDuration(spanOf(chart))}, and, dashed, the next as the forecast has it. Above the lower line only urgent calls go out.</p>
+<noscript><p>The drawing needs JavaScript; the table above says how the windows stand.</p></noscript>
+${chart.windows.map(renderFigure)}
+<ul class="keys"><li><span class="key used"></span>calls</li><li><span class="key least"></span>at least: older calls are not kept</li><li><span class="key forecast"></span>forecast</li><li><span class="key limit"></span>limit</li><li><span class="key bulk"></span>limit for all but urgent calls</li><li><span class="key refusal"></span>refused (429), and waiting because of it</li></ul>
+</section>
+${live(regions, 'refusals')}`,
+    };
+  });
+}
+
+function spanOf({ windows }: BudgetChart): number {
+  return Math.max(...windows.map(({ lengthMs }) => lengthMs));
+}
+
+function renderFigure({ lengthMs, max, bulkMax }: BudgetChart['windows'][number], index: number): Html {
+  const reserve = bulkMax < max ? `, ${count(max - bulkMax)} of them kept for urgent calls` : '';
+  const words = `In any ${describeDuration(lengthMs)}: at most ${count(max)} calls${reserve}`;
+  return html`<figure><figcaption>${words}</figcaption><div class="chart" data-window="${index}" role="img" aria-label="${words}; drawn over time"></div></figure>\n`;
+}
+
+function renderRefusals({ refusals }: BudgetChart): Html {
+  if (refusals.length === 0)
+    return html`<section><h2>Refusals</h2><p class="note">No call was refused (429) in this time, as far as is known.</p></section>`;
+  const items = refusals.map(
+    ({ at: time, until }) =>
+      html`<li>refused at ${at(time)}, so that nothing was sent until ${at(Math.max(time, until))}</li>\n`,
+  );
+  return html`<section><h2>Refusals</h2><ul>${items}</ul></section>`;
+}

@@ -1,0 +1,210 @@
+import { eachId, eachPart } from '../campaign/ids.ts';
+import { type Campaign, readCampaign } from '../campaign/registry.ts';
+import { eachResult, type PlacedResult, type ReportDeps } from '../campaign/report.ts';
+import { StanddownError } from '../errors.ts';
+import { bytesToGuid } from '../guid.ts';
+import type { Look } from '../ledger/look.ts';
+import { openRow, type Row, toRow } from './row.ts';
+
+/** Every request of a campaign, to search, sort and count. */
+export interface Indexed {
+  /** Another one whenever anything changed. */
+  version: number;
+  /** In the order of the list. */
+  rows: readonly Row[];
+  /** Where the results of an id stand in the campaign's results, in order. */
+  placesOf(id: string): readonly number[];
+}
+
+export type CampaignIndex = ReturnType<typeof createCampaignIndex>;
+
+/** Ids looked up at once. */
+const PART = 1_000;
+
+/** It is not read more often, in ms: a page looks twice as often, and several people may look. */
+const UPDATE_MS = 4_000;
+
+/** More are not kept in memory; a report holds them. */
+export const MOST_ROWS = 1_000_000;
+
+interface State {
+  version: number;
+  rows: Row[];
+  byId: Map<string, Row>;
+  places: Map<string, number[]>;
+  /** Place of the last result that is in it. */
+  end: number;
+  /** Own ids without an outcome. */
+  open: number;
+  /** Ids when it was built. */
+  total: number;
+}
+
+/**
+ * Reads a campaign once, and from then on only its new results. What these do not tell (ids that were added, or opened
+ * again) shows in the campaign's own count of what is open: then it is read anew.
+ */
+export function createCampaignIndex(deps: ReportDeps, number: number) {
+  let state: State | null = null;
+  let versions = 0;
+  let updating: Promise<State> | null = null;
+  let updatedAt = Number.NEGATIVE_INFINITY;
+
+  async function update(): Promise<State> {
+    const campaign = await readCampaign(deps.redis, deps.keys, number);
+    if (!campaign) throw new StanddownError('CAMPAIGN_UNKNOWN', 'the campaign is gone');
+    if (state && state.total === campaign.total) await addResults(deps, campaign, state);
+    if (!state || state.total !== campaign.total || state.open !== campaign.open) {
+      const built = await build(deps, campaign);
+      // Where the count moves on meanwhile, the next update brings the rest.
+      state = { ...built, version: 0 };
+    }
+    const isNew = state.version === 0 || state.end !== lastEnd;
+    lastEnd = state.end;
+    if (isNew) state.version = ++versions;
+    updatedAt = performance.now();
+    return state;
+  }
+  let lastEnd = -1;
+
+  const view = ({ version, rows, places }: State): Indexed => ({
+    version,
+    rows,
+    placesOf: (id) => places.get(id) ?? [],
+  });
+
+  function refresh(): Promise<State> {
+    updating ??= update().finally(() => {
+      updating = null;
+    });
+    return updating;
+  }
+
+  return {
+    /** What is known now, if anything is; reads what is new behind the scenes. */
+    now: (): Indexed | null => {
+      if (performance.now() - updatedAt > UPDATE_MS) refresh().catch(() => undefined);
+      return state && view(state);
+    },
+    /** As it stands. */
+    read: async (): Promise<Indexed> => view(await refresh()),
+    size: () => state?.rows.length ?? 0,
+  };
+}
+
+async function addResults(deps: ReportDeps, campaign: Campaign, state: State): Promise<void> {
+  for await (const placed of eachResult(deps, campaign, state.end)) {
+    // The rest came after the campaign was read, so that its counts do not know of them.
+    if (placed.place > campaign.results) break;
+    note(state, campaign, placed);
+  }
+}
+
+function note(
+  state: Pick<State, 'byId' | 'places' | 'end' | 'open'>,
+  campaign: Campaign,
+  placed: PlacedResult,
+): void {
+  const { place, result } = placed;
+  const id = result.machineActionId;
+  const row = state.byId.get(id);
+  state.end = place;
+  state.places.set(id, [...(state.places.get(id) ?? []), place]);
+  if (!row) return;
+  if (row.outcome === 'open') state.open--;
+  Object.assign(row, toRow(result, campaign.name));
+}
+
+async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
+  const state: State = {
+    version: 0,
+    rows: [],
+    byId: new Map(),
+    places: new Map(),
+    end: 0,
+    open: 0,
+    total: campaign.total,
+  };
+  const decided = new Map<string, Row>();
+  for await (const { place, result } of eachResult(deps, campaign, 0)) {
+    if (place > campaign.results) break;
+    const id = result.machineActionId;
+    state.end = place;
+    const earlier = state.places.get(id);
+    if (earlier) earlier.push(place);
+    else state.places.set(id, [place]);
+    decided.set(id, shared(toRow(result, campaign.name)));
+  }
+  const names = createNames(deps);
+  for await (const ids of eachPart(deps.redis, deps.keys, campaign.number, PART)) {
+    const records = await deps.ledger.look(ids);
+    let at = 0;
+    for (const bytes of eachId(ids)) {
+      const row = await rowOf(bytesToGuid(bytes), records[at++] ?? null, campaign, {
+        decided,
+        names,
+        end: state.end,
+      });
+      if (row.outcome === 'open' && row.elsewhere === '') state.open++;
+      state.byId.set(row.id, row);
+      state.rows.push(row);
+    }
+    if (state.rows.length > MOST_ROWS) throw tooMany();
+  }
+  return state;
+}
+
+interface Sources {
+  decided: ReadonlyMap<string, Row>;
+  names(campaign: number): Promise<string>;
+  end: number;
+}
+
+async function rowOf(id: string, record: Look | null, campaign: Campaign, sources: Sources): Promise<Row> {
+  if (!record) return { ...openRow(id, { attempts: 0, uncertain: false }), elsewhere: '(gone)' };
+  if (record.campaign !== campaign.number) {
+    const { attempts, uncertain, state } = record;
+    const outcome = state === 'checking' ? 'open' : state;
+    return {
+      ...openRow(id, { attempts, uncertain }),
+      outcome,
+      elsewhere: await sources.names(record.campaign),
+    };
+  }
+  const row = sources.decided.get(id);
+  // Decided since the campaign was read: its result comes with the next update.
+  const stands = row !== undefined && record.position > 0 && record.position <= sources.end;
+  return stands
+    ? row
+    : openRow(id, record.position > sources.end ? { attempts: 0, uncertain: false } : pick(record));
+}
+
+function pick({ attempts, uncertain }: Look): Pick<Row, 'attempts' | 'uncertain'> {
+  return { attempts, uncertain };
+}
+
+function createNames({ redis, keys }: ReportDeps): (campaign: number) => Promise<string> {
+  const names = new Map<number, string>();
+  return async (campaign) => {
+    const name = names.get(campaign) ?? (await redis.hget(keys.campaign(campaign), 'name')) ?? `#${campaign}`;
+    names.set(campaign, name);
+    return name;
+  };
+}
+
+/** Texts that come again and again are kept once. */
+const texts = new Map<string, string>();
+const MOST_TEXTS = 10_000;
+
+function shared(row: Row): Row {
+  for (const field of ['type', 'status', 'error'] as const) {
+    const known = texts.get(row[field]);
+    if (known !== undefined) row[field] = known;
+    else if (texts.size < MOST_TEXTS) texts.set(row[field], row[field]);
+  }
+  return row;
+}
+
+function tooMany(): StanddownError {
+  return new StanddownError('USAGE', 'the campaign is too large to be searched here: export its report');
+}

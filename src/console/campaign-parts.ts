@@ -1,0 +1,151 @@
+import type { Limits } from '../budget/windows.ts';
+import type { AuditEntry } from '../campaign/audit.ts';
+import type { Campaign } from '../campaign/registry.ts';
+import type { CampaignStatus } from '../campaign/status.ts';
+import { describePriority } from '../ledger/place.ts';
+import { renderTimeline } from '../report/chart.ts';
+import { type Html, html } from '../report/html.ts';
+import { mark, renderOutcomes, renderTypes } from '../report/summary.ts';
+import { createTally, type OUTCOMES_OR_OPEN } from '../report/tally.ts';
+import { count } from '../words.ts';
+import type { Indexed } from './campaign-index.ts';
+import {
+  at,
+  describeProgress,
+  renderHold,
+  renderOutcomeCounts,
+  renderProgress,
+  scrolling,
+  until,
+} from './parts.ts';
+import { toTallied } from './row.ts';
+import type { Task } from './tasks.ts';
+
+/* The parts of a campaign's page, but for its table. */
+
+/** What was done last. */
+const MOST_TASKS = 3;
+
+export function renderHead(status: CampaignStatus, tasks: readonly Task[]): Html {
+  return html`${tasks.slice(-MOST_TASKS).map(renderTask)}<section>
+<h2 class="unseen">How far it is</h2>
+<p class="lead"><span class="state" data-state="${status.state}">${status.state}</span> ${describeProgress(status)}${status.etaAt ? html`, done at ${until(status.etaAt)}` : ''}</p>
+${renderProgress('All requests by outcome', status)}
+${renderOutcomeCounts(status)}
+${status.hold ? html`<ul class="holds"><li>${renderHold(status.hold)}</li></ul>` : ''}
+${status.elsewhere > 0 ? html`<p class="note">${count(status.elsewhere)} of its ids are owned by other campaigns.</p>` : ''}
+</section>`;
+}
+
+function renderTask({ what, by, endedAt, words, failed }: Task): Html {
+  const kind = failed ? 'failed' : endedAt === null ? 'running' : 'done';
+  const when = endedAt === null ? 'under way' : at(endedAt);
+  return html`<p class="told" data-kind="${kind}" role="status">${what}: ${words} – by ${by}, ${when}</p>\n`;
+}
+
+export function renderFacts(campaign: Campaign): Html {
+  const facts: [name: string, value: string | Html][] = [
+    ['Comment', campaign.comment],
+    ['Requested by', campaign.requestedBy ?? ''],
+    ['Created', at(campaign.createdAt)],
+    ['Expires', campaign.expiresAt === null ? '' : until(new Date(campaign.expiresAt).toISOString())],
+    ['Priority', `${describePriority(campaign.priority)} (urgent, then 1 to 9)`],
+    ['Verified', campaign.verification ? at(campaign.verification.at) : ''],
+  ];
+  const items = facts
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>\n`);
+  return html`<section><h2>Campaign</h2><dl>${items}</dl></section>`;
+}
+
+/** The latest of these are shown. */
+const MOST_HISTORY = 50;
+
+export function renderAudit(history: readonly AuditEntry[]): Html {
+  const rows = history
+    .slice(-MOST_HISTORY)
+    .reverse()
+    .map(
+      (entry) =>
+        html`<tr><td class="time">${at(entry.at)}</td><td>${entry.action}</td><td>${entry.by}</td><td>${entry.detail}</td><td class="command"><code>${entry.command}</code></td></tr>\n`,
+    );
+  if (rows.length === 0)
+    return html`<section><h2>History</h2><p class="note">Nobody did anything to it yet.</p></section>`;
+  return html`<section><h2>History</h2>
+${scrolling(
+  'History',
+  html`<table>
+<thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Who</th><th scope="col">Detail</th><th scope="col">Command</th></tr></thead>
+<tbody>
+${rows}</tbody>
+</table>`,
+)}
+</section>`;
+}
+
+/** What the requests add up to: rendered once for each state of the index, for it goes through all of them. */
+export function createAnalysis(limits: Limits) {
+  let last: { version: number; html: Html; renderedAt: number } | null = null;
+  return (indexed: Indexed, campaign: Campaign): Html => {
+    const isFresh =
+      last && (last.version === indexed.version || performance.now() - last.renderedAt < ANALYSIS_MS);
+    if (!last || !isFresh) {
+      const text = analyse(indexed, campaign, limits);
+      last = { version: indexed.version, html: text, renderedAt: performance.now() };
+    }
+    return last.html;
+  };
+}
+
+/** While it changes it is not added up more often, in ms. */
+const ANALYSIS_MS = 10_000;
+
+function analyse({ rows }: Indexed, { name }: Campaign, { windows }: Limits): Html {
+  const tally = createTally(name);
+  const reasons = new Map<string, Reason>();
+  for (const row of rows) {
+    tally.add(toTallied(row, name));
+    const key = `${row.outcome} ${row.httpStatus} ${row.error}`;
+    const reason = reasons.get(key);
+    if (reason) reason.number++;
+    else if (reasons.size < MOST_COUNTED && (row.error !== '' || row.httpStatus > 0))
+      reasons.set(key, { outcome: row.outcome, httpStatus: row.httpStatus, error: row.error, number: 1 });
+  }
+  const summary = tally.summary(windows);
+  return html`${renderTimeline(summary.timeline)}
+${renderOutcomes(summary)}
+${renderReasons([...reasons.values()])}
+${renderTypes(summary.types)}`;
+}
+
+interface Reason {
+  outcome: (typeof OUTCOMES_OR_OPEN)[number];
+  httpStatus: number;
+  error: string;
+  number: number;
+}
+
+/** Texts come from outside, and nobody says how many there are. */
+const MOST_COUNTED = 1_000;
+const MOST_SHOWN = 20;
+
+function renderReasons(reasons: readonly Reason[]): Html {
+  const shown = reasons.toSorted((a, b) => b.number - a.number).slice(0, MOST_SHOWN);
+  const rows = shown.map(
+    ({ outcome, httpStatus, error, number }) =>
+      html`<tr><th scope="row">${mark(outcome)}${outcome}</th><td class="number">${httpStatus > 0 ? httpStatus : ''}</td><td class="number">${count(number)}</td><td>${error}</td></tr>\n`,
+  );
+  const left = reasons.length - shown.length;
+  return html`<section>
+<h2>Outcomes by reason</h2>
+${scrolling(
+  'Outcomes by reason',
+  html`<table>
+<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">HTTP</th><th scope="col" class="number">Ids</th><th scope="col">What the API said</th></tr></thead>
+<tbody>
+${rows}</tbody>
+</table>`,
+)}
+${left > 0 ? html`<p class="note">${count(left)} rarer ones are left out.</p>` : ''}
+</section>`;
+}

@@ -1,0 +1,17 @@
+import type { Tenant } from '../app.ts';
+import { type Campaign, readCampaign } from '../campaign/registry.ts';
+import { StanddownError } from '../errors.ts';
+
+/** By number, for a name may hold anything. @throws StanddownError CAMPAIGN_UNKNOWN */
+export async function findByNumber({ redis, keys }: Tenant, number: string | undefined): Promise<Campaign> {
+  const campaign = /^[1-9]\d{0,8}$/.test(number ?? '')
+    ? await readCampaign(redis, keys, Number(number))
+    : null;
+  if (campaign && campaign.state !== 'deleted') return campaign;
+  throw new StanddownError('CAMPAIGN_UNKNOWN', 'there is no such campaign (any more)');
+}
+
+/** Under which the console keeps what goes on with a campaign. */
+export function taskKey(label: string, number: number): string {
+  return `${label} ${number}`;
+}

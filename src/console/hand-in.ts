@@ -1,0 +1,118 @@
+import { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
+import { checkWanted } from '../campaign/submit.ts';
+import { parseDuration } from '../duration.ts';
+import { StanddownError } from '../errors.ts';
+import { guidsToBytes } from '../guid.ts';
+import { readIdBatches } from '../intake/id-file.ts';
+import { excerpt, type IdLine } from '../intake/id-line.ts';
+import type { Spool } from '../intake/spool.ts';
+import type { DraftWish } from './drafts.ts';
+
+/** What a form brought: who fills it in is known before anything of it is read. */
+export interface HandedIn {
+  wish: DraftWish;
+  spool: Spool;
+  source: string;
+  ids: number;
+  problems: number;
+  lines: IdLine[];
+}
+
+/** Lines that are shown: so many good ones from the beginning, and so many bad ones. */
+const MOST_GOOD = 20;
+const MOST_BAD = 500;
+
+/** A file's name goes into the history, which terminals show: no more of it, and nothing that could move a cursor. */
+const MOST_NAME = 100;
+
+/**
+ * Reads a form with a file or a pasted text, as it comes: no file is held in memory. Its fields stand before the file.
+ *
+ * @param check is given the fields before the ids are read. May throw.
+ * @throws StanddownError USAGE, INPUT_INVALID
+ */
+export async function readHandedIn(
+  request: FastifyRequest,
+  openSpool: () => Promise<Spool>,
+  check: (fields: URLSearchParams) => void,
+): Promise<HandedIn> {
+  const fields = new URLSearchParams();
+  let spool: Spool | null = null;
+  try {
+    for await (const part of request.parts()) {
+      if (part.type === 'field') {
+        fields.append(part.fieldname, String(part.value));
+        continue;
+      }
+      // A file field that was left empty comes all the same.
+      if (part.filename === '') {
+        part.file.resume();
+        continue;
+      }
+      check(fields);
+      const wish = readWish(fields);
+      spool = await openSpool();
+      const handed = {
+        wish,
+        spool,
+        source: excerpt(part.filename, MOST_NAME),
+        ...(await gather(part.file, part.filename, spool)),
+      };
+      if (part.file.truncated)
+        throw new StanddownError(
+          'INPUT_INVALID',
+          'the file is too large for the console: submit it with the command',
+        );
+      return handed;
+    }
+    check(fields);
+    const wish = readWish(fields);
+    const text = fields.get('ids') ?? '';
+    if (text.trim() === '') throw new StanddownError('USAGE', 'choose a file, or paste ids');
+    spool = await openSpool();
+    return {
+      wish,
+      spool,
+      source: 'what was pasted',
+      ...(await gather(Readable.from([Buffer.from(text)]), 'what was pasted', spool)),
+    };
+  } catch (error) {
+    await spool?.close();
+    throw error;
+  }
+}
+
+/** @throws StanddownError USAGE */
+function readWish(fields: URLSearchParams): DraftWish {
+  const of = (name: string) => (fields.get(name) ?? '').trim();
+  const wish = { name: of('campaign'), comment: of('comment') };
+  checkWanted(wish);
+  if (!/^\d$/.test(of('priority')))
+    throw new StanddownError('USAGE', 'the priority is urgent, or from 1 to 9');
+  const expiresInMs = of('expires') === '' ? null : parseDuration(of('expires'));
+  if (expiresInMs === null && of('expires') !== '')
+    throw new StanddownError('USAGE', 'when it expires is a duration such as 90m or 4h');
+  return { ...wish, priority: Number(of('priority')), expiresInMs };
+}
+
+/** By the product's own reader, as the command reads a file. */
+async function gather(
+  source: Readable,
+  name: string,
+  spool: Spool,
+): Promise<Pick<HandedIn, 'ids' | 'problems' | 'lines'>> {
+  const gathered = { ids: 0, problems: 0 };
+  const lines: IdLine[] = [];
+  for await (const batch of readIdBatches(source, { name })) {
+    const ids: string[] = [];
+    for (const line of batch) {
+      if (line.problem === undefined) ids.push(line.id);
+      const seen = line.problem === undefined ? gathered.ids + ids.length : ++gathered.problems;
+      if (seen <= (line.problem === undefined ? MOST_GOOD : MOST_BAD)) lines.push(line);
+    }
+    gathered.ids += ids.length;
+    if (ids.length > 0) await spool.add(guidsToBytes(ids));
+  }
+  return { ...gathered, lines };
+}

@@ -1,0 +1,94 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { View } from './view.ts';
+
+/** Without a word for so long, a proxy may end the connection. */
+const WORD_MS = 15_000;
+
+export interface LiveDeps {
+  look(): Promise<View>;
+  /** Whether whoever looks still may. */
+  mayLook(): boolean;
+  /** Why a look failed, for a person. */
+  describe(error: unknown): string;
+  /** Aborted when the console stops. */
+  stop: AbortSignal;
+}
+
+/** Whether this asks for a page's changes rather than for the page: the address is the same. */
+export function asksForChanges(request: FastifyRequest): boolean {
+  return request.headers.accept === 'text/event-stream';
+}
+
+/**
+ * Sends what changes on a page as server-sent events, until whoever looks is gone: the regions that are not as they were,
+ * and the data. The first event brings all of them, for the page may be older than the connection.
+ */
+export async function sendChanges(request: FastifyRequest, reply: FastifyReply, deps: LiveDeps) {
+  reply.hijack();
+  const { raw } = reply;
+  raw.writeHead(200, {
+    ...(reply.getHeaders() as Record<string, string>),
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort());
+  const signal = AbortSignal.any([gone.signal, deps.stop]);
+  const send = (event: string, data: unknown) =>
+    raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  const sent = new Map<string, string>();
+  let spokenAt = performance.now();
+  let everyMs = 2_000;
+  while (!signal.aborted) {
+    if (!deps.mayLook()) {
+      send('leave', null);
+      break;
+    }
+    if (raw.writableNeedDrain) {
+      // Whoever does not take what was sent gets no more of it.
+      await pause(everyMs, signal);
+      continue;
+    }
+    try {
+      const view = await deps.look();
+      everyMs = view.everyMs ?? everyMs;
+      const changes = changesOf(view, sent);
+      if (signal.aborted) break;
+      if (changes || performance.now() - spokenAt > WORD_MS) {
+        send('change', changes ?? {});
+        spokenAt = performance.now();
+      }
+    } catch (error) {
+      send('trouble', deps.describe(error));
+      spokenAt = performance.now();
+    }
+    await pause(everyMs, signal);
+  }
+  raw.end();
+  request.log.debug('page left');
+}
+
+function changesOf({ regions = {}, data }: View, sent: Map<string, string>) {
+  const changed = Object.entries({ ...regions }).flatMap(([id, part]) => {
+    const text = String(part);
+    if (sent.get(id) === text) return [];
+    sent.set(id, text);
+    return [[id, text] as const];
+  });
+  if (changed.length === 0 && data === undefined) return null;
+  return { regions: Object.fromEntries(changed), ...(data !== undefined && { data }) };
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', done);
+  });
+}

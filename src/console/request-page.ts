@@ -1,0 +1,81 @@
+import { reportIds, resultsAt } from '../campaign/report.ts';
+import { StanddownError } from '../errors.ts';
+import { guidToBytes, parseGuid } from '../guid.ts';
+import { type CancelResult, OUTCOME_MEANINGS } from '../outcome.ts';
+import { type Html, html } from '../report/html.ts';
+import { mark } from '../report/summary.ts';
+import { findByNumber } from './find.ts';
+import type { Indexes } from './indexes.ts';
+import { at, plural } from './parts.ts';
+import type { Site } from './site.ts';
+import { trailTo } from './tenant-page.ts';
+import type { Directory } from './tenants.ts';
+import { live } from './view.ts';
+
+/** One request: how it stands, and every outcome that the results have of it. */
+export function addRequestPage(site: Site, deps: { directory: Directory; indexes: Indexes }): void {
+  site.view('/t/:tenant/c/:number/r/:id', async ({ params }) => {
+    const shown = deps.directory.find(params['tenant'] ?? '');
+    const campaign = await findByNumber(shown.tenant, params['number']);
+    const id = parseGuid(params['id'] ?? '');
+    if (id === null) throw new StanddownError('USAGE', 'this is not a machine action id');
+    const [[line], indexed] = await Promise.all([
+      reportIds(shown.tenant, campaign, guidToBytes(id)),
+      deps.indexes.of(shown, campaign.number).index.read(),
+    ]);
+    if (!line) throw new StanddownError('USAGE', 'this is not a machine action id');
+    const past = await resultsAt(shown.tenant, campaign, indexed.placesOf(id));
+    const now =
+      line.outcome === null ? renderOpen(line.attempts, line.uncertain) : renderResult(line, 'How it stands');
+    const regions = { now, past: renderPast(past) };
+    return {
+      title: id,
+      trail: trailTo(shown.label, campaign),
+      everyMs: 4_000,
+      regions,
+      body: html`${live(regions, 'now')}${live(regions, 'past')}`,
+    };
+  });
+}
+
+function renderOpen(attempts: number, uncertain: boolean): Html {
+  return html`<section><h2>How it stands</h2><p>${mark('open')}open, ${plural(attempts, 'attempt')} so far${uncertain ? '; an answer was lost, so that an earlier attempt may have worked' : ''}</p></section>`;
+}
+
+function renderPast(past: readonly CancelResult[]): Html {
+  if (past.length === 0)
+    return html`<section><h2>Earlier</h2><p class="note">This campaign has no outcome of it.</p></section>`;
+  return html`<section><h2>What was recorded</h2>
+<p class="note">Each outcome and each verification, oldest first; an outcome counts the attempts that led to it. Single failed attempts stand in the worker's log.</p>
+<ol class="past">${past.map((result) => html`<li>${renderDetails(result)}</li>\n`)}</ol></section>`;
+}
+
+function renderResult(result: CancelResult, title: string): Html {
+  return html`<section><h2>${title}</h2>${renderDetails(result)}</section>`;
+}
+
+function renderDetails(result: CancelResult): Html {
+  const { outcome, action, verifiedAt } = result;
+  const facts: [name: string, value: string | number | Html | undefined | null][] = [
+    ['Outcome', html`${mark(outcome)}${outcome}: ${OUTCOME_MEANINGS[outcome]}`],
+    [verifiedAt ? 'Verified' : 'Decided', at(Date.parse(verifiedAt ?? result.decidedAt))],
+    ['Attempts', result.attempts],
+    ['Uncertain', result.uncertain ? 'an earlier answer was lost: this may be our own doing' : null],
+    ['HTTP status', result.httpStatus],
+    ['Error', [result.errorCode, result.errorMessage].filter(Boolean).join(': ')],
+    ['Correlation id', result.correlationId],
+    ['State', action?.status],
+    ['Action', action?.type],
+    ['Device', action?.computerDnsName],
+    ['Machine id', action?.machineId],
+    ['Campaign', result.campaign],
+    ['Requested by', result.requestedBy],
+  ];
+  const items = facts
+    .filter(
+      (fact): fact is [string, string | number | Html] =>
+        fact[1] !== undefined && fact[1] !== null && fact[1] !== '',
+    )
+    .map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>\n`);
+  return html`<dl>${items}</dl>`;
+}

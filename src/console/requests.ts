@@ -1,0 +1,128 @@
+import { OUTCOMES_OR_OPEN } from '../report/tally.ts';
+import type { Indexed } from './campaign-index.ts';
+import type { Row } from './row.ts';
+
+/** What somebody wants to see of a campaign's requests. */
+export interface Wanted {
+  /** Words, each of which has to be somewhere in a row. */
+  search: string;
+  outcome: string;
+  type: string;
+  /** Null: in the order of the list. */
+  sort: SortColumn | null;
+  descending: boolean;
+  /** From 1. */
+  page: number;
+  size: number;
+}
+
+export interface Found {
+  rows: readonly Row[];
+  /** All that match. */
+  total: number;
+  page: number;
+  pages: number;
+}
+
+/** What a table can be sorted by. */
+export const SORT_COLUMNS = {
+  outcome: (row: Row) => OUTCOMES_OR_OPEN.indexOf(row.outcome),
+  id: (row: Row) => row.id,
+  device: (row: Row) => row.device.toLowerCase(),
+  type: (row: Row) => row.type,
+  status: (row: Row) => row.status,
+  decided: (row: Row) => row.decidedAt,
+  attempts: (row: Row) => row.attempts,
+  http: (row: Row) => row.httpStatus,
+  error: (row: Row) => row.error,
+} as const;
+
+export type SortColumn = keyof typeof SORT_COLUMNS;
+
+export const SIZES = [50, 100, 500] as const;
+
+export function readWanted(query: Readonly<Record<string, string>>): Wanted {
+  const sort = query['sort'] ?? '';
+  const size = Number(query['size']);
+  return {
+    search: (query['q'] ?? '').trim(),
+    outcome: query['outcome'] ?? '',
+    type: query['type'] ?? '',
+    sort: Object.hasOwn(SORT_COLUMNS, sort) ? (sort as SortColumn) : null,
+    descending: query['dir'] === 'desc',
+    page: Math.max(1, Math.floor(Number(query['page'])) || 1),
+    size: SIZES.find((known) => known === size) ?? SIZES[0],
+  };
+}
+
+/** The same as a query, with some of it changed. What says nothing is left out. */
+export function toQuery(wanted: Wanted, change: Partial<Wanted>): string {
+  const { search, outcome, type, sort, descending, page, size } = { ...wanted, ...change };
+  const given: Record<string, string> = {
+    q: search,
+    outcome,
+    type,
+    sort: sort ?? '',
+    dir: sort !== null && descending ? 'desc' : '',
+    page: page > 1 ? String(page) : '',
+    size: size === SIZES[0] ? '' : String(size),
+  };
+  const query = new URLSearchParams(Object.entries(given).filter(([, value]) => value !== ''));
+  return `?${query}`;
+}
+
+/** Whether the list itself answers it, page by page, without all rows being known. */
+export function isPlain({ search, outcome, type, sort }: Wanted): boolean {
+  return search === '' && outcome === '' && type === '' && sort === null;
+}
+
+/** A page of the rows that match, sorted. */
+export function createFinder() {
+  let last: { key: string; rows: readonly Row[] } | null = null;
+  return ({ rows, version }: Indexed, wanted: Wanted): Found => {
+    const key = JSON.stringify([version, { ...wanted, page: 0, size: 0 }]);
+    // Turning pages, and looking again while nothing happens, is for nothing.
+    if (last?.key !== key) last = { key, rows: sortRows(rows.filter(matcher(wanted)), wanted) };
+    return pageOf(last.rows, wanted);
+  };
+}
+
+export function pageOf(rows: readonly Row[], { page: asked, size }: Pick<Wanted, 'page' | 'size'>): Found {
+  const pages = Math.max(1, Math.ceil(rows.length / size));
+  const page = Math.min(asked, pages);
+  return { rows: rows.slice((page - 1) * size, page * size), total: rows.length, page, pages };
+}
+
+function matcher({ search, outcome, type }: Wanted): (row: Row) => boolean {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  return (row) => {
+    if (outcome !== '' && row.outcome !== outcome) return false;
+    if (type !== '' && row.type !== type) return false;
+    return words.every((word) => holds(row, word));
+  };
+}
+
+function holds(row: Row, word: string): boolean {
+  return (
+    row.id.includes(word) ||
+    row.device.toLowerCase().includes(word) ||
+    row.error.toLowerCase().includes(word) ||
+    row.type.toLowerCase().includes(word) ||
+    row.status.toLowerCase().includes(word) ||
+    row.elsewhere.toLowerCase().includes(word)
+  );
+}
+
+/** What says nothing comes last, whichever way; what is alike stays in the order of the list. */
+function sortRows(rows: Row[], { sort, descending }: Wanted): Row[] {
+  if (sort === null) return rows;
+  const keyOf = SORT_COLUMNS[sort];
+  const sign = descending ? -1 : 1;
+  const keyed = rows.map((row) => ({ row, key: keyOf(row) }));
+  keyed.sort(({ key: a }, { key: b }) => {
+    if (a === b) return 0;
+    if (a === '' || b === '') return a === '' ? 1 : -1;
+    return a < b ? -sign : sign;
+  });
+  return keyed.map(({ row }) => row);
+}

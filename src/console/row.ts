@@ -1,0 +1,71 @@
+import type { ReportLine } from '../campaign/report.ts';
+import type { Outcome } from '../outcome.ts';
+import type { OutcomeOrOpen } from '../report/tally.ts';
+
+/** What the table of requests shows of one: a hundred thousand of them are kept, so nothing else. */
+export interface Row {
+  id: string;
+  outcome: OutcomeOrOpen;
+  device: string;
+  type: string;
+  status: string;
+  error: string;
+  httpStatus: number;
+  attempts: number;
+  uncertain: boolean;
+  /** Ms since 1970; 0: not yet. */
+  decidedAt: number;
+  /** Ms since 1970; 0: its action was not read again afterwards. */
+  verifiedAt: number;
+  /** The campaign that owns it, where that is another one. */
+  elsewhere: string;
+}
+
+export function toRow(line: ReportLine, campaign: string): Row {
+  const { action } = line;
+  return {
+    id: line.machineActionId,
+    outcome: line.outcome ?? 'open',
+    device: action?.computerDnsName ?? '',
+    type: action?.type ?? '',
+    status: action?.status ?? '',
+    error: [line.errorCode, line.errorMessage].filter(Boolean).join(': '),
+    httpStatus: line.httpStatus ?? 0,
+    attempts: line.attempts,
+    uncertain: line.uncertain,
+    decidedAt: line.decidedAt === null ? 0 : Date.parse(line.decidedAt),
+    verifiedAt: line.verifiedAt === undefined ? 0 : Date.parse(line.verifiedAt),
+    elsewhere: line.campaign === campaign ? '' : line.campaign,
+  };
+}
+
+/** One of its own that has no outcome yet. */
+export function openRow(id: string, more: Pick<Row, 'attempts' | 'uncertain'>): Row {
+  return {
+    id,
+    outcome: 'open',
+    device: '',
+    type: '',
+    status: '',
+    error: '',
+    httpStatus: 0,
+    decidedAt: 0,
+    verifiedAt: 0,
+    elsewhere: '',
+    ...more,
+  };
+}
+
+/** As a report's sums take it. */
+export function toTallied(row: Row, campaign: string) {
+  const base = {
+    campaign: row.elsewhere || campaign,
+    uncertain: row.uncertain,
+    action: { status: row.status || null, type: row.type || null },
+    ...(row.verifiedAt > 0 && { verifiedAt: row.verifiedAt }),
+    ...(row.httpStatus > 0 && { httpStatus: row.httpStatus }),
+  };
+  return row.outcome === 'open'
+    ? { ...base, outcome: null, decidedAt: null }
+    : { ...base, outcome: row.outcome satisfies Outcome, decidedAt: row.decidedAt };
+}

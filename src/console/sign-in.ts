@@ -1,0 +1,80 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { html } from '../report/html.ts';
+import { asksForChanges } from './live.ts';
+import { type NoSession, SESSION_MS, type Sessions } from './session.ts';
+import { cookieName, sendPage } from './site.ts';
+import type { View } from './view.ts';
+
+export const SESSION_COOKIE = {
+  path: '/',
+  httpOnly: true,
+  sameSite: 'strict',
+  maxAge: SESSION_MS / 1_000,
+} as const;
+
+const WHY: Readonly<Record<NoSession | 'token', string>> = {
+  none: '',
+  expired: 'Your session is over. Sign in again.',
+  wrong: 'Your session is not valid any more: the token was changed. Sign in again.',
+  token: 'This token is not right.',
+};
+
+/** What needs no session. */
+export function isOpenPath(url: string): boolean {
+  return url.startsWith('/assets/') || /^\/sign-in(\?|$)/.test(url);
+}
+
+/** To the form, with the reason, and back to where it was wanted to go. */
+export function leadToSignIn(request: FastifyRequest, reply: FastifyReply, why: NoSession): FastifyReply {
+  if (asksForChanges(request)) {
+    return reply.type('text/event-stream').send('event: leave\ndata: null\n\n');
+  }
+  const query = new URLSearchParams({ why, next: request.method === 'GET' ? request.url : '/' });
+  return reply.redirect(`/sign-in?${query}`, 303);
+}
+
+export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
+  app.get('/sign-in', async (request, reply) => {
+    const { why = 'none', next = '/' } = request.query as Record<string, string>;
+    return sendPage(reply, signInView(WHY[why as NoSession] ?? '', ownPath(next)), null);
+  });
+
+  app.post('/sign-in', async (request, reply) => {
+    const fields = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+    const next = ownPath(fields.get('next') ?? '/');
+    const name = printable(fields.get('name') ?? '');
+    const cookie = sessions.signIn((fields.get('token') ?? '').trim(), `${name || 'unnamed'}@${request.ip}`);
+    if (cookie === null) return sendPage(reply.code(403), signInView(WHY.token, next), null);
+    // Behind a proxy that speaks https the cookie is never sent without it.
+    const secure = request.headers['x-forwarded-proto'] === 'https';
+    return reply.setCookie(cookieName(request), cookie, { ...SESSION_COOKIE, secure }).redirect(next, 303);
+  });
+
+  app.post('/sign-out', async (request, reply) =>
+    reply.clearCookie(cookieName(request), { path: '/' }).redirect('/sign-in', 303),
+  );
+}
+
+/** Nobody is led elsewhere by a link to here. */
+function ownPath(path: string): string {
+  return /^\/(?![/\\])[\x20-\x7e]*$/.test(path) ? path : '/';
+}
+
+function printable(name: string): string {
+  return name.replace(/\p{C}/gu, '').trim().slice(0, 60);
+}
+
+function signInView(problem: string, next: string): View {
+  return {
+    title: 'Sign in',
+    body: html`<section>
+${problem === '' ? '' : html`<p class="problem" role="alert">${problem}</p>`}
+<form method="post" action="/sign-in" class="stacked">
+<input type="hidden" name="next" value="${next}">
+<div><label for="name">Your name, as the history of campaigns will show it</label><input id="name" name="name" autocomplete="username" maxlength="60" required></div>
+<div><label for="token">Token, for reading or for acting</label><input id="token" name="token" type="password" autocomplete="current-password" required></div>
+<div><button class="main">Sign in</button></div>
+</form>
+</section>`,
+  };
+}

@@ -1,0 +1,163 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { StanddownError } from '../errors.ts';
+import { html } from '../report/html.ts';
+import { asksForChanges, sendChanges } from './live.ts';
+import type { Role, Session, Sessions } from './session.ts';
+import { renderPage, type View, type Viewer } from './view.ts';
+
+/** One request, by somebody who may make it. */
+export interface Visit {
+  params: Readonly<Record<string, string>>;
+  /** The first of each, where one is given several times. */
+  query: Readonly<Record<string, string>>;
+  /** What a form sent. */
+  fields: URLSearchParams;
+  viewer: Viewer;
+  request: FastifyRequest;
+  reply: FastifyReply;
+}
+
+/** What routes are added to. */
+export interface Site {
+  app: FastifyInstance;
+  /** A page, and the changes of it. */
+  view(path: string, look: (visit: Visit) => Promise<View>): void;
+  /** Where a form is sent to. Returns where to go then; null: it has answered itself. */
+  form(path: string, role: Role, take: (visit: Visit) => Promise<string | null>): void;
+  /** Who sends a form, where its key stands in it: for forms that bring files, which are read by their own routes. */
+  check(request: FastifyRequest, role: Role, formKey: unknown): Viewer;
+}
+
+/** Browsers keep cookies by host, not by port: two consoles of a machine must not take each other's. */
+export function cookieName(request: FastifyRequest): string {
+  return `standdown-${request.socket.localPort ?? 0}`;
+}
+
+export function cookieOf(request: FastifyRequest): string | undefined {
+  return request.cookies[cookieName(request)];
+}
+
+/** Longer nobody waits for a page, in ms: Redis is away. */
+const LOOK_MS = 5_000;
+
+export interface SiteDeps {
+  app: FastifyInstance;
+  sessions: Sessions;
+  /** Whether Redis is there. */
+  isReady(): boolean;
+  stop: AbortSignal;
+  describe(error: unknown): string;
+}
+
+export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps): Site {
+  const sessionOf = (request: FastifyRequest): Session | null => {
+    const found = sessions.read(cookieOf(request));
+    return typeof found === 'string' ? null : found;
+  };
+
+  function viewerOf(request: FastifyRequest): Viewer {
+    const session = sessionOf(request);
+    if (!session) throw new StanddownError('NOT_PERMITTED', 'sign in first');
+    const formKey = sessions.formKey(cookieOf(request) ?? '');
+    return {
+      name: session.name,
+      mayAct: session.role === 'act',
+      signedIn: sessions.needsSignIn,
+      formKey,
+    };
+  }
+
+  function visitOf(request: FastifyRequest, reply: FastifyReply): Visit {
+    const { params, query, body } = request;
+    return {
+      params: params as Record<string, string>,
+      query: Object.fromEntries(
+        Object.entries(query as Record<string, string | string[]>).map(([name, value]) => [
+          name,
+          Array.isArray(value) ? (value[0] ?? '') : value,
+        ]),
+      ),
+      fields: body instanceof URLSearchParams ? body : new URLSearchParams(),
+      viewer: viewerOf(request),
+      request,
+      reply,
+    };
+  }
+
+  function check(request: FastifyRequest, role: Role, formKey: unknown): Viewer {
+    const viewer = viewerOf(request);
+    if (!sessions.isFormKey(cookieOf(request) ?? '', formKey)) {
+      const words =
+        'this form is of an older page, or of somebody else: go back, load the page anew, and try again';
+      throw new StanddownError('NOT_PERMITTED', words);
+    }
+    if (role === 'act' && !viewer.mayAct) {
+      throw new StanddownError(
+        'NOT_PERMITTED',
+        'you signed in with the token for reading: it does not allow this',
+      );
+    }
+    return viewer;
+  }
+
+  /** What is asked of a Redis that is away waits in memory until it is back: nothing is, then. */
+  function assertReady(): void {
+    if (!isReady()) throw noRedis();
+  }
+
+  return {
+    app,
+    check,
+    view: (path, look) => {
+      app.get(path, async (request, reply) => {
+        const visit = visitOf(request, reply);
+        const limited = async () => {
+          assertReady();
+          return withinLimit(look(visit));
+        };
+        if (!asksForChanges(request)) return sendPage(reply, await limited(), visit.viewer);
+        return sendChanges(request, reply, {
+          look: limited,
+          mayLook: () => sessionOf(request) !== null,
+          describe,
+          stop,
+        });
+      });
+    },
+    form: (path, role, take) => {
+      app.post(path, async (request, reply) => {
+        const visit = visitOf(request, reply);
+        check(request, role, visit.fields.get('formKey'));
+        assertReady();
+        const next = await take(visit);
+        return next === null ? reply : reply.redirect(next, 303);
+      });
+    },
+  };
+}
+
+export function sendPage(reply: FastifyReply, view: View, viewer: Viewer | null): FastifyReply {
+  return reply
+    .type('text/html; charset=utf-8')
+    .header('cache-control', 'no-store')
+    .send(renderPage(view, viewer));
+}
+
+export function messagePage(title: string, words: string): View {
+  return { title, trail: [{ href: '/', text: 'Standdown' }], body: html`<section><p>${words}</p></section>` };
+}
+
+async function withinLimit<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(noRedis()), LOOK_MS);
+  });
+  return Promise.race([work, limit]).finally(() => clearTimeout(timer));
+}
+
+function noRedis(): StanddownError {
+  return new StanddownError(
+    'REDIS_UNREACHABLE',
+    'Redis does not answer; what waits for it goes on when it is back',
+  );
+}

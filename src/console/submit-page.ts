@@ -1,0 +1,117 @@
+import type { Tenant } from '../app.ts';
+import { planSubmit } from '../campaign/plan.ts';
+import { submitCampaign } from '../campaign/submit.ts';
+import { StanddownError } from '../errors.ts';
+import type { Spool } from '../intake/spool.ts';
+import { URGENT } from '../ledger/place.ts';
+import type { Draft, Drafts } from './drafts.ts';
+import { readHandedIn } from './hand-in.ts';
+import { campaignPath, tenantPath } from './parts.ts';
+import type { Site } from './site.ts';
+import { renderConfirm, renderDraft, renderForm } from './submit-parts.ts';
+import { trailTo } from './tenant-page.ts';
+import type { Directory, ShownTenant } from './tenants.ts';
+
+export interface SubmitDeps {
+  directory: Directory;
+  drafts: Drafts;
+  openSpool(): Promise<Spool>;
+  /** Says what ids are about, where the application may read; else why not. */
+  preview(shown: ShownTenant, spool: Spool): Promise<string[]>;
+  feedUrgent(tenant: Tenant): Promise<void>;
+  describe(error: unknown): string;
+}
+
+/** Handing ids in: the form, the check of each line with the forecast, and only then the campaign. */
+export function addSubmitPage(site: Site, deps: SubmitDeps): void {
+  const { directory, drafts } = deps;
+
+  site.view('/t/:tenant/submit', async ({ params, viewer }) => {
+    const { label } = directory.find(params['tenant'] ?? '');
+    return { title: 'Submit ids', trail: trailTo(label), body: renderForm(viewer) };
+  });
+
+  site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', async (request, reply) => {
+    const shown = directory.find(request.params.tenant);
+    let owner = '';
+    const handed = await readHandedIn(request, deps.openSpool, (fields) => {
+      owner = site.check(request, 'act', fields.get('formKey')).name;
+    });
+    const draft = await drafts.add({ ...handed, owner, tenant: shown.label, plan: null, about: null });
+    weigh(deps, shown, draft);
+    return reply.redirect(tenantPath(shown.label, 'submit', draft.id), 303);
+  });
+
+  site.view('/t/:tenant/submit/:draft', async ({ params, viewer }) => {
+    const { label } = directory.find(params['tenant'] ?? '');
+    const draft = drafts.find(params['draft'] ?? '', label, viewer.name);
+    const regions = renderDraft(draft);
+    return {
+      title: `Submit to ${draft.wish.name}`,
+      trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit ids' }],
+      everyMs: 1_000,
+      regions,
+      body: renderConfirm(draft, regions, viewer),
+    };
+  });
+
+  site.form('/t/:tenant/submit/:draft', 'act', async ({ params, fields, viewer }) => {
+    const shown = directory.find(params['tenant'] ?? '');
+    const draft = drafts.find(params['draft'] ?? '', shown.label, viewer.name);
+    if (fields.get('do') === 'drop') {
+      await drafts.drop(draft);
+      return tenantPath(shown.label);
+    }
+    if (draft.ids === 0) throw new StanddownError('USAGE', 'there are no ids to submit');
+    if (draft.problems > 0 && fields.get('skip') !== 'yes')
+      throw new StanddownError(
+        'USAGE',
+        'some lines are not machine action ids: say that they are to be left out, or correct them; nothing was submitted',
+      );
+    drafts.take(draft);
+    return submit(deps, shown, draft).finally(() => draft.spool.close());
+  });
+}
+
+/** Behind the page: the ids may be many, and reading about them may have to wait. */
+function weigh({ preview, describe }: SubmitDeps, { tenant, ...shown }: ShownTenant, draft: Draft): void {
+  planSubmit(tenant, draft.wish, draft.spool.read()).then(
+    (plan) => {
+      draft.plan = plan;
+    },
+    (error: unknown) => {
+      draft.plan = describe(error);
+    },
+  );
+  preview({ tenant, ...shown }, draft.spool).then(
+    (about) => {
+      draft.about = about;
+    },
+    (error: unknown) => {
+      draft.about = [describe(error)];
+    },
+  );
+}
+
+/** @returns where to go then. */
+async function submit(deps: SubmitDeps, shown: ShownTenant, draft: Draft): Promise<string> {
+  const { tenant, label } = shown;
+  const { name, comment, priority, expiresInMs } = draft.wish;
+  // When it expires is told by Redis' clock, which is what expires it.
+  const [seconds, micros] = (await tenant.redis.time()).map(Number);
+  const now = (seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000;
+  const wanted = {
+    name,
+    comment,
+    priority,
+    requestedBy: draft.owner,
+    now: Date.now(),
+    expiresAt: expiresInMs === null ? null : Math.ceil(now + expiresInMs),
+  };
+  const actor = { by: draft.owner, command: `console: submit ${draft.source} to ${name}` };
+  const summary = await submitCampaign(tenant, wanted, draft.spool.read(), { expected: draft.ids, actor });
+  if (summary.priority === URGENT) await deps.feedUrgent(tenant);
+  shown.forget();
+  const number = await tenant.redis.hget(tenant.keys.campaigns, name);
+  return campaignPath(label, Number(number));
+}

@@ -1,0 +1,81 @@
+import { StanddownError } from '../errors.ts';
+
+/** Something that somebody asked for and that may take a while. */
+export interface Task {
+  what: string;
+  by: string;
+  /** Ms since 1970. */
+  startedAt: number;
+  endedAt: number | null;
+  /** How far it is; then what came of it. */
+  words: string;
+  failed: boolean;
+}
+
+export type Tasks = ReturnType<typeof createTasks>;
+
+/** How long it is shown what came of one, in ms. */
+const SHOWN_MS = 10 * 60_000;
+
+/** So long whoever asked waits for the answer, in ms; after that the page shows how far it is. */
+const WAIT_MS = 1_500;
+
+/** What goes on in this console beyond a page, by campaign. */
+export function createTasks(deps: { wall(): number; describe(error: unknown): string }) {
+  const tasks = new Map<string, Task[]>();
+  const running = new Set<Promise<void>>();
+
+  function of(key: string): Task[] {
+    const kept = (tasks.get(key) ?? []).filter(
+      ({ endedAt }) => endedAt === null || deps.wall() - endedAt < SHOWN_MS,
+    );
+    if (kept.length > 0) tasks.set(key, kept);
+    else tasks.delete(key);
+    return kept;
+  }
+
+  return {
+    /** Latest last. */
+    of,
+    /**
+     * Begins one, and waits a little for its end.
+     *
+     * What it fails with, the page shows. @throws StanddownError CAMPAIGN_CLOSED while the same still runs.
+     */
+    run: async (
+      key: string,
+      { what, by }: Pick<Task, 'what' | 'by'>,
+      work: (tell: (words: string) => void) => Promise<string>,
+    ): Promise<void> => {
+      if (of(key).some((task) => task.what === what && task.endedAt === null))
+        throw new StanddownError('CAMPAIGN_CLOSED', `${what} is under way already`);
+      const task: Task = { what, by, startedAt: deps.wall(), endedAt: null, words: 'begun', failed: false };
+      tasks.set(key, [...of(key), task]);
+      const done = work((words) => {
+        task.words = words;
+      })
+        .then(
+          (words) => {
+            task.words = words;
+          },
+          (error: unknown) => {
+            Object.assign(task, { failed: true, words: deps.describe(error) });
+          },
+        )
+        .finally(() => {
+          task.endedAt = deps.wall();
+          running.delete(done);
+        });
+      running.add(done);
+      let timer: NodeJS.Timeout | undefined;
+      const waited = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, WAIT_MS);
+      });
+      await Promise.race([done, waited]).finally(() => clearTimeout(timer));
+    },
+    /** Waits for what runs. */
+    settle: async (): Promise<void> => {
+      await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import type { Tenant } from '../app.ts';
+import { type BudgetView, viewBudget } from '../budget/view.ts';
+import { type Campaign, campaignNumbers, readCampaign } from '../campaign/registry.ts';
+import { type CampaignStatus, statusOf } from '../campaign/status.ts';
+import { describeAbsence } from '../words.ts';
+import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
+
+/** A campaign and how far it is. */
+export interface CampaignLook {
+  campaign: Campaign;
+  status: CampaignStatus;
+}
+
+/** How a tenant stands. */
+export interface TenantLook {
+  budget: BudgetView;
+  /** What is known of its earlier calls. */
+  past: Past;
+  /** Campaigns that are not done: the open ones, in the order in which they are fed. */
+  active: CampaignLook[];
+  /** The others, latest first. */
+  ended: Campaign[];
+  /** How much it needs somebody: 0 (nothing) to 3. */
+  trouble: number;
+}
+
+/** Looks of several people within so many ms are one. */
+const SHARED_MS = 1_000;
+
+/** What has ended hardly changes: it is read again after so many ms. */
+const ENDED_MS = 30_000;
+
+interface Known {
+  campaign: Campaign;
+  readAt: number;
+}
+
+/** Looks at a tenant. Hundreds of campaigns that have ended are not read each time: only what can change is. */
+export function createTenantLook(tenant: Tenant) {
+  const { redis, keys, limits } = tenant;
+  let known = new Map<number, Known>();
+  const history = createBudgetHistory(limits);
+  let last: { at: number; look: Promise<TenantLook>; isDone: boolean } | null = null;
+
+  async function read(): Promise<TenantLook> {
+    const [budget, numbers, running, refused] = await Promise.all([
+      viewBudget(redis, keys, limits),
+      campaignNumbers(redis, keys),
+      redis.zrange(keys.running, '0', '-1'),
+      redis.hmget(keys.state, 'cancel:pacedAt', 'cancel:penalty'),
+    ]);
+    history.note(budget, refusalOf(refused));
+    const fed = new Set(running.map(Number));
+    const now = performance.now();
+    const found = await Promise.all(
+      numbers.map(async (number): Promise<[number, Known] | null> => {
+        const before = known.get(number);
+        if (before && !fed.has(number) && !isChanging(before, now)) return [number, before];
+        const campaign = await readCampaign(redis, keys, number);
+        return campaign && campaign.state !== 'deleted' ? [number, { campaign, readAt: now }] : null;
+      }),
+    );
+    known = new Map(found.filter((entry) => entry !== null));
+    const campaigns = [...known.values()].map(({ campaign }) => campaign);
+    const open = campaigns.filter((campaign) => campaign.open > 0).sort(byTurn);
+    const active = await Promise.all(
+      open.map(async (campaign) => ({ campaign, status: await statusOf(tenant, campaign, budget) })),
+    );
+    const ended = campaigns.filter((campaign) => campaign.open === 0).reverse();
+    return { budget, past: history.past(), active, ended, trouble: troubleOf(budget, active) };
+  }
+
+  return {
+    look: (): Promise<TenantLook> => {
+      const now = performance.now();
+      // One that hangs is not asked a second time.
+      if (last && (!last.isDone || now - last.at < SHARED_MS)) return last.look;
+      const mine = { at: now, look: read(), isDone: false };
+      last = mine;
+      mine.look.then(
+        () => {
+          mine.isDone = true;
+        },
+        () => {
+          // A failed one is not shared.
+          if (last === mine) last = null;
+        },
+      );
+      return mine.look;
+    },
+    forget: (): void => {
+      known = new Map();
+      last = null;
+    },
+  };
+}
+
+/** The last one: the state keeps it when it is over. */
+function refusalOf([pacedAt, penalty]: readonly (string | null)[]): Refusal | null {
+  return pacedAt ? { at: Number(pacedAt), until: Number(penalty ?? 0) } : null;
+}
+
+function isChanging({ campaign, readAt }: Known, now: number): boolean {
+  return campaign.open > 0 || now - readAt > ENDED_MS;
+}
+
+function byTurn(one: Campaign, other: Campaign): number {
+  return one.priority - other.priority || one.number - other.number;
+}
+
+/** What passes by itself, and soon. */
+const USUAL: ReadonlySet<string> = new Set(['window', 'grace', 'paused']);
+
+function troubleOf(budget: BudgetView, active: readonly CampaignLook[]): number {
+  if (active.length === 0) return 0;
+  const isRunning = active.some(({ campaign }) => campaign.state === 'running');
+  if (isRunning && (describeAbsence(budget) || budget.holds.some(({ reason }) => !USUAL.has(reason))))
+    return 3;
+  if (active.some(({ campaign }) => campaign.state === 'paused' && campaign.pausedReason)) return 2;
+  return budget.pace && isRunning ? 1 : 0;
+}

@@ -1,0 +1,34 @@
+import type { Limits } from '../budget/windows.ts';
+import { readAudit } from '../campaign/audit.ts';
+import type { Campaign } from '../campaign/registry.ts';
+import type { ReportLine } from '../campaign/report.ts';
+import { unreachable } from '../errors.ts';
+import type { Keys } from '../keys.ts';
+import type { RedisClient } from '../script.ts';
+import { toCsv, toJsonl } from './lines.ts';
+import { toPage } from './page.ts';
+
+export type ReportFormat = 'jsonl' | 'csv' | 'html';
+
+/** A report in parts, as its lines come. */
+export async function renderReport(
+  deps: { redis: RedisClient; keys: Keys; limits: Limits },
+  campaign: Campaign,
+  lines: AsyncIterable<ReportLine>,
+  format: ReportFormat,
+  version: string,
+): Promise<AsyncIterable<string>> {
+  switch (format) {
+    case 'jsonl':
+      return toJsonl(lines);
+    case 'csv':
+      return toCsv(lines);
+    case 'html': {
+      const history = await readAudit(deps, campaign.number);
+      const { windows } = deps.limits;
+      return toPage(lines, { campaign, history, windows, madeAt: Date.now(), version });
+    }
+    default:
+      return unreachable(format);
+  }
+}

@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { request } from 'undici';
+import type { Console } from '../../src/app-console.ts';
+import { readAudit } from '../../src/campaign/audit.ts';
+import { findCampaign } from '../../src/campaign/registry.ts';
+import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
+import { makeFinished } from '../support/finished.ts';
+import { createProbe, idAt, newIds } from '../support/ledger.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+import {
+  ACT_TOKEN,
+  assertAccessible,
+  OPERATOR,
+  openConsole,
+  picture,
+  READ_TOKEN,
+  signIn,
+  textOf,
+  type Visitor,
+  visit,
+} from './support.ts';
+
+/** Would run, if any of it were taken for more than a text. */
+const HOSTILE = `</script></title><img src=x onerror="alert(1)"><script>alert(2)</script>`;
+const STARTED_AT = Date.now() - 3_600_000;
+
+describe('a campaign in the console, in a real browser', { timeout: 120_000 }, () => {
+  let server: TestRedis;
+  let stack: Stack;
+  let served: Console;
+  let browser: Browser | null;
+
+  before(async () => {
+    server = await openTestRedis();
+    stack = await openStack(server, { limits: '20/1s' });
+    served = await openConsole({ env: stack.env });
+    browser = await startChromium();
+  });
+  after(async () => {
+    await browser?.close();
+    await served.stop();
+    await stack.close();
+    await server.close();
+  });
+
+  async function numberOf(name: string): Promise<number> {
+    return (await findCampaign(stack.redis, stack.tenant.keys, name)).number;
+  }
+
+  async function pathOf(name: string, more = ''): Promise<string> {
+    return `/t/${stack.tenant.label}/c/${await numberOf(name)}${more}`;
+  }
+
+  async function audit(name: string): Promise<string[]> {
+    const entries = await readAudit(stack.tenant, await numberOf(name));
+    return entries.map(({ action, by, command, detail }) => [action, by, command, detail].join('|'));
+  }
+
+  function inBrowser(name: string, run: (visitor: Visitor, t: TestContext) => Promise<void>): void {
+    it(name, async (t) => {
+      if (!browser) return skipWithoutChromium(t);
+      const visitor = await visit(browser, served.url);
+      try {
+        await run(visitor, t);
+        visitor.assertQuiet();
+      } finally {
+        await visitor.context.close();
+      }
+    });
+  }
+
+  /** Presses an action's link, and then its button. */
+  async function act({ page }: Visitor, name: string, fill?: () => Promise<unknown>): Promise<void> {
+    await page.locator('#actions').getByRole('link', { name, exact: true }).click();
+    await page.getByRole('button', { name, exact: true }).waitFor();
+    await fill?.();
+    await page.getByRole('button', { name, exact: true }).click();
+    await page.locator('#head').waitFor();
+  }
+
+  inBrowser(
+    'is aborted from its page while it runs, which asks first and shows who did it',
+    async (visitor) => {
+      const { page } = visitor;
+      await stack.submit(stack.addActions(500), 'undo-isolation');
+      const worker = await stack.startWorker();
+      await visitor.go(await pathOf('undo-isolation'));
+      await eventually(async () => assert.match(await textOf(page, '#head'), /[1-9]\d* of 500 decided/));
+      await page.getByRole('link', { name: 'Abort' }).click();
+      assert.match(await textOf(page, 'main'), /End undo-isolation\? \d+ open ids end as withdrawn/);
+      await assertAccessible(page);
+      await picture(page, 'abort');
+      await page.getByRole('link', { name: 'Do nothing' }).click();
+      assert.equal((await stack.status('undo-isolation')).state, 'running');
+      await page.getByRole('link', { name: 'Abort' }).click();
+      await page.getByRole('button', { name: 'Abort' }).click();
+      await eventually(async () => {
+        assert.match(
+          await textOf(page, '#head'),
+          /Abort: it is aborted now; \d+ ids ended as withdrawn – by operator@here/,
+        );
+        assert.match(await textOf(page, '#head'), /500 of 500 decided \(100 %\)/);
+      });
+      const { state, outcomes, open } = await stack.status('undo-isolation');
+      assert.deepEqual([state, open], ['aborted', 0]);
+      assert.ok((outcomes.withdrawn ?? 0) > 400);
+      assert.match(await textOf(page, '#audit'), /abort\s+operator@here\s+console: abort undo-isolation/);
+      assert.equal(
+        await page.getByRole('link', { name: 'Abort' }).count(),
+        0,
+        'there is nothing left to abort',
+      );
+      await worker.stop();
+    },
+  );
+
+  inBrowser('is paused, resumed, given another priority and retried', async (visitor) => {
+    const { page } = visitor;
+    await stack.submit(stack.addActions(3), 'steered');
+    await visitor.go(await pathOf('steered'));
+    await act(visitor, 'Pause');
+    assert.match(await textOf(page, '#head'), /paused[\s\S]*waits for somebody to resume it/);
+    assert.equal((await stack.status('steered')).state, 'paused');
+    await act(visitor, 'Priority', () => page.getByLabel('Priority').selectOption('2'));
+    assert.match(await textOf(page, '#head'), /Priority: 2 now, was 5/);
+    await act(visitor, 'Resume');
+    assert.equal((await stack.status('steered')).state, 'running');
+    const worker = await stack.startWorker();
+    await stack.untilDone('steered');
+    await worker.stop();
+    await page.reload();
+    await act(visitor, 'Retry');
+    assert.match(await textOf(page, '#head'), /Retry: no outcome was chosen/);
+    await act(visitor, 'Retry', () => page.getByLabel('cancelled').check());
+    assert.match(await textOf(page, '#head'), /Retry: 3 ids opened again \(cancelled\)/);
+    assert.equal((await stack.status('steered')).open, 3);
+    const by = 'operator@here|console:';
+    assert.deepEqual(await audit('steered'), [
+      `pause|${by} pause steered|`,
+      `priority|${by} priority steered|5 to 2`,
+      `resume|${by} resume steered|`,
+      `retry|${by} retry steered|cancelled`,
+    ]);
+    await picture(page, 'campaign-steered');
+  });
+
+  inBrowser('shows each request with every outcome that it had', async (visitor) => {
+    const { page } = visitor;
+    const worker = await stack.startWorker();
+    const [id = ''] = stack.addActions(1);
+    await stack.submit([id], 'again');
+    await stack.untilDone('again');
+    await visitor.go(await pathOf('again'));
+    await act(visitor, 'Retry', () => page.getByLabel('cancelled').check());
+    await stack.untilDone('again');
+    await visitor.go(await pathOf('again'));
+    await page.getByRole('link', { name: id }).click();
+    await eventually(async () => {
+      const past = await page.locator('#past li').allInnerTexts();
+      assert.equal(past.length, 2, past.join());
+      assert.match(past[0] ?? '', /cancelled: the action says Cancelled/);
+      assert.match(past[1] ?? '', /already_final/);
+    });
+    await assertAccessible(page);
+    await picture(page, 'request');
+    await worker.stop();
+  });
+
+  inBrowser('reads what became of its actions', async (visitor) => {
+    const worker = await stack.startWorker();
+    await stack.submit(stack.addActions(5), 'verified');
+    await stack.untilDone('verified');
+    await worker.stop();
+    await visitor.go(await pathOf('verified'));
+    await act(visitor, 'Verify');
+    await eventually(async () =>
+      assert.match(await textOf(visitor.page, '#head'), /Verify: 5 asked for, 5 read; Cancelled 5 – by/),
+    );
+    assert.deepEqual(await audit('verified'), [`verify|${OPERATOR}|console: verify verified|`]);
+  });
+
+  inBrowser('is searched, filtered, sorted and paged, and hands in its report', async (visitor) => {
+    const { page } = visitor;
+    const name = `undo ${HOSTILE}`;
+    await fill(name);
+    await visitor.go(await pathOf(name));
+    const rows = page.locator('#rows tbody tr');
+    assert.equal(await rows.count(), 50);
+    assert.match(await textOf(page, '#requests'), /307 of 307 requests/);
+    assert.equal(await page.title(), `${name} – Standdown`);
+    await page.getByRole('link', { name: 'Last' }).click();
+    assert.equal(await rows.count(), 7);
+    await eventually(async () => assert.match(await textOf(page, '#analysis'), /Outcomes by reason/));
+    await picture(page, 'campaign');
+    await assertAccessible(page);
+    assert.match(await textOf(page, '#analysis'), /ResourceNotFound: No machine action has this id\./);
+    assert.match(await textOf(page, '#analysis'), /Outcomes by type of action[\s\S]*RunAntiVirusScan/);
+    assert.match(await textOf(page, '#analysis'), /In any 1 s:/);
+
+    await page.getByLabel('Search').fill('ONERROR 409');
+    await page.getByLabel('Outcome', { exact: true }).selectOption('rejected');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**outcome=rejected**');
+    assert.match(await textOf(page, '#requests'), /0 of 307/);
+    await page.getByLabel('Search').fill('ONERROR');
+    await page.getByRole('button', { name: 'Show' }).click();
+    await page.waitForURL('**q=ONERROR&**');
+    assert.match(await textOf(page, '#requests'), /1 of 307/);
+    assert.ok((await textOf(page, '#rows tbody')).includes(HOSTILE));
+    await picture(page, 'campaign-hostile');
+
+    await visitor.go(await pathOf(name, '?sort=device&size=500'));
+    const devices = await page.locator('#rows tbody td:nth-child(3)').allInnerTexts();
+    assert.equal(devices.length, 307);
+    const named = devices.filter((device) => device !== '');
+    assert.deepEqual(named, named.toSorted());
+    assert.deepEqual(
+      devices.slice(named.length),
+      devices.filter((device) => device === ''),
+      'the last ones',
+    );
+    await page.getByRole('link', { name: 'Device' }).click();
+    await page.waitForURL('**dir=desc**');
+    assert.equal(
+      await page.getByRole('columnheader', { name: 'Device' }).getAttribute('aria-sort'),
+      'descending',
+    );
+    const reversed = await page.locator('#rows tbody td:nth-child(3)').allInnerTexts();
+    assert.deepEqual(reversed.slice(0, named.length), named.toReversed());
+
+    await page.locator('#actions').getByRole('link', { name: 'Export' }).click();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Export' }).click(),
+    ]);
+    assert.match(download.suggestedFilename(), /^standdown-undo-[\w.-]+\.csv$/);
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+    assert.equal(lines.length, 308);
+    assert.deepEqual((await audit(name)).at(-1), `export|${OPERATOR}|console: export ${name}|csv`);
+  });
+
+  /** 300 that are decided, one of them with words that mean harm, and 7 that are open. */
+  async function fill(campaign: string): Promise<void> {
+    const { tenant } = stack;
+    await makeFinished(tenant, { campaign, count: 299, startedAt: STARTED_AT, stepMs: 1_000 });
+    const number = await numberOf(campaign);
+    const ids = newIds(8);
+    await tenant.ledger.submit(number, ids);
+    const probe = createProbe(tenant);
+    const [status, type, machineId, computerDnsName] = [HOSTILE, HOSTILE, HOSTILE, HOSTILE];
+    const action = { status, type, machineId, computerDnsName, createdAt: null, updatedAt: null };
+    await probe.finish(idAt(ids, 0), number, await probe.grant(idAt(ids, 0), number), {
+      verdict: {
+        kind: 'decided',
+        outcome: 'rejected',
+        detail: { httpStatus: 409, errorCode: HOSTILE, errorMessage: HOSTILE, action },
+      },
+    });
+  }
+
+  it('takes nothing from whoever may only read, nor from a form without the key of the session', async () => {
+    await stack.submit(stack.addActions(2), 'guarded');
+    const guarded = await openConsole({
+      env: { ...stack.env, CONSOLE_READ_TOKEN: READ_TOKEN, CONSOLE_ACT_TOKEN: ACT_TOKEN },
+    });
+    const base = new URL(await pathOf('guarded'), guarded.url).href;
+    const post = async (url: string, cookie: string, form: Record<string, string>) => {
+      const answer = await request(url, {
+        method: 'POST',
+        headers: { cookie, 'content-type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams(form).toString(),
+      });
+      const cookies = [answer.headers['set-cookie'] ?? []].flat();
+      return {
+        status: answer.statusCode,
+        text: await answer.body.text(),
+        cookie: (cookies[0] ?? '').split(';')[0] ?? '',
+      };
+    };
+    const signedIn = async (token: string) => {
+      const { cookie } = await post(new URL('/sign-in', guarded.url).href, '', { token, name: 'eve' });
+      const page = await (await request(`${base}/export`, { headers: { cookie } })).body.text();
+      return { cookie, formKey: /name="formKey" value="([^"]+)"/.exec(page)?.[1] ?? '' };
+    };
+    const reading = await signedIn(READ_TOKEN);
+    const acting = await signedIn(ACT_TOKEN);
+    assert.ok(reading.formKey && acting.formKey && reading.formKey !== acting.formKey);
+    const state = async () => (await stack.status('guarded')).state;
+    for (const name of ['pause', 'abort', 'priority', 'retry', 'verify', 'resume']) {
+      const refused = await post(`${base}/${name}`, reading.cookie, {
+        formKey: reading.formKey,
+        priority: '1',
+      });
+      assert.equal(refused.status, 403, name);
+      assert.match(refused.text, /token for reading/, name);
+      for (const formKey of ['', 'x', reading.formKey]) {
+        const strange = await post(`${base}/${name}`, acting.cookie, { formKey, priority: '1' });
+        assert.equal(strange.status, 403, `${name} ${formKey}`);
+      }
+    }
+    assert.equal(await state(), 'running');
+    assert.deepEqual(await audit('guarded'), []);
+    assert.equal((await post(`${base}/pause`, acting.cookie, { formKey: acting.formKey })).status, 303);
+    assert.equal(await state(), 'paused');
+    assert.deepEqual(await audit('guarded'), ['pause|eve@127.0.0.1|console: pause guarded|']);
+    const exported = await post(`${base}/export`, reading.cookie, {
+      formKey: reading.formKey,
+      format: 'jsonl',
+    });
+    assert.equal(exported.text.trim().split('\n').length, 2, 'a report is for readers, too');
+    await guarded.stop();
+  });
+
+  it('shows no button to whoever may only read', async (t) => {
+    if (!browser) return skipWithoutChromium(t);
+    await stack.submit(stack.addActions(1), 'watched');
+    const guarded = await openConsole({ env: { ...stack.env, CONSOLE_READ_TOKEN: READ_TOKEN } });
+    const visitor = await visit(browser, guarded.url);
+    await visitor.go(await pathOf('watched'));
+    await signIn(visitor, READ_TOKEN);
+    await visitor.page.locator('#actions').waitFor();
+    assert.deepEqual(await visitor.page.locator('#actions a').allInnerTexts(), ['Export']);
+    await visitor.go(await pathOf('watched', '/abort'));
+    assert.equal(await visitor.page.getByRole('button', { name: 'Abort' }).count(), 0);
+    await visitor.context.close();
+    await guarded.stop();
+  });
+});

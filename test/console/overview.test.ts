@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { Redis } from 'ioredis';
+import type { Browser } from 'playwright-core';
+import { request } from 'undici';
+import type { Console } from '../../src/app-console.ts';
+import { steer } from '../../src/campaign/steer.ts';
+import { submitCampaign } from '../../src/campaign/submit.ts';
+import { TESTER } from '../support/actor.ts';
+import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
+import { newIds } from '../support/ledger.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
+import { newLabel, newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
+import {
+  ACT_TOKEN,
+  assertAccessible,
+  focused,
+  openConsole,
+  picture,
+  READ_TOKEN,
+  signIn,
+  textOf,
+  type Visitor,
+  visit,
+} from './support.ts';
+
+const HOSTILE = `</title></script><img src=x onerror="alert(1)"><script>alert(2)</script>`;
+
+describe('the overview of the console, in a real browser', { timeout: 180_000 }, () => {
+  let server: TestRedis;
+  let stack: Stack;
+  let served: Console;
+  let browser: Browser | null;
+  let others: TestTenant[];
+
+  before(async () => {
+    server = await openTestRedis();
+    stack = await openStack(server, { limits: '40/1s' });
+    others = await Promise.all(Array.from({ length: 3 }, () => newTenant(stack.redis)));
+    served = await openConsole({
+      env: stack.env,
+      tenants: [...others.map(({ label }) => ({ ...stack.env, STANDDOWN_TENANT: label })), stack.env],
+    });
+    browser = await startChromium();
+  });
+  after(async () => {
+    await browser?.close();
+    await served.stop();
+    await stack.close();
+    await server.close();
+  });
+
+  const submit = async (tenant: TestTenant, name: string, ids: Buffer) => {
+    const parts = (async function* () {
+      yield ids;
+    })();
+    await submitCampaign(tenant, { name, comment: HOSTILE, now: Date.now() }, parts);
+  };
+
+  function inBrowser(name: string, run: (visitor: Visitor, t: TestContext) => Promise<void>): void {
+    it(name, async (t) => {
+      if (!browser) return skipWithoutChromium(t);
+      const visitor = await visit(browser, served.url);
+      try {
+        await run(visitor, t);
+        visitor.assertQuiet();
+      } finally {
+        await visitor.context.close();
+      }
+    });
+  }
+
+  inBrowser('shows what is at work as it goes on, without being loaded again', async (visitor) => {
+    const { page, go } = visitor;
+    await stack.submit(stack.addActions(120), 'undo-scan');
+    await go('/');
+    const campaign = page.locator('.campaign', { hasText: 'undo-scan' });
+    assert.match(await campaign.innerText(), /0 of 120 decided/);
+    assert.match(await textOf(page, '.holds'), /no worker runs/);
+    // What is focused stays focused while the page changes around it.
+    await campaign.getByRole('link').focus();
+    await page.evaluate(() => Reflect.set(globalThis, 'isSame', true));
+    const worker = await stack.startWorker();
+    await eventually(async () => assert.match(await campaign.innerText(), /[1-9]\d* of 120 decided/));
+    await picture(page, 'overview');
+    assert.equal(await focused(page), 'undo-scan');
+    await eventually(async () => assert.match(await textOf(page, '#summary'), / 0 ids open/), 20_000);
+    assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'isSame')), true);
+    await worker.stop();
+  });
+
+  inBrowser('shows those in trouble first, and finds a tenant by its campaigns', async ({ page, go }) => {
+    const [quiet, , waiting] = others;
+    assert.ok(quiet && waiting);
+    await submit(waiting, HOSTILE, newIds(10));
+    await submit(quiet, 'paused by us', newIds(10));
+    await steer(quiet, 'paused by us', 'pause', TESTER);
+    await go('/');
+    await eventually(async () => {
+      const heads = await page.locator('main h2').allInnerTexts();
+      assert.deepEqual(heads.slice(0, 2), [waiting.label, quiet.label], 'no worker runs for the first');
+    });
+    assert.match(await textOf(page, '.holds'), /no worker runs/);
+    assert.ok((await textOf(page, '.tenant .campaign a')).includes('<script>alert(2)'));
+    await page.getByLabel('Tenant or campaign').fill('PAUSED');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/?q=PAUSED*');
+    assert.deepEqual(await page.locator('main h2').allInnerTexts(), [quiet.label]);
+    await go('/?show=trouble');
+    assert.deepEqual(await page.locator('main h2').allInnerTexts(), [waiting.label]);
+    await go('/');
+    await assertAccessible(page);
+    await go('/?q=nothing');
+    assert.match(await textOf(page, '#tenants'), /No tenant matches/);
+  });
+
+  inBrowser('leads with the keyboard to a tenant and its campaigns', async ({ page, go }) => {
+    await go('/');
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(page), 'Skip to the content');
+    await page.keyboard.press('Enter');
+    await page.getByRole('link', { name: stack.tenant.label }).focus();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`**/t/${stack.tenant.label}`);
+    assert.match(await textOf(page, '#windows'), /1s\s/);
+    assert.match(await textOf(page, '#ended'), /undo-scan/);
+    await picture(page, 'tenant');
+    await assertAccessible(page);
+  });
+
+  it('says when Redis is away, and goes on when it is back', async (t) => {
+    if (!browser) return skipWithoutChromium(t);
+    const folder = `console-${newLabel()}`;
+    const own = await openTestRedis(folder);
+    const redis = await own.connect();
+    const tenant = await newTenant(redis);
+    const lone = await openConsole({ env: { REDIS_URL: own.url, STANDDOWN_TENANT: tenant.label } });
+    const visitor = await visit(browser, lone.url);
+    await visitor.go('/');
+    await own.close();
+    const killer = new Redis({ path: own.url.replace('unix://', ''), retryStrategy: () => null });
+    await killer.shutdown('NOSAVE').catch(() => undefined);
+    killer.disconnect();
+    const words = /Redis does not answer/;
+    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), words), 40_000);
+    const { statusCode } = await request(lone.url);
+    assert.equal(statusCode, 503);
+    const back = await openTestRedis(folder);
+    await back.connect();
+    const connection = visitor.page.locator('#connection');
+    await eventually(() => connection.waitFor({ state: 'hidden', timeout: 500 }), 40_000);
+    await visitor.context.close();
+    await lone.stop();
+    await back.close();
+  });
+
+  it('says when it is away itself, and goes on when it is back', async (t) => {
+    if (!browser) return skipWithoutChromium(t);
+    const first = await openConsole({ env: stack.env });
+    const visitor = await visit(browser, first.url);
+    await visitor.go('/');
+    const { port } = new URL(first.url);
+    await first.stop();
+    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), /does not answer/));
+    const second = await openConsole({ env: { ...stack.env, CONSOLE_PORT: port } });
+    await eventually(
+      () => visitor.page.locator('#connection').waitFor({ state: 'hidden', timeout: 500 }),
+      20_000,
+    );
+    await visitor.context.close();
+    await second.stop();
+  });
+
+  it('leads to the sign-in when a session is over, also from a page that is open', async (t) => {
+    if (!browser) return skipWithoutChromium(t);
+    let now = Date.now();
+    const env = { ...stack.env, CONSOLE_READ_TOKEN: READ_TOKEN, CONSOLE_ACT_TOKEN: ACT_TOKEN };
+    const guarded = await openConsole({ env, wall: () => now });
+    const visitor = await visit(browser, guarded.url);
+    const { page } = visitor;
+    await visitor.go(`/t/${stack.tenant.label}`);
+    await signIn(visitor, 'a wrong token to begin with');
+    assert.match(await textOf(page, '[role="alert"]'), /not right/);
+    await picture(page, 'sign-in');
+    await assertAccessible(page);
+    await signIn(visitor, READ_TOKEN);
+    await page.waitForURL(`**/t/${stack.tenant.label}`);
+    assert.match(await textOf(page, '.viewer'), /^anna@127.0.0.1 \(may only read\)/);
+    const cookies = await visitor.context.cookies();
+    assert.deepEqual(
+      cookies.map(({ httpOnly, sameSite }) => ({ httpOnly, sameSite })),
+      [{ httpOnly: true, sameSite: 'Strict' }],
+    );
+    assert.ok(!JSON.stringify(cookies).includes(READ_TOKEN));
+    now += 24 * 3_600_000;
+    await page.waitForURL('**/sign-in?why=expired*');
+    assert.match(await textOf(page, '[role="alert"]'), /session is over/);
+    await visitor.context.close();
+    await guarded.stop();
+  });
+});

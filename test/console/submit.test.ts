@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { request } from 'undici';
+import type { Console } from '../../src/app-console.ts';
+import { readAudit } from '../../src/campaign/audit.ts';
+import { findCampaign } from '../../src/campaign/registry.ts';
+import { newGuids, openShell, type Shell } from '../cli/shell.ts';
+import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+import {
+  ACT_TOKEN,
+  assertAccessible,
+  openConsole,
+  picture,
+  READ_TOKEN,
+  signIn,
+  textOf,
+  type Visitor,
+  visit,
+} from './support.ts';
+
+const HOSTILE = `"><img src=x onerror="alert(1)">`;
+
+describe('handing ids in through the console, in a real browser', { timeout: 120_000 }, () => {
+  let server: TestRedis;
+  let stack: Stack;
+  let shell: Shell;
+  let served: Console;
+  let browser: Browser | null;
+  const path = () => `/t/${stack.tenant.label}/submit`;
+
+  before(async () => {
+    server = await openTestRedis();
+    stack = await openStack(server);
+    shell = await openShell(server);
+    served = await openConsole({ env: stack.env });
+    browser = await startChromium();
+  });
+  after(async () => {
+    await browser?.close();
+    await served.stop();
+    await shell.close();
+    await stack.close();
+    await server.close();
+  });
+
+  function inBrowser(name: string, run: (visitor: Visitor, t: TestContext) => Promise<void>): void {
+    it(name, async (t) => {
+      if (!browser) return skipWithoutChromium(t);
+      const visitor = await visit(browser, served.url);
+      try {
+        await run(visitor, t);
+        visitor.assertQuiet();
+      } finally {
+        await visitor.context.close();
+      }
+    });
+  }
+
+  async function fill({ page, go }: Visitor, campaign: string, comment = 'by mistake'): Promise<void> {
+    await go(path());
+    await page.getByLabel('Campaign; it is').fill(campaign);
+    await page.getByLabel('Comment').fill(comment);
+  }
+
+  const campaign = (name: string) => findCampaign(stack.redis, stack.tenant.keys, name);
+
+  inBrowser(
+    'shows what it would do and what it is about, and submits only what is confirmed',
+    async (visitor) => {
+      const { page } = visitor;
+      const ids = stack.addActions(250, { type: 'Isolate' });
+      await fill(visitor, 'from a file', HOSTILE);
+      await page.getByLabel('Priority').selectOption('3');
+      await page.getByLabel('Expires').fill('4h');
+      await assertAccessible(page);
+      await picture(page, 'submit');
+      await page
+        .getByLabel('or a file')
+        .setInputFiles(await shell.write('ids.csv', `id,host\n${ids.map((id) => `${id},x`).join('\n')}\n`));
+      await page.getByRole('button', { name: 'Check' }).click();
+      await eventually(async () =>
+        assert.match(await textOf(page, '#plan'), /a new campaign; 250 ids would be called/),
+      );
+      assert.match(await textOf(page, '#plan'), /it would be done at \d\d:\d\d:\d\d/);
+      assert.match(await textOf(page, '#plan'), /priority 3; expires in 4 h/);
+      await eventually(async () =>
+        assert.match(await textOf(page, '#about'), /250 machine actions[\s\S]*Isolate 250/),
+      );
+      assert.match(await textOf(page, 'main'), /250 ids in ids\.csv, no bad line/);
+      await assertAccessible(page);
+      await picture(page, 'submit-check');
+      await assert.rejects(campaign('from a file'), /no campaign/);
+      await page.getByRole('button', { name: 'Submit 250 ids' }).click();
+      await page.waitForURL('**/c/*');
+      const { total, priority, comment, requestedBy, expiresAt, number } = await campaign('from a file');
+      assert.deepEqual([total, priority, comment, requestedBy], [250, 3, HOSTILE, 'operator@here']);
+      assert.ok(Math.abs((expiresAt ?? 0) - Date.now() - 4 * 3_600_000) < 60_000);
+      const [entry] = await readAudit(stack.tenant, number);
+      assert.deepEqual(
+        [entry?.action, entry?.by, entry?.command],
+        ['submit', 'operator@here', 'console: submit ids.csv to from a file'],
+      );
+      await page.goBack();
+      await page.reload();
+      assert.match(await textOf(page, 'main'), /not kept any more, or was submitted already/);
+    },
+  );
+
+  inBrowser('names every bad line, and leaves them out only when that is said', async (visitor) => {
+    const { page } = visitor;
+    const ids = newGuids(3);
+    await fill(visitor, 'pasted');
+    await page
+      .getByLabel('Ids, pasted')
+      .fill([ids[0], 'not an id', ids[1], HOSTILE, ids[2], ids[2]].join('\n'));
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.waitForURL('**/submit/*');
+    assert.match(await textOf(page, 'main'), /4 ids in what was pasted, 2 bad lines/);
+    const lines = await page.locator('tbody tr').allInnerTexts();
+    assert.match(lines[0] ?? '', /^2\s+✗ not a GUID\s+not an id/);
+    assert.ok(lines[1]?.includes(HOSTILE));
+    await eventually(async () =>
+      assert.match(
+        await textOf(page, '#plan'),
+        /3 ids would be called[\s\S]*1 are this campaign's already, or named twice/,
+      ),
+    );
+    const submit = page.getByRole('button', { name: 'Submit 4 ids' });
+    await submit.click();
+    await assert.rejects(campaign('pasted'), /no campaign/);
+    await page.getByLabel('Leave the 2 bad lines out').check();
+    await submit.click();
+    await page.waitForURL('**/c/*');
+    assert.equal((await campaign('pasted')).total, 3);
+  });
+
+  inBrowser('takes a file that is dropped', async (visitor) => {
+    const { page } = visitor;
+    await fill(visitor, 'dropped');
+    await page.evaluate(`(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File(['${newGuids(2).join('\\n')}'], 'drop\\u001b[2J.txt', { type: 'text/plain' }));
+      document.querySelector('form[data-drop] textarea').dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
+    })()`);
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.waitForURL('**/submit/*');
+    assert.match(await textOf(page, 'main'), /2 ids in drop\\u001b\[2J\.txt, no bad line/);
+    await page.getByRole('button', { name: 'Submit nothing' }).click();
+    await page.waitForURL(`**/t/${stack.tenant.label}`);
+    await assert.rejects(campaign('dropped'), /no campaign/);
+  });
+
+  inBrowser('takes a file of 100,000 ids', async (visitor, t) => {
+    const { page } = visitor;
+    await fill(visitor, 'many');
+    await page
+      .getByLabel('or a file')
+      .setInputFiles(await shell.write('many.txt', newGuids(100_000).join('\n')));
+    const startedAt = performance.now();
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.waitForURL('**/submit/*');
+    assert.match(await textOf(page, 'main'), /100,000 ids in many\.txt, no bad line/);
+    const checkedAt = performance.now();
+    await eventually(
+      async () => assert.match(await textOf(page, '#plan'), /100,000 ids would be called/),
+      30_000,
+    );
+    const plannedAt = performance.now();
+    await page.getByRole('button', { name: 'Submit 100,000 ids' }).click();
+    await page.waitForURL('**/c/*');
+    const times = [checkedAt - startedAt, plannedAt - checkedAt, performance.now() - plannedAt].map(
+      Math.round,
+    );
+    t.diagnostic(`checked in ${times[0]} ms, forecast ${times[1]} ms later, submitted in ${times[2]} ms`);
+    assert.equal((await campaign('many')).total, 100_000);
+  });
+
+  inBrowser('says what is wrong with a file or a form', async (visitor) => {
+    const { page } = visitor;
+    for (const [name, text, words] of [
+      ['empty form', '', /choose a file, or paste ids/],
+      ['json', '[{"id":1}]', /JSON array: write one object per line/],
+      ['direct-2026', newGuids(1).join(), /may not begin with "direct-"/],
+    ] as const) {
+      await fill(visitor, name);
+      await page.getByLabel('Ids, pasted').fill(text);
+      await page.getByRole('button', { name: 'Check' }).click();
+      await page.getByRole('heading', { name: 'That did not work' }).waitFor();
+      assert.match(await textOf(page, 'main'), words);
+    }
+  });
+
+  it('takes nothing from whoever may only read, nor without the key of the session', async (t) => {
+    if (!browser) return skipWithoutChromium(t);
+    const guarded = await openConsole({
+      env: { ...stack.env, CONSOLE_READ_TOKEN: READ_TOKEN, CONSOLE_ACT_TOKEN: ACT_TOKEN },
+    });
+    const tried = async (token: string, key?: string) => {
+      const visitor = await visit(browser as Browser, guarded.url);
+      await visitor.go(`/t/${stack.tenant.label}`);
+      await signIn(visitor, token);
+      await visitor.page.waitForURL(`**/t/${stack.tenant.label}`);
+      const cookie = (await visitor.context.cookies()).map(({ name, value }) => `${name}=${value}`).join();
+      const formKey = key ?? /name="formKey" value="([^"]+)"/.exec(await visitor.page.content())?.[1] ?? '';
+      await visitor.context.close();
+      const form = new FormData();
+      const fields = { formKey, campaign: 'tried', comment: 'x', priority: '5', ids: newGuids(1).join() };
+      for (const [name, value] of Object.entries(fields)) form.append(name, value);
+      const body = new Response(form);
+      return (
+        await request(new URL(path(), guarded.url), {
+          method: 'POST',
+          headers: { cookie, 'content-type': body.headers.get('content-type') ?? '' },
+          body: Buffer.from(await body.arrayBuffer()),
+        })
+      ).statusCode;
+    };
+    assert.equal(await tried(READ_TOKEN), 403);
+    assert.equal(await tried(ACT_TOKEN, ''), 403);
+    assert.equal(await tried(ACT_TOKEN), 303);
+    await guarded.stop();
+  });
+});
