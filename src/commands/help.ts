@@ -28,6 +28,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   watch: ['standdown watch undo-isolation'],
   retry: ['standdown retry undo-isolation --outcome unresolved,forbidden'],
   doctor: ['standdown --env-file .env doctor'],
+  console: ['standdown --env-file .env console', 'standdown --env-file .env console --port 0'],
   login: ['standdown --env-file .env login'],
   logout: ['standdown --env-file .env logout'],
   completion: ['source <(standdown completion bash)', 'standdown completion zsh > ~/.zfunc/_standdown'],
