@@ -9,6 +9,9 @@ import { abortOpen, drainQueue } from './abort.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
 import { median, usedMemory } from './measure.ts';
 import { type Reported, reportFinished } from './report.ts';
+import { compareAll } from './rivals/compare.ts';
+import { holdsShort } from './rivals/short.ts';
+import { againstTargets } from './rivals/targets.ts';
 import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
 import { type Idle, idleTenants } from './tenants.ts';
@@ -20,7 +23,9 @@ import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
- * `npm run bench -- quota|throughput|urgent|submit|abort|select|tenants|report` runs one part.
+ * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
+ * `npm run bench -- --full rivals` runs all that is compared, for hours.
+ * `npm run bench -- rivals|quota|throughput|urgent|submit|abort|select|tenants|report` runs one part.
  */
 const RUNS = 5;
 
@@ -28,7 +33,14 @@ interface Part {
   title: string;
   /** What it is measured beside. Default: BullMQ alone. */
   rival?: string;
-  run(): Promise<{ rows: string[][]; raw: unknown }>;
+  run(how: How): Promise<{ rows: string[][]; raw: unknown }>;
+}
+
+interface How {
+  /** Whatever takes hours, too. */
+  isFull: boolean;
+  /** Tells what is known before the whole part is through. */
+  say(text: string): void;
 }
 
 function columns(rival = 'BullMQ alone'): readonly Column[] {
@@ -42,6 +54,14 @@ function columns(rival = 'BullMQ alone'): readonly Column[] {
 }
 
 const PARTS: Record<string, Part> = {
+  rivals: {
+    title: 'what each makes of 100 a minute and 1,500 an hour, against the targets',
+    rival: 'best never refused',
+    run: async ({ isFull, say }) => {
+      const raw = await compareAll(isFull, say);
+      return { raw, rows: againstTargets(raw) };
+    },
+  },
   quota: {
     title:
       '450 cancels under 100/1s,1500/60s; 4–16 ms latency, 10 at once, strict sliding server; medians of 5',
@@ -344,18 +364,20 @@ function commandsRow(ours: readonly Drained[], theirs: readonly Drained[]): stri
   ];
 }
 
-async function main(wanted: readonly string[], isReal: boolean): Promise<void> {
+const say = (text: string) => void process.stdout.write(`${text}\n`);
+
+async function main(wanted: readonly string[], { isReal = false, isFull = false }): Promise<void> {
   const unknown = wanted.filter((name) => !(name in PARTS));
   if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}: ${Object.keys(PARTS).join(', ')}`);
   const dir = join(ROOT, 'bench-results');
   await mkdir(dir, { recursive: true });
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}`;
-  process.stdout.write(`${machine}\n`);
+  say(machine);
   const parts = isReal ? { real: REAL } : PARTS;
   for (const [name, part] of Object.entries<Part>(parts)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const { rows, raw } = await part.run();
-    process.stdout.write(`\n${part.title}\n${formatTable(columns(part.rival), rows)}\n`);
+    const { rows, raw } = await part.run({ isFull, say });
+    say(`\n${part.title}\n${formatTable(columns(part.rival), rows)}`);
     await writeFile(
       join(dir, `${name}.json`),
       `${JSON.stringify({ machine, title: part.title, raw }, null, 2)}\n`,
@@ -365,6 +387,11 @@ async function main(wanted: readonly string[], isReal: boolean): Promise<void> {
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { real: { type: 'boolean', default: false } },
+  options: {
+    real: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
+  },
 });
-await main(positionals, values.real);
+if (values.short) process.exitCode = (await holdsShort(say)) ? 0 : 1;
+else await main(positionals, { isReal: values.real, isFull: values.full });
