@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Column, formatTable } from '../../src/commands/table.ts';
@@ -7,7 +7,8 @@ import { ROOT } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { abortOpen, drainQueue } from './abort.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
-import { median, usedMemory } from './measure.ts';
+import { GROWTH_COLUMNS, growAll, growthRows } from './growth.ts';
+import { fixed, median, repeat, usedMemory } from './measure.ts';
 import { type Reported, reportFinished } from './report.ts';
 import { compareAll } from './rivals/compare.ts';
 import { holdsShort } from './rivals/short.ts';
@@ -15,7 +16,7 @@ import { againstTargets } from './rivals/targets.ts';
 import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
 import { type Idle, idleTenants } from './tenants.ts';
-import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
+import { compareUrgent, urgentRows } from './urgent.ts';
 
 /*
  * `npm run bench`: what Standdown costs and how well it uses the quota, side by side in the same run with BullMQ alone
@@ -25,7 +26,7 @@ import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
  * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
  * `npm run bench -- --full rivals` runs all that is compared, for hours.
- * `npm run bench -- rivals|quota|throughput|urgent|submit|abort|select|tenants|report` runs one part.
+ * `npm run bench -- rivals|quota|throughput|urgent|growth|submit|abort|select|tenants|report` runs one part.
  */
 const RUNS = 5;
 
@@ -33,6 +34,8 @@ interface Part {
   title: string;
   /** What it is measured beside. Default: BullMQ alone. */
   rival?: string;
+  /** Default: Standdown, what it is measured beside, ratio, target. */
+  columns?: readonly Column[];
   run(how: How): Promise<{ rows: string[][]; raw: unknown }>;
 }
 
@@ -143,32 +146,18 @@ const PARTS: Record<string, Part> = {
   },
   urgent: {
     title:
-      '15 urgent cancels while 10,000 wait under 100/3s, their part of it used up (BullMQ: first in its queue); medians of 3',
+      '100 urgent cancels, 151 ms apart, while others wait under 100/3s with their part of it used up (BullMQ: first in its queue); 3 runs, all waits together',
     run: async () => {
-      const server = await openTestRedis();
-      try {
-        const options = { redis: server, limits: '100/3s', reserve: '30/3s', bulk: 10_000, urgent: 15 };
-        const ours = await repeat(3, () => urgentWithStanddown(options));
-        const theirs = await repeat(3, () => urgentWithBullmq(options));
-        const middle = (runs: readonly Waits[]) => median(runs.map(median));
-        const most = (runs: readonly Waits[]) => Math.max(...runs.flat());
-        const [own, other] = [middle(ours), middle(theirs)];
-        return {
-          raw: { ours, theirs },
-          rows: [
-            [
-              'from enqueueing to the API, median, ms',
-              fixed(own, 0),
-              fixed(other, 0),
-              fixed(own / other, 3),
-              '< 50',
-            ],
-            ['the slowest, ms', fixed(most(ours), 0), fixed(most(theirs), 0), '', '< 1,000'],
-          ],
-        };
-      } finally {
-        await server.close();
-      }
+      const raw = await compareUrgent();
+      return { raw: Object.fromEntries(raw), rows: urgentRows(raw) };
+    },
+  },
+  growth: {
+    title: 'so many requests waiting; medians of 3',
+    columns: GROWTH_COLUMNS,
+    run: async () => {
+      const raw = await growAll();
+      return { raw: Object.fromEntries(raw), rows: growthRows(raw) };
     },
   },
   abort: {
@@ -339,18 +328,8 @@ async function bytesPerFinished(ids: number): Promise<number> {
   }
 }
 
-async function repeat<T>(times: number, run: () => Promise<T>): Promise<T[]> {
-  const results: T[] = [];
-  for (let at = 0; at < times; at++) results.push(await run());
-  return results;
-}
-
 function of<Key extends string>(runs: readonly Record<Key, number>[], key: Key): number {
   return median(runs.map((run) => run[key]));
-}
-
-function fixed(value: number, digits: number): string {
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 function commandsRow(ours: readonly Drained[], theirs: readonly Drained[]): string[] {
@@ -377,10 +356,11 @@ async function main(wanted: readonly string[], { isReal = false, isFull = false 
   for (const [name, part] of Object.entries<Part>(parts)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     const { rows, raw } = await part.run({ isFull, say });
-    say(`\n${part.title}\n${formatTable(columns(part.rival), rows)}`);
+    const load = (loadavg()[0] ?? 0).toFixed(1);
+    say(`\n${part.title}; load ${load}\n${formatTable(part.columns ?? columns(part.rival), rows)}`);
     await writeFile(
       join(dir, `${name}.json`),
-      `${JSON.stringify({ machine, title: part.title, raw }, null, 2)}\n`,
+      `${JSON.stringify({ machine, title: part.title, load, raw }, null, 2)}\n`,
     );
   }
 }

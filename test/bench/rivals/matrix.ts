@@ -26,7 +26,7 @@ export const TELLING: readonly Entry[] = [
   { setUp: { ...PLAIN, latency: 'slow' }, runs: 1, kill: false },
 ];
 
-/** All of them, in about five hours. */
+/** All of them, in hours. */
 export function wholeMatrix(): Entry[] {
   const setUps = [60, 10].flatMap((scale) =>
     MODES.flatMap((mode) =>
