@@ -9,6 +9,7 @@ import { abortOpen, drainQueue } from './abort.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
 import { GROWTH_COLUMNS, growAll, growthRows } from './growth.ts';
 import { fixed, median, repeat, usedMemory } from './measure.ts';
+import { MICRO_COLUMNS, microRows, timeSteps } from './micro.ts';
 import { type Reported, reportFinished } from './report.ts';
 import { compareAll } from './rivals/compare.ts';
 import { holdsShort } from './rivals/short.ts';
@@ -26,7 +27,7 @@ import { compareUrgent, urgentRows } from './urgent.ts';
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
  * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
  * `npm run bench -- --full rivals` runs all that is compared, for hours.
- * `npm run bench -- rivals|quota|throughput|urgent|growth|submit|abort|select|tenants|report` runs one part.
+ * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|report` runs one part.
  */
 const RUNS = 5;
 
@@ -158,6 +159,14 @@ const PARTS: Record<string, Part> = {
     run: async () => {
       const raw = await growAll();
       return { raw: Object.fromEntries(raw), rows: growthRows(raw) };
+    },
+  },
+  micro: {
+    title: 'single steps, one after the other, with the way to Redis and back',
+    columns: MICRO_COLUMNS,
+    run: async () => {
+      const raw = await timeSteps();
+      return { raw, rows: microRows(raw) };
     },
   },
   abort: {
