@@ -81,7 +81,8 @@ async function urgentWithStanddown(options: UrgentOptions): Promise<Waits> {
     prefix: field.tenant.keys.prefix,
   });
   try {
-    field.startWorker();
+    const worker = field.startWorker({ LOG_LEVEL: 'info' });
+    await eventually(() => assert.match(worker.stderr, /worker started/), 60_000);
     await untilBusy(field.simulator, options.bulk);
     return await measure(field.simulator, options.urgent, (machineActionId) =>
       queue.add('cancel', { v: 1, machineActionId, comment: 'bench' }),

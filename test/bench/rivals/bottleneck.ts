@@ -7,8 +7,12 @@ import { createCaller, readOptions, receiveIds } from './program.ts';
  * Bottleneck: two limiters with reservoirs, chained, so that a call has to pass both; a 429 is tried again after the time it
  * names (its "failed" event). One process keeps its state itself; several share it in Redis (its "Clustering"). The longer
  * window comes first: the last gate is then the tight one, and a call waits there with its place in the longer one.
+ *
+ * `node bottleneck.ts '<options>' evenly` keeps the shorter window by `minTime` instead, as its "Quick Start" does: never two
+ * calls closer together than one in a hundred of it.
  */
 const options = readOptions();
+const isEven = process.argv[3] === 'evenly';
 const { cancel, close } = createCaller(options);
 const [short, long] = options.quotas;
 const isShared = options.processes > 1;
@@ -21,12 +25,9 @@ class Refused extends Error {
   }
 }
 
-function limiterFor({ max, windowMs }: Quota, name: string, more: Bottleneck.ConstructorOptions = {}) {
+function open(name: string, rule: Bottleneck.ConstructorOptions) {
   const limiter = new Bottleneck({
-    reservoir: max,
-    reservoirRefreshAmount: max,
-    reservoirRefreshInterval: windowMs,
-    ...more,
+    ...rule,
     ...(isShared && {
       id: `${options.label}-${name}`,
       datastore: 'ioredis',
@@ -40,9 +41,16 @@ function limiterFor({ max, windowMs }: Quota, name: string, more: Bottleneck.Con
   return limiter;
 }
 
-const outer = limiterFor(long, 'long');
-// One limit for the whole cluster.
-const inner = limiterFor(short, 'short', { maxConcurrent: options.concurrency * options.processes });
+function reservoirOf({ max, windowMs }: Quota): Bottleneck.ConstructorOptions {
+  return { reservoir: max, reservoirRefreshAmount: max, reservoirRefreshInterval: windowMs };
+}
+
+const outer = open('long', reservoirOf(long));
+const inner = open('short', {
+  ...(isEven ? { minTime: short.windowMs / short.max } : reservoirOf(short)),
+  // One limit for the whole cluster.
+  maxConcurrent: options.concurrency * options.processes,
+});
 inner.on('failed', async (error) => (error instanceof Refused ? error.retryAfterMs : null));
 outer.chain(inner);
 await Promise.all([outer.ready(), inner.ready()]);

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { makeActions } from '../../../src/simulator/index.ts';
 import { largestInWindow } from '../../../src/simulator/summary.ts';
-import type { TestRedis } from '../../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../../support/simulator.ts';
 import { quotas } from '../../support/stack.ts';
 import { eventually } from '../../support/wait.ts';
-import type { Contender, Crew } from './contender.ts';
+import type { Contender, Crew, Field } from './contender.ts';
 import { idealMs, LATENCIES, LIMITS, type SetUp } from './set-up.ts';
 
 /** What the server saw of one run. */
@@ -26,8 +25,7 @@ export interface Seen {
   said: string;
 }
 
-export interface CellOptions {
-  redis: TestRedis;
+export interface CellOptions extends Pick<Field, 'redis' | 'client'> {
   setUp: SetUp;
   /** Whether a process is killed once half of the ids were cancelled. */
   kill: boolean;
@@ -36,7 +34,7 @@ export interface CellOptions {
 /** Locks, claims and stall checks of everybody have passed twice, in ms. */
 const RECOVERY_MS = 150_000;
 
-export async function play(contender: Contender, { redis, setUp, kill }: CellOptions): Promise<Seen> {
+export async function play(contender: Contender, { redis, client, setUp, kill }: CellOptions): Promise<Seen> {
   const limits = LIMITS[setUp.scale];
   const simulator = await startSimulatorProcess(limits, {
     ...LATENCIES[setUp.latency],
@@ -46,7 +44,7 @@ export async function play(contender: Contender, { redis, setUp, kill }: CellOpt
   await simulator.addActions(made.actions);
   let crew: Crew | null = null;
   try {
-    crew = await contender.start({ setUp, redis, simulator, ids: made.ids });
+    crew = await contender.start({ setUp, redis, client, simulator, ids: made.ids });
     await crew.go();
     if (kill) await killHalfWay(crew, simulator, setUp.ids);
     const ideal = idealMs(setUp.ids, quotas(limits));

@@ -3,7 +3,7 @@ import { type Column, count, formatTable } from '../../../src/commands/table.ts'
 import { openTestRedis } from '../../support/redis.ts';
 import { median } from '../measure.ts';
 import { play, type Seen } from './cell.ts';
-import type { Contender } from './contender.ts';
+import type { Contender, Field } from './contender.ts';
 import { listContenders } from './contenders.ts';
 import { type Entry, TELLING, wholeMatrix } from './matrix.ts';
 import { describe, type SetUp } from './set-up.ts';
@@ -36,13 +36,14 @@ const COLUMNS: readonly Column[] = [
 /** Everybody in every set-up; tells the table of each as soon as it is through. */
 export async function compareAll(isFull: boolean, say: (text: string) => void): Promise<Cell[]> {
   const redis = await openTestRedis('bench');
+  const place = { redis, client: await redis.connect() };
   const contenders = await listContenders();
   say(contenders.map(({ name, version }) => `${name} ${version}`.trim()).join(', '));
   const all: Cell[] = [];
   try {
     for (const entry of isFull ? wholeMatrix() : TELLING) {
       const able = contenders.filter(({ shares }) => shares || entry.setUp.processes === 1);
-      const cells = await compare(able, entry, redis);
+      const cells = await compare(able, entry, place);
       all.push(...cells);
       const load = median(cells.map((cell) => cell.load)).toFixed(1);
       say(`\n${describe(entry.setUp)}; ${runsOf(entry)}; load ${load}`);
@@ -58,7 +59,7 @@ export async function compareAll(isFull: boolean, say: (text: string) => void): 
 async function compare(
   contenders: readonly Contender[],
   { setUp, runs, kill }: Entry,
-  redis: Awaited<ReturnType<typeof openTestRedis>>,
+  place: Pick<Field, 'redis' | 'client'>,
 ): Promise<Cell[]> {
   const cells = contenders.map(
     ({ name, version }): Cell => ({ setUp, name, version, runs: [], killed: null, load: 0 }),
@@ -67,7 +68,7 @@ async function compare(
     for (const [at, contender] of contenders.entries()) {
       const cell = cells[at];
       if (!cell) continue;
-      const seen = await play(contender, { redis, setUp, kill: run === runs });
+      const seen = await play(contender, { ...place, setUp, kill: run === runs });
       if (run === runs) cell.killed = seen;
       else cell.runs.push(seen);
       cell.load = loadavg()[0] ?? 0;
@@ -94,7 +95,7 @@ function row({ name, runs, killed }: Cell): string[] {
     most(({ peaks }) => peaks[1]),
     most(({ repeated }) => repeated),
     most(({ lost }) => lost) + mark,
-    ...(killed ? [count(killed.refused), count(killed.repeated), count(killed.lost)] : []),
+    ...(killed ? [killed.refused, killed.repeated, killed.lost].map(count) : ['', '', '']),
   ];
 }
 

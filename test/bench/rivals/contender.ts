@@ -1,3 +1,4 @@
+import type { RedisClient } from '../../../src/script.ts';
 import type { TestRedis } from '../../support/redis.ts';
 import type { SimulatorProcess } from '../../support/simulator.ts';
 import type { SetUp } from './set-up.ts';
@@ -6,6 +7,7 @@ import type { SetUp } from './set-up.ts';
 export interface Field {
   setUp: SetUp;
   redis: TestRedis;
+  client: RedisClient;
   simulator: SimulatorProcess;
   ids: readonly string[];
 }

@@ -18,16 +18,16 @@ export async function listContenders(): Promise<[Contender, ...Contender[]]> {
   return [
     { name: 'Standdown', version: await versionOf(), shares: true, start: startStanddown },
     { name: 'BullMQ + counter', version: await versionOf('bullmq'), shares: true, start: startBullmq },
-    await inMemory('Bottleneck', 'bottleneck', true),
-    await inMemory('rate-limiter-flexible', 'rate-limiter-flexible', true),
-    { ...(await inMemory('fixed pause', 'fixed-pause', false)), version: '' },
+    inMemory('Bottleneck', await versionOf('bottleneck'), ['bottleneck.ts']),
+    inMemory('Bottleneck, evenly', await versionOf('bottleneck'), ['bottleneck.ts', 'evenly']),
+    inMemory('rate-limiter-flexible', await versionOf('rate-limiter-flexible'), ['rate-limiter-flexible.ts']),
+    { ...inMemory('fixed pause', '', ['fixed-pause.ts']), shares: false },
   ];
 }
 
 /** Workers with the settings they come with, but the limits: also the log, a line for each decision. */
-async function startStanddown({ setUp, redis, simulator, ids }: Field): Promise<Crew> {
+async function startStanddown({ setUp, redis, client, simulator, ids }: Field): Promise<Crew> {
   const limits = LIMITS[setUp.scale];
-  const client = await redis.connect();
   const tenant = await newTenant(client, { RATE_LIMITS: limits, URGENT_RESERVE: 'none' });
   const env = {
     ...simulator.settings,
@@ -58,11 +58,11 @@ async function startStanddown({ setUp, redis, simulator, ids }: Field): Promise<
 
 async function startBullmq(field: Field): Promise<Crew> {
   const label = newLabel();
-  const queue = new Queue(label, { connection: await field.redis.connect() });
+  const queue = new Queue(label, { connection: field.client });
   const options = await optionsFor(field, label);
   const workers = createStaff(field.setUp.processes, async () => {
     const worker = startNode(join(import.meta.dirname, 'bullmq.ts'), [options]);
-    await worker.line();
+    await untilReady(worker);
     return worker;
   });
   await workers.start();
@@ -81,18 +81,18 @@ async function startBullmq(field: Field): Promise<Crew> {
 }
 
 /** A program that holds its ids in memory: each process is given its share of them, and none finds what another had. */
-async function inMemory(name: string, module: string, shares: boolean): Promise<Contender> {
+function inMemory(name: string, version: string, [program, ...more]: [string, ...string[]]): Contender {
   return {
     name,
-    version: shares ? await versionOf(module) : '',
-    shares,
+    version,
+    shares: true,
     start: async (field) => {
       const options = await optionsFor(field, newLabel());
       const { processes } = field.setUp;
       const all = Array.from({ length: processes }, () =>
-        startNode(join(import.meta.dirname, `${module}.ts`), [options]),
+        startNode(join(import.meta.dirname, program), [options, ...more]),
       );
-      await Promise.all(all.map((its) => its.line()));
+      await Promise.all(all.map(untilReady));
       const over = new Set<Process>();
       for (const its of all) void its.exited.then(() => over.add(its));
       return {
@@ -111,6 +111,10 @@ async function inMemory(name: string, module: string, shares: boolean): Promise<
       };
     },
   };
+}
+
+function untilReady(its: Process): Promise<void> {
+  return eventually(() => assert.match(its.stdout, /^ready/, its.stderr), START_MS);
 }
 
 /** Workers that take their work from Redis; one that was killed is started again. */

@@ -28,15 +28,15 @@ export function againstTargets(cells: readonly Cell[]): string[][] {
     narrow(60, '≤ 1.05'),
     narrow(10, '≤ 1.01'),
     ['set-ups where another is faster and not refused', String(overtaken.length), '', '', '0'],
-    ...overtaken.map((own) => [
-      `  ${describe(own.setUp)}: ${fasterThan(own, cells)
-        .map(({ name }) => name)
-        .join(', ')}`,
-      shown(overIdeal(own.runs)),
-      shown(best(fasterThan(own, cells))),
-      '',
-      '',
-    ]),
+    ...overtaken.flatMap((own) =>
+      fasterThan(own, cells).map(({ name, runs }) => [
+        `  ${describe(own.setUp)}: ${name}, with ${mostInShort(runs)} in a short window`,
+        shown(overIdeal(own.runs)),
+        shown(overIdeal(runs)),
+        '',
+        '',
+      ]),
+    ),
   ];
 }
 
@@ -48,6 +48,11 @@ function fasterThan(own: Cell, cells: readonly Cell[]): Cell[] {
 
 function isFlawlessRival({ name, runs }: Cell): boolean {
   return name !== OURS && runs.every(({ refused, lost }) => refused === 0 && lost === 0);
+}
+
+/** More than the limit: a server that counts strictly would have refused it. */
+function mostInShort(runs: readonly Seen[]): number {
+  return Math.max(...runs.map(({ peaks }) => peaks[0] ?? 0));
 }
 
 function worst(cells: readonly Cell[]): number {
