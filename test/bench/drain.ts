@@ -174,7 +174,7 @@ async function seenBy(
 }
 
 /** A token for the plain worker, whose author would sign in with msal too: signing in is not what is compared. */
-async function tokenFor(simulator: Simulator): Promise<string> {
+export async function tokenFor(simulator: Simulator): Promise<string> {
   const { Agent, request } = await import('undici');
   const { readFile } = await import('node:fs/promises');
   const dispatcher = new Agent({ connect: { ca: await readFile(simulator.caFile, 'utf8') } });

@@ -10,6 +10,12 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** The value that so many percent of all do not exceed. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? Number.NaN;
+}
+
 /** Commands Redis has carried out so far, those inside scripts included. */
 export async function commandsProcessed(redis: RedisClient): Promise<number> {
   return Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
@@ -50,3 +56,14 @@ export async function cpuMs(pid: number): Promise<number> {
 
 /** Linux counts in hundredths of a second. */
 const TICK_MS = 10;
+
+export async function repeat<T>(times: number, run: () => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let at = 0; at < times; at++) results.push(await run());
+  return results;
+}
+
+/** 12345.6 as 12,345.6. */
+export function fixed(value: number, digits: number): string {
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}

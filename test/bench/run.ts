@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Column, formatTable } from '../../src/commands/table.ts';
@@ -7,12 +7,17 @@ import { ROOT } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { abortOpen, drainQueue } from './abort.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
-import { median, usedMemory } from './measure.ts';
+import { GROWTH_COLUMNS, growAll, growthRows } from './growth.ts';
+import { fixed, median, repeat, usedMemory } from './measure.ts';
+import { MICRO_COLUMNS, microRows, timeSteps } from './micro.ts';
 import { type Reported, reportFinished } from './report.ts';
+import { compareAll } from './rivals/compare.ts';
+import { holdsShort } from './rivals/short.ts';
+import { againstTargets } from './rivals/targets.ts';
 import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
 import { type Idle, idleTenants } from './tenants.ts';
-import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
+import { compareUrgent, urgentRows } from './urgent.ts';
 
 /*
  * `npm run bench`: what Standdown costs and how well it uses the quota, side by side in the same run with BullMQ alone
@@ -20,7 +25,9 @@ import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
- * `npm run bench -- quota|throughput|urgent|submit|abort|select|tenants|report` runs one part.
+ * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
+ * `npm run bench -- --full rivals` runs all that is compared, for hours.
+ * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|report` runs one part.
  */
 const RUNS = 5;
 
@@ -28,7 +35,16 @@ interface Part {
   title: string;
   /** What it is measured beside. Default: BullMQ alone. */
   rival?: string;
-  run(): Promise<{ rows: string[][]; raw: unknown }>;
+  /** Default: Standdown, what it is measured beside, ratio, target. */
+  columns?: readonly Column[];
+  run(how: How): Promise<{ rows: string[][]; raw: unknown }>;
+}
+
+interface How {
+  /** Whatever takes hours, too. */
+  isFull: boolean;
+  /** Tells what is known before the whole part is through. */
+  say(text: string): void;
 }
 
 function columns(rival = 'BullMQ alone'): readonly Column[] {
@@ -42,6 +58,14 @@ function columns(rival = 'BullMQ alone'): readonly Column[] {
 }
 
 const PARTS: Record<string, Part> = {
+  rivals: {
+    title: 'what each makes of 100 a minute and 1,500 an hour, against the targets',
+    rival: 'best never refused',
+    run: async ({ isFull, say }) => {
+      const raw = await compareAll(isFull, say);
+      return { raw, rows: againstTargets(raw) };
+    },
+  },
   quota: {
     title:
       '450 cancels under 100/1s,1500/60s; 4–16 ms latency, 10 at once, strict sliding server; medians of 5',
@@ -123,32 +147,26 @@ const PARTS: Record<string, Part> = {
   },
   urgent: {
     title:
-      '15 urgent cancels while 10,000 wait under 100/3s, their part of it used up (BullMQ: first in its queue); medians of 3',
+      '100 urgent cancels, 151 ms apart, while others wait under 100/3s with their part of it used up (BullMQ: first in its queue); 3 runs, all waits together',
     run: async () => {
-      const server = await openTestRedis();
-      try {
-        const options = { redis: server, limits: '100/3s', reserve: '30/3s', bulk: 10_000, urgent: 15 };
-        const ours = await repeat(3, () => urgentWithStanddown(options));
-        const theirs = await repeat(3, () => urgentWithBullmq(options));
-        const middle = (runs: readonly Waits[]) => median(runs.map(median));
-        const most = (runs: readonly Waits[]) => Math.max(...runs.flat());
-        const [own, other] = [middle(ours), middle(theirs)];
-        return {
-          raw: { ours, theirs },
-          rows: [
-            [
-              'from enqueueing to the API, median, ms',
-              fixed(own, 0),
-              fixed(other, 0),
-              fixed(own / other, 3),
-              '< 50',
-            ],
-            ['the slowest, ms', fixed(most(ours), 0), fixed(most(theirs), 0), '', '< 1,000'],
-          ],
-        };
-      } finally {
-        await server.close();
-      }
+      const raw = await compareUrgent();
+      return { raw: Object.fromEntries(raw), rows: urgentRows(raw) };
+    },
+  },
+  growth: {
+    title: 'so many requests waiting; medians of 3',
+    columns: GROWTH_COLUMNS,
+    run: async () => {
+      const raw = await growAll();
+      return { raw: Object.fromEntries(raw), rows: growthRows(raw) };
+    },
+  },
+  micro: {
+    title: 'single steps, one after the other, with the way to Redis and back',
+    columns: MICRO_COLUMNS,
+    run: async () => {
+      const raw = await timeSteps();
+      return { raw, rows: microRows(raw) };
     },
   },
   abort: {
@@ -319,18 +337,8 @@ async function bytesPerFinished(ids: number): Promise<number> {
   }
 }
 
-async function repeat<T>(times: number, run: () => Promise<T>): Promise<T[]> {
-  const results: T[] = [];
-  for (let at = 0; at < times; at++) results.push(await run());
-  return results;
-}
-
 function of<Key extends string>(runs: readonly Record<Key, number>[], key: Key): number {
   return median(runs.map((run) => run[key]));
-}
-
-function fixed(value: number, digits: number): string {
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 function commandsRow(ours: readonly Drained[], theirs: readonly Drained[]): string[] {
@@ -344,27 +352,35 @@ function commandsRow(ours: readonly Drained[], theirs: readonly Drained[]): stri
   ];
 }
 
-async function main(wanted: readonly string[], isReal: boolean): Promise<void> {
+const say = (text: string) => void process.stdout.write(`${text}\n`);
+
+async function main(wanted: readonly string[], { isReal = false, isFull = false }): Promise<void> {
   const unknown = wanted.filter((name) => !(name in PARTS));
   if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}: ${Object.keys(PARTS).join(', ')}`);
   const dir = join(ROOT, 'bench-results');
   await mkdir(dir, { recursive: true });
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}`;
-  process.stdout.write(`${machine}\n`);
+  say(machine);
   const parts = isReal ? { real: REAL } : PARTS;
   for (const [name, part] of Object.entries<Part>(parts)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const { rows, raw } = await part.run();
-    process.stdout.write(`\n${part.title}\n${formatTable(columns(part.rival), rows)}\n`);
+    const { rows, raw } = await part.run({ isFull, say });
+    const load = (loadavg()[0] ?? 0).toFixed(1);
+    say(`\n${part.title}; load ${load}\n${formatTable(part.columns ?? columns(part.rival), rows)}`);
     await writeFile(
       join(dir, `${name}.json`),
-      `${JSON.stringify({ machine, title: part.title, raw }, null, 2)}\n`,
+      `${JSON.stringify({ machine, title: part.title, load, raw }, null, 2)}\n`,
     );
   }
 }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { real: { type: 'boolean', default: false } },
+  options: {
+    real: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
+  },
 });
-await main(positionals, values.real);
+if (values.short) process.exitCode = (await holdsShort(say)) ? 0 : 1;
+else await main(positionals, { isReal: values.real, isFull: values.full });

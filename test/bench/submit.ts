@@ -93,7 +93,8 @@ export async function emptyRedis(): Promise<TestRedis> {
   return redis;
 }
 
-async function writeIds(file: string, count: number): Promise<void> {
+/** A file of made-up ids, one a line. */
+export async function writeIds(file: string, count: number): Promise<void> {
   await mkdir(TEST_DIR, { recursive: true });
   const lines = function* () {
     for (let at = 0; at < count; at += 1_000) {
