@@ -143,6 +143,8 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
   const { dispatcher } = host;
   const tenant = createTenant(config, host.ledgerRedis);
   const watch = host.metrics?.join(tenantOf(config), tenant) ?? null;
+  const tracing = host.traces?.tracingFor(tenantOf(config)) ?? null;
+  const send = tracing?.send;
   const service = createService({
     ...tenant,
     lanesRedis: host.lanesRedis,
@@ -153,8 +155,9 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
       clock: systemClock,
       timeoutMs: callTimeoutMs,
       onAsked: watch?.signedIn,
+      send,
     }),
-    client: createClient({ apiUrl: config.apiUrl, dispatcher }),
+    client: createClient({ apiUrl: config.apiUrl, dispatcher, send }),
     clock: systemClock,
     callTimeoutMs,
     concurrency,
@@ -163,6 +166,7 @@ async function startTenant(host: Host, config: Config, options: WorkerOptions, l
     precheck: config.precheck === 'auto',
     verify: options.verify ?? false,
     observer: watch,
+    tracing,
     log,
   });
   const notifier = config.notify
