@@ -12,6 +12,7 @@ import { type Reported, reportFinished } from './report.ts';
 import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
 import { type Idle, idleTenants } from './tenants.ts';
+import { drainTraced } from './traces.ts';
 import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
 
 /*
@@ -20,7 +21,7 @@ import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
- * `npm run bench -- quota|throughput|urgent|submit|abort|select|tenants|report` runs one part.
+ * `npm run bench -- quota|throughput|urgent|submit|abort|select|tenants|report|traces` runs one part.
  */
 const RUNS = 5;
 
@@ -222,6 +223,26 @@ const PARTS: Record<string, Part> = {
         row(count, 'connections to Redis', 'connections', 0, count > 1 ? `≤ ${5 * count}` : ''),
       ]);
       return { raw: Object.fromEntries(raw), rows };
+    },
+  },
+  traces: {
+    title: '5,000 cancels with the limits lifted, without traces and with them exported; medians of 5',
+    rival: 'with traces',
+    run: async () => {
+      const raw = await drainTraced(5_000, RUNS);
+      const { off, on } = raw;
+      const row = (what: string, of: (run: Drained) => number, digits: number) => {
+        const [without, with_] = [median(off.map(of)), median(on.map(of))];
+        return [what, fixed(without, digits), fixed(with_, digits), fixed(with_ / without, 2), ''];
+      };
+      return {
+        raw,
+        rows: [
+          row('requests a second', ({ makespanMs }) => 5e6 / makespanMs, 0),
+          row('CPU of the worker per request, ms', ({ workerCpuMsPerId }) => workerCpuMsPerId, 2),
+          ['spans per request', '0', fixed(raw.spansPerId, 1), '', ''],
+        ],
+      };
     },
   },
   report: {
