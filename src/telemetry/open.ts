@@ -11,6 +11,7 @@ import type { Logger } from '../log.ts';
 import { remember } from '../secret.ts';
 import { createTelemetry } from './bullmq.ts';
 import { traceExchange } from './exchange.ts';
+import { FLUSH_MS } from './settings.ts';
 import { type Spans, TRACER } from './spans.ts';
 
 /* Only loaded where traces are wanted: it brings OpenTelemetry's SDK along. */
@@ -22,11 +23,9 @@ export interface Traces {
   ids(): { trace_id?: string; span_id?: string };
   /** Where it is said that something is wrong with them. */
   reportTo(log: Logger): void;
-  /** Sends what is left, for so long at most as STOP_MS says, and ends. */
+  /** Sends what is left, for so long at most as FLUSH_MS says, and ends. */
   stop(): Promise<void>;
 }
-
-const STOP_MS = 3_000;
 
 /** An exporter that fails does so every few seconds; that is said as often as this, in ms. */
 const SAY_AGAIN_MS = 300_000;
@@ -80,7 +79,7 @@ export async function openTraces(env: Environment, version: string): Promise<Tra
       report = (facts, words) => log.warn(facts, words);
       for (const words of mistakes.splice(0)) log.warn(`traces: ${words}`);
     },
-    stop: () => within(STOP_MS, provider.shutdown()),
+    stop: () => within(FLUSH_MS, provider.shutdown()),
   };
 }
 

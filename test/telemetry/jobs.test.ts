@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Queue } from 'bullmq';
+import { openProducer } from '../../src/index.ts';
 import { JOB_NAME } from '../../src/keys.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import { eventually } from '../support/wait.ts';
@@ -28,6 +29,16 @@ const STRANGE: readonly unknown[] = [
   ['a'],
   { traceparent: 'x' },
 ];
+
+test('a producer in a program without a tracer writes no trace into its job', async (t) => {
+  const scene = await openScene(t);
+  const [machineActionId = ''] = await scene.addActions(1);
+  await using producer = await openProducer({ redis: scene.redisUrl, tenant: scene.tenant.label });
+  const { jobId } = await producer.cancel({ machineActionId, comment: 'x' });
+  const { redis, keys } = scene.tenant;
+  const opts = JSON.parse((await redis.hget(keys.lane('cancel', jobId), 'opts')) ?? '');
+  assert.ok(!('tm' in opts), JSON.stringify(opts));
+});
 
 for (const tracing of [true, false]) {
   test(`a job whose trace is no trace is worked on, tracing ${tracing ? 'on' : 'off'}`, async (t) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findLeaks, needlesOf } from '../support/leaks.ts';
@@ -105,6 +106,19 @@ test('one trace leads from a service’s own span over the queue to the HTTP cal
     Object.keys(tap.seen[0] ?? {}).filter((name) => !ours.includes(name)),
     [],
   );
+});
+
+test('docs/tracing.md names what spans and events are called, and no other', async (t) => {
+  const text = await readFile(join(ROOT, 'docs/tracing.md'), 'utf8');
+  const source = await Promise.all(
+    ['lane/tracing.ts', 'telemetry/exchange.ts', 'telemetry/submit.ts', 'telemetry/open.ts'].map((name) =>
+      readFile(join(ROOT, 'src', name), 'utf8'),
+    ),
+  );
+  const namesIn = (words: string) => [...new Set(words.match(/standdown\.[a-z_.]+\w/g))].sort();
+  assert.deepEqual(namesIn(text), namesIn(source.join('')));
+  assert.ok(namesIn(text).length > 10);
+  t.diagnostic(namesIn(text).join(' '));
 });
 
 test('nothing that is exported holds a comment, a secret or a token', async (t) => {
