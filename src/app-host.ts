@@ -12,6 +12,7 @@ import type { Logger } from './log.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { closeRedis, openRedis } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
+import type { Traces } from './telemetry/open.ts';
 
 /* What all tenants of a worker process share: connections to Redis, its health, the watchdog. */
 
@@ -29,6 +30,8 @@ export interface Host {
   failed: AbortSignal;
   /** Null unless HEALTH_PORT is set. */
   metrics: Metrics | null;
+  /** Null unless they are wanted. */
+  traces: Traces | null;
   /** @throws StanddownError CONFIG_INVALID when the place of its health cannot be had. */
   guard(source: HealthSource): Promise<Guards>;
   close(): Promise<void>;
@@ -78,6 +81,7 @@ export async function openHost(deps: AppDeps, connections: number): Promise<Host
     fail,
     failed: failing.signal,
     metrics: measuring?.metrics ?? null,
+    traces: deps.traces ?? null,
     guard: (source) => startGuards(deps, place, source, measuring?.metrics ?? null, fail),
     close: async () => {
       const opened = [lanesRedis, ledgerRedis, ...(measuring ? [measuring.redis] : [])];

@@ -169,6 +169,8 @@ async function startTenant(
   const { dispatcher } = host;
   const tenant = createTenant(config, host.ledgerRedis, known);
   const watch = host.metrics?.join(tenantOf(config), tenant) ?? null;
+  const tracing = host.traces?.tracingFor(tenantOf(config)) ?? null;
+  const send = tracing?.send;
   const service = createService({
     ...tenant,
     lanesRedis: host.lanesRedis,
@@ -179,8 +181,9 @@ async function startTenant(
       clock: systemClock,
       timeoutMs: callTimeoutMs,
       onAsked: watch?.signedIn,
+      send,
     }),
-    client: createClient({ apiUrl: config.apiUrl, dispatcher }),
+    client: createClient({ apiUrl: config.apiUrl, dispatcher, send }),
     clock: systemClock,
     callTimeoutMs,
     concurrency,
@@ -189,6 +192,7 @@ async function startTenant(
     precheck: config.precheck === 'auto',
     verify: options.verify ?? false,
     observer: watch,
+    tracing,
     log,
   });
   const notifier = config.notify

@@ -17,12 +17,15 @@ import type { RedisRole } from './redis/options.ts';
 import { parseRedisUrl } from './redis/redis-url.ts';
 import type { RedisTarget } from './redis/target.ts';
 import type { RedisClient } from './script.ts';
+import type { Traces } from './telemetry/open.ts';
 
 export interface AppDeps {
   config: Config;
   log: Logger;
   /** Folders to search for programs, as in the environment's PATH. */
   path: string;
+  /** Default: nothing is followed. */
+  traces?: Traces | null;
 }
 
 /** Where Redis is, and how an embedded one is brought back. */

@@ -12,6 +12,8 @@ export interface LogOptions {
   pretty: boolean;
   /** Where lines go: standard error, since standard output carries results only. */
   destination?: DestinationStream;
+  /** Added to every line; a new object each time. */
+  more?: () => object;
 }
 
 /**
@@ -29,6 +31,7 @@ export async function createLog(options: LogOptions): Promise<Logger> {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },
       hooks: { streamWrite: withoutSecrets },
+      ...(options.more && { mixin: options.more }),
     },
     destination,
   );

@@ -21,6 +21,8 @@ export interface Campaign {
   createdAt: number;
   /** Ms since 1970; null: never. */
   expiresAt: number | null;
+  /** Of the trace in which it was submitted; null: none. */
+  traceparent: string | null;
   /** Ms since 1970 of its last outcome; null: none yet. */
   decidedAt: number | null;
   /** Ids of its own. */
@@ -49,6 +51,7 @@ export interface NewCampaign {
   priority?: number;
   /** Ms since 1970. */
   expiresAt?: number | null;
+  traceparent?: string | null;
   direct?: boolean;
   /** Ms since 1970. */
   now: number;
@@ -98,6 +101,7 @@ export async function openCampaign(
     expiresAt: wanted.expiresAt ?? 0,
     total: 0,
     open: 0,
+    ...(wanted.traceparent && { traceparent: wanted.traceparent }),
   };
   const reply = asList(
     await openScript(
@@ -185,6 +189,7 @@ function parseCampaign(number: number, fields: Record<string, string>): Campaign
     requestedBy: fields['requestedBy'] || null,
     createdAt: count('createdAt'),
     expiresAt: time('expiresAt'),
+    traceparent: fields['traceparent'] || null,
     decidedAt: time('decidedAt'),
     total: count('total'),
     open: count('open'),

@@ -6,6 +6,8 @@ export interface Catalogue {
   program: Command;
   /** Runs a command with the settings. */
   go(run: (context: CommandContext) => Promise<number>): Promise<void>;
+  /** The same, of one that has its part in traces, where they are wanted. */
+  traced(run: (context: CommandContext) => Promise<number>): Promise<void>;
   /** Runs one that does without right settings. */
   bare(run: (context: BareContext) => Promise<number>): Promise<void>;
   /** Writes to standard output. */
@@ -59,7 +61,7 @@ function addWorker(to: Catalogue): void {
   add(to, 'worker', 'drain the lanes until stopped')
     .option('--verify', 'read what became of each action once a campaign is drained', false)
     .option('--console', 'serve the console, too', false)
-    .action((options) => to.go(async (context) => (await load.worker()).runWorker(context, options)));
+    .action((options) => to.traced(async (context) => (await load.worker()).runWorker(context, options)));
 
   add(to, 'console', 'serve pages that show how all campaigns are, and steer them')
     .option('--port <port>', '0: any free one; by default CONSOLE_PORT, or 8089')
@@ -107,7 +109,7 @@ function addChoosing(to: Catalogue): void {
     .option('--wait', 'watch it to its end; exit code 3 unless all were stopped', false)
     .addOption(json())
     .action((file: string | undefined, options) =>
-      to.go(async (context) =>
+      to.traced(async (context) =>
         (await load.submit()).runSubmit(context, { ...options, ...(file !== undefined && { file }) }),
       ),
     );

@@ -4,6 +4,8 @@ import { Command, CommanderError } from 'commander';
 import type { Environment } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import { createLog, type LogLevel } from '../log.ts';
+import type { Traces } from '../telemetry/open.ts';
+import { wantsTraces } from '../telemetry/settings.ts';
 import { chooseConfig } from '../tenants-file.ts';
 import { addCommands } from './catalogue.ts';
 import { type BareContext, type CommandContext, EXIT } from './context.ts';
@@ -28,6 +30,7 @@ interface GlobalOptions {
 /** How a command is run: with the settings, or without. */
 interface Start {
   run(run: Run, options: GlobalOptions): Promise<void>;
+  traced(run: Run, options: GlobalOptions): Promise<void>;
   bare(run: BareRun, options: GlobalOptions): Promise<void>;
 }
 
@@ -41,6 +44,15 @@ export async function runProgram(argv: readonly string[], process: Process): Pro
   const program = createProgram(process, {
     run: async (run, options) => {
       code = await run(await openContext(await openBare(argv, process, options), process, options));
+    },
+    traced: async (run, options) => {
+      const bare = await openBare(argv, process, options);
+      const traces = await openTraces(bare);
+      try {
+        code = await run(await openContext(bare, process, options, traces));
+      } finally {
+        await traces?.stop();
+      }
     },
     bare: async (run, options) => {
       code = await run(await openBare(argv, process, options));
@@ -77,6 +89,7 @@ function createProgram(process: Process, start: Start): Command {
   addCommands({
     program,
     go: (run) => start.run(run, options()),
+    traced: (run) => start.traced(run, options()),
     bare: (run) => start.bare(run, options()),
     print: process.out.write,
   });
@@ -105,11 +118,18 @@ async function openContext(
   context: BareContext,
   { isErrorTerminal }: Process,
   { quiet }: GlobalOptions,
+  traces: Traces | null = null,
 ): Promise<CommandContext> {
   const config = await chooseConfig(context.env);
   const level = quiet && !isSilent(config.logLevel) ? 'error' : config.logLevel;
-  const log = await createLog({ level, pretty: isErrorTerminal });
-  return { ...context, config, log };
+  const log = await createLog({ level, pretty: isErrorTerminal, ...(traces && { more: traces.ids }) });
+  traces?.reportTo(log);
+  return { ...context, config, log, traces };
+}
+
+/** OpenTelemetry is loaded only where traces are wanted. */
+async function openTraces({ env, version }: BareContext): Promise<Traces | null> {
+  return wantsTraces(env) ? (await import('../telemetry/open.ts')).openTraces(env, version) : null;
 }
 
 /** Whether less is logged than errors. */

@@ -1,9 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
-import { type Tenant, withTenant } from '../app.ts';
+import { type Tenant, tenantOf, withTenant } from '../app.ts';
 import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
 import { campaignStatus } from '../campaign/status.ts';
-import { submitCampaign } from '../campaign/submit.ts';
+import { type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
 import { actorOf } from './actor.ts';
@@ -123,10 +123,12 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
   const { context, options, wish } = submission;
   const { out } = context;
   const wanted = await newCampaign(submission, tenant);
-  const summary = await submitCampaign(tenant, wanted, load.spool.read(), {
-    expected: load.ids,
-    actor: actorOf(context.args),
-  });
+  const put = (campaign: NewCampaign) =>
+    submitCampaign(tenant, campaign, load.spool.read(), {
+      expected: load.ids,
+      actor: actorOf(context.args),
+    });
+  const summary = await followed(context, wanted, put);
   if (summary.priority === URGENT) {
     // Of no use to others, and BullMQ takes memory.
     const { feedUrgent } = await import('../app-feed.ts');
@@ -142,6 +144,16 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
   if (!options.wait) return EXIT.done;
   const { watchCampaign } = await import('./watch.ts');
   return watchCampaign(context, tenant, { campaign: wish.name, json: options.json });
+}
+
+async function followed(
+  { traces, config }: CommandContext,
+  wanted: NewCampaign,
+  put: (campaign: NewCampaign) => Promise<SubmitSummary>,
+): Promise<SubmitSummary> {
+  if (!traces) return put(wanted);
+  const { traceSubmit } = await import('../telemetry/submit.ts');
+  return traceSubmit(traces.spansFor(tenantOf(config)), wanted, put);
 }
 
 /** When it expires is told by Redis' clock, which is what expires it. */

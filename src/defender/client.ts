@@ -2,7 +2,7 @@ import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { z } from 'zod';
 import type { Secret } from '../secret.ts';
 import { type Action, parseJson, readAction } from './classify.ts';
-import { type Exchange, exchange, type HttpAnswer, type NoAnswer } from './exchange.ts';
+import { type Exchange, exchange, type HttpAnswer, type NoAnswer, type Send } from './exchange.ts';
 
 /** How many ids one list call asks for. The longest URL the API takes is not documented; this is about 4 kB. */
 export const IDS_PER_LIST = 100;
@@ -21,12 +21,20 @@ export interface DefenderClient {
   queryOf(link: string): string | null;
 }
 
-/** @param deps.apiUrl base of the API, without a slash at the end. */
-export function createClient(deps: { apiUrl: string; dispatcher: Dispatcher }): DefenderClient {
+/**
+ * @param deps.apiUrl base of the API, without a slash at the end.
+ * @param deps.send default: `exchange`.
+ */
+export function createClient(deps: {
+  apiUrl: string;
+  dispatcher: Dispatcher;
+  send?: Send | undefined;
+}): DefenderClient {
+  const { send = exchange } = deps;
   const { origin, pathname } = new URL(deps.apiUrl);
   const base = `${pathname === '/' ? '' : pathname}/api/machineactions`;
 
-  const call = (method: 'GET' | 'POST', path: string, options: CallOptions, body?: string) => {
+  const call = (method: 'GET' | 'POST', path: string, kind: string, options: CallOptions, body?: string) => {
     const { accessToken, ...rest } = options;
     const headers = {
       authorization: `Bearer ${accessToken}`,
@@ -34,23 +42,30 @@ export function createClient(deps: { apiUrl: string; dispatcher: Dispatcher }): 
       'user-agent': 'standdown',
       ...(body !== undefined && { 'content-type': 'application/json' }),
     };
-    return exchange(deps.dispatcher, {
+    return send(deps.dispatcher, {
       ...rest,
       origin,
       path: base + path,
+      template: base + kind,
       method,
       headers,
       ...(body !== undefined && { body }),
     });
   };
 
-  const page = (query: string, options: CallOptions) => call('GET', query, options);
+  const page = (query: string, options: CallOptions) => call('GET', query, '', options);
 
   return {
     // The body's names are case-sensitive: Comment.
     cancel: (id, comment, options) =>
-      call('POST', `/${encodeURIComponent(id)}/cancel`, options, JSON.stringify({ Comment: comment })),
-    get: (id, options) => call('GET', `/${encodeURIComponent(id)}`, options),
+      call(
+        'POST',
+        `/${encodeURIComponent(id)}/cancel`,
+        '/{id}/cancel',
+        options,
+        JSON.stringify({ Comment: comment }),
+      ),
+    get: (id, options) => call('GET', `/${encodeURIComponent(id)}`, '/{id}', options),
     list: (ids, options) => page(listQuery(filterOfIds(ids), ids.length), options),
     page,
     queryOf: (link) => {

@@ -11,6 +11,8 @@ export const TOO_LARGE = 'TOO_LARGE';
 export interface Exchange {
   origin: string;
   path: string;
+  /** The path with names in place of what is in it, for whom calls of one kind belong together. */
+  template?: string;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
   body?: string;
@@ -39,6 +41,9 @@ export interface NoAnswer {
   code: string;
   message: string;
 }
+
+/** How a call is made: by `exchange`, or by something around it. */
+export type Send = typeof exchange;
 
 /**
  * Makes one HTTP call, never repeated.

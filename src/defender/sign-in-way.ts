@@ -1,7 +1,7 @@
 import { AuthError, type INetworkModule, type NetworkRequestOptions } from '@azure/msal-node';
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
-import { exchange } from './exchange.ts';
+import { exchange, type Send } from './exchange.ts';
 
 /** The way to the sign-in service, and what was seen on it. */
 export interface SignInWay {
@@ -17,18 +17,21 @@ export interface SignInWay {
  * msal's way out: undici, with a time limit, through the proxy where there is one.
  *
  * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
+ * @param deps.send default: `exchange`.
  */
 export function createSignInWay(deps: {
   dispatcher: Dispatcher;
   clock: Clock;
   timeoutMs: number;
+  send?: Send | undefined;
 }): SignInWay {
+  const { send: exchangeBy = exchange } = deps;
   let failure = '';
   let aheadMs = 0;
 
   const send = async <T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) => {
     const { origin, pathname, search } = new URL(url);
-    const answer = await exchange(deps.dispatcher, {
+    const answer = await exchangeBy(deps.dispatcher, {
       origin,
       path: pathname + search,
       method,

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { forget, remember } from '../secret.ts';
 import type { SignInConfig } from '../sign-in-config.ts';
 import { applicationTokens } from './application.ts';
+import type { Send } from './exchange.ts';
 import { managedIdentityTokens } from './managed-identity.ts';
 import { type Permissions, permissionsOf } from './roles.ts';
 import { SignInError, toSignInError } from './sign-in-error.ts';
@@ -39,6 +40,7 @@ const RENEW_BEFORE_MS = 300_000;
  * Once there is a token, a renewal that fails does no harm until the token has ended.
  *
  * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
+ * @param deps.send default: `exchange`.
  * @param deps.onAsked told whether that gave a token, also where the one that stands still does.
  */
 export function createSignIn(deps: {
@@ -47,6 +49,7 @@ export function createSignIn(deps: {
   clock: Clock;
   timeoutMs: number;
   onAsked?: ((ok: boolean) => void) | undefined;
+  send?: Send | undefined;
 }): SignIn {
   const { clock } = deps;
   let current: Token | null = null;

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { campaignNameProblem } from '../campaign/registry.ts';
 import { parseJob, type Request } from '../job.ts';
 import { JOB_NAME } from '../keys.ts';
+import { parseTraceparent } from '../telemetry/traceparent.ts';
 
 /** An entry of the inbox as Redis gives it: anybody may have written anything. */
 export interface InboxEntry {
@@ -20,6 +21,8 @@ export interface Wish {
   urgent: boolean;
   /** Null: a single cancel. */
   campaign: string | null;
+  /** Of the trace that it belongs to, by its own word; null: none. */
+  traceparent: string | null;
 }
 
 export type ReadWish = { ok: true; wish: Wish } | { ok: false; entry: InboxEntry; reason: string };
@@ -75,7 +78,8 @@ export function readWish(entry: InboxEntry, defaultComment: string | null): Read
   const parsed = parseJob(JOB_NAME, jobDataOf(values, isAgain), { comment });
   if (!parsed.ok) return refuse(parsed.reason);
   const at = Number(entry.id.split('-')[0]);
-  return { ok: true, wish: { entry, at, request: parsed.request, urgent: isUrgent, campaign } };
+  const traceparent = traceparentOf(entry.fields);
+  return { ok: true, wish: { entry, at, request: parsed.request, urgent: isUrgent, campaign, traceparent } };
 }
 
 /** @returns the fields that have a meaning, the empty ones left out; or what is wrong with one. */
@@ -95,6 +99,15 @@ function readValues(fields: readonly Buffer[]): Values | string {
     if (text.trim() !== '') values[name] = name === 'campaign' ? text : text.trim();
   }
   return values;
+}
+
+/** No cancel is refused over a trace: the first field of that name counts, if it can be used. */
+function traceparentOf(fields: readonly Buffer[]): string | null {
+  const name = fields.findIndex(
+    (field, i) => i % 2 === 0 && field.toString('latin1', 0, 20) === 'traceparent',
+  );
+  const text = name < 0 ? '' : (fields[name + 1]?.toString('latin1', 0, 600).trim() ?? '');
+  return parseTraceparent(text) ? text : null;
 }
 
 function fieldCalled(name: Buffer | undefined): Field | undefined {

@@ -125,7 +125,8 @@ export function createIntake(deps: IntakeDeps) {
       return null;
     }
     const { comment, requestedBy, expiresAt } = opener.request;
-    const wanted = { name, comment, requestedBy, expiresAt, now: deps.wall() };
+    const { traceparent } = opener;
+    const wanted = { name, comment, requestedBy, expiresAt, traceparent, now: deps.wall() };
     const { number, created } = await openCampaign(redis, keys, wanted);
     if (created) deps.log.info({ campaign: name, requestedBy }, 'campaign opened by the inbox');
     return readCampaign(redis, keys, number);

@@ -12,6 +12,7 @@ import {
 } from '../ledger/outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from '../ledger/record.ts';
 import { defineScript, type RedisClient } from '../script.ts';
+import { jobTraceOf } from '../telemetry/traceparent.ts';
 import type { InboxEntry, Wish } from './entry.ts';
 
 /** The consumer group of all workers. */
@@ -41,7 +42,7 @@ end
  * leaves them (addStandardJob, 6.7). A job that says again forgets what is known of its id.
  *
  * KEYS  1 inbox, 2 wait, 3 meta, 4 active, 5 events, 6 marker, 7 id, then job and outcome of each
- * ARGV  of each: 1 entry, 2 job id, 3 data, 4 when it was added (ms), 5 '1' for again
+ * ARGV  of each: 1 entry, 2 job id, 3 data, 4 when it was added (ms), 5 '1' for again, 6 its options
  */
 const enqueueScript = defineScript(
   'inbox-enqueue',
@@ -51,13 +52,13 @@ local meta = redis.call('HMGET', KEYS[3], 'paused', 'concurrency', 'opts.maxLenE
 local isFull = meta[1] or (meta[2] and redis.call('LLEN', KEYS[4]) >= tonumber(meta[2]))
 local t = redis.call('TIME')
 local now, isAdded = t[1] * 1000 + math.floor(t[2] / 1000), false
-for i = 0, #ARGV / 5 - 1 do
-  local id, job, outcome = ARGV[5 * i + 2], KEYS[2 * i + 8], KEYS[2 * i + 9]
-  if leave(ARGV[5 * i + 1]) then
-    if ARGV[5 * i + 5] == '1' then redis.call('SET', outcome, '${NO_OUTCOME}', 'EX', ${AWAITED_S}) end
+for i = 0, #ARGV / 6 - 1 do
+  local id, job, outcome = ARGV[6 * i + 2], KEYS[2 * i + 8], KEYS[2 * i + 9]
+  if leave(ARGV[6 * i + 1]) then
+    if ARGV[6 * i + 5] == '1' then redis.call('SET', outcome, '${NO_OUTCOME}', 'EX', ${AWAITED_S}) end
     redis.call('INCR', KEYS[7])
-    redis.call('HSET', job, 'name', '${JOB_NAME}', 'data', ARGV[5 * i + 3], 'opts', '{"attempts":0,"removeOnComplete":true}',
-      'timestamp', string.format('%.0f', math.min(tonumber(ARGV[5 * i + 4]), now)), 'delay', 0, 'priority', 0)
+    redis.call('HSET', job, 'name', '${JOB_NAME}', 'data', ARGV[6 * i + 3], 'opts', ARGV[6 * i + 6],
+      'timestamp', string.format('%.0f', math.min(tonumber(ARGV[6 * i + 4]), now)), 'delay', 0, 'priority', 0)
     redis.call('XADD', KEYS[5], '*', 'event', 'added', 'jobId', id, 'name', '${JOB_NAME}')
     redis.call('LPUSH', KEYS[2], id)
     redis.call('XADD', KEYS[5], 'MAXLEN', '~', meta[3] or 1000, '*', 'event', 'waiting', 'jobId', id)
@@ -153,24 +154,26 @@ export async function enqueue(
 ): Promise<void> {
   if (wishes.length === 0) return;
   const own = ['wait', 'meta', 'active', 'events', 'marker', 'id'].map((name) => keys.lane(lane, name));
-  const jobs = wishes.map(({ entry, request, at }) => ({
-    id: `${JOB_PREFIX}${entry.id}`,
-    entry,
-    request,
-    at,
-  }));
+  const jobs = wishes.map((wish) => ({ ...wish, id: `${JOB_PREFIX}${wish.entry.id}` }));
   const touched = jobs.flatMap(({ id, request }) => [
     keys.lane(lane, id),
     keys.outcome(request.machineActionId),
   ]);
-  const args = jobs.flatMap(({ id, entry, request, at }) => [
+  const args = jobs.flatMap(({ id, entry, request, at, traceparent }) => [
     entry.id,
     id,
     JSON.stringify(jobData(request)),
     at,
     request.again ? 1 : 0,
+    optionsOf(traceparent),
   ]);
   await enqueueScript(redis, [keys.inbox, ...own, ...touched], args);
+}
+
+/** As BullMQ writes them. */
+function optionsOf(traceparent: string | null): string {
+  const tm = jobTraceOf('parent', traceparent);
+  return JSON.stringify({ attempts: 0, removeOnComplete: true, ...(tm !== null && { tm }) });
 }
 
 /** Takes entries out of the inbox whose requests are recorded elsewhere. */

@@ -10,6 +10,7 @@ import type { Look } from '../ledger/look.ts';
 import { isUrgentPlace, URGENT } from '../ledger/place.ts';
 import type { Logger } from '../log.ts';
 import { defineScript, type RedisClient } from '../script.ts';
+import { jobTraceOf } from '../telemetry/traceparent.ts';
 import type { FedJob } from './fed-job.ts';
 import type { Precheck } from './precheck.ts';
 import type { Supply } from './supply.ts';
@@ -184,12 +185,16 @@ export function createFeeder(deps: FeederDeps) {
   async function addJobs({ lane, queue }: Lane, campaign: Campaign, ids: string[]): Promise<void> {
     const feedingId = randomBytes(4).toString('hex');
     const dataOf = lane === 'cancel-campaign' ? fedJob : singleCancel;
+    const metadata = jobTraceOf('link', campaign.traceparent);
     await queue.addBulk(
       ids.map((id, index) => ({
         name: JOB_NAME,
         data: dataOf(id, campaign),
         // Means nothing but whose it is, which the search for lost ones reads.
-        opts: { jobId: `${campaign.number}-${feedingId}-${index}` },
+        opts: {
+          jobId: `${campaign.number}-${feedingId}-${index}`,
+          ...(metadata !== null && { telemetry: { metadata } }),
+        },
       })),
     );
   }

@@ -18,7 +18,8 @@ import type { Executed, Work } from './execute.ts';
 import { fedJobSchema } from './fed-job.ts';
 import { type BadJob, createJanitor } from './janitor.ts';
 import { LaneWorker } from './lane-worker.ts';
-import { createProcessor, type Dropped, type Intake } from './processor.ts';
+import { createProcessor, type Dropped, type Intake, type ProcessorDeps } from './processor.ts';
+import { type Tracing, traceProcessor } from './tracing.ts';
 
 export interface LanesDeps {
   redis: RedisClient;
@@ -36,6 +37,8 @@ export interface LanesDeps {
   /** BullMQ's own limiter: the door, where the budget is the law. */
   door: { max: number; duration: number };
   defaultComment: string | null;
+  /** Null: nobody follows. */
+  tracing: Tracing | null;
   log: Logger;
   stopping: AbortSignal;
 }
@@ -88,7 +91,7 @@ export function createLanes(deps: LanesDeps) {
   }
 
   function createWorker(name: LaneName): LaneWorker<unknown, CancelResult | Dropped> {
-    const process = createProcessor({
+    const processing: ProcessorDeps = {
       read: (job) => (name === 'cancel-campaign' ? readFed(job) : readWish(name, job)),
       execute: deps.execute,
       holdLane: async (ms) => {
@@ -108,7 +111,8 @@ export function createLanes(deps: LanesDeps) {
       signInFailed: deps.signInFailed,
       log,
       stopping: deps.stopping,
-    });
+    };
+    const process = createProcessor(traceProcessor(processing, deps.tracing));
     const worker = new LaneWorker<unknown, CancelResult | Dropped>(
       name,
       async (job, token) => {
@@ -127,6 +131,7 @@ export function createLanes(deps: LanesDeps) {
         limiter: deps.door,
         removeOnComplete: KEPT[name],
         removeOnFail: KEPT_FAILED,
+        ...(deps.tracing && { telemetry: deps.tracing.telemetry }),
       },
     );
     worker.janitor = createJanitor({

@@ -25,6 +25,7 @@ import { type Observer, observeChronicle, observeClient, observeLedger } from '.
 import { createPrecheck } from './precheck.ts';
 import { createSignInHold } from './sign-in-hold.ts';
 import { createSupply } from './supply.ts';
+import { apart, type Tracing, traceSteps } from './tracing.ts';
 import { createVerifier } from './verifier.ts';
 
 export interface ServiceDeps {
@@ -50,6 +51,8 @@ export interface ServiceDeps {
   verify: boolean;
   /** Null: nobody watches. */
   observer: Observer | null;
+  /** Null: nobody follows. */
+  tracing: Tracing | null;
   log: Logger;
 }
 
@@ -64,7 +67,7 @@ export interface Service {
 
 /** One tenant's worker: its lanes and what keeps them going. */
 export function createService(given: ServiceDeps): Service {
-  const { observer } = given;
+  const { observer, tracing } = given;
   const deps = observer ? observed(given, observer) : given;
   const { redis, keys, ledger, log, memory } = deps;
   // What is stored and shown is in Redis' time, which all workers share, once it is known: a machine's clock may be off.
@@ -96,7 +99,7 @@ export function createService(given: ServiceDeps): Service {
     stopping: stopping.signal,
   });
   const execute = createExecutor({
-    ...deps,
+    ...traceSteps(deps, tracing),
     clock,
     gate,
     chronicle,
@@ -111,11 +114,11 @@ export function createService(given: ServiceDeps): Service {
     redis: deps.lanesRedis,
     chronicle,
     execute,
-    signInFailed: signInHold.enter,
-    onJob: (lane) => {
+    signInFailed: apart(tracing, signInHold.enter),
+    onJob: apart(tracing, (lane) => {
       if (!supplies.some((supply) => supply.lane === lane && supply.isDue())) return;
       feeder.feed().catch((err) => log.debug({ err }, 'feeding'));
-    },
+    }),
     onEnded: (lane) => {
       failing.abort(new StanddownError('INTERNAL', `the lane ${lane} has ended; start the worker again`));
     },

@@ -23,6 +23,8 @@ import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
 import { isNotPermitted } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
+import type { Spans } from '../telemetry/spans.ts';
+import { traceSubmit } from '../telemetry/submit.ts';
 import { type CampaignRequest, checkCampaign, invalidCampaign } from './campaign-request.ts';
 import { reasonOf } from './connection.ts';
 import { type IdSource, openSource } from './source.ts';
@@ -34,6 +36,7 @@ export interface CampaignsDeps {
   redis: RedisClient;
   keys: Keys;
   limits: Limits;
+  spans: Spans;
   /** Of the producer. */
   closed: AbortSignal;
 }
@@ -50,7 +53,9 @@ export function createCampaigns(deps: CampaignsDeps) {
       signal.throwIfAborted();
       const source = openSource(ids, signal);
       try {
-        const work = submit(tenant, wanted, source.batches, { ...options, signal });
+        const put = (campaign: NewCampaign) =>
+          submit(tenant, campaign, source.batches, { ...options, signal });
+        const work = traceSubmit(deps.spans, wanted, put);
         return await waitFor(work, { signal }, 'Redis’ answer', {});
       } catch (error) {
         // What the caller's own source throws is the caller's.

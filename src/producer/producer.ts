@@ -4,6 +4,8 @@ import { type PublicLane, prefixFor } from '../contract.ts';
 import { StanddownError } from '../errors.ts';
 import { JOB_NAME, keysFor } from '../keys.ts';
 import type { RedisClient } from '../script.ts';
+import { createTelemetry } from '../telemetry/bullmq.ts';
+import { spansOfProgram } from '../telemetry/spans.ts';
 import type { CampaignRequest } from './campaign-request.ts';
 import { type CampaignStatus, createCampaigns, readLimits, type SubmitSummary } from './campaigns.ts';
 import { asRedisError, borrowLink, openLink } from './connection.ts';
@@ -98,14 +100,17 @@ export async function openProducer(options: ProducerOptions): Promise<Producer> 
   const keys = keysFor(options.tenant);
   const prefix = prefixFor(options.tenant);
   const endings = createEndings(link, keys);
+  const spans = spansOfProgram(options.tenant);
+  const telemetry = createTelemetry(spans);
   const queues = new Map<PublicLane, Queue>();
   const closed = new AbortController();
-  const campaigns = createCampaigns({ redis, keys, limits, closed: closed.signal });
+  const campaigns = createCampaigns({ redis, keys, limits, spans, closed: closed.signal });
   let closing: Promise<void> | null = null;
 
   function queueOf(lane: PublicLane): Queue {
     // The workers say how much a lane keeps; a queue opened with other options would change that.
-    const queue = queues.get(lane) ?? new Queue(lane, { connection: redis, prefix, skipMetasUpdate: true });
+    const queue =
+      queues.get(lane) ?? new Queue(lane, { connection: redis, prefix, skipMetasUpdate: true, telemetry });
     if (!queues.has(lane)) queue.on('error', () => undefined);
     queues.set(lane, queue);
     return queue;

@@ -36,6 +36,8 @@ export interface DrainOptions {
   latencyMs: { min: number; max: number };
   /** How long it may take, in ms. Default: two minutes. */
   patienceMs?: number;
+  /** Of the worker, besides. */
+  env?: Record<string, string>;
 }
 
 const PATIENCE_MS = 120_000;
@@ -60,6 +62,7 @@ export async function drainWithStanddown(options: DrainOptions): Promise<Drained
       LOG_LEVEL: 'warn',
       // To profile: WORKER_NODE_OPTIONS=--cpu-prof npm run bench
       NODE_OPTIONS: process.env['WORKER_NODE_OPTIONS'] ?? '',
+      ...options.env,
     },
   });
   try {

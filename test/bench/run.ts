@@ -17,6 +17,7 @@ import { againstTargets } from './rivals/targets.ts';
 import { overheadSeconds, selectPending } from './select.ts';
 import { addBulk, emptyRedis, submitFile } from './submit.ts';
 import { type Idle, idleTenants } from './tenants.ts';
+import { drainTraced } from './traces.ts';
 import { compareUrgent, urgentRows } from './urgent.ts';
 
 /*
@@ -27,7 +28,7 @@ import { compareUrgent, urgentRows } from './urgent.ts';
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
  * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
  * `npm run bench -- --full rivals` runs all that is compared, for hours.
- * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|report` runs one part.
+ * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|report|traces` runs one part.
  */
 const RUNS = 5;
 
@@ -240,6 +241,26 @@ const PARTS: Record<string, Part> = {
         row(count, 'connections to Redis', 'connections', 0, count > 1 ? `≤ ${5 * count}` : ''),
       ]);
       return { raw: Object.fromEntries(raw), rows };
+    },
+  },
+  traces: {
+    title: '5,000 cancels with the limits lifted, without traces and with them exported; medians of 5',
+    rival: 'with traces',
+    run: async () => {
+      const raw = await drainTraced(5_000, RUNS);
+      const { off, on } = raw;
+      const row = (what: string, of: (run: Drained) => number, digits: number) => {
+        const [without, with_] = [median(off.map(of)), median(on.map(of))];
+        return [what, fixed(without, digits), fixed(with_, digits), fixed(with_ / without, 2), ''];
+      };
+      return {
+        raw,
+        rows: [
+          row('requests a second', ({ makespanMs }) => 5e6 / makespanMs, 0),
+          row('CPU of the worker per request, ms', ({ workerCpuMsPerId }) => workerCpuMsPerId, 2),
+          ['spans per request', '0', fixed(raw.spansPerId, 1), '', ''],
+        ],
+      };
     },
   },
   report: {

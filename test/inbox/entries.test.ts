@@ -72,6 +72,7 @@ it('reads all fields, and ignores those that it does not know', () => {
     at: 1_764_081_942_123,
     urgent: true,
     campaign: null,
+    traceparent: null,
     request: {
       machineActionId: ID,
       comment: 'x',
@@ -80,6 +81,27 @@ it('reads all fields, and ignores those that it does not know', () => {
       again: true,
     },
   });
+});
+
+it('takes a trace that can be followed, and refuses nothing over one that cannot', () => {
+  const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const table: [fields: (string | Buffer)[], taken: string | null][] = [
+    [['traceparent', trace], trace],
+    [['traceparent', ` ${trace}\n`], trace],
+    [['traceparent', trace, 'traceparent', 'x'], trace],
+    [['traceparent', 'x', 'traceparent', trace], null],
+    [['traceparent', ''], null],
+    [['traceparent', Buffer.of(0xff)], null],
+    [['traceparent', 'x'.repeat(100_000)], null],
+    [['Traceparent', trace], null],
+    // A value is no name.
+    [['x', 'traceparent', trace, 'y'], null],
+    [['traceparent'], null],
+  ];
+  for (const [fields, taken] of table) {
+    const read = readWish(entryOf(...GOOD, ...fields), null);
+    assert.equal(read.ok && read.wish.traceparent, taken, String(fields).slice(0, 90));
+  }
 });
 
 it('takes an empty field for one that is not there', () => {

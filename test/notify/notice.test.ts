@@ -16,6 +16,7 @@ const campaign: Campaign = {
   requestedBy: 'somebody',
   createdAt: NOW - 2 * HOUR,
   expiresAt: null,
+  traceparent: null,
   decidedAt: NOW - 10_000,
   total: 5,
   open: 0,

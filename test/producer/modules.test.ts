@@ -10,6 +10,8 @@ const ENTRY = join(ROOT, 'src/index.ts');
 const UNWANTED = [
   ...['@azure/msal-node', 'undici', 'pino', 'pino-pretty', 'fastify', 'commander', 'jose', 'selfsigned'],
   ...['csv-parse', 'csv-stringify', 'cli-table3', 'log-update'],
+  ...['@opentelemetry/sdk-trace-base', '@opentelemetry/sdk-trace', '@opentelemetry/core'],
+  ...['@opentelemetry/resources', '@opentelemetry/exporter-trace-otlp-http'],
 ];
 
 const packagesOf = (modules: readonly string[]) =>

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { TestContext } from 'node:test';
+import { makeActions } from '../../src/simulator/index.ts';
+import { atEnd } from '../redis/support/machine.ts';
+import { type Process, startCli } from '../support/processes.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
+import { type Collector, type Manner, type SeenSpan, startCollector } from './collector.ts';
+
+export const LIMITS = '100000/1s';
+
+export interface Scene {
+  collector: Collector;
+  simulator: SimulatorProcess;
+  tenant: TestTenant;
+  redisUrl: string;
+  /** Where a worker or a command is, without any tracing. */
+  env: Record<string, string>;
+  /** What switches tracing on. */
+  otel: Record<string, string>;
+  addActions(count: number): Promise<string[]>;
+  startWorker(env?: Record<string, string>): Process;
+}
+
+let seed = 0;
+
+/** Redis, a simulator in its process, an OTLP receiver, and workers in theirs. */
+export async function openScene(t: TestContext, manner: Manner = 200): Promise<Scene> {
+  const server = await openTestRedis();
+  atEnd(t, () => server.close());
+  const simulator = await startSimulatorProcess(LIMITS, { actions: [] });
+  atEnd(t, () => simulator.stop());
+  const collector = await startCollector(manner);
+  atEnd(t, () => collector.close());
+  const tenant = await newTenant(await server.connect());
+  const env = {
+    ...simulator.settings,
+    REDIS_URL: server.url,
+    STANDDOWN_TENANT: tenant.label,
+    PRECHECK: 'off',
+    URGENT_RESERVE: 'none',
+  };
+  const otel = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+  };
+  return {
+    collector,
+    simulator,
+    tenant,
+    redisUrl: server.url,
+    env,
+    otel,
+    addActions: async (count) => {
+      const made = makeActions({ count, seed: ++seed + Date.now() });
+      await simulator.addActions(made.actions);
+      return made.ids;
+    },
+    startWorker: (more = otel) => {
+      const worker = startCli(['worker'], { env: { ...env, ...more } });
+      atEnd(t, async () => {
+        worker.kill('SIGTERM');
+        await worker.exited;
+      });
+      return worker;
+    },
+  };
+}
+
+/** Waits for spans that satisfy this, so many of them. */
+export function spansOf(
+  { collector }: Pick<Scene, 'collector'>,
+  count: number,
+  fits: (span: SeenSpan) => boolean,
+): Promise<SeenSpan[]> {
+  return eventually(() => {
+    const found = collector.spans.filter(fits);
+    assert.equal(found.length, count, JSON.stringify(collector.spans.map(({ name }) => name)));
+    return found;
+  }, 30_000);
+}
+
+export const isOf = (id: string) => (span: SeenSpan) => span.attributes['standdown.machine_action.id'] === id;
+
+/** The span under another one, the only one of that name. */
+export async function childOf(scene: Scene, parent: SeenSpan, name: string): Promise<SeenSpan> {
+  const [child] = await spansOf(
+    scene,
+    1,
+    (span) => span.parentSpanId === parent.spanId && span.name === name,
+  );
+  assert.equal(child?.traceId, parent.traceId);
+  return child as SeenSpan;
+}
+
+/** What a worker has logged, by line. */
+export function logOf(worker: Process): Record<string, unknown>[] {
+  return worker.stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Hands on what the API is asked, and keeps the headers as they came. */
+export async function startApiTap(t: TestContext, apiUrl: string) {
+  const seen: IncomingHttpHeaders[] = [];
+  const server = createServer((asked, answer) => {
+    seen.push(asked.headers);
+    const { method = 'GET', headers } = asked;
+    const onwards = request(new URL(asked.url ?? '/', apiUrl), { method, headers }, (response) => {
+      answer.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(answer);
+    });
+    onwards.on('error', () => answer.destroy());
+    asked.pipe(onwards);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  atEnd(t, async () => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+}
