@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Column, formatTable } from '../../src/commands/table.ts';
+import { FULL, scaleRows, simulateFleet } from '../scale/fleet.ts';
 import { ROOT } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { abortOpen, drainQueue } from './abort.ts';
@@ -20,7 +21,7 @@ import { urgentWithBullmq, urgentWithStanddown, type Waits } from './urgent.ts';
  * Prints tables and writes the raw numbers to bench-results/. Asserts nothing: machines differ, ratios hold.
  *
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
- * `npm run bench -- quota|throughput|urgent|submit|abort|select|tenants|report` runs one part.
+ * `npm run bench -- quota|throughput|urgent|submit|abort|select|tenants|scale|report` runs one part.
  */
 const RUNS = 5;
 
@@ -222,6 +223,15 @@ const PARTS: Record<string, Part> = {
         row(count, 'connections to Redis', 'connections', 0, count > 1 ? `≤ ${5 * count}` : ''),
       ]);
       return { raw: Object.fromEntries(raw), rows };
+    },
+  },
+  scale: {
+    title:
+      'simulated: 100 tenants with 20,000 requests each under 100/1m,1500/1h, one in four shares its application',
+    rival: 'sharing',
+    run: async () => {
+      const raw = await simulateFleet(FULL);
+      return { raw, rows: scaleRows(raw) };
     },
   },
   report: {
