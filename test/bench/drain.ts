@@ -9,7 +9,7 @@ import { startSimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';
 import { newLabel, newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
-import { commandsProcessed, cpuMs } from './measure.ts';
+import { commandsProcessed, cpuMs, redisCpuMs } from './measure.ts';
 
 /** One drained set of ids, as the server and Redis saw it. */
 export interface Drained {
@@ -23,6 +23,8 @@ export interface Drained {
   commandsPerId: number;
   /** CPU time of the worker per id, in ms. */
   workerCpuMsPerId: number;
+  /** CPU time of Redis per id, in ms. */
+  redisCpuMsPerId: number;
 }
 
 export interface DrainOptions {
@@ -72,6 +74,7 @@ export async function drainWithStanddown(options: DrainOptions): Promise<Drained
     });
     const before = await commandsProcessed(client);
     const cpuBefore = await cpuMs(worker.pid);
+    const redisBefore = await redisCpuMs(client);
     const bytes = Buffer.concat(made.ids.map(guidToBytes));
     await submitCampaign(
       tenant,
@@ -86,11 +89,14 @@ export async function drainWithStanddown(options: DrainOptions): Promise<Drained
       const open = await client.hget(tenant.keys.campaign(1), 'open');
       if (open !== '0') throw new Error(`${open} still open`);
     }, options.patienceMs ?? PATIENCE_MS);
-    const workerCpuMsPerId = ((await cpuMs(worker.pid)) - cpuBefore) / ids;
+    const cost = {
+      workerCpuMsPerId: ((await cpuMs(worker.pid)) - cpuBefore) / ids,
+      redisCpuMsPerId: ((await redisCpuMs(client)) - redisBefore) / ids,
+    };
     const commands = (await commandsProcessed(client)) - before - looks;
     const status = await campaignStatus(tenant, 'bench');
     if (status.outcomes.cancelled !== ids) throw new Error(`not all cancelled: ${JSON.stringify(status)}`);
-    return { ...(await seenBy(simulator, limits)), commandsPerId: commands / ids, workerCpuMsPerId };
+    return { ...(await seenBy(simulator, limits)), commandsPerId: commands / ids, ...cost };
   } finally {
     worker.kill('SIGTERM');
     await worker.exited;
@@ -111,6 +117,7 @@ export async function drainWithBullmq(options: DrainOptions): Promise<Drained> {
   try {
     const before = await commandsProcessed(client);
     const cpuBefore = await cpuMs(worker.pid);
+    const redisBefore = await redisCpuMs(client);
     await addAll(queue, made.ids);
     let looks = 0;
     await eventually(async () => {
@@ -120,9 +127,12 @@ export async function drainWithBullmq(options: DrainOptions): Promise<Drained> {
         throw new Error('not drained');
     }, PATIENCE_MS);
     // A look is one script with three counts.
-    const workerCpuMsPerId = ((await cpuMs(worker.pid)) - cpuBefore) / ids;
+    const cost = {
+      workerCpuMsPerId: ((await cpuMs(worker.pid)) - cpuBefore) / ids,
+      redisCpuMsPerId: ((await redisCpuMs(client)) - redisBefore) / ids,
+    };
     const commands = (await commandsProcessed(client)) - before - 4 * looks;
-    return { ...(await seenBy(simulator, limits)), commandsPerId: commands / ids, workerCpuMsPerId };
+    return { ...(await seenBy(simulator, limits)), commandsPerId: commands / ids, ...cost };
   } finally {
     worker.kill('SIGTERM');
     await worker.exited;
@@ -165,7 +175,7 @@ type Simulator = Awaited<ReturnType<typeof startSimulatorProcess>>;
 async function seenBy(
   simulator: Simulator,
   limits: string,
-): Promise<Omit<Drained, 'commandsPerId' | 'workerCpuMsPerId'>> {
+): Promise<Omit<Drained, 'commandsPerId' | 'workerCpuMsPerId' | 'redisCpuMsPerId'>> {
   const calls = (await simulator.calls()).filter((call) => call.operation === 'cancel');
   const arrivals = calls.map((call) => call.arrivedAtMs);
   return {

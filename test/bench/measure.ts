@@ -21,6 +21,13 @@ export async function commandsProcessed(redis: RedisClient): Promise<number> {
   return Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
 }
 
+/** CPU time Redis has used so far, in ms. */
+export async function redisCpuMs(redis: RedisClient): Promise<number> {
+  const info = await redis.info('cpu');
+  const seconds = (kind: string) => Number(new RegExp(`used_cpu_${kind}:([\\d.]+)`).exec(info)?.[1]);
+  return 1_000 * (seconds('user') + seconds('sys'));
+}
+
 /** Bytes that Redis' data take, as it counts them itself. */
 export async function usedMemory(redis: RedisClient): Promise<number> {
   return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);

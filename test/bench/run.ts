@@ -3,6 +3,7 @@ import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Column, formatTable } from '../../src/commands/table.ts';
+import { FULL, scaleRows, simulateFleet } from '../scale/fleet.ts';
 import { ROOT } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { abortOpen, drainQueue } from './abort.ts';
@@ -28,7 +29,7 @@ import { compareUrgent, urgentRows } from './urgent.ts';
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
  * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
  * `npm run bench -- --full rivals` runs all that is compared, for hours.
- * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|report|traces` runs one part.
+ * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|scale|report|traces` runs one part.
  */
 const RUNS = 5;
 
@@ -261,6 +262,15 @@ const PARTS: Record<string, Part> = {
           ['spans per request', '0', fixed(raw.spansPerId, 1), '', ''],
         ],
       };
+    },
+  },
+  scale: {
+    title:
+      'simulated: 100 tenants with 20,000 requests each under 100/1m,1500/1h, one in four shares its application',
+    rival: 'sharing',
+    run: async () => {
+      const raw = await simulateFleet(FULL);
+      return { raw, rows: scaleRows(raw) };
     },
   },
   report: {

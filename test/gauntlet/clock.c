@@ -1,6 +1,7 @@
 /*
  * Preloaded into a redis-server: sets its wall clock off by as many milliseconds as the file that CLOCK_OFFSET names
- * holds, a 64-bit number that may change at any time. Time spans are measured by the monotonic clock, which stays.
+ * holds, a 64-bit number that may change at any time. With CLOCK_AT the file holds the time itself, in microseconds since
+ * 1970, and the clock stands still between two changes. Time spans are measured by the monotonic clock, which stays.
  *
  * (libfaketime does the same and more, and hangs in a process whose allocator reads the clock, as Redis' does.)
  */
@@ -13,27 +14,30 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *offset;
+static const volatile int64_t *map_file(const char *name) {
+  const char *path = getenv(name);
+  int file = path ? open(path, O_RDONLY) : -1;
+  if (file < 0) return 0;
+  void *map = mmap(0, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+  close(file);
+  return map == MAP_FAILED ? 0 : map;
+}
 
-static int64_t offset_ms(void) {
-  if (!offset) {
-    const char *path = getenv("CLOCK_OFFSET");
-    int file = path ? open(path, O_RDONLY) : -1;
-    if (file < 0) return 0;
-    void *map = mmap(0, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);
-    close(file);
-    if (map == MAP_FAILED) return 0;
-    offset = map;
-  }
-  return *offset;
+static void set(struct timespec *now, int64_t nanoseconds) {
+  now->tv_sec = nanoseconds / 1000000000;
+  now->tv_nsec = nanoseconds % 1000000000;
 }
 
 int clock_gettime(clockid_t id, struct timespec *now) {
+  static const volatile int64_t *offset, *at;
   int failed = (int)syscall(SYS_clock_gettime, id, now);
   if (failed || (id != CLOCK_REALTIME && id != CLOCK_REALTIME_COARSE)) return failed;
-  int64_t nanoseconds = (int64_t)now->tv_sec * 1000000000 + now->tv_nsec + offset_ms() * 1000000;
-  now->tv_sec = nanoseconds / 1000000000;
-  now->tv_nsec = nanoseconds % 1000000000;
+  if (!offset && !at) {
+    at = map_file("CLOCK_AT");
+    if (!at) offset = map_file("CLOCK_OFFSET");
+  }
+  if (at) set(now, *at * 1000);
+  else if (offset) set(now, (int64_t)now->tv_sec * 1000000000 + now->tv_nsec + *offset * 1000000);
   return 0;
 }
 

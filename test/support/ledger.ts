@@ -95,7 +95,10 @@ export type Probe = ReturnType<typeof createProbe>;
 /**
  * Counts everything again, from the records themselves: a campaign's counters must say the same.
  */
-export async function recount(tenant: TestTenant, number: number): Promise<void> {
+export async function recount(
+  tenant: Pick<TestTenant, 'redis' | 'keys' | 'ledger'>,
+  number: number,
+): Promise<void> {
   const { redis, keys, ledger } = tenant;
   const found = await readCampaign(redis, keys, number);
   assert(found);

@@ -1,0 +1,100 @@
+import { type EpochContext, pulse } from '../../src/budget/epoch.ts';
+import { GRACE_MS } from '../../src/budget/guard.ts';
+import { createMemory } from '../../src/budget/memory.ts';
+import { type Limits, longestMs } from '../../src/budget/windows.ts';
+import type { Clock } from '../../src/clock.ts';
+import type { DefenderClient } from '../../src/defender/client.ts';
+import type { SignIn } from '../../src/defender/sign-in.ts';
+import { type Keys, OPERATIONS } from '../../src/keys.ts';
+import { createChronicle } from '../../src/lane/chronicle.ts';
+import { createExecutor } from '../../src/lane/execute.ts';
+import { createGate } from '../../src/lane/gate.ts';
+import { createNotices } from '../../src/lane/notices.ts';
+import { createLedger } from '../../src/ledger/ledger.ts';
+import { silentLog } from '../../src/log.ts';
+import type { Random } from '../../src/simulator/random.ts';
+import type { Hand } from './lane.ts';
+import type { SimulatedRedis } from './redis.ts';
+import { createSimulatedClock, type Life, type Timeline } from './time.ts';
+
+export interface WorkerDeps {
+  timeline: Timeline;
+  redis: SimulatedRedis;
+  keys: Keys;
+  limits: Limits;
+  callTimeoutMs: number;
+  maxAttempts: number;
+  concurrency: number;
+  random: Random;
+  ids: readonly string[];
+  mayRead: boolean;
+  network(life: Life, clock: Clock): DefenderClient;
+  onRecovered(): void;
+}
+
+/** A real one looks every two seconds; nothing here that changes goes unnoticed by the next `begin`. In ms. */
+const PULSE_MS = 60_000;
+
+/** The way of a request as a worker builds it (see service.ts), with everything that is time, chance or network given to it. */
+export function startWorker(deps: WorkerDeps): Hand {
+  const { timeline, keys, limits, random, callTimeoutMs, maxAttempts } = deps;
+  const life: Life = { isAlive: true };
+  // As far from Redis' pace as NTP slews a clock at most; the wall clock is off by up to a second.
+  const own = createSimulatedClock(timeline, life, {
+    rate: 1 + (random() - 0.5) / 1_000,
+    skewMs: 2_000 * (random() - 0.5),
+  });
+  const redis = deps.redis.connect(life, () => redisLegMs(random));
+  const memory = createMemory({ keepMs: longestMs(limits.windows) });
+  const epoch: EpochContext = { redis, keys, memory, graceMs: GRACE_MS, monotonic: own.monotonic };
+  const wall = () => Math.floor(memory.redisTime(own.monotonic()) ?? own.wall());
+  const clock: Clock = { ...own, wall };
+  const execute = createExecutor({
+    ledger: createLedger({ ...epoch, settings: { limits, callTimeoutMs, maxAttempts } }),
+    signIn: signedIn(deps.mayRead),
+    client: deps.network(life, clock),
+    gate: createGate(clock),
+    chronicle: createChronicle({ redis, keys, wall }),
+    notices: createNotices({ redis, keys, wall }),
+    clock,
+    callTimeoutMs,
+    random,
+    onRecovered: deps.onRecovered,
+    log: silentLog,
+    stopping: new AbortController().signal,
+  });
+  void beat(epoch, clock, life);
+  return {
+    life,
+    held: new Set(),
+    concurrency: deps.concurrency,
+    execute: (job) => {
+      const machineActionId = deps.ids[job] as string;
+      const request = { machineActionId, comment: 'scale', requestedBy: null, expiresAt: null, again: false };
+      return execute({ request, slotClass: 'bulk', campaign: 1, fed: true, requestedAt: null });
+    },
+  };
+}
+
+async function beat(epoch: EpochContext, clock: Clock, life: Life): Promise<void> {
+  while (life.isAlive) {
+    await pulse(epoch, OPERATIONS);
+    await clock.sleep(PULSE_MS);
+  }
+}
+
+/** Half a round trip. One in a thousand is slow: longer than a worker may be held up before it sends. */
+function redisLegMs(random: Random): number {
+  return random() < 0.001 ? 3_000 * random() : 0.1 + random();
+}
+
+function signedIn(mayRead: boolean): SignIn {
+  const token = {
+    accessToken: 'scale',
+    roles: ['Machine.Scan', ...(mayRead ? ['Machine.Read.All'] : [])],
+    isDelegated: false,
+    renewAt: Number.POSITIVE_INFINITY,
+    expiresAt: Number.POSITIVE_INFINITY,
+  };
+  return { token: async () => token, renewed: async () => token };
+}
