@@ -1,9 +1,9 @@
-import { noteInbox } from '../campaign/audit.ts';
 import { type Campaign, openCampaign, readCampaign } from '../campaign/registry.ts';
 import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
 import type { Logger } from '../log.ts';
 import { type InboxEntry, readWish, type Wish } from './entry.ts';
+import { noteInbox } from './history.ts';
 import { answer, enqueue, leave, reject } from './scripts.ts';
 import { awaitOutcomes, isDecided, readRecorded, type Standing, type StandingDeps } from './standing.ts';
 
