@@ -46,7 +46,7 @@ const FLEET_CONNECTIONS = 512;
  * How far V8 lets the heap grow beyond what was alive at the last collection. By itself it takes up to four times as much
  * before it collects again, and a worker for 200 tenants a gigabyte of which a tenth is alive.
  */
-const HEAP_GROWTH_PERCENT = 40;
+const HEAP_GROWTH_PERCENT = 20;
 
 /** A worker for any number of tenants. */
 export interface FleetWorker extends Worker {
