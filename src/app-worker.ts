@@ -132,14 +132,12 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
  * and is back. It is what is put back when Redis has lost its data meanwhile.
  */
 function createMemories() {
-  const known = new Map<string, { memory: Memory; keepMs: number }>();
+  const known = new Map<string, Memory>();
   return {
     of: (config: Config): Memory => {
       const label = tenantOf(config);
-      const before = known.get(label);
-      const keepMs = Math.max(longestMs(config.limits.windows), before?.keepMs ?? 0);
-      const memory = before?.memory ?? createMemory({ keepMs });
-      known.set(label, { memory, keepMs });
+      const memory = known.get(label) ?? createMemory({ keepMs: longestMs(config.limits.windows) });
+      known.set(label, memory);
       return memory;
     },
   };

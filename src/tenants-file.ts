@@ -109,6 +109,8 @@ async function readEntry(
     const told = error.context['mistakes'];
     mistakes.push(...(Array.isArray(told) ? told.map(String) : [error.message]));
   }
+  // What signs in says what it misses: better where that should be than how it is called.
+  if (config?.signIn === null && own.leftOut.length > 0) config = { ...config, signInMissing: own.leftOut };
   return {
     config: mistakes.length === 0 ? config : null,
     mistakes: mistakes.map((mistake) => `${name}: ${mistake}`),
@@ -169,14 +171,19 @@ async function environmentOf(
   environment: Environment,
   dir: string,
   missing: Missing,
-): Promise<{ environment: Environment; mistakes: string[] }> {
+): Promise<{ environment: Environment; mistakes: string[]; leftOut: string[] }> {
   const own: Record<string, string> = {};
   const mistakes: string[] = [];
+  const leftOut: string[] = [];
   for (const [name, setting] of Object.entries(entry)) {
     const value = await textOf(name, setting, environment, dir).catch((error: Error) => error);
     if (!(value instanceof Error)) own[name] = value;
-    else if (missing === 'complain' || !(value instanceof NotToBeHad))
-      mistakes.push(`${name}: ${value.message}`);
+    else {
+      const isLeftOut = missing === 'leave out' && value instanceof NotToBeHad;
+      (isLeftOut ? leftOut : mistakes).push(`${name}: ${value.message}`);
+      // Notices are the workers' affair, and incomplete settings of theirs would be a mistake.
+      if (isLeftOut && name.startsWith('NOTIFY_')) Object.assign(own, { NOTIFY_URL: '', NOTIFY_SECRET: '' });
+    }
   }
   if (!own['STANDDOWN_TENANT'] && !own['AZURE_TENANT_ID'])
     mistakes.push('STANDDOWN_TENANT: is missing, and AZURE_TENANT_ID too');
@@ -185,7 +192,7 @@ async function environmentOf(
   const given = Object.entries(environment).filter(
     ([name]) => name !== 'STANDDOWN_TENANT' && !(provesItself && isKind(name)),
   );
-  return { environment: { ...Object.fromEntries(given), ...own }, mistakes };
+  return { environment: { ...Object.fromEntries(given), ...own }, mistakes, leftOut };
 }
 
 async function textOf(
@@ -224,14 +231,14 @@ function fromVariable(name: string, environment: Environment): string {
 
 async function fromFile(path: string): Promise<string> {
   const text = await readSmall(path, MOST_SECRET_BYTES).catch((error: unknown) => {
-    throw new NotToBeHad(`${path} cannot be read: ${codeOf(error)}`);
+    throw new NotToBeHad(`${path} cannot be read: ${withoutPath(error)}`);
   });
   if (text.trim() === '') throw new NotToBeHad(`${path} is empty`);
   return text.trim();
 }
 
-/** Without the path, which is said before. */
-function codeOf(error: unknown): string {
+/** Node ends its messages with the call and the path, which is said before. */
+function withoutPath(error: unknown): string {
   return messageOf(error).replace(/, \w+( '.*')?$/, '');
 }
 
@@ -246,8 +253,8 @@ function isKind(name: string): boolean {
 }
 
 function labelOf(entry: Readonly<Record<string, Setting>>): string {
-  const { STANDDOWN_TENANT: label, AZURE_TENANT_ID: tenantId } = entry;
-  return typeof label === 'string' && label !== '' ? label : String(tenantId ?? '').toLowerCase();
+  const text = (setting: Setting | undefined) => (typeof setting === 'string' ? setting.trim() : '');
+  return text(entry['STANDDOWN_TENANT']) || text(entry['AZURE_TENANT_ID']).toLowerCase();
 }
 
 function repeated(entries: readonly Readonly<Record<string, Setting>>[]): string[] {

@@ -125,11 +125,18 @@ describe('the file of tenants', () => {
 
   it('lets a command work for one tenant whatever is wrong with another, and without secrets', async (t) => {
     const TENANTS_FILE = await fileWith(t, [
-      { ...A, AZURE_CLIENT_SECRET: { env: 'NOT_SET' } },
+      {
+        ...A,
+        AZURE_CLIENT_SECRET: { env: 'NOT_SET' },
+        NOTIFY_URL: 'https://hooks.example/',
+        NOTIFY_SECRET: { env: 'NOT_SET_EITHER' },
+      },
       { ...B, CONCURRENCY: '0', AZURE_CLIENT_SECRET: { file: 'not-there' } },
     ]);
     const config = await chooseConfig({ ...ENV, TENANTS_FILE, STANDDOWN_TENANT: 'a' });
     assert.deepEqual([config.tenant, config.signIn], ['a', null], 'nor does it sign in as somebody else');
+    assert.equal(config.signInMissing[0], 'AZURE_CLIENT_SECRET: the variable NOT_SET is not set');
+    assert.equal(config.notify, null);
     await assert.rejects(chooseConfig({ ...ENV, TENANTS_FILE, STANDDOWN_TENANT: 'b' }), /CONCURRENCY/);
   });
 
@@ -141,6 +148,7 @@ describe('the file of tenants', () => {
     [[A, 'b'], /tenant 2: is not an object/],
     [[{ ...A, CONCURRENCY: 3 }], /CONCURRENCY: is neither a text nor/],
     [[A, { ...B, STANDDOWN_TENANT: 'a' }], /a: stands there 2 times/],
+    [[A, { ...B, STANDDOWN_TENANT: ' a ' }], /a: stands there 2 times/],
     [[A, { ...B, AZURE_TENANT_ID: 'A.EXAMPLE' }], /a, b: are one application of one tenant/],
   ] as const) {
     it(`is refused: ${JSON.stringify(content)}`, async (t) => {
