@@ -3,7 +3,8 @@ import { bytesToGuid, guidsToBytes } from '../guid.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Look } from '../ledger/look.ts';
-import { entryValues, readEntry } from '../ledger/result.ts';
+import { readEntry } from '../ledger/result.ts';
+import { readResultAt } from '../ledger/result-at.ts';
 import { readResults } from '../ledger/results.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
@@ -249,19 +250,19 @@ export async function resultsAt(
   campaign: Campaign,
   places: readonly number[],
 ): Promise<CancelResult[]> {
-  const entries = await Promise.all(
-    places.map((place) => redis.xrange(keys.results(campaign.number), `${place}-0`, `${place}-0`)),
+  const found = await Promise.all(
+    places.map((place) => readResultAt(redis, keys.results(campaign.number), place)),
   );
-  return entries.flat().map(([, flat]) => readEntry(entryValues(flat), originOf(campaign)).result);
+  return found.flatMap((values) => (values ? readEntry(values, originOf(campaign)).result : []));
 }
 
 /** An outcome by the place that the ledger names. */
 async function resultOf(deps: ReportDeps, id: Buffer, record: Look): Promise<ReportLine> {
   const { redis, keys } = deps;
   const owner = await readCampaign(redis, keys, record.campaign);
-  const place = `${record.position}-0`;
-  const [entry] = record.position > 0 ? await redis.xrange(keys.results(record.campaign), place, place) : [];
-  if (owner && entry) return readEntry(entryValues(entry[1]), originOf(owner)).result;
+  const values =
+    record.position > 0 ? await readResultAt(redis, keys.results(record.campaign), record.position) : null;
+  if (owner && values) return readEntry(values, originOf(owner)).result;
   return openLine(owner ?? NOBODY, id, record);
 }
 

@@ -1,7 +1,7 @@
 import type { Keys } from '../keys.ts';
 import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
-import { outcomeKeysOf } from './outcomes.ts';
+import { ASKED_LUA, outcomeKeysOf } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
@@ -20,6 +20,7 @@ const endScript = defineScript(
 ${RECORD_LUA}
 ${DECIDE_LUA}
 ${BATCH_LUA}
+${ASKED_LUA}
 local s = redis.call('HMGET', KEYS[1], 'buckets', 'jumped', 'jumpedAt')
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
@@ -54,8 +55,7 @@ end
 
 -- The place before that of the next id's outcome.
 local place = #KEYS - #ARGV[3] / ${ID_BYTES}
--- One look for all, for nearly always nobody has asked for any of them.
-local isAsked = redis.call('EXISTS', unpack(KEYS, place + 1)) > 0
+local isAsked = areAsked(place)
 each(ARGV[3], ARGV[4], 7, function(id, bucket)
   place = place + 1
   local r = load(bucket, id)

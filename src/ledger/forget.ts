@@ -1,7 +1,7 @@
 import type { Keys } from '../keys.ts';
 import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
-import { outcomeKeysOf } from './outcomes.ts';
+import { ASKED_LUA, outcomeKeysOf } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
 /**
@@ -17,17 +17,19 @@ const forgetScript = defineScript(
   /* lua */ `
 ${RECORD_LUA}
 ${BATCH_LUA}
+${ASKED_LUA}
 local number, removed = tonumber(ARGV[1]), 0
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
 -- The place before that of the next id's outcome.
 local place = #KEYS - #ARGV[3] / ${ID_BYTES}
+local isAsked = areAsked(place)
 each(ARGV[3], ARGV[4], 2, function(id, bucket)
   place = place + 1
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number then return end
   removed = removed + redis.call('HDEL', bucket, id)
-  redis.call('UNLINK', KEYS[place])
+  if isAsked then redis.call('UNLINK', KEYS[place]) end
 end)
 if removed > 0 then redis.call('HINCRBY', KEYS[1], 'records', -removed) end
 return {'done', tostring(removed)}

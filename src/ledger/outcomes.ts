@@ -47,6 +47,14 @@ export const AWAITED_S = 30 * 86_400;
 export const NO_OUTCOME = '{"outcome":null}';
 
 /**
+ * For scripts whose last keys are the outcomes of ids: `areAsked(place)`, whether somebody has asked for any of them, `place`
+ * that before the first. One look for all, for nearly always nobody has.
+ */
+export const ASKED_LUA = /* lua */ `
+local function areAsked(place) return place < #KEYS and redis.call('EXISTS', unpack(KEYS, place + 1)) > 0 end
+`;
+
+/**
  * For scripts that open an id again: `outcomeIsOpen(key)`, the key of the id's outcome. Whoever asked for it sees that it
  * is open, and is told the next outcome; for an id that nobody asked for there is no key, and none comes to be.
  */

@@ -3,7 +3,7 @@ import type { Keys } from '../keys.ts';
 import type { Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
-import { OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
+import { ASKED_LUA, OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
 import { PLACE_LUA } from './place.ts';
 import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
@@ -30,6 +30,7 @@ ${RECORD_LUA}
 ${BATCH_LUA}
 ${REOPEN_LUA}
 ${PLACE_LUA}
+${ASKED_LUA}
 ${OUTCOME_OPEN_LUA}
 local number = tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
@@ -40,12 +41,13 @@ local wanted, count, stopped, by = {}, 0, 0, {}
 for i = 5, #ARGV do wanted[ARGV[i]] = true end
 -- The place before that of the next id's outcome.
 local place = #KEYS - #ARGV[3] / ${ID_BYTES}
+local isAsked = areAsked(place)
 each(ARGV[3], ARGV[4], 4, function(id, bucket)
   place = place + 1
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or not wanted[STATES[r[STATE]]] then return end
   save(bucket, id, reopened(r, number))
-  outcomeIsOpen(KEYS[place])
+  if isAsked then outcomeIsOpen(KEYS[place]) end
   count = count + 1
   if hasFlag(r, STOPPED) then stopped = stopped + 1 end
   by[STATES[r[STATE]]] = (by[STATES[r[STATE]]] or 0) + 1

@@ -2,7 +2,7 @@ import type { Keys } from '../keys.ts';
 import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch } from './batch.ts';
-import { OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
+import { ASKED_LUA, OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
 import { PLACE_LUA, URGENT } from './place.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
@@ -25,6 +25,7 @@ const submitScript = defineScript(
 ${RECORD_LUA}
 ${BATCH_LUA}
 ${PLACE_LUA}
+${ASKED_LUA}
 ${OUTCOME_OPEN_LUA}
 local FIRST, number = 6, tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
@@ -75,6 +76,7 @@ end
 
 -- The place before that of the next id's outcome, where outcomes are declared: as owners are, for nearly always there are none.
 local place = FIRST - 1 + tonumber(ARGV[3]) + 2 * (#ARGV - 5)
+local isAsked = #ARGV > 5 and areAsked(place)
 
 local function takeOver(id, bucket, r)
   local owner = owners[r[CAMPAIGN]]
@@ -85,7 +87,7 @@ local function takeOver(id, bucket, r)
   local new = newRecord(number, r[GENERATION] + 1)
   setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))
   save(bucket, id, new)
-  outcomeIsOpen(KEYS[place])
+  if isAsked then outcomeIsOpen(KEYS[place]) end
   records[id] = new
   known = known + 1
 end
