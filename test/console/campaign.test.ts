@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { request } from 'undici';
 import type { Console } from '../../src/app-console.ts';
@@ -15,6 +15,7 @@ import { eventually } from '../support/wait.ts';
 import {
   ACT_TOKEN,
   assertAccessible,
+  browserTests,
   OPERATOR,
   openConsole,
   picture,
@@ -61,18 +62,7 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
     return entries.map(({ action, by, command, detail }) => [action, by, command, detail].join('|'));
   }
 
-  function inBrowser(name: string, run: (visitor: Visitor, t: TestContext) => Promise<void>): void {
-    it(name, async (t) => {
-      if (!browser) return skipWithoutChromium(t);
-      const visitor = await visit(browser, served.url);
-      try {
-        await run(visitor, t);
-        visitor.assertQuiet();
-      } finally {
-        await visitor.context.close();
-      }
-    });
-  }
+  const inBrowser = browserTests(() => ({ browser, url: served.url }));
 
   /** Presses an action's link, and then its button. */
   async function act({ page }: Visitor, name: string, fill?: () => Promise<unknown>): Promise<void> {

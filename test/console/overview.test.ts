@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { Redis } from 'ioredis';
 import type { Browser } from 'playwright-core';
 import { request } from 'undici';
@@ -16,13 +16,13 @@ import { eventually } from '../support/wait.ts';
 import {
   ACT_TOKEN,
   assertAccessible,
+  browserTests,
   focused,
   openConsole,
   picture,
   READ_TOKEN,
   signIn,
   textOf,
-  type Visitor,
   visit,
 } from './support.ts';
 
@@ -59,18 +59,7 @@ describe('the overview of the console, in a real browser', { timeout: 180_000 },
     await submitCampaign(tenant, { name, comment: HOSTILE, now: Date.now() }, parts);
   };
 
-  function inBrowser(name: string, run: (visitor: Visitor, t: TestContext) => Promise<void>): void {
-    it(name, async (t) => {
-      if (!browser) return skipWithoutChromium(t);
-      const visitor = await visit(browser, served.url);
-      try {
-        await run(visitor, t);
-        visitor.assertQuiet();
-      } finally {
-        await visitor.context.close();
-      }
-    });
-  }
+  const inBrowser = browserTests(() => ({ browser, url: served.url }));
 
   inBrowser('shows what is at work as it goes on, without being loaded again', async (visitor) => {
     const { page, go } = visitor;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { request } from 'undici';
 import type { Console } from '../../src/app-console.ts';
@@ -13,6 +13,7 @@ import { eventually } from '../support/wait.ts';
 import {
   ACT_TOKEN,
   assertAccessible,
+  browserTests,
   openConsole,
   picture,
   READ_TOKEN,
@@ -47,18 +48,7 @@ describe('handing ids in through the console, in a real browser', { timeout: 120
     await server.close();
   });
 
-  function inBrowser(name: string, run: (visitor: Visitor, t: TestContext) => Promise<void>): void {
-    it(name, async (t) => {
-      if (!browser) return skipWithoutChromium(t);
-      const visitor = await visit(browser, served.url);
-      try {
-        await run(visitor, t);
-        visitor.assertQuiet();
-      } finally {
-        await visitor.context.close();
-      }
-    });
-  }
+  const inBrowser = browserTests(() => ({ browser, url: served.url }));
 
   async function fill({ page, go }: Visitor, campaign: string, comment = 'by mistake'): Promise<void> {
     await go(path());

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { after, it, type TestContext } from 'node:test';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { type Console, startConsole } from '../../src/app-console.ts';
 import { previewLines } from '../../src/commands/console.ts';
 import { type Environment, readConfig } from '../../src/config.ts';
 import { silentLog } from '../../src/log.ts';
+import { skipWithoutChromium } from '../support/chromium.ts';
 import { ROOT } from '../support/processes.ts';
 
 /** Who acts where nobody has to sign in. */
@@ -63,6 +64,23 @@ export interface Visitor {
   go(path: string): Promise<void>;
   /** Nothing was asked for elsewhere, and nothing complained. */
   assertQuiet(): void;
+}
+
+/** Declares tests in a browser's session of their own each, in which nothing may be said that should not be. */
+export function browserTests(place: () => { browser: Browser | null; url: string }) {
+  return (name: string, run: (visitor: Visitor, t: TestContext) => Promise<void>): void => {
+    it(name, async (t) => {
+      const { browser, url } = place();
+      if (!browser) return skipWithoutChromium(t);
+      const visitor = await visit(browser, url);
+      try {
+        await run(visitor, t);
+        visitor.assertQuiet();
+      } finally {
+        await visitor.context.close();
+      }
+    });
+  };
 }
 
 export async function visit(
