@@ -62,7 +62,6 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
     const isNew = state.version === 0 || state.end !== lastEnd;
     lastEnd = state.end;
     if (isNew) state.version = ++versions;
-    updatedAt = performance.now();
     return state;
   }
   let lastEnd = -1;
@@ -76,6 +75,8 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
   function refresh(): Promise<State> {
     updating ??= update().finally(() => {
       updating = null;
+      // Also after a failure, or each look would read all of it anew.
+      updatedAt = performance.now();
     });
     return updating;
   }
@@ -116,6 +117,7 @@ function note(
 }
 
 async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
+  if (campaign.total > MOST_ROWS) throw tooMany();
   const state: State = {
     version: 0,
     rows: [],
@@ -149,7 +151,6 @@ async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
       state.byId.set(row.id, row);
       state.rows.push(row);
     }
-    if (state.rows.length > MOST_ROWS) throw tooMany();
   }
   return state;
 }

@@ -69,7 +69,8 @@ export function createDrafts() {
     /** @throws StanddownError USAGE */
     find: (id: string, tenant: string, owner: string): Draft => {
       const draft = drafts.get(id);
-      if (draft && draft.tenant === tenant && draft.owner === owner) return draft;
+      const isKept = draft && performance.now() - draft.madeAt <= KEPT_MS;
+      if (isKept && draft.tenant === tenant && draft.owner === owner) return draft;
       throw new StanddownError(
         'USAGE',
         'this is not kept any more, or was submitted already: hand it in again',

@@ -42,7 +42,11 @@ export async function readHandedIn(
   try {
     for await (const part of request.parts()) {
       if (part.type === 'field') {
+        if (part.valueTruncated)
+          throw new StanddownError('INPUT_INVALID', 'too much was pasted: hand it in as a file');
         fields.append(part.fieldname, String(part.value));
+        // The key stands first: nobody else fills the memory with the rest.
+        check(fields);
         continue;
       }
       // A file field that was left empty comes all the same.

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { systemClock } from '../clock.ts';
 import type { View } from './view.ts';
 
 /** Without a word for so long, a proxy may end the connection. */
@@ -23,7 +24,7 @@ export function asksForChanges(request: FastifyRequest): boolean {
  * Sends what changes on a page as server-sent events, until whoever looks is gone: the regions that are not as they were,
  * and the data. The first event brings all of them, for the page may be older than the connection.
  */
-export async function sendChanges(request: FastifyRequest, reply: FastifyReply, deps: LiveDeps) {
+export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, {
@@ -47,7 +48,7 @@ export async function sendChanges(request: FastifyRequest, reply: FastifyReply, 
     }
     if (raw.writableNeedDrain) {
       // Whoever does not take what was sent gets no more of it.
-      await pause(everyMs, signal);
+      await systemClock.sleep(everyMs, signal).catch(() => undefined);
       continue;
     }
     try {
@@ -63,10 +64,9 @@ export async function sendChanges(request: FastifyRequest, reply: FastifyReply, 
       send('trouble', deps.describe(error));
       spokenAt = performance.now();
     }
-    await pause(everyMs, signal);
+    await systemClock.sleep(everyMs, signal).catch(() => undefined);
   }
   raw.end();
-  request.log.debug('page left');
 }
 
 function changesOf({ regions = {}, data }: View, sent: Map<string, string>) {
@@ -78,17 +78,4 @@ function changesOf({ regions = {}, data }: View, sent: Map<string, string>) {
   });
   if (changed.length === 0 && data === undefined) return null;
   return { regions: Object.fromEntries(changed), ...(data !== undefined && { data }) };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    if (signal.aborted) done();
-    else signal.addEventListener('abort', done);
-  });
 }

@@ -48,6 +48,8 @@ export function addQueues(site: Site, deps: QueuesDeps): () => Promise<void> {
   function boardOf(shown: ShownTenant): Promise<Board> {
     const known = boards.get(shown.label) ?? openBoard(shown, deps);
     boards.set(shown.label, known);
+    // The next who looks tries again.
+    known.catch(() => boards.delete(shown.label));
     return known;
   }
 
@@ -60,6 +62,7 @@ export function addQueues(site: Site, deps: QueuesDeps): () => Promise<void> {
     reply.redirect(`${baseOf(directory.find(request.params.tenant).label)}/`),
   );
   app.get<{ Params: { tenant: string } }>('/queues/:tenant/*', async (request, reply) => {
+    site.assertReady();
     const board = await boardOf(directory.find(request.params.tenant));
     reply.hijack();
     board.app.routing(request.raw, reply.raw);

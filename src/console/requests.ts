@@ -39,13 +39,16 @@ export const SORT_COLUMNS = {
 
 export type SortColumn = keyof typeof SORT_COLUMNS;
 
+/** Characters of a search. Each row is looked through for each of its words. */
+const MOST_SEARCH = 200;
+
 export const SIZES = [50, 100, 500] as const;
 
 export function readWanted(query: Readonly<Record<string, string>>): Wanted {
   const sort = query['sort'] ?? '';
   const size = Number(query['size']);
   return {
-    search: (query['q'] ?? '').trim(),
+    search: (query['q'] ?? '').trim().slice(0, MOST_SEARCH),
     outcome: query['outcome'] ?? '',
     type: query['type'] ?? '',
     sort: Object.hasOwn(SORT_COLUMNS, sort) ? (sort as SortColumn) : null,
@@ -94,7 +97,7 @@ export function pageOf(rows: readonly Row[], { page: asked, size }: Pick<Wanted,
 }
 
 function matcher({ search, outcome, type }: Wanted): (row: Row) => boolean {
-  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = [...new Set(search.toLowerCase().split(/\s+/).filter(Boolean))];
   return (row) => {
     if (outcome !== '' && row.outcome !== outcome) return false;
     if (type !== '' && row.type !== type) return false;

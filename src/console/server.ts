@@ -57,7 +57,8 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   const app: FastifyInstance = fastify({
     forceCloseConnections: true,
     exposeHeadRoutes: false,
-    frameworkErrors: (error, _request, reply) => void answer(reply, 400, messageOf(error)),
+    // These come before any hook.
+    frameworkErrors: (error, _request, reply) => void answer(reply.headers(HEADERS), 400, messageOf(error)),
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
@@ -72,7 +73,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   await app.register(cookie);
   await app.register(formbody, { parser: (text) => new URLSearchParams(text) as never, bodyLimit: 65_536 });
   await app.register(multipart, {
-    limits: { fileSize: MOST_FILE_BYTES, fieldSize: MOST_FIELD_BYTES, files: 1, fields: 20 },
+    limits: { fileSize: MOST_FILE_BYTES, fieldSize: MOST_FIELD_BYTES, files: 1, fields: 6 },
   });
   app.addHook('onRequest', async (request, reply) => admit(sessions, request, reply));
   app.setNotFoundHandler((_request, reply) => answer(reply, 404, 'there is no such page'));

@@ -37,6 +37,8 @@ export function createSessions({ tokens, operator, wall }: SessionDeps) {
   const needsSignIn = tokens.read !== null || tokens.act !== null;
   // Without tokens there is nothing that could outlast this process.
   const own = randomBytes(32);
+  /** Signed out before their time, and when that would have been: their pages elsewhere, and copies, are no good either. */
+  const ended = new Map<string, number>();
   const keyOf = (role: Role) => (needsSignIn ? tokens[role] && hmac(tokens[role].reveal(), 'session') : own);
 
   function open(role: Role, name: string): string {
@@ -53,7 +55,7 @@ export function createSessions({ tokens, operator, wall }: SessionDeps) {
       if (key === null || !isSame(mac, hmac(key, text).toString('base64url'))) continue;
       // Only what was signed here is parsed.
       const session = JSON.parse(Buffer.from(text, 'base64url').toString()) as Session;
-      if (session.role === role) return session.expiresAt > wall() ? session : 'expired';
+      if (session.role === role) return session.expiresAt > wall() && !ended.has(text) ? session : 'expired';
     }
     return 'wrong';
   }
@@ -64,6 +66,13 @@ export function createSessions({ tokens, operator, wall }: SessionDeps) {
   return {
     needsSignIn,
     read,
+    /** Ends a session for whoever has its cookie. */
+    end: (cookie: string): void => {
+      const session = read(cookie);
+      if (typeof session === 'string') return;
+      for (const [text, expiresAt] of ended) if (expiresAt <= wall()) ended.delete(text);
+      ended.set(cookie.split('.')[0] ?? '', session.expiresAt);
+    },
     formKey,
     isFormKey: (cookie: string, given: unknown) =>
       typeof given === 'string' && isSame(given, formKey(cookie)),

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { StanddownError } from '../errors.ts';
 import { html } from '../report/html.ts';
 import { asksForChanges } from './live.ts';
 import { type NoSession, SESSION_MS, type Sessions } from './session.ts';
-import { cookieName, sendPage } from './site.ts';
+import { cookieName, cookieOf, sendPage } from './site.ts';
 import type { View } from './view.ts';
 
 export const SESSION_COOKIE = {
@@ -35,8 +36,10 @@ export function leadToSignIn(request: FastifyRequest, reply: FastifyReply, why: 
 
 export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
   app.get('/sign-in', async (request, reply) => {
-    const { why = 'none', next = '/' } = request.query as Record<string, string>;
-    return sendPage(reply, signInView(WHY[why as NoSession] ?? '', ownPath(next)), null);
+    // What is given twice is a list.
+    const { why, next } = request.query as Record<string, unknown>;
+    const words = typeof why === 'string' && Object.hasOwn(WHY, why) ? WHY[why as NoSession] : '';
+    return sendPage(reply, signInView(words, typeof next === 'string' ? ownPath(next) : '/'), null);
   });
 
   app.post('/sign-in', async (request, reply) => {
@@ -50,9 +53,17 @@ export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
     return reply.setCookie(cookieName(request), cookie, { ...SESSION_COOKIE, secure }).redirect(next, 303);
   });
 
-  app.post('/sign-out', async (request, reply) =>
-    reply.clearCookie(cookieName(request), { path: '/' }).redirect('/sign-in', 303),
-  );
+  app.post('/sign-out', async (request, reply) => {
+    const fields = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+    const cookie = cookieOf(request) ?? '';
+    if (!sessions.isFormKey(cookie, fields.get('formKey')))
+      throw new StanddownError(
+        'NOT_PERMITTED',
+        'this form is of an older page: load the page anew, and try again',
+      );
+    sessions.end(cookie);
+    return reply.clearCookie(cookieName(request), { path: '/' }).redirect('/sign-in', 303);
+  });
 }
 
 /** Nobody is led elsewhere by a link to here. */

@@ -24,6 +24,8 @@ export interface Site {
   view(path: string, look: (visit: Visit) => Promise<View>): void;
   /** Where a form is sent to. Returns where to go then; null: it has answered itself. */
   form(path: string, role: Role, take: (visit: Visit) => Promise<string | null>): void;
+  /** @throws StanddownError REDIS_UNREACHABLE while Redis is away. */
+  assertReady(): void;
   /** Who sends a form, where its key stands in it: for forms that bring files, which are read by their own routes. */
   check(request: FastifyRequest, role: Role, formKey: unknown): Viewer;
 }
@@ -107,6 +109,7 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
 
   return {
     app,
+    assertReady,
     check,
     view: (path, look) => {
       app.get(path, async (request, reply) => {
@@ -116,7 +119,7 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
           return withinLimit(look(visit));
         };
         if (!asksForChanges(request)) return sendPage(reply, await limited(), visit.viewer);
-        return sendChanges(request, reply, {
+        return sendChanges(reply, {
           look: limited,
           mayLook: () => sessionOf(request) !== null,
           describe,

@@ -30,7 +30,8 @@ export function embedJson(value: unknown): Html {
 
 function toText(value: HtmlValue): string {
   if (value instanceof Html) return value.toString();
-  return typeof value === 'object' ? value.join('') : escapeHtml(String(value));
+  // Each by itself: a list from outside, whatever its type was said to be, is no piece of a page.
+  return Array.isArray(value) ? value.map(toText).join('') : escapeHtml(String(value));
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

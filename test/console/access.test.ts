@@ -74,7 +74,7 @@ describe('who may do what in the console', { timeout: 60_000 }, () => {
   });
 
   it('answers every page, also a refusal, with a policy that lets nothing else in', async () => {
-    for (const path of ['/', '/nowhere', '/sign-in', '/assets/console.js', '/t/nobody']) {
+    for (const path of ['/', '/nowhere', '/sign-in', '/assets/console.js', '/t/nobody', '/%zz']) {
       const { headers } = await ask(open, path);
       const policy = String(headers['content-security-policy']);
       assert.match(policy, /default-src 'none'/, path);
@@ -136,9 +136,37 @@ describe('who may do what in the console', { timeout: 60_000 }, () => {
       (await ask(guarded, '/sign-out', { headers, form: {} })).status;
     assert.equal(await out({ cookie, origin: 'http://evil.example' }), 403);
     assert.equal(await out({ cookie, origin: 'null' }), 403);
+    assert.equal(await out({ cookie }), 403);
     const without = await ask(guarded, '/sign-out', { form: {} });
     assert.match(without.location, /^\/sign-in\?why=none/);
     assert.equal((await ask(open, '/sign-out', { form: {} })).status, 403);
+  });
+
+  it('ends a session for all who have its cookie when it is signed out', async () => {
+    const { cookie } = await signIn(ACT_TOKEN);
+    const page = (await ask(guarded, '/', { headers: { cookie } })).text;
+    const [, formKey = ''] = /name="formKey" value="([^"]+)"/.exec(page) ?? [];
+    const left = await ask(guarded, '/sign-out', { headers: { cookie }, form: { formKey } });
+    assert.equal(left.location, '/sign-in');
+    assert.match((await ask(guarded, '/', { headers: { cookie } })).location, /why=expired/);
+    const events = await ask(guarded, '/', { headers: { cookie, accept: 'text/event-stream' } });
+    assert.equal(events.text, 'event: leave\ndata: null\n\n');
+  });
+
+  it('writes nothing into the form for signing in that an address brings, however it is given', async () => {
+    const attack = encodeURIComponent('"><meta http-equiv=refresh content="0;url=//evil.example">');
+    for (const query of [
+      `next=/a&next=${attack}`,
+      `next=${attack}`,
+      `why=${attack}`,
+      `why=a&why=${attack}`,
+      'why=constructor',
+      'why=__proto__',
+    ]) {
+      const { status, text } = await ask(guarded, `/sign-in?${query}`);
+      assert.equal(status, 200, query);
+      assert.doesNotMatch(text, /http-equiv=refresh|\[native code\]/, query);
+    }
   });
 
   it('ends the changes of a page with the session', async () => {

@@ -54,6 +54,9 @@ describe("BullMQ's own view in the console", { timeout: 60_000 }, () => {
   it('lets nothing through that could change a lane', async () => {
     const before = await stack.redis.llen(stack.tenant.keys.lane('cancel', 'wait'));
     const api = `${path()}api/queues`;
+    const entered = await request(new URL('/queues', served.url));
+    await entered.body.dump();
+    const cookie = String(entered.headers['set-cookie']).split(';')[0] ?? '';
     const asked = [
       ['PUT', `${api}/cancel/pause`],
       ['PUT', `${api}/pause`],
@@ -66,10 +69,11 @@ describe("BullMQ's own view in the console", { timeout: 60_000 }, () => {
     for (const [method, where] of asked) {
       const answer = await request(new URL(where, served.url), {
         method,
-        headers: { 'content-type': 'application/json' },
+        headers: { cookie, ...(method !== 'DELETE' && { 'content-type': 'application/json' }) },
         body: method === 'DELETE' ? null : '{}',
       });
-      assert.ok([403, 404, 405, 415].includes(answer.statusCode), `${method} ${where}: ${answer.statusCode}`);
+      // There is no such route, for whoever may do everything else.
+      assert.equal(answer.statusCode, 404, `${method} ${where}`);
       await answer.body.dump();
     }
     assert.equal(await stack.redis.llen(stack.tenant.keys.lane('cancel', 'wait')), before);
