@@ -137,7 +137,11 @@ async function startGuards(
   if (health) log.info({ host, port: health.port }, 'health is served: /healthz, /readyz and /metrics');
   const unwatchLoop = watchEventLoop(watchdogMs);
   const unwatchRedis = watchRedisLoop({
-    turnedAt: () => source.vitals().turnedAt,
+    // One that stops has ended its loop, and may wait for its calls for longer than that.
+    turnedAt: () => {
+      const { stopping, turnedAt } = source.vitals();
+      return stopping ? monotonic() : turnedAt;
+    },
     answers: () => doesAnswer(place, log),
     onStuck: (silentMs) => {
       const seconds = Math.round(silentMs / 1_000);

@@ -22,7 +22,7 @@ for i = 1, #state do state[i] = state[i] or '' end
 local counts = {}
 for k = 3, #KEYS do
   for w = 1, #ARGV do
-    counts[#counts + 1] = #redis.call('ZRANGEBYSCORE', KEYS[k], string.format('%.3f', now - tonumber(ARGV[w])), '+inf')
+    counts[#counts + 1] = redis.call('ZCOUNT', KEYS[k], string.format('%.3f', now - tonumber(ARGV[w])), '+inf')
   end
 end
 return {string.format('%.3f', now), state, redis.call('HGETALL', KEYS[2]), counts}

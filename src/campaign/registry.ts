@@ -163,6 +163,13 @@ export async function listCampaigns(
   );
 }
 
+/** As people see it; `done`: it runs, and nothing of it is open. */
+export type DisplayState = Campaign['state'] | 'done';
+
+export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>): DisplayState {
+  return state === 'running' && open === 0 ? 'done' : state;
+}
+
 /** Of all campaigns, in the order of their creation. */
 export async function campaignNumbers(redis: RedisClient, keys: Keys): Promise<number[]> {
   const numbers = Object.values(await redis.hgetall(keys.campaigns)).map(Number);

@@ -7,10 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { feedingPlace, isUrgentPlace, URGENT } from '../ledger/place.ts';
 import type { Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
-import { type Campaign, findCampaign, readCampaign } from './registry.ts';
-
-/** `done`: it runs, and nothing of it is open. */
-export type DisplayState = Campaign['state'] | 'done';
+import { type Campaign, type DisplayState, displayState, findCampaign, readCampaign } from './registry.ts';
 
 /** What `status --json` prints of a campaign. */
 export interface CampaignStatus {
@@ -57,7 +54,7 @@ export async function statusOf(
   ]);
   return {
     campaign: campaign.name,
-    state: campaign.state === 'running' && campaign.open === 0 ? 'done' : campaign.state,
+    state: displayState(campaign),
     total: campaign.total,
     open: campaign.open,
     elsewhere,

@@ -1,5 +1,5 @@
 import type { BudgetView } from '../budget/view.ts';
-import type { Campaign } from '../campaign/registry.ts';
+import { type Campaign, displayState } from '../campaign/registry.ts';
 import { formatDuration } from '../duration.ts';
 import { type Html, html } from '../report/html.ts';
 import { count } from '../words.ts';
@@ -74,7 +74,7 @@ function renderEnded(label: string, ended: readonly Campaign[], page: number): H
     .slice((page - 1) * PAGE, page * PAGE)
     .map(
       (campaign) =>
-        html`<tr><th scope="row"><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a></th><td><span class="state" data-state="${stateOf(campaign)}">${stateOf(campaign)}</span></td><td class="bar">${renderProgress(campaign.name, campaign)}</td><td class="number">${count(campaign.total)}</td><td class="number">${count(campaign.outcomes.cancelled ?? 0)}</td><td class="time">${campaign.decidedAt === null ? '' : at(campaign.decidedAt)}</td></tr>\n`,
+        html`<tr><th scope="row"><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a></th><td><span class="state" data-state="${displayState(campaign)}">${displayState(campaign)}</span></td><td class="bar">${renderProgress(campaign.name, campaign)}</td><td class="number">${count(campaign.total)}</td><td class="number">${count(campaign.outcomes.cancelled ?? 0)}</td><td class="time">${campaign.decidedAt === null ? '' : at(campaign.decidedAt)}</td></tr>\n`,
     );
   const to = (number: number, text: string) =>
     number >= 1 && number <= pages ? html`<a class="button" href="?page=${number}">${text}</a>\n` : '';
@@ -89,8 +89,4 @@ ${rows}</tbody>
 )}
 ${pages > 1 ? html`<nav aria-label="Pages of ended campaigns">${to(page - 1, 'Previous')}<span>page ${page} of ${pages}</span>${to(page + 1, 'Next')}</nav>` : ''}
 </section>`;
-}
-
-function stateOf({ state, open }: Campaign): string {
-  return state === 'running' && open === 0 ? 'done' : state;
 }

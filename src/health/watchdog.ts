@@ -60,20 +60,26 @@ export interface RedisWatchDeps {
 export function watchRedisLoop(deps: RedisWatchDeps): () => void {
   const { clock, timeoutMs } = deps;
   let looking = false;
+  const over = new AbortController();
   const look = async () => {
     const before = deps.turnedAt();
     if (clock.monotonic() - before < timeoutMs || !(await deps.answers())) return;
     // A machine that was asleep, or a Redis that is just back: the loop needs a moment, too.
-    await clock.sleep(Math.min(RECOVERY_MS, timeoutMs));
+    await clock.sleep(Math.min(RECOVERY_MS, timeoutMs), over.signal);
     if (deps.turnedAt() === before && (await deps.answers())) deps.onStuck(clock.monotonic() - before);
   };
   const timer = setInterval(() => {
     if (looking) return;
     looking = true;
-    void look().finally(() => {
-      looking = false;
-    });
+    void look()
+      .catch(() => undefined)
+      .finally(() => {
+        looking = false;
+      });
   }, timeoutMs / 4);
   timer.unref();
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    over.abort();
+  };
 }

@@ -1,5 +1,6 @@
 import { type Glance, glance } from '../budget/glance.ts';
 import type { Limits } from '../budget/windows.ts';
+import { campaignNumbers } from '../campaign/registry.ts';
 import { type Keys, LANES, type LaneName } from '../keys.ts';
 import type { RedisClient } from '../script.ts';
 
@@ -30,13 +31,12 @@ const MOST_CAMPAIGNS = 500;
 
 /** Reads how a tenant stands: two times all there is to ask together. */
 export async function readStanding(redis: RedisClient, keys: Keys, limits: Limits): Promise<Standing> {
-  const [seen, campaigns, ...lanes] = await Promise.all([
+  const [seen, numbers, ...lanes] = await Promise.all([
     glance(redis, keys, limits),
-    redis.hgetall(keys.campaigns),
+    campaignNumbers(redis, keys),
     ...LANES.map((lane) => readLane(redis, keys, lane)),
   ]);
-  const numbers = Object.values(campaigns).map(Number);
-  const newest = numbers.sort((a, b) => b - a).slice(0, MOST_CAMPAIGNS);
+  const newest = numbers.slice(-MOST_CAMPAIGNS);
   const [open, ...ages] = await Promise.all([
     countOpen(redis, keys, newest),
     ...lanes.map(({ next, lane }) => readAge(redis, keys, lane, next, seen.now)),

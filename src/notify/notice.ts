@@ -1,6 +1,5 @@
 import type { Hold } from '../budget/view.ts';
-import type { Campaign } from '../campaign/registry.ts';
-import type { DisplayState } from '../campaign/status.ts';
+import { type Campaign, type DisplayState, displayState } from '../campaign/registry.ts';
 import type { Outcome } from '../outcome.ts';
 
 /** `ended`: nothing of it is open any more. `refused`: paused after refusals. */
@@ -69,8 +68,9 @@ function ended(campaign: Campaign, situation: Situation): Event | null {
 function refused(campaign: Campaign, situation: Situation): Event | null {
   const { state, pausedReason, decidedAt, createdAt } = campaign;
   if (state !== 'paused' || pausedReason === null || !isNews(decidedAt ?? createdAt, situation)) return null;
-  // Calls that were in flight may still change its last outcome: its time is no marker.
-  return event(campaign, situation, { kind: 'refused', at: decidedAt ?? createdAt, marker: 1 });
+  // Calls that were in flight may still change its last outcome: its time is no marker. Nor is a constant: in a Redis that lost
+  // its data campaigns are numbered anew.
+  return event(campaign, situation, { kind: 'refused', at: decidedAt ?? createdAt, marker: createdAt });
 }
 
 function held(campaign: Campaign, situation: Situation): Event | null {
@@ -90,7 +90,7 @@ function event(
   { tenant }: Situation,
   { kind, at, marker, hold }: { kind: NoticeKind; at: number; marker: number; hold?: Hold },
 ): Event {
-  const { number, name, state, total, open, outcomes } = campaign;
+  const { number, name, total, open, outcomes } = campaign;
   const notice: Notice = {
     v: 1,
     id: `${tenant}.${number}.${kind}.${marker}`,
@@ -98,7 +98,7 @@ function event(
     at: toIso(at),
     tenant,
     campaign: name,
-    state: state === 'running' && open === 0 ? 'done' : state,
+    state: displayState(campaign),
     total,
     open,
     outcomes,

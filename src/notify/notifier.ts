@@ -1,6 +1,6 @@
 import { glance } from '../budget/glance.ts';
 import type { Limits } from '../budget/windows.ts';
-import { DIRECT_PREFIX, readCampaign } from '../campaign/registry.ts';
+import { type Campaign, DIRECT_PREFIX, readCampaign } from '../campaign/registry.ts';
 import type { Clock } from '../clock.ts';
 import type { Keys } from '../keys.ts';
 import type { Logger } from '../log.ts';
@@ -32,6 +32,9 @@ const LOOK_MS = 5_000;
 
 /** Older campaigns are not looked at. */
 const MOST_CAMPAIGNS = 500;
+
+/** How many of them are asked for together. */
+const AT_ONCE = 25;
 
 /** Between two tries, in ms; the last one again and again, until the notice is no news any more. */
 const AGAIN_MS = [5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000];
@@ -73,6 +76,8 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   }
 
   async function send(): Promise<void> {
+    // Before looking: what is put from here on wakes the next pause.
+    wake = new AbortController();
     for (let claimed = await outbox.claim(); claimed; claimed = await outbox.claim()) {
       await tryOnce(claimed, poster);
       if (stopping.signal.aborted) return;
@@ -103,7 +108,6 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   }
 
   function untilWoken(): AbortSignal {
-    if (wake.signal.aborted) wake = new AbortController();
     return AbortSignal.any([stopping.signal, wake.signal]);
   }
 
@@ -120,12 +124,17 @@ export function createNotifier(deps: NotifierDeps): Notifier {
 }
 
 /** The newest named campaigns. */
-async function readNamed(redis: RedisClient, keys: Keys) {
+async function readNamed(redis: RedisClient, keys: Keys): Promise<Campaign[]> {
   const named = Object.entries(await redis.hgetall(keys.campaigns))
     .filter(([name]) => !name.startsWith(DIRECT_PREFIX))
     .map(([, number]) => Number(number))
     .sort((a, b) => b - a)
     .slice(0, MOST_CAMPAIGNS);
-  const campaigns = await Promise.all(named.map((number) => readCampaign(redis, keys, number)));
-  return campaigns.filter((campaign) => campaign !== null);
+  const campaigns: Campaign[] = [];
+  // The calls' own commands go over this connection, too: they must not wait for all of it.
+  for (let at = 0; at < named.length; at += AT_ONCE) {
+    const part = named.slice(at, at + AT_ONCE).map((number) => readCampaign(redis, keys, number));
+    campaigns.push(...(await Promise.all(part)).filter((campaign) => campaign !== null));
+  }
+  return campaigns;
 }

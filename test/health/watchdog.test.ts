@@ -12,6 +12,7 @@ const HANGING = join(ROOT, 'test/health/hanging.ts');
 describe('the watchdog of the event loop', { concurrency: true }, () => {
   it('ends a process that hangs, and says so', async () => {
     const child = startNode(HANGING, ['10', 'hang']);
+    assert.equal(await child.line(), 'watched');
     assert.equal(await child.line(), 'worked');
     assert.equal(await child.exited, 'SIGKILL');
     assert.match(child.stderr, /the event loop has not turned for 1 s; the watchdog ends this process/);
@@ -25,7 +26,7 @@ describe('the watchdog of the event loop', { concurrency: true }, () => {
   it('leaves alone one that was stopped for longer than that', async () => {
     const child = startNode(HANGING, ['60']);
     // Its own clock is what matters: it is stopped for thrice the time in which it would have to turn.
-    await delay(1_000);
+    assert.equal(await child.line(), 'watched');
     child.kill('SIGSTOP');
     await delay(3_000);
     child.kill('SIGCONT');
