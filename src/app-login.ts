@@ -1,3 +1,4 @@
+import { tenantOf } from './app.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createDispatcher } from './defender/client.ts';
@@ -24,7 +25,7 @@ export interface LoggedIn {
 /**
  * Logs a user in by a device code; workers of this data folder sign in with that from then on.
  *
- * @throws StanddownError CONFIG_INVALID, UPSTREAM_FAILED, INPUT_INVALID; the signal's reason.
+ * @throws StanddownError CONFIG_INVALID, UPSTREAM_FAILED, INPUT_INVALID, TIMEOUT; the signal's reason.
  */
 export async function login(
   config: Config,
@@ -59,10 +60,15 @@ export async function logout(config: Config): Promise<string | null> {
   return wasThere ? path : null;
 }
 
-function loginOf({ signIn, signInMissing }: Config): { signIn: RegisteredSignIn; path: string } {
+function loginOf(config: Config): { signIn: RegisteredSignIn; path: string } {
+  const { signIn, signInMissing, tenantsFile } = config;
+  // Of many tenants one has to be named.
+  if (tenantsFile !== null) tenantOf(config);
   if (signIn !== null && signIn.tenantId !== null && signIn.credential.kind === 'login')
     return { signIn, path: signIn.credential.path };
-  const missing = signIn === null ? signInMissing.join(', ') : '';
+  const missing = (signIn === null ? signInMissing : [])
+    .map((name) => (name.startsWith('AZURE_CLIENT_SECRET') ? 'AZURE_LOGIN=device-code' : name))
+    .join(', ');
   throw new StanddownError(
     'CONFIG_INVALID',
     missing.includes('AZURE_TENANT_ID') || missing.includes('AZURE_CLIENT_ID')

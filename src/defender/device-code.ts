@@ -23,6 +23,7 @@ export interface LoginDeps {
   path: string;
   way: SignInWay;
   clock: Clock;
+  /** Most time for one request to the sign-in service, in ms. */
   timeoutMs: number;
   signal: AbortSignal;
   onPrompt(prompt: LoginPrompt): void;
@@ -32,7 +33,7 @@ export interface LoginDeps {
  * Logs a user in by a device code, and keeps the login in place of the one before.
  *
  * @returns the user's name, and a token.
- * @throws SignInError; StanddownError INPUT_INVALID when it cannot be kept; the signal's reason.
+ * @throws SignInError; StanddownError INPUT_INVALID when it cannot be kept, TIMEOUT when others do not let go of it; the signal's reason.
  */
 export async function logIn(deps: LoginDeps): Promise<{ user: string; accessToken: string }> {
   const { config, way, signal, path, timeoutMs } = deps;
@@ -47,6 +48,8 @@ export async function logIn(deps: LoginDeps): Promise<{ user: string; accessToke
   try {
     const result = await unlessAborted(signal, msal.acquireTokenByDeviceCode(request));
     if (!result) throw new SignInError('empty_answer', 'the sign-in service gave no token');
+    // What was lost on the way here was made up for.
+    way.begin();
     const text = msal.getTokenCache().serialize();
     await aloneWithLogin(path, timeoutMs, () => writeLogin(path, text));
     return { user: result.account?.username ?? '', accessToken: result.accessToken };

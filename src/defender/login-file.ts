@@ -7,14 +7,25 @@ import { forget, remember } from '../secret.ts';
 import { SignInError } from './sign-in-error.ts';
 
 /*
- * What a user's login left behind, as msal writes it: who it was, and a refresh token, which is good once. Only its owner
- * may read it. Whoever uses the token does so under a lock that all processes of this machine share, and writes what it was
+ * What a user's login left behind, as msal writes it: who it was, and a refresh token, treated as good once: Entra does not
+ * revoke a used one, but another authority may, and what it is exchanged for lasts longer. Only its owner may read it. Whoever uses the token does so under a lock that all processes of this machine share, and writes what it was
  * exchanged for before another may look.
  */
 
-/** Runs something alone with the login. @throws StanddownError TIMEOUT when another process has it for `waitMs`. */
-export function aloneWithLogin<T>(path: string, waitMs: number, work: () => Promise<T>): Promise<T> {
-  return withLock({ path: `${path}.lock`, waitMs, what: 'signing in', code: 'TIMEOUT' }, work);
+/** Another process may be in the middle of its requests to the sign-in service: a few of them, each with its time. */
+const REQUESTS_OF_OTHERS = 4;
+
+/**
+ * Runs something alone with the login.
+ *
+ * @param timeoutMs most time for one request to the sign-in service.
+ * @throws StanddownError TIMEOUT when another process has it for longer than a few of these take.
+ */
+export function aloneWithLogin<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  return withLock(
+    { path: `${path}.lock`, waitMs: REQUESTS_OF_OTHERS * timeoutMs, what: 'signing in', code: 'TIMEOUT' },
+    work,
+  );
 }
 
 /** @throws SignInError login_needed when there is none. */

@@ -35,6 +35,9 @@ export type TokenSource = (
 /** A token is renewed this long before it ends, or after half of its time, whichever is later. As msal does. */
 const RENEW_BEFORE_MS = 300_000;
 
+/** After a renewal that failed, the token that stands serves for so long before another is tried, in ms. */
+const RENEW_AGAIN_MS = 15_000;
+
 /**
  * Signs in through msal-node, in the way that is configured. One request at a time, however many calls ask for a token.
  * Once there is a token, a renewal that fails does no harm until the token has ended.
@@ -100,14 +103,16 @@ export function createSignIn(deps: {
 
   return {
     token: async () => {
-      const now = clock.wall();
-      if (current && now < current.renewAt) return current;
       const standing = current;
+      if (standing && clock.wall() < standing.renewAt) return standing;
       try {
         return await askOnce(standing);
       } catch (error) {
-        if (standing && now < standing.expiresAt) return standing;
-        throw error;
+        // The attempt may have taken longer than the token lasted.
+        const now = clock.wall();
+        if (!standing || now >= standing.expiresAt) throw error;
+        standing.renewAt = Math.min(now + RENEW_AGAIN_MS, standing.expiresAt);
+        return standing;
       }
     },
     renewed: async (refused) => {

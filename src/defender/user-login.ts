@@ -26,9 +26,6 @@ export function publicClient(
   });
 }
 
-/** Another process may be in the middle of its requests to the sign-in service: a few of them, each with its time. */
-const REQUESTS_OF_OTHERS = 4;
-
 /**
  * A user who has logged in. The login is read afresh each time, so that a new one is used at once, and so that a token which
  * another process has just got serves here as well.
@@ -41,9 +38,7 @@ export function userTokens(
 ): TokenSource {
   return async (unlike) => {
     try {
-      return await aloneWithLogin(path, REQUESTS_OF_OTHERS * timeoutMs, () =>
-        renew(config, path, way, unlike),
-      );
+      return await aloneWithLogin(path, timeoutMs, () => renew(config, path, way, unlike));
     } catch (error) {
       throw explain(error, way.failure());
     }
@@ -59,6 +54,7 @@ async function renew(
   const msal = publicClient(config, way.client);
   const cache = msal.getTokenCache();
   cache.deserialize(await readLogin(path));
+  const before = cache.serialize();
   const [account] = await cache.getAllAccounts();
   if (!account) throw new SignInError('login_needed', 'the login names nobody: run "standdown login" again');
   const request = { account, scopes: [config.scope] };
@@ -66,7 +62,9 @@ async function renew(
   if (result.accessToken === unlike) {
     result = await msal.acquireTokenSilent({ ...request, forceRefresh: true });
   }
-  if (!result.fromCache) await writeLogin(path, cache.serialize());
+  // Not by `fromCache`: past `refresh_in` msal returns the cached token, and has exchanged the refresh token besides.
+  const after = cache.serialize();
+  if (after !== before) await writeLogin(path, after);
   return result;
 }
 

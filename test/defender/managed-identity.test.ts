@@ -195,7 +195,7 @@ describe('a managed identity', () => {
       assert.ok(served.length > 2, `${served.length} tokens`);
       assert.match(worker.stderr, /"signIn":"the user-assigned managed identity a3c8e1f2/);
       assert.ok(!worker.stderr.includes(field.simulator.identityHeader));
-      assert.doesNotMatch(worker.stderr.slice(-20_000), /eyJ/);
+      assert.ok(!worker.stderr.includes('eyJ'), 'no token in the log');
     } finally {
       await field.close();
     }

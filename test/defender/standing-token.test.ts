@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '../../src/clock.ts';
+import { readConfig } from '../../src/config.ts';
+import { createDispatcher } from '../../src/defender/client.ts';
+import { createSignIn } from '../../src/defender/sign-in.ts';
+import { openStack, openTestRedis } from '../support/stack.ts';
+
+test('a renewal that fails is not tried at each call: the token that stands serves meanwhile', async (t) => {
+  const server = await openTestRedis();
+  const stack = await openStack(server, { simulator: { tokenLifetimeMs: 600_000 } });
+  const { simulator, env } = stack;
+  const config = readConfig(env);
+  assert(config.signIn);
+  const dispatcher = createDispatcher({ connections: 1, ...config });
+  t.after(async () => {
+    await dispatcher.destroy();
+    await stack.close();
+    await server.close();
+  });
+  let aheadMs = 0;
+  const clock = { ...systemClock, wall: () => systemClock.wall() + aheadMs };
+  // Tries, not requests: msal refuses some by itself for a while after a 503.
+  const tries: boolean[] = [];
+  const signIn = createSignIn({
+    config: config.signIn,
+    dispatcher,
+    clock,
+    timeoutMs: 5_000,
+    onAsked: (ok) => void tries.push(ok),
+  });
+  const first = await signIn.token();
+  simulator.setFaults([{ operation: 'token', fault: { kind: 'status', status: 503 } }]);
+  // In the second half of its time; it holds for five minutes more.
+  aheadMs = 301_000;
+  for (let call = 0; call < 50; call++) assert.equal((await signIn.token()).accessToken, first.accessToken);
+  assert.deepEqual(tries, [true, false]);
+  // It is tried again, and then does harm only once the token has ended.
+  aheadMs += 16_000;
+  await signIn.token();
+  assert.deepEqual(tries, [true, false, false]);
+  aheadMs = 601_000;
+  await assert.rejects(signIn.token());
+});
