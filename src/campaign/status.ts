@@ -33,24 +33,44 @@ export interface StatusDeps {
 
 /** @throws StanddownError CAMPAIGN_UNKNOWN */
 export async function campaignStatus(deps: StatusDeps, name: string): Promise<CampaignStatus> {
-  const { redis, keys, limits } = deps;
-  const [campaign, budget] = await Promise.all([
-    findCampaign(redis, keys, name),
-    viewBudget(redis, keys, limits),
-  ]);
-  return statusOf(deps, campaign, budget);
+  return (await lookAtCampaign(deps, name)).status;
 }
 
+/**
+ * How far a campaign is, and the budget its forecast goes by, as of the same moment.
+ *
+ * @throws StanddownError CAMPAIGN_UNKNOWN
+ */
+export async function lookAtCampaign(
+  deps: StatusDeps,
+  name: string,
+): Promise<{ status: CampaignStatus; budget: BudgetView }> {
+  const { redis, keys, limits } = deps;
+  const found = await findCampaign(redis, keys, name);
+  const place = feedingPlace(found.priority, found.number);
+  const before = await numbersBefore(deps, place);
+  // Sent in one go: what was answered between the one and the other would count twice, or not at all, and a call more or
+  // less can be a whole turn of a window.
+  const [campaign, budget, ahead] = await Promise.all([
+    readCampaign(redis, keys, found.number),
+    viewBudget(redis, keys, limits),
+    openOf(deps, before, place),
+  ]);
+  return { status: await statusOf(deps, campaign ?? found, budget, ahead), budget };
+}
+
+/** ahead: how many calls go before; looked up when it is not known. */
 export async function statusOf(
   deps: StatusDeps,
   campaign: Campaign,
   budget: BudgetView,
+  ahead?: number,
 ): Promise<CampaignStatus> {
   const { redis, keys } = deps;
   const isRunning = campaign.state === 'running' && campaign.open > 0;
-  const [elsewhere, ahead] = await Promise.all([
+  const [elsewhere, first] = await Promise.all([
     redis.scard(keys.elsewhere(campaign.number)),
-    isRunning ? openAhead(deps, feedingPlace(campaign.priority, campaign.number)) : 0,
+    isRunning ? (ahead ?? openAhead(deps, feedingPlace(campaign.priority, campaign.number))) : 0,
   ]);
   return {
     campaign: campaign.name,
@@ -61,7 +81,7 @@ export async function statusOf(
     outcomes: campaign.outcomes,
     hold: campaign.open === 0 ? null : holdOf(campaign, budget.holds),
     etaAt: isRunning
-      ? toIso(completion(deps.limits, budget, ahead + campaign.open, campaign.priority === URGENT))
+      ? toIso(completion(deps.limits, budget, first + campaign.open, campaign.priority === URGENT))
       : null,
   };
 }
@@ -97,17 +117,30 @@ function isExact(hold: Hold): boolean {
  * How many calls go before those of a campaign at this place: open ids of running campaigns that are fed before it, and
  * what services wait for; before an urgent one only what is urgent.
  */
-export async function openAhead(
+export async function openAhead(deps: Pick<StatusDeps, 'redis' | 'keys'>, place: number): Promise<number> {
+  return openOf(deps, await numbersBefore(deps, place), place);
+}
+
+/** The running campaigns that are fed before this place, by number. */
+async function numbersBefore(
   { redis, keys }: Pick<StatusDeps, 'redis' | 'keys'>,
   place: number,
+): Promise<number[]> {
+  return (await redis.zrangebyscore(keys.running, '-inf', `(${place}`)).map(Number);
+}
+
+/** What is open of these campaigns, and what services wait for before this place. */
+async function openOf(
+  { redis, keys }: Pick<StatusDeps, 'redis' | 'keys'>,
+  numbers: readonly number[],
+  place: number,
 ): Promise<number> {
-  const [before, singles, urgent] = await Promise.all([
-    redis.zrangebyscore(keys.running, '-inf', `(${place}`),
+  const [singles, urgent, ...campaigns] = await Promise.all([
     isUrgentPlace(place) ? 0 : redis.llen(keys.lane('cancel', 'wait')),
     redis.llen(keys.lane('cancel-urgent', 'wait')),
+    ...numbers.map((number) => readCampaign(redis, keys, number)),
   ]);
-  const others = await Promise.all(before.map((number) => readCampaign(redis, keys, Number(number))));
-  return singles + urgent + others.reduce((sum, other) => sum + (other?.open ?? 0), 0);
+  return singles + urgent + campaigns.reduce((sum, campaign) => sum + (campaign?.open ?? 0), 0);
 }
 
 function holdOf(campaign: Campaign, holds: readonly Hold[]): CampaignStatus['hold'] {

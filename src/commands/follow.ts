@@ -1,8 +1,6 @@
 import { createLogUpdate } from 'log-update';
 import type { Tenant } from '../app.ts';
-import { viewBudget } from '../budget/view.ts';
-import { findCampaign } from '../campaign/registry.ts';
-import { type CampaignStatus, statusOf } from '../campaign/status.ts';
+import { type CampaignStatus, lookAtCampaign } from '../campaign/status.ts';
 import { systemClock } from '../clock.ts';
 import type { CommandContext } from './context.ts';
 import { type Progress, renderLine, renderProgress } from './progress.ts';
@@ -31,11 +29,7 @@ export async function followCampaign(
   const show = options.onLook ?? (isLive(out) ? showLive() : showLines(out, options.lineMs));
   for (;;) {
     stop.throwIfAborted();
-    const [campaign, budget] = await Promise.all([
-      findCampaign(tenant.redis, tenant.keys, name),
-      viewBudget(tenant.redis, tenant.keys, tenant.limits),
-    ]);
-    const status = await statusOf(tenant, campaign, budget);
+    const { status, budget } = await lookAtCampaign(tenant, name);
     await show({ status, budget, now: Date.now() });
     if (status.open === 0) return status;
     await systemClock.sleep(options.lookMs, stop);
