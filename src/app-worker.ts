@@ -43,10 +43,11 @@ export interface Worker {
 const FLEET_CONNECTIONS = 512;
 
 /**
- * How far V8 lets the heap grow beyond what was alive at the last collection. By itself it takes up to four times as much
- * before it collects again, and a worker for 200 tenants a gigabyte of which a tenth is alive.
+ * How far V8 lets the heap grow beyond what was alive at the last collection, and its youngest part beyond its first size.
+ * By itself it takes up to four times as much before it collects again, and a worker for 200 tenants a gigabyte of which a
+ * tenth is alive.
  */
-const HEAP_GROWTH_PERCENT = 20;
+const HEAP_FLAGS = ['--heap-growing-percent=20', '--semi-space-growth-factor=1'];
 
 /** A worker for any number of tenants. */
 export interface FleetWorker extends Worker {
@@ -91,7 +92,7 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
  */
 export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Promise<FleetWorker> {
   const { log } = deps;
-  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
+  for (const flag of HEAP_FLAGS) setFlagsFromString(flag);
   const host = await openHost(deps, FLEET_CONNECTIONS);
   let stopping = false;
   const memories = createMemories();
