@@ -56,6 +56,8 @@ export function keysFor(tenant: string) {
     elsewhere: (number: number) => `${campaign(number)}:elsewhere`,
     /** Stream: the campaign's outcomes in the order of their decision; entry `<position>-0`. */
     results: (number: number) => `${campaign(number)}:results`,
+    /** Hash: by the action's 16 bytes, the calls that decided nothing, a line of JSON each. */
+    attempts: (number: number) => `${campaign(number)}:attempts`,
     /** Stream: who submitted, paused, resumed, aborted, retried it. */
     audit: (number: number) => `${campaign(number)}:audit`,
     /** String: who feeds the campaign lane just now; only saves duplicate work. */

@@ -57,7 +57,13 @@ export async function forgetCampaign(
   const isClosed = await closeScript(redis, [keys.campaign(number), keys.running], [number, before]);
   if (isClosed !== 1) return false;
   for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
-  await redis.unlink(keys.ids(number), keys.elsewhere(number), keys.results(number), keys.audit(number));
+  await redis.unlink(
+    keys.ids(number),
+    keys.elsewhere(number),
+    keys.results(number),
+    keys.attempts(number),
+    keys.audit(number),
+  );
   await removeScript(redis, [keys.campaign(number), keys.campaigns], [number, campaign.name]);
   return true;
 }

@@ -1,39 +1,44 @@
 import { reportIds, resultsAt } from '../campaign/report.ts';
+import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
 import { guidToBytes, parseGuid } from '../guid.ts';
+import { type Attempt, readAttempts } from '../ledger/attempts.ts';
 import { type CancelResult, OUTCOME_MEANINGS } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import { findByNumber } from './find.ts';
 import type { Indexes } from './indexes.ts';
-import { at, plural } from './parts.ts';
+import { at, plural, scrolling } from './parts.ts';
 import type { Site } from './site.ts';
 import { trailTo } from './tenant-page.ts';
 import type { Directory } from './tenants.ts';
 import { live } from './view.ts';
 
-/** One request: how it stands, and every outcome that the results have of it. */
+/** One request: how it stands, every call that decided nothing, and every outcome that the results have of it. */
 export function addRequestPage(site: Site, deps: { directory: Directory; indexes: Indexes }): void {
   site.view('/t/:tenant/c/:number/r/:id', async ({ params }) => {
     const shown = deps.directory.find(params['tenant'] ?? '');
     const campaign = await findByNumber(shown.tenant, params['number']);
     const id = parseGuid(params['id'] ?? '');
     if (id === null) throw new StanddownError('USAGE', 'this is not a machine action id');
-    const [[line], indexed] = await Promise.all([
-      reportIds(shown.tenant, campaign, guidToBytes(id)),
+    const { redis, keys } = shown.tenant;
+    const bytes = guidToBytes(id);
+    const [[line], attempts, indexed] = await Promise.all([
+      reportIds(shown.tenant, campaign, bytes),
+      readAttempts(redis, keys, campaign.number, bytes),
       deps.indexes.of(shown, campaign.number).index.read(),
     ]);
     if (!line) throw new StanddownError('USAGE', 'this is not a machine action id');
     const past = await resultsAt(shown.tenant, campaign, indexed.placesOf(id));
     const now =
       line.outcome === null ? renderOpen(line.attempts, line.uncertain) : renderResult(line, 'How it stands');
-    const regions = { now, past: renderPast(past) };
+    const regions = { now, attempts: renderAttempts(attempts), past: renderPast(past) };
     return {
       title: id,
       trail: trailTo(shown.label, campaign),
       everyMs: 4_000,
       regions,
-      body: html`${live(regions, 'now')}${live(regions, 'past')}`,
+      body: html`${live(regions, 'now')}${live(regions, 'attempts')}${live(regions, 'past')}`,
     };
   });
 }
@@ -42,11 +47,39 @@ function renderOpen(attempts: number, uncertain: boolean): Html {
   return html`<section><h2>How it stands</h2><p>${mark('open')}open, ${plural(attempts, 'attempt')} so far${uncertain ? '; an answer was lost, so that an earlier attempt may have worked' : ''}</p></section>`;
 }
 
+function renderAttempts(attempts: readonly Attempt[]): Html {
+  if (attempts.length === 0)
+    return html`<section><h2>Attempts</h2><p class="note">No call for it was in vain.</p></section>`;
+  const rows = attempts.map(
+    (attempt) =>
+      html`<tr><td>${at(attempt.at)}</td><td>${attempt.operation}</td><td>${describeEnd(attempt)}</td><td>${describeThen(attempt)}</td><td>${attempt.correlationId}</td></tr>\n`,
+  );
+  return html`<section><h2>Attempts</h2>
+<p class="note">Calls for it that decided nothing, oldest first; of very many only the last ones.</p>
+${scrolling('attempts', html`<table><thead><tr><th>when</th><th>call</th><th>what came of it</th><th>then</th><th>correlation id</th></tr></thead><tbody>${rows}</tbody></table>`)}</section>`;
+}
+
+function describeEnd({ end, fate, httpStatus, errorCode, errorMessage }: Attempt): string {
+  if (end === 'lapsed') return 'its worker did not come back: it may have been carried out';
+  const what = [errorCode, errorMessage].filter(Boolean).join(': ');
+  const said = [httpStatus === null ? '' : `HTTP ${httpStatus}`, what].filter(Boolean).join(', ');
+  if (fate === 'answered') return said;
+  const words = fate === 'lost' ? 'no answer, it may have been carried out' : 'it could not be sent';
+  return said === '' ? words : `${words} (${said})`;
+}
+
+function describeThen({ end, httpStatus, waitMs }: Attempt): string {
+  if (end === 'check') return 'Get is asked what it was about';
+  if (httpStatus === 429) return `all calls wait for ${describeDuration(waitMs)}`;
+  if (httpStatus === 401) return 'another token';
+  return waitMs > 0 ? `again after ${describeDuration(waitMs)}` : '';
+}
+
 function renderPast(past: readonly CancelResult[]): Html {
   if (past.length === 0)
     return html`<section><h2>Earlier</h2><p class="note">This campaign has no outcome of it.</p></section>`;
   return html`<section><h2>What was recorded</h2>
-<p class="note">Each outcome and each verification, oldest first; an outcome counts the attempts that led to it. Single failed attempts stand in the worker's log.</p>
+<p class="note">Each outcome and each verification, oldest first; an outcome counts the attempts that led to it.</p>
 <ol class="past">${past.map((result) => html`<li>${renderDetails(result)}</li>\n`)}</ol></section>`;
 }
 

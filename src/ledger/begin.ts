@@ -6,6 +6,7 @@ import { LOOK_AGAIN_MS, SLOTS_LUA } from '../budget/slots.ts';
 import type { Window } from '../budget/windows.ts';
 import type { Keys, Operation } from '../keys.ts';
 import { asList, defineScript, type RedisClient } from '../script.ts';
+import { ATTEMPTS_LUA } from './attempts.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { type BeginReply, readBegin } from './permit.ts';
 import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
@@ -19,7 +20,8 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * lost, so the record is uncertain from then on and an attempt is counted. Asking again with the same nonce returns the
  * same claim, so that a reply lost on the way to the worker costs nothing.
  *
- * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome
+ * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome,
+ *       11 attempts
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
  *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at (empty: when
@@ -35,6 +37,7 @@ ${SLOTS_LUA}
 ${RECORD_LUA}
 ${EXPIRY_LUA}
 ${DECIDE_LUA}
+${ATTEMPTS_LUA}
 local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
@@ -109,6 +112,7 @@ end
 
 -- A claim that lapsed: its call may have been made, and its answer was lost.
 if r[SLOT] ~= 0 then
+  noteAttempt(KEYS[11], id, r, now, op, 'lapsed', 'lost', 0, {})
   if r[STATE] == OPEN then
     setFlag(r, UNCERTAIN, true)
     r[ATTEMPTS] = r[ATTEMPTS] + 1
@@ -221,6 +225,7 @@ export async function begin(
       keys.checking,
       keys.expiries,
       ...outcomeKeys(keys, input.id),
+      keys.attempts(campaign),
     ],
     [
       input.id,

@@ -4,6 +4,7 @@ import { SLOTS_LUA } from '../budget/slots.ts';
 import type { Keys, Operation } from '../keys.ts';
 import type { Detail, Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { ATTEMPTS_LUA } from './attempts.ts';
 import { AUDIT_LUA } from './audit.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
@@ -26,7 +27,7 @@ export const PAUSE_AFTER_REFUSALS = 20;
  * that hold stands, and for probes, a failure costs the request no attempt: it is not the request's own trouble.
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit,
- *       10 outcomes, 11 the id's outcome
+ *       10 outcomes, 11 the id's outcome, 12 attempts
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
  *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
@@ -41,6 +42,7 @@ ${PACE_LUA}
 ${SLOTS_LUA}
 ${RECORD_LUA}
 ${DECIDE_LUA}
+${ATTEMPTS_LUA}
 ${AUDIT_LUA}
 local id, op, number, slot, verdict = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7]
 local now, longest = clock(), tonumber(ARGV[16])
@@ -78,6 +80,12 @@ if tostring(r[SLOT]) ~= slot then
   return {'open', '0'}
 end
 
+local delay = tonumber(ARGV[11])
+-- What was given back before it left is no attempt.
+if verdict ~= 'decided' and (verdict ~= 'wait' or ARGV[6] ~= 'unsent') then
+  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], math.max(penalty, delay), detailFrom(20))
+end
+
 if verdict == 'check' then
   local check = {since = math.floor(now), detail = detailFrom(20)}
   redis.call('HSET', KEYS[6], id, cjson.encode(check))
@@ -111,7 +119,6 @@ if verdict == 'retry' and r[STATE] == OPEN then
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
 end
 release(r)
-local delay = tonumber(ARGV[11])
 r[NOT_BEFORE] = delay > 0 and math.ceil(now + delay) or 0
 if r[STATE] == OPEN then
   local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt')
@@ -193,6 +200,7 @@ export async function finish(
       keys.running,
       keys.audit(campaign),
       ...outcomeKeys(keys, input.id),
+      keys.attempts(campaign),
     ],
     [
       input.id,

@@ -139,10 +139,21 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
     await picture(page, 'campaign-steered');
   });
 
-  inBrowser('shows each request with every outcome that it had', async (visitor) => {
+  inBrowser('shows each request with every call and every outcome that it had', async (visitor) => {
     const { page } = visitor;
     const worker = await stack.startWorker();
     const [id = ''] = stack.addActions(1);
+    const throttled = {
+      kind: 'status',
+      status: 429,
+      code: 'TooManyRequests',
+      message: 'slow down',
+      retryAfter: 1,
+    } as const;
+    stack.simulator.setFaults([
+      { operation: 'cancel', ids: [id], times: 1, fault: throttled },
+      { operation: 'cancel', ids: [id], times: 1, fault: { kind: 'reset', when: 'before' } },
+    ]);
     await stack.submit([id], 'again');
     await stack.untilDone('again');
     await visitor.go(await pathOf('again'));
@@ -156,6 +167,14 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
       assert.match(past[0] ?? '', /cancelled: the action says Cancelled/);
       assert.match(past[1] ?? '', /already_final/);
     });
+    const attempts = await page.locator('#attempts tbody tr').allInnerTexts();
+    assert.equal(attempts.length, 2, attempts.join());
+    assert.match(
+      attempts[0] ?? '',
+      /cancel\s+HTTP 429, TooManyRequests: slow down\s+all calls wait for 1 s\s+\S+/,
+    );
+    assert.match(attempts[1] ?? '', /cancel\s+no answer, it may have been carried out \(.+\)\s+again after/);
+    assert.match(attempts[2] ?? '', /cancel\s+HTTP 400, .+\s+Get is asked what it was about/);
     await assertAccessible(page);
     await picture(page, 'request');
     await worker.stop();

@@ -1,0 +1,83 @@
+import { StanddownError } from '../errors.ts';
+import { type Keys, OPERATIONS, type Operation } from '../keys.ts';
+import { asText, type RedisClient } from '../script.ts';
+
+/** Of one id in one campaign; the oldest half is dropped where there would be more, in bytes. A line has about 100. */
+const MOST_BYTES = 4_096;
+
+/** As much as is kept of what an answer says. */
+const MOST_MESSAGE = 200;
+
+/**
+ * Why an attempt decided nothing: it is made again (`retry`), nothing was wrong with the request (`wait`: a 429, a 401), Get is
+ * asked what a 400 was about (`check`), or its worker did not come back (`lapsed`).
+ */
+const ENDS = ['retry', 'wait', 'check', 'lapsed'] as const;
+
+/** `unsent`: it provably never left. `lost`: it may have been carried out. */
+const FATES = ['answered', 'unsent', 'lost'] as const;
+
+/** A call for a request that did not decide it. */
+export interface Attempt {
+  generation: number;
+  /** When its answer came or was given up, by Redis' clock, in ms since 1970. */
+  at: number;
+  operation: Operation;
+  end: (typeof ENDS)[number];
+  fate: (typeof FATES)[number];
+  /** What it made the request wait for, or with a 429 all requests, in ms; 0: nothing. */
+  waitMs: number;
+  httpStatus: number | null;
+  errorCode: string;
+  errorMessage: string;
+  correlationId: string;
+}
+
+/**
+ * Notes a call that decided nothing; what decided is in the results. Few requests have any, so they are kept apart: a line of
+ * JSON each, in one hash for each campaign.
+ */
+export const ATTEMPTS_LUA = /* lua */ `
+local function noteAttempt(key, id, r, now, op, how, fate, waitMs, detail)
+  local before = redis.call('HGET', key, id) or ''
+  if #before > ${MOST_BYTES} then before = string.match(string.sub(before, -${MOST_BYTES / 2}), '\\n(.*)') or '' end
+  local line = {r[GENERATION], math.floor(now), op, how, fate, math.ceil(waitMs), detail[1] or '', detail[2] or '',
+    string.sub(detail[3] or '', 1, ${MOST_MESSAGE}), detail[4] or ''}
+  redis.call('HSET', key, id, before .. cjson.encode(line) .. '\\n')
+end
+`;
+
+/** The attempts for an action that decided nothing in this campaign, oldest first; of very many only the last ones. */
+export async function readAttempts(
+  redis: RedisClient,
+  keys: Keys,
+  campaign: number,
+  id: Buffer,
+): Promise<Attempt[]> {
+  const text = await redis.hgetBuffer(keys.attempts(campaign), id);
+  return text === null ? [] : text.toString().split('\n').filter(Boolean).map(readLine);
+}
+
+function readLine(line: string): Attempt {
+  const [generation, at, operation, end, fate, waitMs, ...detail] = JSON.parse(line) as unknown[];
+  const [httpStatus, errorCode, errorMessage, correlationId] = detail.map(asText);
+  return {
+    generation: Number(generation),
+    at: Number(at),
+    operation: oneOf(OPERATIONS, operation),
+    end: oneOf(ENDS, end),
+    fate: oneOf(FATES, fate),
+    waitMs: Number(waitMs),
+    httpStatus: Number(httpStatus) || null,
+    errorCode: errorCode ?? '',
+    errorMessage: errorMessage ?? '',
+    correlationId: correlationId ?? '',
+  };
+}
+
+function oneOf<T extends string>(all: readonly T[], value: unknown): T {
+  const found = all.find((candidate) => candidate === value);
+  if (!found)
+    throw new StanddownError('REDIS_FAILED', `unexpected attempt in Redis: ${JSON.stringify(value)}`);
+  return found;
+}
