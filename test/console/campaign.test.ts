@@ -168,7 +168,7 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
       assert.match(past[1] ?? '', /already_final/);
     });
     const attempts = await page.locator('#attempts tbody tr').allInnerTexts();
-    assert.equal(attempts.length, 2, attempts.join());
+    assert.equal(attempts.length, 3, attempts.join());
     assert.match(
       attempts[0] ?? '',
       /cancel\s+HTTP 429, TooManyRequests: slow down\s+all calls wait for 1 s\s+\S+/,
