@@ -49,7 +49,7 @@ function renderOpen(attempts: number, uncertain: boolean): Html {
 
 function renderAttempts(attempts: readonly Attempt[]): Html {
   if (attempts.length === 0)
-    return html`<section><h2>Attempts</h2><p class="note">No call for it was in vain.</p></section>`;
+    return html`<section><h2>Attempts</h2><p class="note">No call for it that decided nothing is known.</p></section>`;
   const rows = attempts.map(
     (attempt) =>
       html`<tr><td>${at(attempt.at)}</td><td>${attempt.operation}</td><td>${describeEnd(attempt)}</td><td>${describeThen(attempt)}</td><td>${attempt.correlationId}</td></tr>\n`,
@@ -59,19 +59,20 @@ function renderAttempts(attempts: readonly Attempt[]): Html {
 ${scrolling('attempts', html`<table><thead><tr><th>when</th><th>call</th><th>what came of it</th><th>then</th><th>correlation id</th></tr></thead><tbody>${rows}</tbody></table>`)}</section>`;
 }
 
-function describeEnd({ end, fate, httpStatus, errorCode, errorMessage }: Attempt): string {
-  if (end === 'lapsed') return 'its worker did not come back: it may have been carried out';
+function describeEnd({ operation, end, fate, httpStatus, errorCode, errorMessage }: Attempt): string {
+  const doubt = operation === 'cancel' ? ', it may have been carried out' : '';
+  if (end === 'lapsed') return `its worker did not come back${doubt}`;
   const what = [errorCode, errorMessage].filter(Boolean).join(': ');
   const said = [httpStatus === null ? '' : `HTTP ${httpStatus}`, what].filter(Boolean).join(', ');
   if (fate === 'answered') return said;
-  const words = fate === 'lost' ? 'no answer, it may have been carried out' : 'it could not be sent';
+  const words = fate === 'lost' ? `no answer${doubt}` : 'it could not be sent';
   return said === '' ? words : `${words} (${said})`;
 }
 
-function describeThen({ end, httpStatus, waitMs }: Attempt): string {
+function describeThen({ operation, end, httpStatus, waitMs }: Attempt): string {
   if (end === 'check') return 'Get is asked what it was about';
-  if (httpStatus === 429) return `all calls wait for ${describeDuration(waitMs)}`;
-  if (httpStatus === 401) return 'another token';
+  if (httpStatus === 429) return `all ${operation} calls wait for ${describeDuration(waitMs)}`;
+  if (httpStatus === 401) return 'again with another token';
   return waitMs > 0 ? `again after ${describeDuration(waitMs)}` : '';
 }
 

@@ -61,7 +61,7 @@ export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refus
     case 'fault':
       return {
         ...judgeFault(meaning, circumstances),
-        verdict: { kind: 'wait', delayMs: CHECK_AGAIN_MS, detail: refusal },
+        verdict: { kind: 'wait', delayMs: CHECK_AGAIN_MS, detail: meaning.detail },
       };
     default:
       return judgeWait(meaning, circumstances, CHECK_AGAIN_MS);

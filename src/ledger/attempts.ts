@@ -25,9 +25,11 @@ export interface Attempt {
   operation: Operation;
   end: (typeof ENDS)[number];
   fate: (typeof FATES)[number];
-  /** What it made the request wait for, or with a 429 all requests, in ms; 0: nothing. */
+  /** What it made the request wait for, or a 429 all calls of the operation, in ms; 0: nothing. */
   waitMs: number;
+  /** Null: there was no answer. */
   httpStatus: number | null;
+  /** From the answer or the connection; empty where nothing was said. */
   errorCode: string;
   errorMessage: string;
   correlationId: string;
@@ -35,7 +37,7 @@ export interface Attempt {
 
 /**
  * Notes a call that decided nothing; what decided is in the results. Few requests have any, so they are kept apart: a line of
- * JSON each, in one hash for each campaign.
+ * JSON each, in one hash for each campaign. After RECORD_LUA.
  */
 export const ATTEMPTS_LUA = /* lua */ `
 local function noteAttempt(key, id, r, now, op, how, fate, waitMs, detail)
@@ -45,9 +47,21 @@ local function noteAttempt(key, id, r, now, op, how, fate, waitMs, detail)
     string.sub(detail[3] or '', 1, ${MOST_MESSAGE}), detail[4] or ''}
   redis.call('HSET', key, id, before .. cjson.encode(line) .. '\\n')
 end
+
+-- Of whom the claim was says the state: one of Get is never held while the record is open.
+local function noteLapsed(key, id, r, now)
+  noteAttempt(key, id, r, now, r[STATE] == CHECKING and 'get' or 'cancel', 'lapsed', 'lost', 0, {})
+end
 `;
 
-/** The attempts for an action that decided nothing in this campaign, oldest first; of very many only the last ones. */
+/**
+ * The attempts for an action that decided nothing in this campaign, oldest first; of very many only the last ones.
+ *
+ * @param campaign its number.
+ * @param id the action's 16 bytes.
+ * @returns none where every call decided something, also before the first call.
+ * @throws StanddownError REDIS_FAILED where what stands there is none of ours.
+ */
 export async function readAttempts(
   redis: RedisClient,
   keys: Keys,

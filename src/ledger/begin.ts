@@ -112,7 +112,7 @@ end
 
 -- A claim that lapsed: its call may have been made, and its answer was lost.
 if r[SLOT] ~= 0 then
-  noteAttempt(KEYS[11], id, r, now, op, 'lapsed', 'lost', 0, {})
+  noteLapsed(KEYS[11], id, r, now)
   if r[STATE] == OPEN then
     setFlag(r, UNCERTAIN, true)
     r[ATTEMPTS] = r[ATTEMPTS] + 1

@@ -1,5 +1,6 @@
 import type { Keys } from '../keys.ts';
 import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
+import { ATTEMPTS_LUA } from './attempts.ts';
 import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
 import { ASKED_LUA, outcomeKeysOf } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
@@ -9,7 +10,8 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * Ends what is still open among ids of an aborted or expired campaign. Live claims are left alone: their call counts. A
  * 400 that is being looked into is left alone for as long as a look may take.
  *
- * KEYS  1 state, 2 campaign, 3 results, 4 expiries, 5 checking, 6 outcomes, then the batch's buckets, then each id's outcome
+ * KEYS  1 state, 2 campaign, 3 results, 4 expiries, 5 checking, 6 outcomes, 7 attempts, then the batch's buckets, then each id's
+ *       outcome
  * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5 outcome, 6 ms for a check, 7 '1' to end only what the index of
  *       expiries says is due
  * Returns  {'done', ended, left} | {'again', buckets}
@@ -18,6 +20,7 @@ const endScript = defineScript(
   'end',
   /* lua */ `
 ${RECORD_LUA}
+${ATTEMPTS_LUA}
 ${DECIDE_LUA}
 ${BATCH_LUA}
 ${ASKED_LUA}
@@ -33,6 +36,7 @@ local k = {campaign = KEYS[2], results = KEYS[3], expiries = KEYS[4], checking =
 
 local function endOpen(id, r)
   if r[SLOT] ~= 0 then
+    noteLapsed(KEYS[7], id, r, now)
     setFlag(r, UNCERTAIN, true)
     r[ATTEMPTS] = r[ATTEMPTS] + 1
   end
@@ -56,7 +60,7 @@ end
 -- The place before that of the next id's outcome.
 local place = #KEYS - #ARGV[3] / ${ID_BYTES}
 local isAsked = areAsked(place)
-each(ARGV[3], ARGV[4], 7, function(id, bucket)
+each(ARGV[3], ARGV[4], 8, function(id, bucket)
   place = place + 1
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
@@ -95,6 +99,7 @@ export async function endBatch(redis: RedisClient, keys: Keys, input: EndInput):
         keys.expiries,
         keys.checking,
         keys.outcomes,
+        keys.attempts(campaign),
         ...batch.bucketKeys,
         ...outcomeKeysOf(keys, batch.ids),
       ],

@@ -80,10 +80,10 @@ if tostring(r[SLOT]) ~= slot then
   return {'open', '0'}
 end
 
-local delay = tonumber(ARGV[11])
--- What was given back before it left is no attempt.
-if verdict ~= 'decided' and (verdict ~= 'wait' or ARGV[6] ~= 'unsent') then
-  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], math.max(penalty, delay), detailFrom(20))
+local function note(waitMs)
+  -- What was given back before it left is no attempt.
+  if ARGV[6] == 'unsent' and sign ~= 'fault' then return end
+  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(20))
 end
 
 if verdict == 'check' then
@@ -93,6 +93,7 @@ if verdict == 'check' then
   r[ATTEMPTS] = r[ATTEMPTS] + 1
   release(r)
   save(k.bucket, id, r)
+  note(0)
   return {'check'}
 end
 
@@ -119,6 +120,7 @@ if verdict == 'retry' and r[STATE] == OPEN then
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
 end
 release(r)
+local delay = tonumber(ARGV[11])
 r[NOT_BEFORE] = delay > 0 and math.ceil(now + delay) or 0
 if r[STATE] == OPEN then
   local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt')
@@ -129,11 +131,13 @@ if r[STATE] == OPEN then
   elseif r[ATTEMPTS] >= tonumber(ARGV[15]) then ending = 'unresolved'
   end
   if ending then
+    note(penalty)
     local _, values = decide(k, id, r, ending, detailFrom(20), now)
     return {'decided', values}
   end
 end
 save(k.bucket, id, r)
+note(penalty > 0 and penalty or delay)
 return {'open', ms(delay)}
 `,
 );

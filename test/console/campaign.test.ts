@@ -171,7 +171,7 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
     assert.equal(attempts.length, 3, attempts.join());
     assert.match(
       attempts[0] ?? '',
-      /cancel\s+HTTP 429, TooManyRequests: slow down\s+all calls wait for 1 s\s+\S+/,
+      /cancel\s+HTTP 429, TooManyRequests: slow down\s+all cancel calls wait for 1 s\s+\S+/,
     );
     assert.match(attempts[1] ?? '', /cancel\s+no answer, it may have been carried out \(.+\)\s+again after/);
     assert.match(attempts[2] ?? '', /cancel\s+HTTP 400, .+\s+Get is asked what it was about/);

@@ -5,12 +5,15 @@ import { findCampaign } from '../../src/campaign/registry.ts';
 import { type Attempt, readAttempts } from '../../src/ledger/attempts.ts';
 import type { FinishAsk } from '../../src/ledger/calls.ts';
 import type { RedisClient } from '../../src/script.ts';
-import { createProbe, newIds, type Probe } from '../support/ledger.ts';
+import { newRequest, type Probe } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { newTenant, type TestTenant } from '../support/tenant.ts';
+import type { TestTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 
 const FREE = { RATE_LIMITS: '1000000/1m', URGENT_RESERVE: 'none', MAX_ATTEMPTS: '100' };
+
+/** Claims that lapse soon. */
+const BRIEF = { ...FREE, CALL_TIMEOUT: '100ms' };
 
 /** What a lost answer is. */
 const LOST = {
@@ -34,19 +37,19 @@ describe('the attempts that decided nothing', () => {
   let id: Buffer;
 
   async function use(env: Record<string, string>): Promise<void> {
-    tenant = await newTenant(redis, env);
-    probe = createProbe(tenant);
-    number = await probe.campaign('campaign');
-    id = newIds(1);
-    await tenant.ledger.submit(number, id);
+    ({ tenant, probe, number, id } = await newRequest(redis, env));
   }
 
   async function finish(how: Partial<FinishAsk>): Promise<void> {
     await probe.finish(id, number, await probe.grant(id, number), how);
   }
 
-  function attempts(of = id): Promise<Attempt[]> {
-    return readAttempts(redis, tenant.keys, number, of);
+  function attempts(): Promise<Attempt[]> {
+    return readAttempts(redis, tenant.keys, number, id);
+  }
+
+  async function endings(): Promise<string[]> {
+    return (await attempts()).map(({ operation, end, fate }) => `${operation} ${end} ${fate}`);
   }
 
   before(async () => {
@@ -65,11 +68,7 @@ describe('the attempts that decided nothing', () => {
       penaltyMs: 1,
       verdict: { kind: 'wait', delayMs: 0, detail },
     });
-    const [first, second, ...rest] = await eventually(async () => {
-      const found = await attempts();
-      assert.equal(found.length, 2);
-      return found;
-    });
+    const [first, second, ...rest] = await attempts();
     assert.deepEqual(rest, []);
     const common = { generation: 1, operation: 'cancel' } as const;
     assert.deepEqual(
@@ -117,16 +116,60 @@ describe('the attempts that decided nothing', () => {
     );
   });
 
+  it('are noted where a call could not be sent for want of a connection', async () => {
+    const detail = { errorCode: 'ECONNREFUSED' };
+    const verdict = { kind: 'retry', delayMs: 0, uncertain: false, costsAttempt: false, detail } as const;
+    await finish({ slotFate: 'unsent', sign: 'fault', verdict });
+    assert.deepEqual(
+      (await attempts()).map(({ end, fate, errorCode }) => [end, fate, errorCode]),
+      [['retry', 'unsent', 'ECONNREFUSED']],
+    );
+  });
+
+  it('say of the last one that nothing was waited for', async () => {
+    await use({ ...FREE, MAX_ATTEMPTS: '2' });
+    const verdict = { ...LOST.verdict, delayMs: 1 };
+    await finish({ ...LOST, verdict });
+    await eventually(() => finish({ ...LOST, verdict }), 2_000);
+    assert.equal((await probe.look(id))?.state, 'unresolved');
+    assert.deepEqual(
+      (await attempts()).map(({ waitMs }) => waitMs),
+      [1, 0],
+    );
+  });
+
   it('name a worker that did not come back', async () => {
-    await use({ ...FREE, CALL_TIMEOUT: '100ms' });
+    await use(BRIEF);
     await probe.grant(id, number);
     await eventually(() => probe.grant(id, number), 2_000);
-    const [only, ...rest] = await attempts();
-    assert.deepEqual([only?.end, only?.fate, rest.length], ['lapsed', 'lost', 0]);
+    assert.deepEqual(await endings(), ['cancel lapsed lost']);
+  });
+
+  it('name it also where its campaign was aborted before another worker came', async () => {
+    await use(BRIEF);
+    await probe.grant(id, number);
+    await redis.hset(tenant.keys.campaign(number), 'state', 'aborted');
+    await eventually(async () => {
+      await tenant.ledger.end(number, id, 'withdrawn');
+      assert.equal((await probe.look(id))?.state, 'unresolved');
+    }, 2_000);
+    assert.deepEqual(await endings(), ['cancel lapsed lost']);
+  });
+
+  it('tell a look with Get that was lost from a cancel', async () => {
+    await use(BRIEF);
+    await finish({ verdict: { kind: 'check', detail: { httpStatus: 400 } } });
+    await probe.grant(id, number, { operation: 'get' });
+    await eventually(async () => {
+      // Whoever takes it over asks for a cancel first.
+      assert.equal((await probe.begin(id, number)).answer.kind, 'check');
+    }, 2_000);
+    assert.deepEqual(await endings(), ['cancel check answered', 'get lapsed lost']);
   });
 
   it('stay within their bounds, the last ones kept', async () => {
-    const message = 'ü'.repeat(500);
+    // Its bytes are an odd number: it is cut within a letter.
+    const message = `a${'ü'.repeat(500)}`;
     const detail = (turn: number) => ({ errorCode: `E${turn}`, errorMessage: message });
     for (let turn = 0; turn < 90; turn++) {
       await finish({ ...LOST, verdict: { ...LOST.verdict, detail: detail(turn) } });
@@ -138,6 +181,7 @@ describe('the attempts that decided nothing', () => {
       Array.from({ length: kept.length }, (_, i) => `E${90 - kept.length + i}`),
     );
     assert.ok(kept.length >= 5);
+    assert.ok(kept.every(({ errorMessage }) => errorMessage.startsWith('aü')));
     assert.ok(Number(await redis.hstrlen(tenant.keys.attempts(number), id)) < 5_000);
   });
 

@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
-import { createProbe, idAt, newIds, type Probe, recount } from '../support/ledger.ts';
+import { createProbe, idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
@@ -21,11 +21,7 @@ describe('begin', () => {
   let id: Buffer;
 
   async function use(env: Record<string, string>): Promise<void> {
-    tenant = await newTenant(redis, env);
-    probe = createProbe(tenant);
-    number = await probe.campaign('campaign');
-    id = newIds(1);
-    await tenant.ledger.submit(number, id);
+    ({ tenant, probe, number, id } = await newRequest(redis, env));
   }
 
   before(async () => {

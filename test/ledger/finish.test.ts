@@ -6,9 +6,9 @@ import { DOWN_AFTER, FREE_PROBES, PAUSE_AFTER_REFUSALS } from '../../src/ledger/
 import { OUTCOMES } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { TESTER } from '../support/actor.ts';
-import { createProbe, idAt, newIds, type Probe, recount } from '../support/ledger.ts';
+import { idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { newTenant, type TestTenant } from '../support/tenant.ts';
+import type { TestTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 
 const FREE = { RATE_LIMITS: '1000000/1m', URGENT_RESERVE: 'none', MAX_ATTEMPTS: '3' };
@@ -34,11 +34,7 @@ describe('finish', () => {
   let id: Buffer;
 
   async function use(env: Record<string, string>): Promise<void> {
-    tenant = await newTenant(redis, env);
-    probe = createProbe(tenant);
-    number = await probe.campaign('campaign');
-    id = newIds(1);
-    await tenant.ledger.submit(number, id);
+    ({ tenant, probe, number, id } = await newRequest(redis, env));
   }
 
   /** So many further ids of the campaign. */

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type Campaign, openCampaign, readCampaign } from '../../src/campaign/registry.ts';
+import type { Environment } from '../../src/config.ts';
 import type { Ask, Begun, FinishAsk, Grant } from '../../src/ledger/calls.ts';
 import type { Outcome } from '../../src/outcome.ts';
-import type { TestTenant } from './tenant.ts';
+import type { RedisClient } from '../../src/script.ts';
+import { newTenant, type TestTenant } from './tenant.ts';
 
 /** So many made-up ids, 16 bytes each, in a row. */
 export function newIds(count: number): Buffer {
@@ -91,6 +93,19 @@ export function createProbe(tenant: TestTenant) {
 }
 
 export type Probe = ReturnType<typeof createProbe>;
+
+/** A tenant of its own with a campaign, of one id. */
+export async function newRequest(
+  redis: RedisClient,
+  env: Environment,
+): Promise<{ tenant: TestTenant; probe: Probe; number: number; id: Buffer }> {
+  const tenant = await newTenant(redis, env);
+  const probe = createProbe(tenant);
+  const number = await probe.campaign('campaign');
+  const id = newIds(1);
+  await tenant.ledger.submit(number, id);
+  return { tenant, probe, number, id };
+}
 
 /**
  * Counts everything again, from the records themselves: a campaign's counters must say the same.
