@@ -37,7 +37,7 @@ export async function campaignStatus(deps: StatusDeps, name: string): Promise<Ca
 }
 
 /**
- * How far a campaign is, and the budget its forecast goes by, as of the same moment.
+ * How far a campaign is, and the budget its forecast goes by, as near to one moment as several reads come.
  *
  * @throws StanddownError CAMPAIGN_UNKNOWN
  */

@@ -1,7 +1,7 @@
-import { withTenant } from '../app.ts';
-import { viewBudget } from '../budget/view.ts';
-import { findCampaign, listCampaigns } from '../campaign/registry.ts';
-import { type CampaignStatus, statusOf } from '../campaign/status.ts';
+import { type Tenant, withTenant } from '../app.ts';
+import { type BudgetView, viewBudget } from '../budget/view.ts';
+import { listCampaigns } from '../campaign/registry.ts';
+import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/status.ts';
 import { describeDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { clockTime, count, describeAbsence, describeHold, describePace } from '../words.ts';
@@ -17,12 +17,9 @@ export interface StatusOptions {
 export function runStatus(context: CommandContext, options: StatusOptions): Promise<number> {
   return withTenant(context, async (tenant) => {
     const { out } = context;
-    const { redis, keys } = tenant;
-    const [budget, campaigns] = await Promise.all([
-      viewBudget(redis, keys, tenant.limits),
-      options.campaign ? [await findCampaign(redis, keys, options.campaign)] : listCampaigns(redis, keys),
-    ]);
-    const statuses = await Promise.all(campaigns.map((campaign) => statusOf(tenant, campaign, budget)));
+    const { statuses, budget } = options.campaign
+      ? await lookAtOne(tenant, options.campaign)
+      : await lookAtAll(tenant);
     if (options.json) await writeJson(out, options.campaign ? statuses[0] : statuses);
     else await out.write(`${options.campaign ? describeAll(statuses) : overview(statuses, widthOf(out))}\n`);
     if (!options.json && statuses.some((status) => status.open > 0)) {
@@ -30,6 +27,26 @@ export function runStatus(context: CommandContext, options: StatusOptions): Prom
     }
     return EXIT.done;
   });
+}
+
+interface Looked {
+  statuses: CampaignStatus[];
+  budget: BudgetView;
+}
+
+async function lookAtOne(tenant: Tenant, name: string): Promise<Looked> {
+  const { status, budget } = await lookAtCampaign(tenant, name);
+  return { statuses: [status], budget };
+}
+
+async function lookAtAll(tenant: Tenant): Promise<Looked> {
+  const { redis, keys, limits } = tenant;
+  const [budget, campaigns] = await Promise.all([
+    viewBudget(redis, keys, limits),
+    listCampaigns(redis, keys),
+  ]);
+  const statuses = await Promise.all(campaigns.map((campaign) => statusOf(tenant, campaign, budget)));
+  return { statuses, budget };
 }
 
 function overview(statuses: readonly CampaignStatus[], width: number): string {
