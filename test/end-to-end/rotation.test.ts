@@ -9,7 +9,8 @@ import { eventually } from '../support/wait.ts';
 import { type Credential, makeCredential, makeIssuer } from './rotation-credential.ts';
 import { type Field, type FieldOptions, openField } from './support.ts';
 
-const IDS = 100;
+/** They last 15 s: longer than a token that is nearly over, and the last one that it was good for. */
+const IDS = 180;
 /** Renewed every two seconds: the file is read as often. */
 const TOKEN_LIFETIME_MS = 4_000;
 
