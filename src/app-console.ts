@@ -17,7 +17,7 @@ import { createTasks } from './console/tasks.ts';
 import { addTenantPage } from './console/tenant-page.ts';
 import { createDirectory } from './console/tenants.ts';
 import { StanddownError } from './errors.ts';
-import type { Changes } from './fleet.ts';
+import type { Changes } from './fleet-changes.ts';
 import { openSpool } from './intake/spool.ts';
 import { closeRedis } from './redis/connect.ts';
 import { clockTime } from './words.ts';
@@ -81,7 +81,6 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     openSpool: () => openSpool(deps.config.dataDir),
     preview: parts.preview,
     feedUrgent: acting.feedUrgent,
-    describe: (error: unknown) => describeError(error, log),
   };
   let closeQueues = async () => {};
   const app = await createServer({

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { messageOf, StanddownError } from './errors.ts';
+import { byLabel, type Changes, changesBetween } from './fleet-changes.ts';
 import type { Vitals } from './health/vitals.ts';
 import type { Logger } from './log.ts';
-import { Secret } from './secret.ts';
 
 /** One tenant's part of a worker. */
 export interface Member {
@@ -19,13 +19,6 @@ export interface FleetDeps {
   start(config: Config): Promise<Member>;
   clock: Clock;
   log: Logger;
-}
-
-/** Labels. */
-export interface Changes {
-  added: string[];
-  changed: string[];
-  removed: string[];
 }
 
 /** How a tenant is doing. */
@@ -140,20 +133,11 @@ export function createFleet(deps: FleetDeps) {
   return {
     /** Makes these its tenants; it does not wait until they run, or have stopped. Once it is stopped, nothing. */
     set: (configs: readonly Config[]): Changes => {
-      const changes: Changes = { added: [], changed: [], removed: [] };
-      if (stopped) return changes;
-      const next = new Map(configs.map((config) => [config.tenant ?? '', config]));
-      for (const [label, { wanted }] of posts) {
-        if (!wanted || next.has(label)) continue;
-        changes.removed.push(label);
-        want(label, null);
-      }
-      for (const [label, config] of next) {
-        const before = posts.get(label)?.wanted ?? null;
-        if (before && fingerprint(before) === fingerprint(config)) continue;
-        changes[before ? 'changed' : 'added'].push(label);
-        want(label, config);
-      }
+      const running = new Map([...posts].flatMap(([label, { wanted }]) => (wanted ? [[label, wanted]] : [])));
+      const next = byLabel(stopped ? [] : configs);
+      const changes = changesBetween(running, next);
+      for (const label of changes.removed) want(label, null);
+      for (const label of [...changes.added, ...changes.changed]) want(label, next.get(label) ?? null);
       return changes;
     },
     /** By label. */
@@ -176,12 +160,4 @@ export function createFleet(deps: FleetDeps) {
 async function untilEither(one: AbortSignal, other: AbortSignal): Promise<void> {
   const either = AbortSignal.any([one, other]);
   if (!either.aborted) await once(either, 'abort');
-}
-
-/** Secrets as they are: they are compared, and go nowhere. */
-function fingerprint(config: Config): string {
-  return JSON.stringify(config, function (this: Readonly<Record<string, unknown>>, name, value: unknown) {
-    const secret = this[name];
-    return secret instanceof Secret ? secret.reveal() : value;
-  });
 }

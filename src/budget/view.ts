@@ -1,4 +1,5 @@
 import type { Keys, Operation } from '../keys.ts';
+import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
 import { type Limits, reservedIn, type Window, windowsFor } from './windows.ts';
@@ -64,8 +65,8 @@ export async function viewBudget(
   limits: Limits,
   operation: Operation = 'cancel',
 ): Promise<BudgetView> {
-  const [time, state, notices, flat] = await Promise.all([
-    redis.time(),
+  const [now, state, notices, flat] = await Promise.all([
+    redisTime(redis),
     redis.hmget(
       keys.state,
       'grace',
@@ -81,7 +82,6 @@ export async function viewBudget(
     redis.hgetall(keys.holds),
     redis.zrange(keys.slots(operation), '0', '-1', 'WITHSCORES'),
   ]);
-  const now = Number(time[0]) * 1_000 + Number(time[1]) / 1_000;
   const stamps = flat.filter((_, index) => index % 2 === 1).map(Number);
   const kept = operation === 'cancel' ? limits : { ...limits, reserves: [] };
   const windows = limits.windows.map((window) => useOf(window, reservedIn(kept, window), stamps, now));

@@ -4,6 +4,7 @@ import type { Keys } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { noteVersion } from '../ledger/version.ts';
+import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { createElsewhereCounter, type ElsewhereCount } from './elsewhere.ts';
@@ -35,6 +36,11 @@ export interface SubmitSummary {
   priority: number;
   /** Ms since 1970; null: never. */
   expiresAt: number | null;
+}
+
+/** When what is submitted now expires, by the clock that will expire it. Ms since 1970; null: never. */
+export async function expiryOf(redis: RedisClient, expiresInMs: number | null): Promise<number | null> {
+  return expiresInMs === null ? null : Math.ceil((await redisTime(redis)) + expiresInMs);
 }
 
 /**

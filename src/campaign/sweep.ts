@@ -2,6 +2,7 @@ import type { Keys } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
+import { redisTime } from '../redis/time.ts';
 import { defineScript, type RedisClient } from '../script.ts';
 import { forgetCampaign } from './forget.ts';
 import { readIds } from './ids.ts';
@@ -102,8 +103,7 @@ export function createSweep(deps: SweepDeps) {
 
   /** Ends single cancels and campaigns whose time has passed, by Redis' clock: machines may differ. */
   async function endDue(): Promise<void> {
-    const [seconds, micros] = await redis.time();
-    const now = Number(seconds) * 1_000 + Number(micros) / 1_000;
+    const now = await redisTime(redis);
     const due = await redis.zrangebyscoreBuffer(keys.expiries, '-inf', now, 'LIMIT', 0, DUE_AT_ONCE);
     if (due.length === 0) return;
     const ids = due.filter((member) => member.length === ID_BYTES);

@@ -42,7 +42,7 @@ export async function serveConsole(context: CommandContext, options: ConsoleOpti
     settings: settingsOf(context.config.console, options),
     operator: actorOf([]).by,
     version: context.version,
-    preview: (shown, spool) => previewLines(context, shown, spool),
+    preview: (shown, spool, signal) => previewLines(context, shown, spool, signal),
   });
   context.log.info({ url: served.url }, 'console is served');
   return served;
@@ -53,10 +53,12 @@ export async function previewLines(
   context: Pick<CommandContext, 'stop' | 'out' | 'config'>,
   { config, tenant }: Pick<ShownTenant, 'config' | 'tenant'>,
   spool: Spool,
+  signal: AbortSignal,
 ): Promise<string[]> {
   const lines: string[] = [];
   const out = { ...context.out, note: (line: string) => void lines.push(line) };
-  await previewSpool({ ...context, config, out }, tenant, spool);
+  const stop = AbortSignal.any([context.stop, signal]);
+  await previewSpool({ stop, config, out }, tenant, spool);
   return lines;
 }
 

@@ -3,7 +3,7 @@ import { type Tenant, tenantOf, withTenant } from '../app.ts';
 import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
 import { campaignStatus } from '../campaign/status.ts';
-import { type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
+import { expiryOf, type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
 import { actorOf } from './actor.ts';
@@ -156,11 +156,8 @@ async function followed(
   return traceSubmit(traces.spansFor(tenantOf(config)), wanted, put);
 }
 
-/** When it expires is told by Redis' clock, which is what expires it. */
 async function newCampaign({ wish }: Submission, { redis }: Tenant): Promise<NewCampaign> {
   const { name, comment, requestedBy, priority, expiresInMs } = wish;
-  const wanted = { name, comment, requestedBy, priority, now: Date.now() };
-  if (expiresInMs === null) return wanted;
-  const [seconds, micros] = (await redis.time()).map(Number);
-  return { ...wanted, expiresAt: Math.ceil((seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000 + expiresInMs) };
+  const expiresAt = await expiryOf(redis, expiresInMs);
+  return { name, comment, requestedBy, priority, expiresAt, now: Date.now() };
 }

@@ -3,7 +3,7 @@ import { longestMs } from '../budget/windows.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
-import type { Changes } from '../fleet.ts';
+import type { Changes } from '../fleet-changes.ts';
 import { applicationOf, readTenants } from '../tenants-file.ts';
 import type { CommandContext } from './context.ts';
 

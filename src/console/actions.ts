@@ -53,7 +53,7 @@ interface Doing extends ActionsDeps {
   tell(words: string): void;
 }
 
-interface Action {
+interface Asked {
   title: string;
   /** Who may. */
   role: Role;
@@ -64,9 +64,19 @@ interface Action {
   fields?(campaign: Campaign): Html;
   /** Whether it takes away what cannot be brought back. */
   grave?: boolean;
-  /** Does it, and says what came of it. */
-  run(doing: Doing): Promise<string>;
 }
+
+type Action = Asked &
+  (
+    | {
+        /** Does it, and says what came of it. */
+        run(doing: Doing): Promise<string>;
+      }
+    | {
+        /** Answers the form itself. */
+        answer(doing: Omit<Doing, 'tell'>, visit: Visit): Promise<null>;
+      }
+  );
 
 const isOpen = ({ state }: Campaign) => state === 'running' || state === 'paused';
 
@@ -127,8 +137,7 @@ export const ACTIONS = {
     question: ({ name }) => `Download what became of each id of ${name}?`,
     fields: () =>
       html`<div><label for="format">Format</label><select id="format" name="format"><option value="csv">CSV, for a spreadsheet</option><option value="jsonl">JSONL, for a program</option><option value="html">HTML, one page for people</option></select></div>`,
-    // Answered by `sendReport`.
-    run: async () => '',
+    answer: ({ shown, ...doing }, visit) => sendReport({ ...doing, ...shown }, visit),
   },
 } as const satisfies Record<string, Action>;
 
@@ -145,10 +154,10 @@ export function addActions(site: Site, deps: ActionsDeps): void {
     site.form(path, action.role, async (visit) => {
       const { shown, campaign } = await find(deps, visit);
       const actor = { by: visit.viewer.name, command: `console: ${name} ${campaign.name}` };
-      if (name === 'export') return sendReport({ ...deps, ...shown, campaign, actor }, visit);
+      const doing = { ...deps, shown, campaign, actor, fields: visit.fields };
+      if ('answer' in action) return action.answer(doing, visit);
       const { label } = shown;
-      const work = (tell: (words: string) => void) =>
-        action.run({ ...deps, shown, campaign, actor, fields: visit.fields, tell });
+      const work = (tell: (words: string) => void) => action.run({ ...doing, tell });
       await deps.tasks.run(taskKey(label, campaign.number), { what: action.title, by: actor.by }, work);
       shown.forget();
       return campaignPath(label, campaign.number);

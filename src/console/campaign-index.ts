@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { eachId, eachPart } from '../campaign/ids.ts';
 import { type Campaign, readCampaign } from '../campaign/registry.ts';
 import { eachResult, type PlacedResult, type ReportDeps } from '../campaign/report.ts';
@@ -24,9 +25,6 @@ const PART = 1_000;
 /** It is not read more often, in ms: a page looks twice as often, and several people may look. */
 const UPDATE_MS = 4_000;
 
-/** More are not kept in memory; a report holds them. */
-export const MOST_ROWS = 1_000_000;
-
 interface State {
   version: number;
   rows: Row[];
@@ -49,6 +47,7 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
   let versions = 0;
   let updating: Promise<State> | null = null;
   let updatedAt = Number.NEGATIVE_INFINITY;
+  let failure: unknown = null;
 
   async function update(): Promise<State> {
     const campaign = await readCampaign(deps.redis, deps.keys, number);
@@ -73,11 +72,22 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
   });
 
   function refresh(): Promise<State> {
-    updating ??= update().finally(() => {
-      updating = null;
-      // Also after a failure, or each look would read all of it anew.
-      updatedAt = performance.now();
-    });
+    updating ??= update()
+      .then(
+        (read) => {
+          failure = null;
+          return read;
+        },
+        (error: unknown) => {
+          failure = error;
+          throw error;
+        },
+      )
+      .finally(() => {
+        updating = null;
+        // Also after a failure, or each look would read all of it anew.
+        updatedAt = performance.now();
+      });
     return updating;
   }
 
@@ -89,7 +99,14 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
     },
     /** As it stands. */
     read: async (): Promise<Indexed> => view(await refresh()),
-    size: () => state?.rows.length ?? 0,
+    /** The same, if that takes no longer than so many ms; else what is known now. */
+    soon: async (waitMs: number): Promise<Indexed | null> => {
+      const waited = setTimeout(waitMs, null, { ref: false }).then(() => state);
+      const known = await Promise.race([refresh(), waited]);
+      return known && view(known);
+    },
+    /** Why it could not be read the last time; null: it could. */
+    problem: (): unknown => failure,
   };
 }
 
@@ -117,7 +134,6 @@ function note(
 }
 
 async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
-  if (campaign.total > MOST_ROWS) throw tooMany();
   const state: State = {
     version: 0,
     rows: [],
@@ -204,8 +220,4 @@ function shared(row: Row): Row {
     else if (texts.size < MOST_TEXTS) texts.set(row[field], row[field]);
   }
   return row;
-}
-
-function tooMany(): StanddownError {
-  return new StanddownError('USAGE', 'the campaign is too large to be searched here: export its report');
 }

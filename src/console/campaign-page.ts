@@ -10,7 +10,7 @@ import { renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
 import { findByNumber, taskKey } from './find.ts';
 import type { Indexes, KnownCampaign } from './indexes.ts';
 import { campaignPath } from './parts.ts';
-import { type Found, isPlain, readWanted, type Wanted } from './requests.ts';
+import { type Found, isPlain, placeOf, readWanted, type Wanted } from './requests.ts';
 import { renderSearch, renderTable, type TableInput } from './requests-table.ts';
 import { toRow } from './row.ts';
 import type { Site, Visit } from './site.ts';
@@ -27,14 +27,18 @@ export interface CampaignPageDeps {
 
 /** One campaign: how far it is, what became of its requests, and all of them. */
 export function addCampaignPage(site: Site, deps: CampaignPageDeps): void {
-  site.view('/t/:tenant/c/:number', (visit) => viewCampaign(deps, visit));
+  site.view('/t/:tenant/c/:number', (visit) => viewCampaign(site, deps, visit));
 }
 
-async function viewCampaign(deps: CampaignPageDeps, { params, query, viewer }: Visit): Promise<View> {
+async function viewCampaign(
+  site: Site,
+  deps: CampaignPageDeps,
+  { params, query, viewer }: Visit,
+): Promise<View> {
   const shown = deps.directory.find(params['tenant'] ?? '');
   const { label, tenant } = shown;
   const campaign = await findByNumber(tenant, params['number']);
-  const known = deps.indexes.of(shown, campaign.number);
+  const known = deps.indexes.of(shown, campaign);
   const wanted = readWanted(query);
   const input: TableInput = { label, campaign, wanted };
   const { budget } = await shown.look();
@@ -43,16 +47,18 @@ async function viewCampaign(deps: CampaignPageDeps, { params, query, viewer }: V
     readAudit(tenant, campaign.number),
     findRows(tenant, campaign, wanted, known),
   ]);
-  const indexed = known.index.now();
+  const indexed = typeof known === 'string' ? null : known.index.now();
+  const absence = describeAbsence(site, known);
   const regions = {
     head: renderHead(status, deps.tasks.of(taskKey(label, campaign.number))),
     actions: renderActions(label, campaign, viewer),
     requests: found
       ? renderTable(input, found)
-      : html`<p class="note" role="status">The requests are being read; this takes a moment.</p>`,
-    analysis: indexed
-      ? known.analyse(indexed, campaign)
-      : html`<p class="note">The outcomes by type and reason are being counted.</p>`,
+      : html`<p class="note" role="status">${absence ?? 'The requests are being read; this takes a moment.'}</p>`,
+    analysis:
+      indexed && typeof known !== 'string'
+        ? known.analyse(indexed, campaign)
+        : html`<p class="note">${absence ?? 'The outcomes by type and reason are being counted.'}</p>`,
     facts: renderFacts(campaign),
     audit: renderAudit(history),
   };
@@ -75,20 +81,27 @@ async function findRows(
   tenant: Tenant,
   campaign: Campaign,
   wanted: Wanted,
-  { index, find }: KnownCampaign,
+  known: KnownCampaign | string,
 ): Promise<Found | null> {
   if (isPlain(wanted)) return readPage(tenant, campaign, wanted);
-  const indexed = index.now();
-  return indexed && find(indexed, wanted);
+  if (typeof known === 'string') return null;
+  const indexed = known.index.now();
+  return indexed && known.find(indexed, wanted);
+}
+
+/** Why nothing is known of all requests together; null: because they are being read. */
+function describeAbsence({ describe }: Site, known: KnownCampaign | string): string | null {
+  if (typeof known === 'string') return known;
+  const problem = known.index.problem();
+  return problem === null ? null : describe(problem);
 }
 
 async function readPage(tenant: Tenant, campaign: Campaign, wanted: Wanted): Promise<Found> {
   const { redis, keys } = tenant;
   const { size } = wanted;
   const total = await redis.llen(keys.ids(campaign.number));
-  const pages = Math.max(1, Math.ceil(total / size));
-  const page = Math.min(wanted.page, pages);
-  const ids = await readIds(redis, keys, campaign.number, (page - 1) * size, size);
+  const { page, pages, start } = placeOf(total, wanted);
+  const ids = await readIds(redis, keys, campaign.number, start, size);
   const lines = await reportIds(tenant, campaign, ids);
   return { rows: lines.map((line) => toRow(line, campaign.name)), total, page, pages };
 }

@@ -43,32 +43,52 @@ const KEPT_MS = 30 * 60_000;
 /** Their ids are on disk, in files without a name, which stay open as long. */
 const MOST = 20;
 
-/** Keeps what was handed in until it is confirmed, or nobody comes back. */
-export function createDrafts() {
-  const drafts = new Map<string, Draft>();
+interface Entry {
+  draft: Draft;
+  /** Ends what is being found out about it. */
+  leave: AbortController;
+  /** When that has ended. Never rejects. */
+  weighed: Promise<unknown>;
+}
 
-  async function drop(draft: Draft): Promise<void> {
-    if (drafts.delete(draft.id)) await draft.spool.close();
+/** Finds out about a draft, and notes it there. Its ids stay readable until it settles. */
+type Weigh = (draft: Draft, signal: AbortSignal) => Promise<void>;
+
+/** Keeps what was handed in until it is submitted, or nobody comes back. */
+export function createDrafts() {
+  const drafts = new Map<string, Entry>();
+
+  /** Its ids are closed when nothing reads them any more, for which nobody waits. */
+  function release({ draft, leave, weighed }: Entry): void {
+    leave.abort();
+    void weighed.then(() => draft.spool.close()).catch(() => undefined);
   }
 
-  async function dropOld(): Promise<void> {
+  function drop({ id }: Draft): void {
+    const entry = drafts.get(id);
+    if (drafts.delete(id) && entry) release(entry);
+  }
+
+  function dropOld(): void {
     const now = performance.now();
     const kept = [...drafts.values()];
-    for (const [index, draft] of kept.entries()) {
-      if (now - draft.madeAt > KEPT_MS || kept.length - index >= MOST) await drop(draft);
+    for (const [index, { draft }] of kept.entries()) {
+      if (now - draft.madeAt > KEPT_MS || kept.length - index >= MOST) drop(draft);
     }
   }
 
   return {
-    add: async (draft: Omit<Draft, 'id' | 'madeAt'>): Promise<Draft> => {
-      await dropOld();
-      const kept = { ...draft, id: randomBytes(9).toString('base64url'), madeAt: performance.now() };
-      drafts.set(kept.id, kept);
-      return kept;
+    add: (handed: Omit<Draft, 'id' | 'madeAt'>, weigh: Weigh): Draft => {
+      dropOld();
+      const draft = { ...handed, id: randomBytes(9).toString('base64url'), madeAt: performance.now() };
+      const leave = new AbortController();
+      const weighed = weigh(draft, leave.signal).catch(() => undefined);
+      drafts.set(draft.id, { draft, leave, weighed });
+      return draft;
     },
     /** @throws StanddownError USAGE */
     find: (id: string, tenant: string, owner: string): Draft => {
-      const draft = drafts.get(id);
+      const draft = drafts.get(id)?.draft;
       const isKept = draft && performance.now() - draft.madeAt <= KEPT_MS;
       if (isKept && draft.tenant === tenant && draft.owner === owner) return draft;
       throw new StanddownError(
@@ -76,11 +96,27 @@ export function createDrafts() {
         'this is not kept any more, or was submitted already: hand it in again',
       );
     },
-    /** It is taken out, so that it cannot be submitted twice. The caller closes its spool. */
-    take: (draft: Draft): void => void drafts.delete(draft.id),
+    /** Takes it out meanwhile, so that it is not submitted twice. Where that fails, it is kept as before. */
+    use: async <T>(draft: Draft, submit: () => Promise<T>): Promise<T> => {
+      const entry = drafts.get(draft.id);
+      drafts.delete(draft.id);
+      try {
+        const result = await submit();
+        if (entry) release(entry);
+        return result;
+      } catch (error) {
+        if (entry) drafts.set(draft.id, entry);
+        throw error;
+      }
+    },
     drop,
+    /** At once: nothing is found out any more. */
     close: async (): Promise<void> => {
-      for (const draft of drafts.values()) await drop(draft);
+      for (const { draft, leave } of drafts.values()) {
+        leave.abort();
+        await draft.spool.close();
+      }
+      drafts.clear();
     },
   };
 }

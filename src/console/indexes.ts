@@ -1,5 +1,6 @@
-import type { CampaignIndex } from './campaign-index.ts';
-import { createCampaignIndex, MOST_ROWS } from './campaign-index.ts';
+import type { Campaign } from '../campaign/registry.ts';
+import { count } from '../words.ts';
+import { type CampaignIndex, createCampaignIndex } from './campaign-index.ts';
 import { createAnalysis } from './campaign-parts.ts';
 import { createFinder } from './requests.ts';
 import type { ShownTenant } from './tenants.ts';
@@ -13,31 +14,81 @@ export interface KnownCampaign {
 
 export type Indexes = ReturnType<typeof createIndexes>;
 
-/** Keeps the campaigns that were looked at last, as far as there is room for their rows. */
-export function createIndexes() {
-  const known = new Map<string, KnownCampaign>();
+/** More rows are not kept in memory; a report holds them. */
+const MOST_ROWS = 1_000_000;
 
-  function makeRoom(): void {
-    let rows = 0;
-    for (const [key, { index }] of [...known].reverse()) {
-      rows += index.size();
-      if (rows > MOST_ROWS) known.delete(key);
+/** Who looks at a campaign does so again within so many ms: reading it again and again would help nobody. */
+const LOOKED_AT_MS = 10_000;
+
+interface Entry {
+  known: KnownCampaign;
+  /** Whose it is. After a change of the tenant's settings that is another one. */
+  shown: ShownTenant;
+  rows: number;
+  /** Monotonic ms. */
+  seenAt: number;
+}
+
+/**
+ * Keeps the campaigns that were looked at last, as far as there is room for their rows. One that somebody looks at stays:
+ * a newcomer for whom there is no room is told so.
+ *
+ * @param options.mostRows of all of them together. Default: 1,000,000.
+ * @param options.monotonic ms. Default: this process'.
+ */
+export function createIndexes({
+  mostRows = MOST_ROWS,
+  monotonic = () => performance.now(),
+}: {
+  mostRows?: number;
+  monotonic?: () => number;
+} = {}) {
+  /** The one that was asked for last stands last. */
+  const entries = new Map<string, Entry>();
+
+  function makeRoom(rows: number): boolean {
+    const isLookedAt = ({ seenAt }: Entry) => monotonic() - seenAt < LOOKED_AT_MS;
+    if (rows + rowsOf([...entries.values()].filter(isLookedAt)) > mostRows) return false;
+    for (const key of [...entries.keys()]) {
+      if (rows + rowsOf([...entries.values()]) <= mostRows) break;
+      entries.delete(key);
     }
+    return true;
   }
 
   return {
-    of: ({ label, tenant }: ShownTenant, number: number): KnownCampaign => {
-      const key = `${label} ${number}`;
-      const found = known.get(key) ?? {
-        index: createCampaignIndex(tenant, number),
-        find: createFinder(),
-        analyse: createAnalysis(tenant.limits),
-      };
-      // The one that was asked for last stands last.
-      known.delete(key);
-      makeRoom();
-      known.set(key, found);
-      return found;
+    /** Words where its requests cannot be known: why. */
+    of: (
+      shown: ShownTenant,
+      { number, total }: Pick<Campaign, 'number' | 'total'>,
+    ): KnownCampaign | string => {
+      const key = `${shown.label} ${number}`;
+      const kept = entries.get(key);
+      entries.delete(key);
+      if (total > mostRows) return tooLarge(mostRows);
+      if (!makeRoom(total)) return NO_ROOM;
+      const known = kept?.shown === shown ? kept.known : know(shown, number);
+      entries.set(key, { known, shown, rows: total, seenAt: monotonic() });
+      return known;
     },
   };
 }
+
+function know({ tenant }: ShownTenant, number: number): KnownCampaign {
+  return {
+    index: createCampaignIndex(tenant, number),
+    find: createFinder(),
+    analyse: createAnalysis(tenant.limits),
+  };
+}
+
+function rowsOf(entries: readonly Entry[]): number {
+  return entries.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+function tooLarge(mostRows: number): string {
+  return `A campaign of more than ${count(mostRows)} ids is not searched or counted here: export its report.`;
+}
+
+const NO_ROOM =
+  'Other large campaigns are being looked at, and there is no room for this one beside them: look again when their pages are closed, or export its report.';

@@ -1,4 +1,3 @@
-import { messageOf } from '../errors.ts';
 import { type Html, html } from '../report/html.ts';
 import { count } from '../words.ts';
 import {
@@ -26,12 +25,12 @@ type Seen = { shown: ShownTenant } & ({ look: TenantLook } | { look: null; probl
 
 /** All tenants at a glance, those in trouble first. */
 export function addOverview(site: Site, directory: Directory): void {
-  site.view('/', (visit) => viewOverview(directory, visit));
+  site.view('/', (visit) => viewOverview(site, directory, visit));
 }
 
-async function viewOverview(directory: Directory, { query }: Visit): Promise<View> {
+async function viewOverview(site: Site, directory: Directory, { query }: Visit): Promise<View> {
   const startedAt = performance.now();
-  const all = await Promise.all(directory.all().map(see));
+  const all = await Promise.all(directory.all().map((shown) => see(site, shown)));
   const tookMs = performance.now() - startedAt;
   const search = (query['q'] ?? '').trim().toLowerCase();
   const show = query['show'] ?? 'all';
@@ -49,11 +48,11 @@ ${live(regions, 'tenants')}`,
   };
 }
 
-async function see(shown: ShownTenant): Promise<Seen> {
+async function see({ describe }: Site, shown: ShownTenant): Promise<Seen> {
   try {
     return { shown, look: await shown.look() };
   } catch (error) {
-    return { shown, look: null, problem: messageOf(error) };
+    return { shown, look: null, problem: describe(error) };
   }
 }
 

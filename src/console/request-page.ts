@@ -14,6 +14,9 @@ import { trailTo } from './tenant-page.ts';
 import type { Directory } from './tenants.ts';
 import { live } from './view.ts';
 
+/** Longer the page does not wait for where the outcomes of a request stand, in ms: it shows them when they are known. */
+const READ_MS = 1_000;
+
 /** One request: how it stands, every call that decided nothing, and every outcome that the results have of it. */
 export function addRequestPage(site: Site, deps: { directory: Directory; indexes: Indexes }): void {
   site.view('/t/:tenant/c/:number/r/:id', async ({ params }) => {
@@ -23,16 +26,20 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
     if (id === null) throw new StanddownError('USAGE', 'this is not a machine action id');
     const { redis, keys } = shown.tenant;
     const bytes = guidToBytes(id);
+    const known = deps.indexes.of(shown, campaign);
     const [[line], attempts, indexed] = await Promise.all([
       reportIds(shown.tenant, campaign, bytes),
       readAttempts(redis, keys, campaign.number, bytes),
-      deps.indexes.of(shown, campaign.number).index.read(),
+      typeof known === 'string' ? null : known.index.soon(READ_MS),
     ]);
     if (!line) throw new StanddownError('USAGE', 'this is not a machine action id');
-    const past = await resultsAt(shown.tenant, campaign, indexed.placesOf(id));
     const now =
       line.outcome === null ? renderOpen(line.attempts, line.uncertain) : renderResult(line, 'How it stands');
-    const regions = { now, attempts: renderAttempts(attempts), past: renderPast(past) };
+    const absence = typeof known === 'string' ? known : 'They are being read; this takes a moment.';
+    const past = indexed
+      ? renderPast(await resultsAt(shown.tenant, campaign, indexed.placesOf(id)))
+      : renderNone(absence);
+    const regions = { now, attempts: renderAttempts(attempts), past };
     return {
       title: id,
       trail: trailTo(shown.label, campaign),
@@ -77,11 +84,14 @@ function describeThen({ operation, end, httpStatus, waitMs }: Attempt): string {
 }
 
 function renderPast(past: readonly CancelResult[]): Html {
-  if (past.length === 0)
-    return html`<section><h2>Earlier</h2><p class="note">This campaign has no outcome of it.</p></section>`;
+  if (past.length === 0) return renderNone('This campaign has no outcome of it.');
   return html`<section><h2>What was recorded</h2>
 <p class="note">Each outcome and each verification, oldest first; an outcome counts the attempts that led to it.</p>
 <ol class="past">${past.map((result) => html`<li>${renderDetails(result)}</li>\n`)}</ol></section>`;
+}
+
+function renderNone(why: string): Html {
+  return html`<section><h2>What was recorded</h2><p class="note">${why}</p></section>`;
 }
 
 function renderResult(result: CancelResult, title: string): Html {

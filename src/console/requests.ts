@@ -90,10 +90,18 @@ export function createFinder() {
   };
 }
 
-export function pageOf(rows: readonly Row[], { page: asked, size }: Pick<Wanted, 'page' | 'size'>): Found {
-  const pages = Math.max(1, Math.ceil(rows.length / size));
+type Turned = Pick<Wanted, 'page' | 'size'>;
+
+/** Which page of so many rows that is, and where it begins. The last one where there are not so many. */
+export function placeOf(total: number, { page: asked, size }: Turned) {
+  const pages = Math.max(1, Math.ceil(total / size));
   const page = Math.min(asked, pages);
-  return { rows: rows.slice((page - 1) * size, page * size), total: rows.length, page, pages };
+  return { page, pages, start: (page - 1) * size };
+}
+
+function pageOf(rows: readonly Row[], turned: Turned): Found {
+  const { page, pages, start } = placeOf(rows.length, turned);
+  return { rows: rows.slice(start, start + turned.size), total: rows.length, page, pages };
 }
 
 function matcher({ search, outcome, type }: Wanted): (row: Row) => boolean {

@@ -28,6 +28,8 @@ export interface Site {
   assertReady(): void;
   /** Who sends a form, where its key stands in it: for forms that bring files, which are read by their own routes. */
   check(request: FastifyRequest, role: Role, formKey: unknown): Viewer;
+  /** What went wrong, in words for whoever looks. */
+  describe(error: unknown): string;
 }
 
 /** Browsers keep cookies by host, not by port: two consoles of a machine must not take each other's. */
@@ -111,6 +113,7 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
     app,
     assertReady,
     check,
+    describe,
     view: (path, look) => {
       app.get(path, async (request, reply) => {
         const visit = visitOf(request, reply);

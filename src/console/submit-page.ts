@@ -1,6 +1,6 @@
 import type { Tenant } from '../app.ts';
 import { planSubmit } from '../campaign/plan.ts';
-import { submitCampaign } from '../campaign/submit.ts';
+import { expiryOf, submitCampaign } from '../campaign/submit.ts';
 import { StanddownError } from '../errors.ts';
 import type { Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
@@ -17,9 +17,8 @@ export interface SubmitDeps {
   drafts: Drafts;
   openSpool(): Promise<Spool>;
   /** Says what ids are about, where the application may read; else why not. */
-  preview(shown: ShownTenant, spool: Spool): Promise<string[]>;
+  preview(shown: ShownTenant, spool: Spool, signal: AbortSignal): Promise<string[]>;
   feedUrgent(tenant: Tenant): Promise<void>;
-  describe(error: unknown): string;
 }
 
 /** Handing ids in: the form, the check of each line with the forecast, and only then the campaign. */
@@ -37,8 +36,8 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     const handed = await readHandedIn(request, deps.openSpool, (fields) => {
       owner = site.check(request, 'act', fields.get('formKey')).name;
     });
-    const draft = await drafts.add({ ...handed, owner, tenant: shown.label, plan: null, about: null });
-    weigh(deps, shown, draft);
+    const fresh = { ...handed, owner, tenant: shown.label, plan: null, about: null };
+    const draft = drafts.add(fresh, (added, signal) => weigh(deps, site, shown, added, signal));
     return reply.redirect(tenantPath(shown.label, 'submit', draft.id), 303);
   });
 
@@ -59,7 +58,7 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     const shown = directory.find(params['tenant'] ?? '');
     const draft = drafts.find(params['draft'] ?? '', shown.label, viewer.name);
     if (fields.get('do') === 'drop') {
-      await drafts.drop(draft);
+      drafts.drop(draft);
       return tenantPath(shown.label);
     }
     if (draft.ids === 0) throw new StanddownError('USAGE', 'there are no ids to submit');
@@ -68,45 +67,43 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
         'USAGE',
         'some lines are not machine action ids: say that they are to be left out, or correct them; nothing was submitted',
       );
-    drafts.take(draft);
-    return submit(deps, shown, draft).finally(() => draft.spool.close());
+    return drafts.use(draft, () => submit(deps, shown, draft));
   });
 }
 
 /** Behind the page: the ids may be many, and reading about them may have to wait. */
-function weigh({ preview, describe }: SubmitDeps, { tenant, ...shown }: ShownTenant, draft: Draft): void {
-  planSubmit(tenant, draft.wish, draft.spool.read()).then(
-    (plan) => {
+async function weigh(
+  { preview }: SubmitDeps,
+  { describe }: Site,
+  shown: ShownTenant,
+  draft: Draft,
+  signal: AbortSignal,
+): Promise<void> {
+  /** Of what was given up because nobody waits for it there is nothing to say. */
+  const inWords = (error: unknown) => (signal.aborted ? '' : describe(error));
+  const planning = planSubmit(shown.tenant, draft.wish, draft.spool.read(signal)).catch(inWords);
+  const previewing = preview(shown, draft.spool, signal).catch((error: unknown) => [inWords(error)]);
+  await Promise.all([
+    planning.then((plan) => {
       draft.plan = plan;
-    },
-    (error: unknown) => {
-      draft.plan = describe(error);
-    },
-  );
-  preview({ tenant, ...shown }, draft.spool).then(
-    (about) => {
+    }),
+    previewing.then((about) => {
       draft.about = about;
-    },
-    (error: unknown) => {
-      draft.about = [describe(error)];
-    },
-  );
+    }),
+  ]);
 }
 
 /** @returns where to go then. */
 async function submit(deps: SubmitDeps, shown: ShownTenant, draft: Draft): Promise<string> {
   const { tenant, label } = shown;
   const { name, comment, priority, expiresInMs } = draft.wish;
-  // When it expires is told by Redis' clock, which is what expires it.
-  const [seconds, micros] = (await tenant.redis.time()).map(Number);
-  const now = (seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000;
   const wanted = {
     name,
     comment,
     priority,
     requestedBy: draft.owner,
     now: Date.now(),
-    expiresAt: expiresInMs === null ? null : Math.ceil(now + expiresInMs),
+    expiresAt: await expiryOf(tenant.redis, expiresInMs),
   };
   const actor = { by: draft.owner, command: `console: submit ${draft.source} to ${name}` };
   const summary = await submitCampaign(tenant, wanted, draft.spool.read(), { expected: draft.ids, actor });

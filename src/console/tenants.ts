@@ -1,7 +1,7 @@
 import type { Tenant } from '../app.ts';
 import type { Config } from '../config.ts';
 import { StanddownError } from '../errors.ts';
-import type { Changes } from '../fleet.ts';
+import { byLabel, type Changes, changesBetween } from '../fleet-changes.ts';
 import { createTenantLook, type TenantLook } from './tenant-look.ts';
 
 /** A tenant that the console shows. */
@@ -27,13 +27,18 @@ export function createDirectory(open: (config: Config) => Tenant) {
   }
 
   return {
-    /** In the order given; all of them are opened anew. */
+    /** In the order given. What is as it was stays: what is known of its past calls, too. */
     set: (configs: readonly Config[]): Changes => {
-      const before = new Set(shown.keys());
-      shown = new Map(configs.map((config) => [config.tenant ?? '', show(config)]));
-      const added = [...shown.keys()].filter((label) => !before.has(label));
-      const removed = [...before].filter((label) => !shown.has(label));
-      return { added, changed: [], removed };
+      const next = byLabel(configs);
+      const changes = changesBetween(new Map([...shown].map(([label, { config }]) => [label, config])), next);
+      const anew = new Set([...changes.added, ...changes.changed]);
+      shown = new Map(
+        [...next].map(([label, config]) => {
+          const kept = anew.has(label) ? undefined : shown.get(label);
+          return [label, kept ?? show(config)];
+        }),
+      );
+      return changes;
     },
     all: (): ShownTenant[] => [...shown.values()],
     /** @throws StanddownError CAMPAIGN_UNKNOWN */

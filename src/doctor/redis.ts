@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { checkRedis } from '../redis/check.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
+import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
@@ -101,8 +102,7 @@ async function measureOffset(
   clock: Clock,
 ): Promise<{ offsetMs: number; errorMs: number }> {
   const sentAt = clock.monotonic();
-  const [seconds, micros] = await redis.time();
+  const redisNow = await redisTime(redis);
   const errorMs = (clock.monotonic() - sentAt) / 2;
-  const redisNow = Number(seconds) * 1_000 + Number(micros) / 1_000;
   return { offsetMs: redisNow - (clock.wall() - errorMs), errorMs };
 }

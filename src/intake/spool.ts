@@ -8,8 +8,8 @@ const READ_BYTES = 4_000 * ID_BYTES;
 
 export interface Spool {
   add(ids: Buffer): Promise<void>;
-  /** Everything that was added, in order. */
-  read(): AsyncGenerator<Buffer>;
+  /** Everything that was added, in order. @param signal ends it with its reason. */
+  read(signal?: AbortSignal): AsyncGenerator<Buffer>;
   close(): Promise<void>;
 }
 
@@ -33,8 +33,9 @@ export async function openSpool(dir: string): Promise<Spool> {
       await file.appendFile(ids);
       end += ids.length;
     },
-    read: async function* () {
+    read: async function* (signal) {
       for (let at = 0; at < end; at += READ_BYTES) {
+        signal?.throwIfAborted();
         const part = Buffer.alloc(Math.min(READ_BYTES, end - at));
         await file.read(part, 0, part.length, at);
         yield part;

@@ -22,6 +22,7 @@ import { checkVersion } from '../ledger/version.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
 import { isNotPermitted } from '../redis/failure.ts';
+import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
 import type { Spans } from '../telemetry/spans.ts';
 import { traceSubmit } from '../telemetry/submit.ts';
@@ -126,8 +127,7 @@ async function refusePast(
   { name, expiresAt = null }: NewCampaign,
 ): Promise<void> {
   if (expiresAt === null) return;
-  const [seconds] = await redis.time();
-  if (expiresAt > 1_000 * Number(seconds) || (await redis.hget(keys.campaigns, name)) !== null) return;
+  if (expiresAt > (await redisTime(redis)) || (await redis.hget(keys.campaigns, name)) !== null) return;
   throw invalidCampaign(`expiresAt: ${new Date(expiresAt).toISOString()} has passed; is it in ms?`);
 }
 

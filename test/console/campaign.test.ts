@@ -109,6 +109,22 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
     },
   );
 
+  inBrowser('says why it is not searched where it is too large, and shows all the rest', async (visitor) => {
+    const { page } = visitor;
+    const ids = stack.addActions(3);
+    await stack.submit(ids, 'vast');
+    await stack.redis.hset(stack.tenant.keys.campaign(await numberOf('vast')), 'total', 1_000_001);
+    await visitor.go(await pathOf('vast'));
+    assert.equal(await page.locator('#rows tbody tr').count(), 3);
+    assert.match(await textOf(page, '#analysis'), /more than 1,000,000 ids is not searched[\s\S]*export/);
+    await visitor.go(await pathOf('vast', '?q=desktop'));
+    assert.match(await textOf(page, '#requests'), /not searched or counted here: export its report/);
+    await visitor.go(await pathOf('vast', `/r/${ids[0]}`));
+    assert.match(await textOf(page, '#now'), /open, 0 attempts so far/);
+    assert.match(await textOf(page, '#past'), /not searched or counted here: export its report/);
+    await assertAccessible(page);
+  });
+
   inBrowser('is paused, resumed, given another priority and retried', async (visitor) => {
     const { page } = visitor;
     await stack.submit(stack.addActions(3), 'steered');

@@ -43,7 +43,7 @@ export async function openConsole({ env, tenants = [env], wall }: ConsoleOptions
       settings: config.console,
       operator: OPERATOR,
       version: '0.0.0-test',
-      preview: (shown, spool) => previewLines(CONTEXT, shown, spool),
+      preview: (shown, spool, signal) => previewLines(CONTEXT, shown, spool, signal),
       ...(wall && { wall }),
     },
   );
