@@ -142,10 +142,12 @@ function addLooking(to: Catalogue): void {
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.status()).runStatus(context, options)));
 
-  add(to, 'history <campaign>', 'who submitted, paused, resumed, aborted or retried it, and when')
+  add(to, 'history <campaign> [id]', 'who did what to it, and when; or what came of each call for one id')
     .addOption(json())
-    .action((campaign: string, options) =>
-      to.go(async (context) => (await load.history()).runHistory(context, { ...options, campaign })),
+    .action((campaign: string, id: string | undefined, options) =>
+      to.go(async (context) =>
+        (await load.history()).runHistory(context, { ...options, campaign, ...(id !== undefined && { id }) }),
+      ),
     );
 
   add(to, 'verify <campaign>', 'read what became of each action that was called, and fill it in')

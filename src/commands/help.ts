@@ -23,7 +23,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   abort: ['standdown abort undo-isolation --yes'],
   priority: ['standdown priority undo-isolation 1', 'standdown priority undo-isolation urgent'],
   delete: ['standdown delete undo-isolation'],
-  history: ['standdown history undo-isolation'],
+  history: [
+    'standdown history undo-isolation',
+    'standdown history undo-isolation 8ecf25d1-76f2-4080-a2a0-237761784bef',
+  ],
   verify: ['standdown verify undo-isolation'],
   watch: ['standdown watch undo-isolation'],
   retry: ['standdown retry undo-isolation --outcome unresolved,forbidden'],

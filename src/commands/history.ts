@@ -1,32 +1,107 @@
-import { withTenant } from '../app.ts';
+import { type Tenant, withTenant } from '../app.ts';
 import { readAudit } from '../campaign/audit.ts';
-import { findCampaign } from '../campaign/registry.ts';
+import { type Campaign, findCampaign } from '../campaign/registry.ts';
+import type { ReportLine } from '../campaign/report.ts';
+import { findResults, readRequest } from '../campaign/request.ts';
+import type { Attempt } from '../ledger/attempts.ts';
+import type { CancelResult } from '../outcome.ts';
+import { describeEnd, describeThen } from '../report/attempt-words.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
-import { clockTime, formatTable } from './table.ts';
+import { clockTime, count, formatTable } from './table.ts';
 
-/** What was done to a campaign, by whom and when. */
-export function runHistory(
-  context: CommandContext,
-  options: { campaign: string; json: boolean },
-): Promise<number> {
+export interface HistoryOptions {
+  campaign: string;
+  /** One of its ids; without it what was done to the campaign. */
+  id?: string;
+  json: boolean;
+}
+
+/** What was done to a campaign, by whom and when; or what became of each call for one of its requests. */
+export function runHistory(context: CommandContext, options: HistoryOptions): Promise<number> {
   return withTenant(context, async (tenant) => {
-    const { number } = await findCampaign(tenant.redis, tenant.keys, options.campaign);
-    const entries = (await readAudit(tenant, number)).map(({ at, ...entry }) => ({
-      at: new Date(at).toISOString(),
-      ...entry,
-    }));
-    if (options.json) await writeJson(context.out, entries);
-    else {
-      const columns = ['when', 'what', 'who', 'detail', 'command'].map((title) => ({ title }));
-      const rows = entries.map(({ at, action, by, detail, command }) => [
-        clockTime(at, Date.now()),
-        action,
-        by,
-        detail,
-        command,
-      ]);
-      await context.out.write(`${formatTable(columns, rows, widthOf(context.out))}\n`);
-    }
+    const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
+    if (options.id === undefined) await writeAudit(context, tenant, campaign, options);
+    else await writeRequest(context, tenant, campaign, { ...options, id: options.id });
     return EXIT.done;
   });
+}
+
+async function writeAudit(
+  { out }: CommandContext,
+  tenant: Tenant,
+  { number }: Campaign,
+  { json }: HistoryOptions,
+): Promise<void> {
+  const entries = (await readAudit(tenant, number)).map(({ at, ...entry }) => ({ at: toIso(at), ...entry }));
+  if (json) return writeJson(out, entries);
+  const columns = ['when', 'what', 'who', 'detail', 'command'].map((title) => ({ title }));
+  const rows = entries.map(({ at, action, by, detail, command }) => [
+    clockTime(at, Date.now()),
+    action,
+    by,
+    detail,
+    command,
+  ]);
+  await out.write(`${formatTable(columns, rows, widthOf(out))}\n`);
+}
+
+async function writeRequest(
+  { out }: CommandContext,
+  tenant: Tenant,
+  campaign: Campaign,
+  { id, json }: HistoryOptions & { id: string },
+): Promise<void> {
+  const { line, attempts } = await readRequest(tenant, campaign, id);
+  const results = await findResults(tenant, campaign, line.machineActionId);
+  if (json) {
+    const calls = attempts.map((attempt) => ({ ...attempt, at: toIso(attempt.at) }));
+    return writeJson(out, { now: line, attempts: calls, results });
+  }
+  const columns = ['when', 'what', 'what came of it', 'then', 'correlation id'].map((title) => ({ title }));
+  // Where both bear the same time, the call comes before what it led to.
+  const events = [...attempts.map(ofAttempt), ...results.map(ofResult)].sort(
+    (one, other) => one.at - other.at,
+  );
+  const rows = events.map(({ at, texts }) => [clockTime(toIso(at), Date.now()), ...texts]);
+  if (rows.length > 0) await out.write(`${formatTable(columns, rows, widthOf(out))}\n\n`);
+  await out.write(`${describeNow(line, campaign)}\n`);
+}
+
+interface Event {
+  /** Ms since 1970. */
+  at: number;
+  texts: string[];
+}
+
+function ofAttempt(attempt: Attempt): Event {
+  const { at, operation, correlationId } = attempt;
+  return { at, texts: [operation, describeEnd(attempt), describeThen(attempt), correlationId] };
+}
+
+function ofResult(result: CancelResult): Event {
+  const { outcome, httpStatus, errorCode, errorMessage, action, decidedAt, verifiedAt } = result;
+  const at = Date.parse(verifiedAt ?? decidedAt);
+  if (verifiedAt) return { at, texts: ['verified', action?.status ?? 'no state is known', '', ''] };
+  const said = [
+    outcome,
+    httpStatus === undefined ? '' : `HTTP ${httpStatus}`,
+    [errorCode, errorMessage].filter(Boolean).join(': '),
+  ];
+  return { at, texts: ['outcome', said.filter(Boolean).join(', '), '', result.correlationId ?? ''] };
+}
+
+function describeNow({ outcome, attempts, campaign, uncertain }: ReportLine, { name }: Campaign): string {
+  const words = [
+    outcome ?? 'open',
+    attempts === 1 ? '1 attempt' : `${count(attempts)} attempts`,
+    ...(campaign === name
+      ? []
+      : [campaign === '' ? 'owned by a campaign that is gone' : `owned by ${campaign}`]),
+    ...(uncertain ? ['an answer was lost: an earlier attempt may have worked'] : []),
+  ];
+  return `now: ${words.join('; ')}`;
+}
+
+function toIso(ms: number): string {
+  return new Date(ms).toISOString();
 }

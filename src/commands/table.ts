@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { excerpt } from '../intake/id-line.ts';
 import { wrap } from './wrap.ts';
 
 export { clockTime, count } from '../words.ts';
@@ -9,7 +10,8 @@ export interface Column {
 }
 
 /**
- * Rows of texts under titles, with two spaces between columns and no lines. Where a line would be longer than `width`, each
+ * Rows of texts under titles, with two spaces between columns and no lines. Texts may come from outside: they are made
+ * printable. Where a line would be longer than `width`, each
  * row becomes a few lines of its own, a title and a text each.
  */
 export function formatTable(
@@ -17,9 +19,10 @@ export function formatTable(
   rows: readonly (readonly string[])[],
   width = Number.POSITIVE_INFINITY,
 ): string {
-  const table = alignColumns(columns, rows);
+  const shown = rows.map((row) => row.map((text) => excerpt(text, Number.MAX_SAFE_INTEGER)));
+  const table = alignColumns(columns, shown);
   const isTooWide = table.split('\n').some((line) => line.length > width);
-  return isTooWide ? rows.map((row) => formatRecord(columns, row, width)).join('\n\n') : table;
+  return isTooWide ? shown.map((row) => formatRecord(columns, row, width)).join('\n\n') : table;
 }
 
 /** One row, what says nothing left out. */

@@ -1,9 +1,8 @@
-import { reportIds, resultsAt } from '../campaign/report.ts';
-import { describeDuration } from '../duration.ts';
-import { StanddownError } from '../errors.ts';
-import { guidToBytes, parseGuid } from '../guid.ts';
-import { type Attempt, readAttempts } from '../ledger/attempts.ts';
+import { resultsAt } from '../campaign/report.ts';
+import { readRequest } from '../campaign/request.ts';
+import type { Attempt } from '../ledger/attempts.ts';
 import { type CancelResult, OUTCOME_MEANINGS } from '../outcome.ts';
+import { describeEnd, describeThen } from '../report/attempt-words.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import { findByNumber } from './find.ts';
@@ -22,17 +21,12 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
   site.view('/t/:tenant/c/:number/r/:id', async ({ params }) => {
     const shown = deps.directory.find(params['tenant'] ?? '');
     const campaign = await findByNumber(shown.tenant, params['number']);
-    const id = parseGuid(params['id'] ?? '');
-    if (id === null) throw new StanddownError('USAGE', 'this is not a machine action id');
-    const { redis, keys } = shown.tenant;
-    const bytes = guidToBytes(id);
     const known = deps.indexes.of(shown, campaign);
-    const [[line], attempts, indexed] = await Promise.all([
-      reportIds(shown.tenant, campaign, bytes),
-      readAttempts(redis, keys, campaign.number, bytes),
+    const [{ line, attempts }, indexed] = await Promise.all([
+      readRequest(shown.tenant, campaign, params['id'] ?? ''),
       typeof known === 'string' ? null : known.index.soon(READ_MS),
     ]);
-    if (!line) throw new StanddownError('USAGE', 'this is not a machine action id');
+    const id = line.machineActionId;
     const now =
       line.outcome === null ? renderOpen(line.attempts, line.uncertain) : renderResult(line, 'How it stands');
     const absence = typeof known === 'string' ? known : 'They are being read; this takes a moment.';
@@ -64,23 +58,6 @@ function renderAttempts(attempts: readonly Attempt[]): Html {
   return html`<section><h2>Attempts</h2>
 <p class="note">Calls for it that decided nothing, oldest first; of very many only the last ones.</p>
 ${scrolling('attempts', html`<table><thead><tr><th>when</th><th>call</th><th>what came of it</th><th>then</th><th>correlation id</th></tr></thead><tbody>${rows}</tbody></table>`)}</section>`;
-}
-
-function describeEnd({ operation, end, fate, httpStatus, errorCode, errorMessage }: Attempt): string {
-  const doubt = operation === 'cancel' ? ', it may have been carried out' : '';
-  if (end === 'lapsed') return `its worker did not come back${doubt}`;
-  const what = [errorCode, errorMessage].filter(Boolean).join(': ');
-  const said = [httpStatus === null ? '' : `HTTP ${httpStatus}`, what].filter(Boolean).join(', ');
-  if (fate === 'answered') return said;
-  const words = fate === 'lost' ? `no answer${doubt}` : 'it could not be sent';
-  return said === '' ? words : `${words} (${said})`;
-}
-
-function describeThen({ operation, end, httpStatus, waitMs }: Attempt): string {
-  if (end === 'check') return 'Get is asked what it was about';
-  if (httpStatus === 429) return `all ${operation} calls wait for ${describeDuration(waitMs)}`;
-  if (httpStatus === 401) return 'again with another token';
-  return waitMs > 0 ? `again after ${describeDuration(waitMs)}` : '';
 }
 
 function renderPast(past: readonly CancelResult[]): Html {

@@ -20,7 +20,7 @@ async function openAs(t: TestContext, role: Role) {
     STANDDOWN_DATA_DIR: join(redis.folder, 'data'),
   });
   const args = ['submit', '--campaign', 'undo', '--comment', 'x', '--yes'];
-  const ran = await runCli(args, { env: envOf('operator'), stdin: newGuids(3).join('\n') });
+  const ran = await runCli(args, { env: envOf('operator'), stdin: [ID, ...newGuids(2)].join('\n') });
   assert.equal(ran.code, 0, ran.stderr);
   const child = startCli(['console', '--port', '0'], { env: envOf(role) });
   t.after(async () => {
@@ -52,7 +52,9 @@ async function openAs(t: TestContext, role: Role) {
   return { redis, base: `/t/${tenant}`, queues: `/queues/${tenant}/api/queues`, get, post };
 }
 
-const PAGES = ['', '/budget', '/c/1', '/c/1?q=a&sort=device', '/submit'];
+const ID = newGuids(1)[0] ?? '';
+
+const PAGES = ['', '/budget', '/c/1', '/c/1?q=a&sort=device', `/c/1/r/${ID}`, '/submit'];
 
 test('an operator of docs/redis.md has all the rights that looking and steering take', async (t) => {
   const { redis, base, get, post } = await openAs(t, 'operator');

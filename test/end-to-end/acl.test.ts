@@ -17,6 +17,7 @@ const RARE: Partial<Record<Role, Readonly<Record<string, string>>>> = {
   worker: {
     lpos: "a job that a broken script of BullMQ's lost is put back",
     ping: 'a worker that hears nothing asks so whether Redis answers others',
+    sismember: 'the console that a worker serves shows a request',
     xread: 'what is urgent in the inbox is looked for past what a full lane has no room for',
   },
   operator: { zscore: "Redis' clock jumped while doctor or select was calling" },
@@ -331,7 +332,8 @@ async function steer(estate: Estate, ids: string[], worker: Process): Promise<vo
 /** What is looked at while no worker runs, and what an operator does alone. */
 async function lookAround(estate: Estate, ids: string[]): Promise<void> {
   const { keys, redis } = estate;
-  await submit(estate, 'open', ids);
+  // No worker hands out the first of it.
+  await submit(estate, 'open', ids, '--urgent');
   // A worker has taken in an entry of the inbox for one of them.
   await redis.admin.set(keys.outcome(ids[0] ?? ''), '{"outcome":null}');
   // Each 64th slot clears away old ones; the next is one.
@@ -340,7 +342,7 @@ async function lookAround(estate: Estate, ids: string[]): Promise<void> {
   await command(estate, 'operator', 'doctor');
   await command(estate, 'operator', 'select --where status=Pending');
   for (const role of ['reader', 'operator'] as const) {
-    for (const words of LOOKING) await command(estate, role, words);
+    for (const words of [...LOOKING, `history open ${ids[0]}`]) await command(estate, role, words);
     await followResults(estate.connect(role), estate);
   }
   await command(estate, 'operator', 'abort open --yes');

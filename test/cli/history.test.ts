@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
+import { newGuids, openShell, type Shell } from './shell.ts';
+
+describe('the history of one request', { timeout: 90_000 }, () => {
+  let server: TestRedis;
+  let stack: Stack;
+  let shell: Shell;
+
+  before(async () => {
+    server = await openTestRedis();
+    stack = await openStack(server);
+    shell = await openShell(server);
+  });
+  after(async () => {
+    await shell.close();
+    await stack.close();
+    await server.close();
+  });
+
+  const run = (...args: string[]) => shell.run(['history', ...args], { env: stack.env });
+
+  async function done(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await run(...args);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  }
+
+  it('tells each call for it, what came of it, and how it stands', async () => {
+    const [id = '', other = ''] = stack.addActions(2);
+    stack.simulator.setFaults([
+      {
+        operation: 'cancel',
+        ids: [id],
+        times: 1,
+        fault: {
+          kind: 'status',
+          status: 429,
+          code: 'TooManyRequests',
+          message: 'slow\u001b[2J',
+          retryAfter: 1,
+        },
+      },
+      { operation: 'cancel', ids: [id], times: 1, fault: { kind: 'reset', when: 'before' } },
+    ]);
+    await stack.submit([id, other], 'undo');
+    const open = await done('undo', id);
+    assert.equal(open, 'now: open; 0 attempts\n');
+    const worker = await stack.startWorker();
+    await stack.untilDone('undo');
+    await worker.stop();
+
+    const lines = (await done('undo', id.toUpperCase())).trimEnd().split('\n');
+    assert.match(lines[0] ?? '', /^when +what +what came of it +then +correlation id/);
+    assert.match(
+      lines[1] ?? '',
+      /cancel +HTTP 429, TooManyRequests: slow\\u001b\[2J +all cancel calls wait for 1 s +\S+/,
+    );
+    assert.match(lines[2] ?? '', /cancel +no answer, it may have been carried out \(.+\) +again after/);
+    assert.match(lines[3] ?? '', /outcome +cancelled, HTTP 200/);
+    assert.match(lines.at(-1) ?? '', /^now: cancelled; \d attempts; an answer was lost/);
+
+    const { now, attempts, results } = JSON.parse(await done('undo', id, '--json'));
+    assert.equal(now.outcome, 'cancelled');
+    assert.deepEqual(
+      attempts.map(({ end, fate, httpStatus }: Record<string, unknown>) => [end, fate, httpStatus]),
+      [
+        ['wait', 'answered', 429],
+        ['retry', 'lost', null],
+      ],
+    );
+    assert.ok(Math.abs(Date.parse(attempts[0].at) - Date.now()) < 60_000);
+    assert.deepEqual(results, [now]);
+    assert.match(await done('undo', other), /outcome +cancelled, HTTP 200.*\n\nnow: cancelled; 1 attempt\n$/);
+  });
+
+  it('says whose an id is that another campaign owns', async () => {
+    const ids = stack.addActions(1);
+    await stack.submit(ids, 'first');
+    await stack.submit(ids, 'second');
+    assert.equal(await done('second', ids[0] ?? ''), 'now: open; 0 attempts; owned by first\n');
+  });
+
+  it('refuses what is no id, or none of the campaign', async () => {
+    await stack.submit(stack.addActions(1), 'mine');
+    const [stranger = ''] = newGuids(1);
+    for (const [id, words] of [
+      ['4711', /"4711" is no machine action id \(a GUID\)/],
+      [stranger, new RegExp(`${stranger} is none of the ids of mine`)],
+    ] as const) {
+      const { code, stdout, stderr } = await run('mine', id);
+      assert.deepEqual([code, stdout], [2, '']);
+      assert.match(stderr, words);
+    }
+    assert.equal((await run('nobody', stranger)).code, 2);
+  });
+});
