@@ -13,6 +13,7 @@ import { fixed, median, repeat, usedMemory } from './measure.ts';
 import { MICRO_COLUMNS, microRows, timeSteps } from './micro.ts';
 import { type Reported, reportFinished } from './report.ts';
 import { compareAll } from './rivals/compare.ts';
+import { type Choice, nameChoice } from './rivals/matrix.ts';
 import { holdsShort } from './rivals/short.ts';
 import { againstTargets } from './rivals/targets.ts';
 import { overheadSeconds, selectPending } from './select.ts';
@@ -28,7 +29,8 @@ import { compareUrgent, urgentRows } from './urgent.ts';
  *
  * `npm run bench -- --real` runs the true limits for 65 minutes; its last result is kept in the repository.
  * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
- * `npm run bench -- --full rivals` runs all that is compared, for hours.
+ * `npm run bench -- --full rivals` runs all that is compared, for hours; `--scale 60` only what is shortened so far, `--runs 1`
+ * each once, `--no-kill` without the runs in which a process is killed, `--alone` nobody but Standdown.
  * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|scale|report|traces` runs one part.
  */
 const RUNS = 5;
@@ -39,12 +41,13 @@ interface Part {
   rival?: string;
   /** Default: Standdown, what it is measured beside, ratio, target. */
   columns?: readonly Column[];
-  run(how: How): Promise<{ rows: string[][]; raw: unknown }>;
+  /** `file`: under which name its raw numbers are kept; by default the part's. */
+  run(how: How): Promise<{ rows: string[][]; raw: unknown; file?: string }>;
 }
 
 interface How {
-  /** Whatever takes hours, too. */
-  isFull: boolean;
+  /** Of the rivals. */
+  choice: Choice;
   /** Tells what is known before the whole part is through. */
   say(text: string): void;
 }
@@ -63,9 +66,9 @@ const PARTS: Record<string, Part> = {
   rivals: {
     title: 'what each makes of 100 a minute and 1,500 an hour, against the targets',
     rival: 'best never refused',
-    run: async ({ isFull, say }) => {
-      const raw = await compareAll(isFull, say);
-      return { raw, rows: againstTargets(raw) };
+    run: async ({ choice, say }) => {
+      const raw = await compareAll(choice, say);
+      return { raw, rows: againstTargets(raw), file: nameChoice(choice) };
     },
   },
   quota: {
@@ -385,7 +388,7 @@ function commandsRow(ours: readonly Drained[], theirs: readonly Drained[]): stri
 
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 
-async function main(wanted: readonly string[], { isReal = false, isFull = false }): Promise<void> {
+async function main(wanted: readonly string[], isReal: boolean, choice: Choice): Promise<void> {
   const unknown = wanted.filter((name) => !(name in PARTS));
   if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}: ${Object.keys(PARTS).join(', ')}`);
   const dir = join(ROOT, 'bench-results');
@@ -395,23 +398,42 @@ async function main(wanted: readonly string[], { isReal = false, isFull = false 
   const parts = isReal ? { real: REAL } : PARTS;
   for (const [name, part] of Object.entries<Part>(parts)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const { rows, raw } = await part.run({ isFull, say });
+    const { rows, raw, file = name } = await part.run({ choice, say });
     const load = (loadavg()[0] ?? 0).toFixed(1);
     say(`\n${part.title}; load ${load}\n${formatTable(part.columns ?? columns(part.rival), rows)}`);
     await writeFile(
-      join(dir, `${name}.json`),
+      join(dir, `${file}.json`),
       `${JSON.stringify({ machine, title: part.title, load, raw }, null, 2)}\n`,
     );
   }
 }
 
+function readScale(text: string | undefined): Choice['scale'] {
+  const scale = ([60, 10] as const).find((known) => String(known) === text);
+  if (text !== undefined && scale === undefined) throw new Error('--scale: 60 or 10');
+  return scale;
+}
+
 const { positionals, values } = parseArgs({
   allowPositionals: true,
+  allowNegative: true,
   options: {
     real: { type: 'boolean', default: false },
     full: { type: 'boolean', default: false },
     short: { type: 'boolean', default: false },
+    scale: { type: 'string' },
+    runs: { type: 'string' },
+    kill: { type: 'boolean', default: true },
+    alone: { type: 'boolean', default: false },
   },
 });
 if (values.short) process.exitCode = (await holdsShort(say)) ? 0 : 1;
-else await main(positionals, { isReal: values.real, isFull: values.full });
+else {
+  await main(positionals, values.real, {
+    isFull: values.full,
+    scale: readScale(values.scale),
+    runs: values.runs === undefined ? undefined : Math.max(1, Number(values.runs)),
+    mayKill: values.kill,
+    isAlone: values.alone,
+  });
+}

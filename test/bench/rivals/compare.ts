@@ -5,7 +5,7 @@ import { median } from '../measure.ts';
 import { play, type Seen } from './cell.ts';
 import type { Contender, Field } from './contender.ts';
 import { listContenders } from './contenders.ts';
-import { type Entry, TELLING, wholeMatrix } from './matrix.ts';
+import { type Choice, chooseEntries, type Entry } from './matrix.ts';
 import { describe, type SetUp } from './set-up.ts';
 
 /** One contender in one set-up. */
@@ -34,14 +34,14 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** Everybody in every set-up; tells the table of each as soon as it is through. */
-export async function compareAll(isFull: boolean, say: (text: string) => void): Promise<Cell[]> {
+export async function compareAll(choice: Choice, say: (text: string) => void): Promise<Cell[]> {
   const redis = await openTestRedis('bench');
   const place = { redis, client: await redis.connect() };
-  const contenders = await listContenders();
+  const contenders = (await listContenders()).slice(0, choice.isAlone ? 1 : undefined);
   say(contenders.map(({ name, version }) => `${name} ${version}`.trim()).join(', '));
   const all: Cell[] = [];
   try {
-    for (const entry of isFull ? wholeMatrix() : TELLING) {
+    for (const entry of chooseEntries(choice)) {
       const able = contenders.filter(({ shares }) => shares || entry.setUp.processes === 1);
       const cells = await compare(able, entry, place);
       all.push(...cells);

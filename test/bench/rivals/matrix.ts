@@ -14,8 +14,34 @@ const PLAIN: SetUp = { scale: 60, mode: 'sliding', latency: 'narrow', ids: 450, 
 /** As many as make the longer window count: 100 more than it allows. */
 const BEYOND = 1_600;
 
+/** What of it is wanted. */
+export interface Choice {
+  /** All set-ups, not only the most telling ones. */
+  isFull: boolean;
+  /** Only those of one scale. */
+  scale?: SetUp['scale'] | undefined;
+  /** Another number of runs. */
+  runs?: number | undefined;
+  /** Whether there may be runs in which a process is killed. */
+  mayKill: boolean;
+  /** Nobody but Standdown. */
+  isAlone: boolean;
+}
+
+export function chooseEntries({ isFull, scale, runs, mayKill }: Choice): Entry[] {
+  const all = isFull ? wholeMatrix() : TELLING;
+  return all
+    .filter(({ setUp }) => scale === undefined || setUp.scale === scale)
+    .map((entry) => ({ ...entry, runs: runs ?? entry.runs, kill: entry.kill && mayKill }));
+}
+
+/** Tells apart what different choices give: a part of a file's name. */
+export function nameChoice({ isFull, scale, isAlone }: Choice): string {
+  return ['rivals', isFull && 'full', scale && `1-${scale}`, isAlone && 'alone'].filter(Boolean).join('-');
+}
+
 /** The most telling ones, in about 20 minutes. */
-export const TELLING: readonly Entry[] = [
+const TELLING: readonly Entry[] = [
   { setUp: PLAIN, runs: 3, kill: true },
   { setUp: { ...PLAIN, processes: 4 }, runs: 3, kill: true },
   { setUp: { ...PLAIN, ids: BEYOND }, runs: 1, kill: false },
@@ -27,7 +53,7 @@ export const TELLING: readonly Entry[] = [
 ];
 
 /** All of them, in hours. */
-export function wholeMatrix(): Entry[] {
+function wholeMatrix(): Entry[] {
   const setUps = [60, 10].flatMap((scale) =>
     MODES.flatMap((mode) =>
       ['narrow', 'wide', 'slow'].flatMap((latency) =>
