@@ -1,4 +1,5 @@
 import type * as ioredis from 'ioredis';
+import { SteadySentinelConnector } from './sentinel.ts';
 import type { ClusterTarget, RedisTarget, SentinelTarget } from './target.ts';
 
 /** Replies are mapped as by default; ioredis' own types do not let an option that is perhaps absent through. */
@@ -68,6 +69,7 @@ export function clusterOptions(params: OptionsParams<ClusterTarget>): ClusterOpt
 
 function sentinelOptions({ target, role, reactions }: OptionsParams<SentinelTarget>): RedisOptions {
   return {
+    Connector: SteadySentinelConnector,
     sentinels: target.sentinels,
     name: target.master,
     sentinelUsername: target.sentinelUsername,
