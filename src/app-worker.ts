@@ -181,6 +181,7 @@ async function startTenant(
       clock: systemClock,
       timeoutMs: callTimeoutMs,
       onAsked: watch?.signedIn,
+      onUnkept: (err) => log.warn({ err }, 'the login is kept in memory for now: it cannot be written'),
       send,
     }),
     client: createClient({ apiUrl: config.apiUrl, dispatcher, send }),

@@ -19,13 +19,21 @@ const REQUESTS_OF_OTHERS = 4;
  * Runs something alone with the login.
  *
  * @param timeoutMs most time for one request to the sign-in service.
- * @throws StanddownError TIMEOUT when another process has it for longer than a few of these take.
+ * @throws StanddownError TIMEOUT when another process has it for longer than a few of these take, INPUT_INVALID when its lock
+ *   cannot be had; and whatever the work throws.
  */
-export function aloneWithLogin<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
-  return withLock(
-    { path: `${path}.lock`, waitMs: REQUESTS_OF_OTHERS * timeoutMs, what: 'signing in', code: 'TIMEOUT' },
-    work,
-  );
+export async function aloneWithLogin<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  const lock = `${path}.lock`;
+  const waitMs = REQUESTS_OF_OTHERS * timeoutMs;
+  const params = { path: lock, waitMs, what: 'signing in', code: 'TIMEOUT' } as const;
+  // What the work fails of is told apart from what befalls the lock.
+  const [done] = await withLock(params, () => Promise.allSettled([work()])).catch((cause: unknown) => {
+    if (cause instanceof StanddownError) throw cause;
+    const message = `the login's lock ${lock} cannot be used: ${messageOf(cause)}`;
+    throw new StanddownError('INPUT_INVALID', message, { cause });
+  });
+  if (done.status === 'rejected') throw done.reason;
+  return done.value;
 }
 
 /** @throws SignInError login_needed when there is none. */
@@ -87,7 +95,8 @@ export async function removeLogin(path: string): Promise<boolean> {
 /** Of each login, its refresh tokens as last seen: unlike others they do not look like tokens. */
 const seen = new Map<string, readonly string[]>();
 
-function rememberTokens(path: string, text: string): void {
+/** From now on the log leaves these out, and no others of this login. @throws SignInError login_needed */
+export function rememberTokens(path: string, text: string): void {
   const tokens = refreshTokensIn(text);
   for (const token of seen.get(path) ?? []) if (!tokens.includes(token)) forget(token);
   for (const token of tokens) remember(token);

@@ -44,6 +44,7 @@ const RENEW_AGAIN_MS = 15_000;
  *
  * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
  * @param deps.send default: `exchange`.
+ * @param deps.onUnkept told why what a user's login was exchanged for cannot be written; it is kept in memory.
  * @param deps.onAsked told whether that gave a token, also where the one that stands still does.
  */
 export function createSignIn(deps: {
@@ -52,13 +53,14 @@ export function createSignIn(deps: {
   clock: Clock;
   timeoutMs: number;
   onAsked?: ((ok: boolean) => void) | undefined;
+  onUnkept?: ((error: unknown) => void) | undefined;
   send?: Send | undefined;
 }): SignIn {
   const { clock } = deps;
   let current: Token | null = null;
   let asking: Promise<Token> | null = null;
   const way = createSignInWay(deps);
-  const source = tokenSource(deps.config, way, deps.timeoutMs);
+  const source = tokenSource(deps, way);
 
   async function ask(unlike: string | null): Promise<Token> {
     way.begin();
@@ -122,10 +124,17 @@ export function createSignIn(deps: {
   };
 }
 
-function tokenSource(config: SignInConfig, way: SignInWay, timeoutMs: number): TokenSource {
+function tokenSource(
+  {
+    config,
+    timeoutMs,
+    onUnkept = () => undefined,
+  }: Pick<Parameters<typeof createSignIn>[0], 'config' | 'timeoutMs' | 'onUnkept'>,
+  way: SignInWay,
+): TokenSource {
   if (config.tenantId === null) return managedIdentityTokens(config, way);
   const { credential } = config;
-  if (credential.kind === 'login') return userTokens(config, credential.path, way, timeoutMs);
+  if (credential.kind === 'login') return userTokens(config, credential.path, way, timeoutMs, onUnkept);
   return applicationTokens(config, credential, way);
 }
 

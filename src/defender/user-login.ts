@@ -4,9 +4,9 @@ import {
   InteractionRequiredAuthError,
   PublicClientApplication,
 } from '@azure/msal-node';
-import { StanddownError } from '../errors.ts';
+import { type ErrorCode, StanddownError } from '../errors.ts';
 import type { RegisteredSignIn } from '../sign-in-config.ts';
-import { aloneWithLogin, readLogin, writeLogin } from './login-file.ts';
+import { aloneWithLogin, readLogin, rememberTokens, writeLogin } from './login-file.ts';
 import type { TokenSource } from './sign-in.ts';
 import { gistOf, SignInError, toSignInError } from './sign-in-error.ts';
 import type { SignInWay } from './sign-in-way.ts';
@@ -28,32 +28,62 @@ export function publicClient(
 
 /**
  * A user who has logged in. The login is read afresh each time, so that a new one is used at once, and so that a token which
- * another process has just got serves here as well.
+ * another process has just got serves here as well. Where what it was exchanged for cannot be written, that is kept in memory,
+ * and written the next time: the token is good all the same.
+ *
+ * @param onUnkept told why it cannot be written.
  */
 export function userTokens(
   config: RegisteredSignIn,
   path: string,
   way: SignInWay,
   timeoutMs: number,
+  onUnkept: (error: unknown) => void,
 ): TokenSource {
+  /** What could not be written, and what stood in the file then. Where something else stands there by now, that counts. */
+  let unkept: { in: string; text: string } | null = null;
+
+  async function readLatest(): Promise<string> {
+    const stored = await readLogin(path);
+    if (unkept?.in !== stored) unkept = null;
+    if (unkept) rememberTokens(path, unkept.text);
+    return unkept?.text ?? stored;
+  }
+
+  async function keep(before: string, after: string): Promise<void> {
+    try {
+      await writeLogin(path, after);
+      unkept = null;
+    } catch (error) {
+      unkept = { in: unkept?.in ?? before, text: after };
+      onUnkept(error);
+    }
+  }
+
   return async (unlike) => {
     try {
-      return await aloneWithLogin(path, timeoutMs, () => renew(config, path, way, unlike));
+      return await aloneWithLogin(path, timeoutMs, async () => {
+        const before = await readLatest();
+        const { result, after } = await renew(config, before, way, unlike);
+        if (after !== null || unkept) await keep(before, after ?? before);
+        return result;
+      });
     } catch (error) {
       throw explain(error, way.failure());
     }
   };
 }
 
+/** `after`: what the login has become; null: it is as it was. */
 async function renew(
   config: RegisteredSignIn,
-  path: string,
+  login: string,
   way: SignInWay,
   unlike: string | null,
-): Promise<AuthenticationResult> {
+): Promise<{ result: AuthenticationResult; after: string | null }> {
   const msal = publicClient(config, way.client);
   const cache = msal.getTokenCache();
-  cache.deserialize(await readLogin(path));
+  cache.deserialize(login);
   const before = cache.serialize();
   const [account] = await cache.getAllAccounts();
   if (!account) throw new SignInError('login_needed', 'the login names nobody: run "standdown login" again');
@@ -64,17 +94,23 @@ async function renew(
   }
   // Not by `fromCache`: past `refresh_in` msal returns the cached token, and has exchanged the refresh token besides.
   const after = cache.serialize();
-  if (after !== before) await writeLogin(path, after);
-  return result;
+  return { result, after: after === before ? null : after };
 }
 
 /** So that what to do still finds room where a message is cut, in characters. */
 const MOST_OF_WHY = 150;
 
+/** Of the file and its lock. */
+const LOGIN_TROUBLE: Partial<Record<ErrorCode, string>> = {
+  TIMEOUT: 'login_busy',
+  INPUT_INVALID: 'login_unusable',
+};
+
 /** What only the user can put right says so. */
 function explain(error: unknown, network: string): SignInError {
   if (error instanceof StanddownError) {
-    return new SignInError(error.code === 'TIMEOUT' ? 'login_busy' : 'login_unusable', error.message, error);
+    const code = LOGIN_TROUBLE[error.code];
+    if (code) return new SignInError(code, error.message, error);
   }
   const failure = toSignInError(error, network);
   const isEnded =

@@ -17,11 +17,13 @@ export async function examineCredential({ signIn }: Config, now = Date.now()): P
 async function judgeExposure(credential: Credential): Promise<Finding | null> {
   const exposed = await exposureOf(credential);
   if (!exposed) return null;
-  const remedy =
-    credential.kind === 'login' ? "revoke the user's sessions in Entra" : 'replace the certificate';
+  const [who, remedy] =
+    credential.kind === 'login'
+      ? ['the user', "revoke the user's sessions in Entra"]
+      : ['the application', 'replace the certificate'];
   return settings.warning({
     finding: exposed.finding,
-    meaning: 'Who has it can cancel whatever the application may, from anywhere.',
+    meaning: `Who has it can cancel whatever ${who} may, from anywhere.`,
     advice: `${exposed.advice}; if others were on this machine, ${remedy}, too.`,
   });
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { viewBudget } from '../../src/budget/view.ts';
@@ -376,6 +376,33 @@ describe('a user who logs in', { concurrency: false }, () => {
           assert.ok(stderr.includes("a user's login (device code)"));
         }
         assert.equal((await stat(await loginFile())).mode & 0o777, 0o600);
+      } finally {
+        await field.close();
+      }
+    });
+
+    it('go on where the login cannot be written, and write it when it can be', async () => {
+      await open(300);
+      try {
+        await logIn(field.simulator);
+        const file = await loginFile();
+        const before = await readFile(file, 'utf8');
+        // What is not empty is not removed to make way.
+        await mkdir(join(`${file}.part`, 'in the way'), { recursive: true });
+        const worker = startWorker();
+        const unkept = () => worker.stderr.split('the login is kept in memory for now').length - 1;
+        // Each refresh token is good once: the second is of memory.
+        await eventually(() => assert.ok(unkept() >= 3, worker.stderr), 30_000);
+        assert.match(worker.stderr, /the login cannot be kept in .*\.part/);
+        assert.equal(await readFile(file, 'utf8'), before);
+        await rm(`${file}.part`, { recursive: true });
+        await eventually(async () => assert.notEqual(await readFile(file, 'utf8'), before), 20_000);
+        await field.untilDone(60_000);
+        for (const { outcome, attempts } of (await field.assertComplete()).values())
+          assert.deepEqual([outcome, attempts], ['cancelled', 1]);
+        assert.equal(await signInHold(), undefined);
+        for (const secret of refreshTokensIn(await readFile(file, 'utf8')))
+          assert.ok(!worker.stderr.includes(secret));
       } finally {
         await field.close();
       }

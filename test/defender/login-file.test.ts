@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { aloneWithLogin } from '../../src/defender/login-file.ts';
+
+describe('being alone with a login', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'standdown-login-'));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  it('hands on what came of the work, and whatever it failed of', async () => {
+    const path = join(folder, 'login');
+    assert.equal(await aloneWithLogin(path, 1_000, async () => 7), 7);
+    const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    const failing = aloneWithLogin(path, 1_000, () => Promise.reject(refused));
+    await assert.rejects(failing, (error) => error === refused);
+    assert.equal(await aloneWithLogin(path, 1_000, async () => 8), 8, 'the lock was given back');
+  });
+
+  it('says so when its lock cannot be used', async () => {
+    const path = join(folder, 'other');
+    await writeFile(`${path}.lock`, 'a file where a folder should be');
+    let worked = false;
+    const alone = aloneWithLogin(path, 1_000, async () => {
+      worked = true;
+    });
+    await assert.rejects(alone, {
+      code: 'INPUT_INVALID',
+      message: /the login's lock .*other\.lock cannot be used: .*ENOTDIR/,
+    });
+    assert.equal(worked, false);
+  });
+});
