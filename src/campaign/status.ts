@@ -36,27 +36,33 @@ export async function campaignStatus(deps: StatusDeps, name: string): Promise<Ca
   return (await lookAtCampaign(deps, name)).status;
 }
 
-/**
- * How far a campaign is, and the budget its forecast goes by, as near to one moment as several reads come.
- *
- * @throws StanddownError CAMPAIGN_UNKNOWN
- */
-export async function lookAtCampaign(
-  deps: StatusDeps,
-  name: string,
-): Promise<{ status: CampaignStatus; budget: BudgetView }> {
+/** How far a campaign is, and the budget its forecast goes by. @throws StanddownError CAMPAIGN_UNKNOWN */
+export async function lookAtCampaign(deps: StatusDeps, name: string): Promise<WithBudget> {
+  return lookAt(deps, await findCampaign(deps.redis, deps.keys, name));
+}
+
+/** A campaign and how far it is. */
+export interface CampaignLook {
+  campaign: Campaign;
+  status: CampaignStatus;
+}
+
+type WithBudget = CampaignLook & { budget: BudgetView };
+
+/** The same of one that was found; as near to one moment as several reads come. */
+export async function lookAt(deps: StatusDeps, found: Campaign): Promise<WithBudget> {
   const { redis, keys, limits } = deps;
-  const found = await findCampaign(redis, keys, name);
   const place = feedingPlace(found.priority, found.number);
   const before = await numbersBefore(deps, place);
   // Sent in one go: what was answered between the one and the other would count twice, or not at all, and a call more or
   // less can be a whole turn of a window.
-  const [campaign, budget, ahead] = await Promise.all([
+  const [read, budget, ahead] = await Promise.all([
     readCampaign(redis, keys, found.number),
     viewBudget(redis, keys, limits),
     openOf(deps, before, place),
   ]);
-  return { status: await statusOf(deps, campaign ?? found, budget, ahead), budget };
+  const campaign = read ?? found;
+  return { campaign, status: await statusOf(deps, campaign, budget, ahead), budget };
 }
 
 /** ahead: how many calls go before; looked up when it is not known. */

@@ -3,7 +3,7 @@ import { readAudit } from '../campaign/audit.ts';
 import { readIds } from '../campaign/ids.ts';
 import type { Campaign } from '../campaign/registry.ts';
 import { reportIds } from '../campaign/report.ts';
-import { statusOf } from '../campaign/status.ts';
+import { lookAt } from '../campaign/status.ts';
 import { type Html, html } from '../report/html.ts';
 import { ACTIONS, type ActionName } from './actions.ts';
 import { renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
@@ -37,13 +37,11 @@ async function viewCampaign(
 ): Promise<View> {
   const shown = deps.directory.find(params['tenant'] ?? '');
   const { label, tenant } = shown;
-  const campaign = await findByNumber(tenant, params['number']);
+  const { campaign, status } = await lookAt(tenant, await findByNumber(tenant, params['number']));
   const known = deps.indexes.of(shown, campaign);
   const wanted = readWanted(query);
   const input: TableInput = { label, campaign, wanted };
-  const { budget } = await shown.look();
-  const [status, history, found] = await Promise.all([
-    statusOf(tenant, campaign, budget),
+  const [history, found] = await Promise.all([
     readAudit(tenant, campaign.number),
     findRows(tenant, campaign, wanted, known),
   ]);

@@ -1,3 +1,4 @@
+import type { CampaignLook } from '../campaign/status.ts';
 import { type Html, html } from '../report/html.ts';
 import { count } from '../words.ts';
 import {
@@ -12,7 +13,7 @@ import {
   until,
 } from './parts.ts';
 import type { Site, Visit } from './site.ts';
-import type { CampaignLook, TenantLook } from './tenant-look.ts';
+import type { TenantLook } from './tenant-look.ts';
 import type { Directory, ShownTenant } from './tenants.ts';
 import { live, type View } from './view.ts';
 

@@ -1,15 +1,9 @@
 import type { Tenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { type Campaign, campaignNumbers, readCampaign } from '../campaign/registry.ts';
-import { type CampaignStatus, statusOf } from '../campaign/status.ts';
+import { type CampaignLook, statusOf } from '../campaign/status.ts';
 import { describeAbsence } from '../words.ts';
 import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
-
-/** A campaign and how far it is. */
-export interface CampaignLook {
-  campaign: Campaign;
-  status: CampaignStatus;
-}
 
 /** How a tenant stands. */
 export interface TenantLook {
