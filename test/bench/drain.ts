@@ -9,7 +9,7 @@ import { startSimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';
 import { newLabel, newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
-import { commandsProcessed, cpuMs, redisCpuMs } from './measure.ts';
+import { bytesMoved, commandsProcessed, cpuMs, redisCpuMs } from './measure.ts';
 
 /** One drained set of ids, as the server and Redis saw it. */
 export interface Drained {
@@ -21,6 +21,8 @@ export interface Drained {
   peaks: number[];
   /** Redis commands per id, from submitting to the last outcome, those inside scripts included. */
   commandsPerId: number;
+  /** Bytes between Redis and everybody else, per id. */
+  bytesPerId: number;
   /** CPU time of the worker per id, in ms. */
   workerCpuMsPerId: number;
   /** CPU time of Redis per id, in ms. */
@@ -75,6 +77,7 @@ export async function drainWithStanddown(options: DrainOptions): Promise<Drained
     const before = await commandsProcessed(client);
     const cpuBefore = await cpuMs(worker.pid);
     const redisBefore = await redisCpuMs(client);
+    const bytesBefore = await bytesMoved(client);
     const bytes = Buffer.concat(made.ids.map(guidToBytes));
     await submitCampaign(
       tenant,
@@ -92,6 +95,7 @@ export async function drainWithStanddown(options: DrainOptions): Promise<Drained
     const cost = {
       workerCpuMsPerId: ((await cpuMs(worker.pid)) - cpuBefore) / ids,
       redisCpuMsPerId: ((await redisCpuMs(client)) - redisBefore) / ids,
+      bytesPerId: ((await bytesMoved(client)) - bytesBefore) / ids,
     };
     const commands = (await commandsProcessed(client)) - before - looks;
     const status = await campaignStatus(tenant, 'bench');
@@ -118,6 +122,7 @@ export async function drainWithBullmq(options: DrainOptions): Promise<Drained> {
     const before = await commandsProcessed(client);
     const cpuBefore = await cpuMs(worker.pid);
     const redisBefore = await redisCpuMs(client);
+    const bytesBefore = await bytesMoved(client);
     await addAll(queue, made.ids);
     let looks = 0;
     await eventually(async () => {
@@ -130,6 +135,7 @@ export async function drainWithBullmq(options: DrainOptions): Promise<Drained> {
     const cost = {
       workerCpuMsPerId: ((await cpuMs(worker.pid)) - cpuBefore) / ids,
       redisCpuMsPerId: ((await redisCpuMs(client)) - redisBefore) / ids,
+      bytesPerId: ((await bytesMoved(client)) - bytesBefore) / ids,
     };
     const commands = (await commandsProcessed(client)) - before - 4 * looks;
     return { ...(await seenBy(simulator, limits)), commandsPerId: commands / ids, ...cost };
@@ -175,7 +181,7 @@ type Simulator = Awaited<ReturnType<typeof startSimulatorProcess>>;
 async function seenBy(
   simulator: Simulator,
   limits: string,
-): Promise<Omit<Drained, 'commandsPerId' | 'workerCpuMsPerId' | 'redisCpuMsPerId'>> {
+): Promise<Pick<Drained, 'calls' | 'refused' | 'makespanMs' | 'peaks'>> {
   const calls = (await simulator.calls()).filter((call) => call.operation === 'cancel');
   const arrivals = calls.map((call) => call.arrivedAtMs);
   return {

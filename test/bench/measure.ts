@@ -21,6 +21,13 @@ export async function commandsProcessed(redis: RedisClient): Promise<number> {
   return Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
 }
 
+/** Bytes that came to Redis and went from it so far. */
+export async function bytesMoved(redis: RedisClient): Promise<number> {
+  const info = await redis.info('stats');
+  const bytes = (way: string) => Number(new RegExp(`total_net_${way}_bytes:(\\d+)`).exec(info)?.[1]);
+  return bytes('input') + bytes('output');
+}
+
 /** CPU time Redis has used so far, in ms. */
 export async function redisCpuMs(redis: RedisClient): Promise<number> {
   const info = await redis.info('cpu');
@@ -73,4 +80,33 @@ export async function repeat<T>(times: number, run: () => Promise<T>): Promise<T
 /** 12345.6 as 12,345.6. */
 export function fixed(value: number, digits: number): string {
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** What goes on while nothing is done. */
+export interface AtRest {
+  /** Of one core. */
+  workerPercent: number;
+  redisPercent: number;
+  commandsPerSecond: number;
+}
+
+/** Watches a worker, whose Redis nobody else uses, for a while. */
+export async function watchAtRest(worker: Process, redis: RedisClient, forMs: number): Promise<AtRest> {
+  const look = async () => [
+    await cpuMs(worker.pid),
+    await redisCpuMs(redis),
+    await commandsProcessed(redis),
+    performance.now(),
+  ];
+  const before = await look();
+  await delay(forMs);
+  const after = await look();
+  const [workerMs = 0, redisMs = 0, commands = 0, ms = 1] = after.map(
+    (value, at) => value - (before[at] ?? 0),
+  );
+  return {
+    workerPercent: (100 * workerMs) / ms,
+    redisPercent: (100 * redisMs) / ms,
+    commandsPerSecond: (1_000 * commands) / ms,
+  };
 }

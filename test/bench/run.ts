@@ -9,6 +9,7 @@ import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { abortOpen, drainQueue } from './abort.ts';
 import { type Drained, type DrainOptions, drainWithBullmq, drainWithStanddown } from './drain.ts';
 import { GROWTH_COLUMNS, growAll, growthRows } from './growth.ts';
+import { holdBullmq, holdStanddown } from './held.ts';
 import { fixed, median, repeat, usedMemory } from './measure.ts';
 import { MICRO_COLUMNS, microRows, timeSteps } from './micro.ts';
 import { type Reported, reportFinished } from './report.ts';
@@ -31,7 +32,7 @@ import { compareUrgent, urgentRows } from './urgent.ts';
  * `npm run bench -- --short` judges correctness only, in a minute; ends with 1 when Standdown was refused or lost something.
  * `npm run bench -- --full rivals` runs all that is compared, for hours; `--scale 60` only what is shortened so far, `--runs 1`
  * each once, `--no-kill` without the runs in which a process is killed, `--alone` nobody but Standdown.
- * `npm run bench -- rivals|quota|throughput|urgent|growth|micro|submit|abort|select|tenants|scale|report|traces` runs one part.
+ * `npm run bench -- rivals|quota|throughput|held|urgent|growth|micro|submit|abort|select|tenants|scale|report|traces` runs one part.
  */
 const RUNS = 5;
 
@@ -119,6 +120,23 @@ const PARTS: Record<string, Part> = {
             '≥ 0.5 ×',
           ],
           commandsRow(ours, theirs),
+          costRow('bytes between Redis and the others, per request', 'bytesPerId', [ours, theirs], 0),
+          costRow('CPU of the worker per request, ms', 'workerCpuMsPerId', [ours, theirs], 2),
+          costRow('CPU of Redis per request, ms', 'redisCpuMsPerId', [ours, theirs], 2),
+        ],
+      };
+    },
+  },
+  held: {
+    title: 'a worker whose window is full for an hour, with 47 left to do, for 15 s; medians of 3',
+    run: async () => {
+      const [ours, theirs] = [await repeat(3, holdStanddown), await repeat(3, holdBullmq)];
+      return {
+        raw: { ours, theirs },
+        rows: [
+          costRow('worker, % of a core', 'workerPercent', [ours, theirs], 1),
+          costRow('Redis, % of a core', 'redisPercent', [ours, theirs], 1),
+          costRow('Redis commands a second, in scripts too', 'commandsPerSecond', [ours, theirs], 1),
         ],
       };
     },
@@ -373,6 +391,16 @@ async function bytesPerFinished(ids: number): Promise<number> {
 
 function of<Key extends string>(runs: readonly Record<Key, number>[], key: Key): number {
   return median(runs.map((run) => run[key]));
+}
+
+function costRow<Key extends string>(
+  what: string,
+  key: Key,
+  [ours, theirs]: readonly [readonly Record<Key, number>[], readonly Record<Key, number>[]],
+  digits: number,
+): string[] {
+  const [own, other] = [of(ours, key), of(theirs, key)];
+  return [what, fixed(own, digits), fixed(other, digits), fixed(own / other, 2), ''];
 }
 
 function commandsRow(ours: readonly Drained[], theirs: readonly Drained[]): string[] {

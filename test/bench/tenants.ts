@@ -7,16 +7,12 @@ import { startCli } from '../support/processes.ts';
 import { TEST_DIR } from '../support/redis.ts';
 import { newLabel, skipGrace } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
-import { commandsProcessed, cpuMs, peakRssMiB } from './measure.ts';
+import { type AtRest, peakRssMiB, watchAtRest } from './measure.ts';
 import { emptyRedis } from './submit.ts';
 
-export interface Idle {
+export interface Idle extends AtRest {
   /** The worker's largest resident set, in MiB. */
   peakMiB: number;
-  /** Of one core. */
-  workerPercent: number;
-  redisPercent: number;
-  commandsPerSecond: number;
   /** To Redis. */
   connections: number;
 }
@@ -49,25 +45,11 @@ export async function idleTenants(count: number): Promise<Idle> {
       assert.equal(alive.filter((isAlive) => isAlive === 1).length, count, worker.stderr);
     }, 60_000);
     await delay(SETTLE_MS);
-    const server = Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
-    const look = async () => [
-      await cpuMs(worker.pid),
-      await cpuMs(server),
-      await commandsProcessed(client),
-      performance.now(),
-    ];
-    const before = await look();
-    await delay(MEASURED_MS);
-    const after = await look();
-    const [workerMs = 0, redisMs = 0, commands = 0, ms = 1] = after.map(
-      (value, at) => value - (before[at] ?? 0),
-    );
+    const atRest = await watchAtRest(worker, client, MEASURED_MS);
     const clients = String(await client.client('LIST'));
     return {
       peakMiB: await peakRssMiB(worker.pid),
-      workerPercent: (100 * workerMs) / ms,
-      redisPercent: (100 * redisMs) / ms,
-      commandsPerSecond: (1_000 * commands) / ms,
+      ...atRest,
       connections: clients.match(/name=(standdown-|\{standdown:)/g)?.length ?? 0,
     };
   } finally {
