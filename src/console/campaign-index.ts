@@ -99,11 +99,13 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
     },
     /** As it stands. */
     read: async (): Promise<Indexed> => view(await refresh()),
-    /** The same, if that takes no longer than so many ms; else what is known now. */
+    /** The same as `now`, once it is known, but for no longer than so many ms. */
     soon: async (waitMs: number): Promise<Indexed | null> => {
-      const waited = setTimeout(waitMs, null, { ref: false }).then(() => state);
-      const known = await Promise.race([refresh(), waited]);
-      return known && view(known);
+      if (updating !== null || performance.now() - updatedAt > UPDATE_MS) {
+        const read = refresh().catch(() => undefined);
+        await Promise.race([read, setTimeout(waitMs, undefined, { ref: false })]);
+      }
+      return state && view(state);
     },
     /** Why it could not be read the last time; null: it could. */
     problem: (): unknown => failure,

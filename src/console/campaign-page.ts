@@ -8,7 +8,7 @@ import { type Html, html } from '../report/html.ts';
 import { ACTIONS, type ActionName } from './actions.ts';
 import { renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
 import { findByNumber, taskKey } from './find.ts';
-import type { Indexes, KnownCampaign } from './indexes.ts';
+import { describeAbsence, type Indexes, type KnownCampaign } from './indexes.ts';
 import { campaignPath } from './parts.ts';
 import { type Found, isPlain, placeOf, readWanted, type Wanted } from './requests.ts';
 import { renderSearch, renderTable, type TableInput } from './requests-table.ts';
@@ -37,26 +37,31 @@ async function viewCampaign(
 ): Promise<View> {
   const shown = deps.directory.find(params['tenant'] ?? '');
   const { label, tenant } = shown;
-  const { campaign, status } = await lookAt(tenant, await findByNumber(tenant, params['number']));
-  const known = deps.indexes.of(shown, campaign);
+  // The tenant's own look is for the history of its budget: whoever watches this page sees refusals come and go, too.
+  const found = await findByNumber(tenant, params['number']);
+  const [{ campaign, status }, rows] = await Promise.all([
+    lookAt(tenant, found),
+    tenant.redis.llen(tenant.keys.ids(found.number)),
+    shown.look(),
+  ]);
+  const known = deps.indexes.of(shown, campaign.number, rows);
   const wanted = readWanted(query);
   const input: TableInput = { label, campaign, wanted };
-  const [history, found] = await Promise.all([
+  const [history, shownRows] = await Promise.all([
     readAudit(tenant, campaign.number),
     findRows(tenant, campaign, wanted, known),
   ]);
   const indexed = typeof known === 'string' ? null : known.index.now();
-  const absence = describeAbsence(site, known);
   const regions = {
     head: renderHead(status, deps.tasks.of(taskKey(label, campaign.number))),
     actions: renderActions(label, campaign, viewer),
-    requests: found
-      ? renderTable(input, found)
-      : html`<p class="note" role="status">${absence ?? 'The requests are being read; this takes a moment.'}</p>`,
+    requests: shownRows
+      ? renderTable(input, shownRows)
+      : html`<p class="note" role="status">${describeAbsence(site, known) ?? 'The requests are being read; this takes a moment.'}</p>`,
     analysis:
       indexed && typeof known !== 'string'
         ? known.analyse(indexed, campaign)
-        : html`<p class="note">${absence ?? 'The outcomes by type and reason are being counted.'}</p>`,
+        : html`<p class="note">${describeAbsence(site, known) ?? 'The outcomes by type and reason are being counted.'}</p>`,
     facts: renderFacts(campaign),
     audit: renderAudit(history),
   };
@@ -85,13 +90,6 @@ async function findRows(
   if (typeof known === 'string') return null;
   const indexed = known.index.now();
   return indexed && known.find(indexed, wanted);
-}
-
-/** Why nothing is known of all requests together; null: because they are being read. */
-function describeAbsence({ describe }: Site, known: KnownCampaign | string): string | null {
-  if (typeof known === 'string') return known;
-  const problem = known.index.problem();
-  return problem === null ? null : describe(problem);
 }
 
 async function readPage(tenant: Tenant, campaign: Campaign, wanted: Wanted): Promise<Found> {

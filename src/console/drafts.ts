@@ -32,6 +32,8 @@ export interface Draft {
   plan: SubmitPlan | string | null;
   /** What the ids are about, a line each; null: being read. */
   about: string[] | null;
+  /** Why a submit failed on its way; null: none did. */
+  failure: string | null;
   /** Monotonic ms. */
   madeAt: number;
 }
@@ -96,7 +98,7 @@ export function createDrafts() {
         'this is not kept any more, or was submitted already: hand it in again',
       );
     },
-    /** Takes it out meanwhile, so that it is not submitted twice. Where that fails, it is kept as before. */
+    /** Takes it out meanwhile, so that it is not submitted twice. Where that fails, it can be done again. */
     use: async <T>(draft: Draft, submit: () => Promise<T>): Promise<T> => {
       const entry = drafts.get(draft.id);
       drafts.delete(draft.id);

@@ -1,8 +1,8 @@
-import type { Campaign } from '../campaign/registry.ts';
 import { count } from '../words.ts';
 import { type CampaignIndex, createCampaignIndex } from './campaign-index.ts';
 import { createAnalysis } from './campaign-parts.ts';
 import { createFinder } from './requests.ts';
+import type { Site } from './site.ts';
 import type { ShownTenant } from './tenants.ts';
 
 /** A campaign whose requests are known here, and what was made of them. */
@@ -57,21 +57,32 @@ export function createIndexes({
   }
 
   return {
-    /** Words where its requests cannot be known: why. */
-    of: (
-      shown: ShownTenant,
-      { number, total }: Pick<Campaign, 'number' | 'total'>,
-    ): KnownCampaign | string => {
+    /**
+     * Words where its requests cannot be known: why.
+     *
+     * @param rows ids in its list, those that other campaigns own included.
+     */
+    of: (shown: ShownTenant, number: number, rows: number): KnownCampaign | string => {
       const key = `${shown.label} ${number}`;
       const kept = entries.get(key);
       entries.delete(key);
-      if (total > mostRows) return tooLarge(mostRows);
-      if (!makeRoom(total)) return NO_ROOM;
+      if (rows > mostRows) return tooLarge(mostRows);
+      if (!makeRoom(rows)) return NO_ROOM;
       const known = kept?.shown === shown ? kept.known : know(shown, number);
-      entries.set(key, { known, shown, rows: total, seenAt: monotonic() });
+      entries.set(key, { known, shown, rows, seenAt: monotonic() });
       return known;
     },
   };
+}
+
+/** Why nothing is known of all requests together; null: because they are being read. */
+export function describeAbsence(
+  { describe }: Pick<Site, 'describe'>,
+  known: KnownCampaign | string,
+): string | null {
+  if (typeof known === 'string') return known;
+  const problem = known.index.problem();
+  return problem === null ? null : describe(problem);
 }
 
 function know({ tenant }: ShownTenant, number: number): KnownCampaign {

@@ -6,7 +6,7 @@ import { describeEnd, describeThen } from '../report/attempt-words.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import { findByNumber } from './find.ts';
-import type { Indexes } from './indexes.ts';
+import { describeAbsence, type Indexes } from './indexes.ts';
 import { at, plural, scrolling } from './parts.ts';
 import type { Site } from './site.ts';
 import { trailTo } from './tenant-page.ts';
@@ -21,7 +21,9 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
   site.view('/t/:tenant/c/:number/r/:id', async ({ params }) => {
     const shown = deps.directory.find(params['tenant'] ?? '');
     const campaign = await findByNumber(shown.tenant, params['number']);
-    const known = deps.indexes.of(shown, campaign);
+    const { redis, keys } = shown.tenant;
+    const rows = await redis.llen(keys.ids(campaign.number));
+    const known = deps.indexes.of(shown, campaign.number, rows);
     const [{ line, attempts }, indexed] = await Promise.all([
       readRequest(shown.tenant, campaign, params['id'] ?? ''),
       typeof known === 'string' ? null : known.index.soon(READ_MS),
@@ -29,10 +31,9 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
     const id = line.machineActionId;
     const now =
       line.outcome === null ? renderOpen(line.attempts, line.uncertain) : renderResult(line, 'How it stands');
-    const absence = typeof known === 'string' ? known : 'They are being read; this takes a moment.';
     const past = indexed
       ? renderPast(await resultsAt(shown.tenant, campaign, indexed.placesOf(id)))
-      : renderNone(absence);
+      : renderNone(describeAbsence(site, known) ?? 'They are being read; this takes a moment.');
     const regions = { now, attempts: renderAttempts(attempts), past };
     return {
       title: id,

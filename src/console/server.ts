@@ -5,6 +5,7 @@ import multipart from '@fastify/multipart';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type ErrorCode, messageOf, StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { causeOf, isReply } from '../redis/failure.ts';
 import { withoutSecrets } from '../secret.ts';
 import { serveAssets } from './assets.ts';
 import { isKnownHost, isOwnOrigin } from './host.ts';
@@ -135,6 +136,8 @@ function statusOf(error: unknown): number {
 export function describeError(error: unknown, log: Logger): string {
   if (error instanceof StanddownError && error.code !== 'INTERNAL') return withoutSecrets(error.message);
   if (statusOf(error) < 500) return withoutSecrets(messageOf(error));
+  // Of many tenants, and looked at every other second: the log would hold nothing else.
+  if (isReply(error)) return withoutSecrets(`Redis: ${causeOf(error)}`);
   log.error({ err: error }, 'console');
   return 'the console met something it does not know: its log says what';
 }

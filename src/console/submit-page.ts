@@ -32,11 +32,12 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
 
   site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', async (request, reply) => {
     const shown = directory.find(request.params.tenant);
+    site.assertReady();
     let owner = '';
     const handed = await readHandedIn(request, deps.openSpool, (fields) => {
       owner = site.check(request, 'act', fields.get('formKey')).name;
     });
-    const fresh = { ...handed, owner, tenant: shown.label, plan: null, about: null };
+    const fresh = { ...handed, owner, tenant: shown.label, plan: null, about: null, failure: null };
     const draft = drafts.add(fresh, (added, signal) => weigh(deps, site, shown, added, signal));
     return reply.redirect(tenantPath(shown.label, 'submit', draft.id), 303);
   });
@@ -67,7 +68,12 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
         'USAGE',
         'some lines are not machine action ids: say that they are to be left out, or correct them; nothing was submitted',
       );
-    return drafts.use(draft, () => submit(deps, shown, draft));
+    return drafts.use(draft, () =>
+      submit(deps, shown, draft).catch((error: unknown) => {
+        draft.failure = site.describe(error);
+        throw error;
+      }),
+    );
   });
 }
 
@@ -107,8 +113,9 @@ async function submit(deps: SubmitDeps, shown: ShownTenant, draft: Draft): Promi
   };
   const actor = { by: draft.owner, command: `console: submit ${draft.source} to ${name}` };
   const summary = await submitCampaign(tenant, wanted, draft.spool.read(), { expected: draft.ids, actor });
-  if (summary.priority === URGENT) await deps.feedUrgent(tenant);
   shown.forget();
-  const number = await tenant.redis.hget(tenant.keys.campaigns, name);
-  return campaignPath(label, Number(number));
+  // It is submitted, whatever becomes of the rest: a worker hands out the first ids within 2 s, too.
+  if (summary.priority === URGENT) await deps.feedUrgent(tenant).catch(() => undefined);
+  const number = await tenant.redis.hget(tenant.keys.campaigns, name).catch(() => null);
+  return number === null ? tenantPath(label) : campaignPath(label, Number(number));
 }

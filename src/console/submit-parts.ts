@@ -39,8 +39,10 @@ export function renderConfirm(draft: Draft, regions: Record<string, Html>, viewe
     draft.problems > 0
       ? html`<div><label><input type="checkbox" name="skip" value="yes" required>Leave the ${plural(draft.problems, 'bad line')} out</label></div>`
       : '';
-  const submit = html`<button class="main" name="do" value="submit">Submit ${plural(draft.ids, 'id')}</button>\n`;
-  return html`${live(regions, 'plan')}
+  const again = draft.failure === null ? '' : ' again';
+  const submit = html`<button class="main" name="do" value="submit">Submit ${plural(draft.ids, 'id')}${again}</button>\n`;
+  const leave = draft.failure === null ? 'Submit nothing' : 'Leave it at that';
+  return html`${draft.failure === null ? '' : renderFailure(draft.failure)}${live(regions, 'plan')}
 <section><h2>Check</h2>
 <p class="lead">${plural(draft.ids, 'id')} in ${draft.source}, ${draft.problems > 0 ? html`<strong>${plural(draft.problems, 'bad line')}</strong>` : 'no bad line'}</p>
 ${renderLines(draft)}</section>
@@ -50,9 +52,14 @@ ${live(regions, 'about')}
 ${formKeyField(viewer)}
 ${draft.ids > 0 ? skip : ''}
 <p class="note">The history of the campaign will show that ${viewer.name} did it.</p>
-<div class="actions">${draft.ids > 0 ? submit : ''}<button name="do" value="drop" formnovalidate>Submit nothing</button></div>
+<div class="actions">${draft.ids > 0 ? submit : ''}<button name="do" value="drop" formnovalidate>${leave}</button></div>
 </form>
 </section>`;
+}
+
+function renderFailure(failure: string): Html {
+  const words = `A submit of these failed on its way: ${failure}. Some of them may be submitted by now; the campaign's page shows which. Submitting them again repeats nothing.`;
+  return html`<p class="problem" role="alert">${words}</p>\n`;
 }
 
 function renderLines({ lines, ids, problems }: Draft): Html {

@@ -27,12 +27,17 @@ export async function aloneWithLogin<T>(path: string, timeoutMs: number, work: (
   const waitMs = REQUESTS_OF_OTHERS * timeoutMs;
   const params = { path: lock, waitMs, what: 'signing in', code: 'TIMEOUT' } as const;
   // What the work fails of is told apart from what befalls the lock.
-  const [done] = await withLock(params, () => Promise.allSettled([work()])).catch((cause: unknown) => {
+  let done: PromiseSettledResult<T> | undefined;
+  await withLock(params, async () => {
+    [done] = await Promise.allSettled([work()]);
+  }).catch((cause: unknown) => {
+    // What came of the work counts, also where the lock could not be given back.
+    if (done) return;
     if (cause instanceof StanddownError) throw cause;
     const message = `the login's lock ${lock} cannot be used: ${messageOf(cause)}`;
     throw new StanddownError('INPUT_INVALID', message, { cause });
   });
-  if (done.status === 'rejected') throw done.reason;
+  if (done?.status !== 'fulfilled') throw done?.reason;
   return done.value;
 }
 

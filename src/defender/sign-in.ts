@@ -44,7 +44,8 @@ const RENEW_AGAIN_MS = 15_000;
  *
  * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
  * @param deps.send default: `exchange`.
- * @param deps.onUnkept told why what a user's login was exchanged for cannot be written; it is kept in memory.
+ * @param deps.onUnkept told why what a user's login was exchanged for cannot be written; it is kept in memory, for as long as this
+ *   lasts. Default: then there is no token.
  * @param deps.onAsked told whether that gave a token, also where the one that stands still does.
  */
 export function createSignIn(deps: {
@@ -128,7 +129,9 @@ function tokenSource(
   {
     config,
     timeoutMs,
-    onUnkept = () => undefined,
+    onUnkept = (error) => {
+      throw error;
+    },
   }: Pick<Parameters<typeof createSignIn>[0], 'config' | 'timeoutMs' | 'onUnkept'>,
   way: SignInWay,
 ): TokenSource {

@@ -31,6 +31,7 @@ describe('what was handed in through the console', () => {
       lines: [],
       plan: null,
       about: null,
+      failure: null,
     };
   }
 

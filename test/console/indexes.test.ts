@@ -29,7 +29,7 @@ describe('the campaigns that a console keeps in memory', () => {
     let now = 0;
     const indexes = createIndexes({ mostRows: 1_000, monotonic: () => now });
     return {
-      look: (number: number, total: number) => indexes.of(shown, { number, total }),
+      look: (number: number, rows: number) => indexes.of(shown, number, rows),
       pass: (ms: number): void => {
         now += ms;
       },
@@ -80,7 +80,7 @@ describe('the campaigns that a console keeps in memory', () => {
   it('are made anew when the settings of their tenant change, and only then', () => {
     const directory = openDirectory('a', 'b');
     const indexes = createIndexes();
-    const look = (label: string) => indexes.of(directory.find(label), { number: 1, total: 1 });
+    const look = (label: string) => indexes.of(directory.find(label), 1, 1);
     const [a, b, shown] = [look('a'), look('b'), directory.find('b')];
     const changes = directory.set([configOf('a', { RATE_LIMITS: '50/1m' }), configOf('b'), configOf('c')]);
     assert.deepEqual(changes, { added: ['c'], changed: ['a'], removed: [] });

@@ -169,6 +169,32 @@ describe('handing ids in through the console, in a real browser', { timeout: 120
     assert.equal((await campaign('many')).total, 100_000);
   });
 
+  inBrowser('can be submitted again when that failed on its way', async (visitor) => {
+    const { page } = visitor;
+    await fill(visitor, 'again');
+    await page.getByLabel('Ids, pasted').fill(newGuids(2).join('\n'));
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.waitForURL('**/submit/*');
+    await stack.submit(newGuids(1), 'again');
+    const { redis, tenant } = stack;
+    const state = tenant.keys.campaign((await campaign('again')).number);
+    await redis.hset(state, 'state', 'aborted');
+    await page.getByRole('button', { name: 'Submit 2 ids' }).click();
+    await page.getByRole('heading', { name: 'That did not work' }).waitFor();
+    await page.goBack();
+    await page.reload();
+    assert.match(
+      await textOf(page, '[role=alert]'),
+      /failed on its way: .*aborted.*[Ss]ubmitting them again/,
+    );
+    await assertAccessible(page);
+    assert.equal(await page.getByRole('button', { name: 'Leave it at that' }).count(), 1);
+    await redis.hset(state, 'state', 'running');
+    await page.getByRole('button', { name: 'Submit 2 ids again' }).click();
+    await page.waitForURL('**/c/*');
+    assert.equal((await campaign('again')).total, 3);
+  });
+
   inBrowser('says what is wrong with a file or a form', async (visitor) => {
     const { page } = visitor;
     for (const [name, text, words] of [
