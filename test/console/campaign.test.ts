@@ -114,8 +114,9 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
     const ids = stack.addActions(3);
     await stack.submit(ids, 'vast');
     // A million that other campaigns own, which count as its own nowhere else.
-    const fill = "for _ = 1, 1000000 do redis.call('RPUSH', KEYS[1], ARGV[1]) end";
-    await stack.redis.eval(fill, 1, stack.tenant.keys.ids(await numberOf('vast')), Buffer.alloc(16, 1));
+    const fill =
+      "for n = 1, 1000000 do redis.call('RPUSH', KEYS[1], struct.pack('>I4I4I4I4', 1, 1, 1, n)) end";
+    await stack.redis.eval(fill, 1, stack.tenant.keys.ids(await numberOf('vast')));
     await visitor.go(await pathOf('vast'));
     assert.equal(await page.locator('#rows tbody tr').count(), 50);
     assert.match(await textOf(page, '#analysis'), /more than 1,000,000 ids is not searched[\s\S]*export/);
