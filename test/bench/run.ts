@@ -51,6 +51,8 @@ interface How {
   choice: Choice;
   /** Tells what is known before the whole part is through. */
   say(text: string): void;
+  /** Writes it, too. */
+  keep(file: string, raw: unknown): Promise<void>;
 }
 
 function columns(rival = 'BullMQ alone'): readonly Column[] {
@@ -67,9 +69,11 @@ const PARTS: Record<string, Part> = {
   rivals: {
     title: 'what each makes of 100 a minute and 1,500 an hour, against the targets',
     rival: 'best never refused',
-    run: async ({ choice, say }) => {
-      const raw = await compareAll(choice, say);
-      return { raw, rows: againstTargets(raw), file: nameChoice(choice) };
+    run: async ({ choice, say, keep }) => {
+      const file = nameChoice(choice);
+      // It may take hours: what there is stays, whatever becomes of the rest.
+      const raw = await compareAll(choice, { say, keep: (cells) => keep(file, cells) });
+      return { raw, rows: againstTargets(raw), file };
     },
   },
   quota: {
@@ -426,14 +430,20 @@ async function main(wanted: readonly string[], isReal: boolean, choice: Choice):
   const parts = isReal ? { real: REAL } : PARTS;
   for (const [name, part] of Object.entries<Part>(parts)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const { rows, raw, file = name } = await part.run({ choice, say });
-    const load = (loadavg()[0] ?? 0).toFixed(1);
-    say(`\n${part.title}; load ${load}\n${formatTable(part.columns ?? columns(part.rival), rows)}`);
-    await writeFile(
-      join(dir, `${file}.json`),
-      `${JSON.stringify({ machine, title: part.title, load, raw }, null, 2)}\n`,
-    );
+    const { title } = part;
+    const keep = (file: string, raw: unknown) =>
+      writeFile(
+        join(dir, `${file}.json`),
+        `${JSON.stringify({ machine, title, load: loadNow(), raw }, null, 2)}\n`,
+      );
+    const { rows, raw, file = name } = await part.run({ choice, say, keep });
+    say(`\n${title}; load ${loadNow()}\n${formatTable(part.columns ?? columns(part.rival), rows)}`);
+    await keep(file, raw);
   }
+}
+
+function loadNow(): string {
+  return (loadavg()[0] ?? 0).toFixed(1);
 }
 
 function readScale(text: string | undefined): Choice['scale'] {

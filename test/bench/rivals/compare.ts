@@ -33,8 +33,11 @@ const COLUMNS: readonly Column[] = [
   { title: 'lost', align: 'right' },
 ];
 
-/** Everybody in every set-up; tells the table of each as soon as it is through. */
-export async function compareAll(choice: Choice, say: (text: string) => void): Promise<Cell[]> {
+/** Everybody in every set-up; tells the table of each, and hands on all there is, as soon as it is through. */
+export async function compareAll(
+  choice: Choice,
+  { say, keep }: { say(text: string): void; keep(cells: readonly Cell[]): Promise<void> },
+): Promise<Cell[]> {
   const redis = await openTestRedis('bench');
   const place = { redis, client: await redis.connect() };
   const contenders = (await listContenders()).slice(0, choice.isAlone ? 1 : undefined);
@@ -48,6 +51,7 @@ export async function compareAll(choice: Choice, say: (text: string) => void): P
       const load = median(cells.map((cell) => cell.load)).toFixed(1);
       say(`\n${describe(entry.setUp)}; ${runsOf(entry)}; load ${load}`);
       say(formatTable(COLUMNS, cells.map(row)));
+      await keep(all);
     }
     return all;
   } finally {
