@@ -33,14 +33,23 @@ export interface LockParams {
  * @throws StanddownError with `code` when a living process still holds the lock after `waitMs`.
  */
 export async function withLock<T>(params: LockParams, work: () => Promise<T>): Promise<T> {
-  const mine = await acquire(params);
+  const mine = await ownName();
+  inUse.add(mine);
   try {
-    return await work();
+    await acquire(params, mine);
+    try {
+      return await work();
+    } finally {
+      // When somebody has deleted the data folder there is nothing left to give back.
+      await move(params.path, mine, FREE);
+    }
   } finally {
-    // When somebody has deleted the data folder there is nothing left to give back.
-    await move(params.path, mine, FREE);
+    inUse.delete(mine);
   }
 }
+
+/** This process' own names. One that it does not use any more could not be given back, on a failing disk for one. */
+const inUse = new Set<string>();
 
 /** The pid of the living process that holds the lock; `undefined` when it can be had. */
 export async function lockHolder(path: string): Promise<number | undefined> {
@@ -48,8 +57,7 @@ export async function lockHolder(path: string): Promise<number | undefined> {
   return name === undefined || name === FREE || !(await isAlive(name)) ? undefined : pidOf(name);
 }
 
-async function acquire({ path, waitMs, what, code }: LockParams): Promise<string> {
-  const mine = await ownName();
+async function acquire({ path, waitMs, what, code }: LockParams, mine: string): Promise<void> {
   const deadline = systemClock.monotonic() + waitMs;
   for (;;) {
     const name = await nameIn(path);
@@ -57,7 +65,7 @@ async function acquire({ path, waitMs, what, code }: LockParams): Promise<string
     else if (name !== FREE && (await isAlive(name))) {
       if (systemClock.monotonic() > deadline) throw stillHeld({ path, waitMs, what, code, name });
       await systemClock.sleep(LOOK_MS);
-    } else if (await move(path, name, mine)) return mine;
+    } else if (await move(path, name, mine)) return;
   }
 }
 
@@ -106,6 +114,7 @@ function pidOf(name: string): number {
 }
 
 async function isAlive(name: string): Promise<boolean> {
+  if (pidOf(name) === process.pid && !inUse.has(name)) return false;
   return (await startTimeOf(pidOf(name))) === name.split('-')[1];
 }
 

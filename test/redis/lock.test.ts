@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { lockHolder, withLock } from '../../src/redis/lock.ts';
@@ -96,4 +96,16 @@ test('start times: the same for a process each time, none for one that is gone',
   assert.match(startTimeFromPs(line) ?? '', /^[A-Za-z0-9]{15,}$/);
   assert.equal(startTimeFromPs('Z+   Mon Nov 23 22:19:00 2026\n'), undefined);
   assert.equal(startTimeFromPs(''), undefined);
+});
+
+test('a lock that could not be given back is free to the process that had it', async (t) => {
+  const path = join(testFolder(t), 'lock');
+  const obstacle = join(path, 'free');
+  // What a file is renamed to may be no folder.
+  const stuck = withLock(params(path), async () => mkdirSync(obstacle));
+  await assert.rejects(stuck, { code: 'EISDIR' });
+  rmdirSync(obstacle);
+  assert.equal(readdirSync(path).length, 1);
+  assert.equal(await withLock({ ...params(path), waitMs: 100 }, async () => 'in'), 'in');
+  assert.deepEqual(readdirSync(path), ['free']);
 });
