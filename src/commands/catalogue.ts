@@ -142,7 +142,7 @@ function addLooking(to: Catalogue): void {
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.status()).runStatus(context, options)));
 
-  add(to, 'history <campaign> [id]', 'who did what to it, and when; or what came of each call for one id')
+  add(to, 'history <campaign> [id]', 'who did what to it, and when; or of one id what its calls came to')
     .addOption(json())
     .action((campaign: string, id: string | undefined, options) =>
       to.go(async (context) =>

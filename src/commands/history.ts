@@ -3,9 +3,11 @@ import { readAudit } from '../campaign/audit.ts';
 import { type Campaign, findCampaign } from '../campaign/registry.ts';
 import type { ReportLine } from '../campaign/report.ts';
 import { findResults, readRequest } from '../campaign/request.ts';
+import { lookAt } from '../campaign/status.ts';
 import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
-import { describeEnd, describeThen } from '../report/attempt-words.ts';
+import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
+import { describeAbsence, describeHold } from '../words.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { clockTime, count, formatTable } from './table.ts';
 
@@ -65,6 +67,8 @@ async function writeRequest(
   const rows = events.map(({ at, texts }) => [clockTime(toIso(at), Date.now()), ...texts]);
   if (rows.length > 0) await out.write(`${formatTable(columns, rows, widthOf(out))}\n\n`);
   await out.write(`${describeNow(line, campaign)}\n`);
+  if (line.outcome === null && line.campaign === campaign.name)
+    await out.write(await describeWait(tenant, campaign));
 }
 
 interface Event {
@@ -90,16 +94,27 @@ function ofResult(result: CancelResult): Event {
   return { at, texts: ['outcome', said.filter(Boolean).join(', '), '', result.correlationId ?? ''] };
 }
 
-function describeNow({ outcome, attempts, campaign, uncertain }: ReportLine, { name }: Campaign): string {
+function describeNow(line: ReportLine, { name }: Campaign): string {
+  const { outcome, attempts, uncertain } = line;
+  const owner = describeOwner(line, name);
   const words = [
     outcome ?? 'open',
-    attempts === 1 ? '1 attempt' : `${count(attempts)} attempts`,
-    ...(campaign === name
-      ? []
-      : [campaign === '' ? 'owned by a campaign that is gone' : `owned by ${campaign}`]),
+    `${attempts === 1 ? '1 attempt' : `${count(attempts)} attempts`} used`,
+    ...(owner ? [owner] : []),
     ...(uncertain ? ['an answer was lost: an earlier attempt may have worked'] : []),
   ];
   return `now: ${words.join('; ')}`;
+}
+
+/** Why an open one is not called; empty: it is a matter of its turn. */
+async function describeWait(tenant: Tenant, found: Campaign): Promise<string> {
+  const { status, budget } = await lookAt(tenant, found);
+  const reasons = [
+    describeAbsence(budget),
+    status.hold && describeHold(status.hold, Date.now()),
+    status.state === 'running' ? null : `the campaign is ${status.state}`,
+  ];
+  return reasons.map((reason) => (reason ? `${reason}\n` : '')).join('');
 }
 
 function toIso(ms: number): string {

@@ -62,5 +62,5 @@ function renderRefusals({ refusals }: BudgetChart): Html {
     ({ at: time, until }) =>
       html`<li>refused at ${at(time)}, so that nothing was sent until ${at(Math.max(time, until))}</li>\n`,
   );
-  return html`<section><h2>Refusals</h2><ul>${items}</ul></section>`;
+  return html`<section><h2>Refusals</h2><p class="note">Redis keeps the last one: of those before it, the ones that this console saw.</p><ul>${items}</ul></section>`;
 }

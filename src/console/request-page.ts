@@ -1,8 +1,8 @@
-import { resultsAt } from '../campaign/report.ts';
+import { type ReportLine, resultsAt } from '../campaign/report.ts';
 import { readRequest } from '../campaign/request.ts';
 import type { Attempt } from '../ledger/attempts.ts';
 import { type CancelResult, OUTCOME_MEANINGS } from '../outcome.ts';
-import { describeEnd, describeThen } from '../report/attempt-words.ts';
+import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import { findByNumber } from './find.ts';
@@ -30,7 +30,9 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
     ]);
     const id = line.machineActionId;
     const now =
-      line.outcome === null ? renderOpen(line.attempts, line.uncertain) : renderResult(line, 'How it stands');
+      line.outcome === null
+        ? renderOpen(line, campaign.name)
+        : renderResult(line, 'How it stands', describeOwner(line, campaign.name));
     const past = indexed
       ? renderPast(await resultsAt(shown.tenant, campaign, indexed.placesOf(id)))
       : renderNone(describeAbsence(site, known) ?? 'They are being read; this takes a moment.');
@@ -45,19 +47,25 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
   });
 }
 
-function renderOpen(attempts: number, uncertain: boolean): Html {
-  return html`<section><h2>How it stands</h2><p>${mark('open')}open, ${plural(attempts, 'attempt')} so far${uncertain ? '; an answer was lost, so that an earlier attempt may have worked' : ''}</p></section>`;
+function renderOpen(line: ReportLine, campaign: string): Html {
+  const owner = describeOwner(line, campaign);
+  const words = [
+    `open, ${plural(line.attempts, 'attempt')} used`,
+    ...(line.uncertain ? ['an answer was lost, so that an earlier attempt may have worked'] : []),
+    ...(owner ? [owner] : []),
+  ];
+  return html`<section><h2>How it stands</h2><p>${mark('open')}${words.join('; ')}</p></section>`;
 }
 
 function renderAttempts(attempts: readonly Attempt[]): Html {
   if (attempts.length === 0)
-    return html`<section><h2>Attempts</h2><p class="note">No call for it that decided nothing is known.</p></section>`;
+    return html`<section><h2>Calls that decided nothing</h2><p class="note">None is known in this campaign.</p></section>`;
   const rows = attempts.map(
     (attempt) =>
       html`<tr><td>${at(attempt.at)}</td><td>${attempt.operation}</td><td>${describeEnd(attempt)}</td><td>${describeThen(attempt)}</td><td>${attempt.correlationId}</td></tr>\n`,
   );
-  return html`<section><h2>Attempts</h2>
-<p class="note">Calls for it that decided nothing, oldest first; of very many only the last ones.</p>
+  return html`<section><h2>Calls that decided nothing</h2>
+<p class="note">Oldest first; of very many only the last ones.</p>
 ${scrolling('attempts', html`<table><thead><tr><th>when</th><th>call</th><th>what came of it</th><th>then</th><th>correlation id</th></tr></thead><tbody>${rows}</tbody></table>`)}</section>`;
 }
 
@@ -72,8 +80,8 @@ function renderNone(why: string): Html {
   return html`<section><h2>What was recorded</h2><p class="note">${why}</p></section>`;
 }
 
-function renderResult(result: CancelResult, title: string): Html {
-  return html`<section><h2>${title}</h2>${renderDetails(result)}</section>`;
+function renderResult(result: CancelResult, title: string, remark: string | null): Html {
+  return html`<section><h2>${title}</h2>${remark ? html`<p>${remark}</p>` : ''}${renderDetails(result)}</section>`;
 }
 
 function renderDetails(result: CancelResult): Html {

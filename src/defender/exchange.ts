@@ -74,7 +74,7 @@ export function exchange(dispatcher: Dispatcher, call: Exchange): Promise<HttpAn
     };
     const onAbort = () => giveUp('ABORTED', 'the call was aborted');
     const timer = setTimeout(
-      () => giveUp('TIMEOUT', `no answer within ${call.timeoutMs} ms`),
+      () => giveUp('TIMEOUT', `no answer within ${Math.round(call.timeoutMs)} ms`),
       call.timeoutMs,
     );
     call.signal?.addEventListener('abort', onAbort, { once: true });

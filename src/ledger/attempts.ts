@@ -5,7 +5,7 @@ import { asText, type RedisClient } from '../script.ts';
 /** Of one id in one campaign; the oldest half is dropped where there would be more, in bytes. A line has about 100. */
 const MOST_BYTES = 4_096;
 
-/** As much as is kept of what an answer says. */
+/** As much as is kept of what an answer says, in bytes. */
 const MOST_MESSAGE = 200;
 
 /**
@@ -40,11 +40,17 @@ export interface Attempt {
  * JSON each, in one hash for each campaign. After RECORD_LUA.
  */
 export const ATTEMPTS_LUA = /* lua */ `
+-- By bytes; a character that would be cut is left out.
+local function headOf(text)
+  if #text <= ${MOST_MESSAGE} then return text end
+  return (string.gsub(string.sub(text, 1, ${MOST_MESSAGE}), '[\\192-\\255][\\128-\\191]*$', ''))
+end
+
 local function noteAttempt(key, id, r, now, op, how, fate, waitMs, detail)
   local before = redis.call('HGET', key, id) or ''
   if #before > ${MOST_BYTES} then before = string.match(string.sub(before, -${MOST_BYTES / 2}), '\\n(.*)') or '' end
   local line = {r[GENERATION], math.floor(now), op, how, fate, math.ceil(waitMs), detail[1] or '', detail[2] or '',
-    string.sub(detail[3] or '', 1, ${MOST_MESSAGE}), detail[4] or ''}
+    headOf(detail[3] or ''), detail[4] or ''}
   redis.call('HSET', key, id, before .. cjson.encode(line) .. '\\n')
 end
 

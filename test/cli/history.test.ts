@@ -46,8 +46,10 @@ describe('the history of one request', { timeout: 90_000 }, () => {
       { operation: 'cancel', ids: [id], times: 1, fault: { kind: 'reset', when: 'before' } },
     ]);
     await stack.submit([id, other], 'undo');
-    const open = await done('undo', id);
-    assert.equal(open, 'now: open; 0 attempts\n');
+    assert.match(
+      await done('undo', id),
+      /^now: open; 0 attempts used\nno worker runs: start one with "standdown worker"\n$/,
+    );
     const worker = await stack.startWorker();
     await stack.untilDone('undo');
     await worker.stop();
@@ -60,7 +62,7 @@ describe('the history of one request', { timeout: 90_000 }, () => {
     );
     assert.match(lines[2] ?? '', /cancel +no answer, it may have been carried out \(.+\) +again after/);
     assert.match(lines[3] ?? '', /outcome +cancelled, HTTP 200/);
-    assert.match(lines.at(-1) ?? '', /^now: cancelled; \d attempts; an answer was lost/);
+    assert.match(lines.at(-1) ?? '', /^now: cancelled; \d attempts used; an answer was lost/);
 
     const { now, attempts, results } = JSON.parse(await done('undo', id, '--json'));
     assert.equal(now.outcome, 'cancelled');
@@ -73,14 +75,26 @@ describe('the history of one request', { timeout: 90_000 }, () => {
     );
     assert.ok(Math.abs(Date.parse(attempts[0].at) - Date.now()) < 60_000);
     assert.deepEqual(results, [now]);
-    assert.match(await done('undo', other), /outcome +cancelled, HTTP 200.*\n\nnow: cancelled; 1 attempt\n$/);
+    assert.match(
+      await done('undo', other),
+      /outcome +cancelled, HTTP 200.*\n\nnow: cancelled; 1 attempt used\n$/,
+    );
   });
 
   it('says whose an id is that another campaign owns', async () => {
     const ids = stack.addActions(1);
     await stack.submit(ids, 'first');
     await stack.submit(ids, 'second');
-    assert.equal(await done('second', ids[0] ?? ''), 'now: open; 0 attempts; owned by first\n');
+    const owner = () => done('second', ids[0] ?? '');
+    assert.equal(
+      await owner(),
+      'now: open; 0 attempts used; owned by first: its calls and outcomes stand there\n',
+    );
+    for (const step of ['abort', 'delete']) {
+      const { code, stderr } = await shell.run([step, 'first', '--yes'], { env: stack.env });
+      assert.equal(code, 0, stderr);
+    }
+    assert.match(await owner(), /the campaign that owned it is gone, so nobody calls it: submit it again\n$/);
   });
 
   it('refuses what is no id, or none of the campaign', async () => {

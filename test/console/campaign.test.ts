@@ -123,7 +123,7 @@ describe('a campaign in the console, in a real browser', { timeout: 120_000 }, (
     await visitor.go(await pathOf('vast', '?q=desktop'));
     assert.match(await textOf(page, '#requests'), /not searched or counted here: export its report/);
     await visitor.go(await pathOf('vast', `/r/${ids[0]}`));
-    assert.match(await textOf(page, '#now'), /open, 0 attempts so far/);
+    assert.match(await textOf(page, '#now'), /open, 0 attempts used/);
     assert.match(await textOf(page, '#past'), /not searched or counted here: export its report/);
     await assertAccessible(page);
     await visitor.go(await pathOf('vast', '/r/00000000-0000-4000-8000-000000000001'));

@@ -116,6 +116,19 @@ describe('the attempts that decided nothing', () => {
     );
   });
 
+  it('keep the head of a long message, and no character by half', async () => {
+    const head = `${'Ä'.repeat(99)}x`;
+    for (const errorMessage of [`${head}${'€'.repeat(60)}`, `${'Ä'.repeat(98)}abcd`, 'a'.repeat(300)])
+      await eventually(
+        () => finish({ ...LOST, verdict: { ...LOST.verdict, delayMs: 1, detail: { errorMessage } } }),
+        2_000,
+      );
+    assert.deepEqual(
+      (await attempts()).map(({ errorMessage }) => errorMessage),
+      [head, `${'Ä'.repeat(98)}abcd`, 'a'.repeat(200)],
+    );
+  });
+
   it('are noted where a call could not be sent for want of a connection', async () => {
     const detail = { errorCode: 'ECONNREFUSED' };
     const verdict = { kind: 'retry', delayMs: 0, uncertain: false, costsAttempt: false, detail } as const;
