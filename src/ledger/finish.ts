@@ -72,6 +72,9 @@ elseif sign == 'fault' or sign == 'unauthorized' then
   if ARGV[14] == '1' then holdOn(reason, (tonumber(s[3]) or 0) + 1)
   elseif not wasDown and (sign == 'unauthorized' or streak >= ${DOWN_AFTER}) then holdOn(reason, 0)
   end
+elseif ARGV[14] == '1' and wasDown then
+  -- It told nothing (a stale token, a 429): the next one need not wait until this one would have had its time.
+  redis.call('HSET', KEYS[1], op .. ':hold', math.floor(now))
 end
 
 if not r then return {'unknown'} end

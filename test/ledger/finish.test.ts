@@ -368,6 +368,20 @@ describe('finish', () => {
       assert.ok(answer.ms <= 1_000, 'looks again soon: the probe may have told by then');
     });
 
+    it('is probed anew at once when a probe told nothing, as of a token that was stale', async () => {
+      const ids = await breakDown();
+      const first = await nextProbe(ids);
+      const verdict = { kind: 'wait', delayMs: 0, detail: { httpStatus: 401 } } as const;
+      await probe.finish(idAt(ids, DOWN_AFTER), number, first, { verdict, sign: 'none' });
+      const second = await probe.grant(idAt(ids, DOWN_AFTER), number);
+      assert.equal(second.probe, true, 'it is down as before');
+      const { answer } = await probe.begin(idAt(ids, DOWN_AFTER + 1), number);
+      assert.ok(answer.kind === 'hold' && answer.look, 'one at a time');
+      await probe.finish(idAt(ids, DOWN_AFTER), number, second, FAULT);
+      const { answer: next } = await probe.begin(idAt(ids, DOWN_AFTER + 1), number);
+      assert.ok(next.kind === 'hold' && next.ms > 1_800, 'and the intervals go on doubling');
+    });
+
     it('is probed at doubling intervals while it stays down, and that costs no attempt', async () => {
       const ids = await breakDown();
       const waits: number[] = [];
