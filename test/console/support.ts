@@ -90,7 +90,7 @@ export async function visit(
 ): Promise<Visitor> {
   const context = await browser.newContext({ viewport: { width: 1_280, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   const origin = new URL(url).origin;
   const strangers: string[] = [];
   const complaints: string[] = [];
