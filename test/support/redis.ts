@@ -10,8 +10,8 @@ import { ROOT } from './processes.ts';
 /** Where a Redis server is installed when the machine has none: as the demo does it. */
 export const INSTALL_DIR = join(ROOT, '.standdown');
 
-/** Everything that tests write. */
-export const TEST_DIR = join(INSTALL_DIR, 'test');
+/** Everything that tests write. The test command names a folder for each run, and removes it at the end. */
+export const TEST_DIR = join(INSTALL_DIR, process.env['TEST_RUN'] ?? 'test');
 
 export interface TestRedis {
   url: string;

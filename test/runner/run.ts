@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { globSync, rmSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { run } from 'node:test';
+import { parseArgs } from 'node:util';
+import { ROOT } from '../support/processes.ts';
+import { createReport, type Totals } from './report.ts';
+
+const HELP = `usage: npm test [-- FILE|FOLDER …]
+       npm run test:full [-- FILE|FOLDER …]
+       npm run test:repeat -- FILE|FOLDER … [TIMES] [--load]
+
+  --full     also what is long by nature (*.long.ts)
+  --repeat   run TIMES times (default 20), and say how often it passed
+  --load     keep every core busy with an endless loop meanwhile
+  --at-once  files that run at the same time; default: three for each core`;
+
+interface Options {
+  full: boolean;
+  load: boolean;
+  times: number;
+  atOnce: number;
+  /** Files and folders, as they were given; none: all. */
+  places: string[];
+}
+
+/** In ms. A test that hangs is ended; a busy machine must not reach it. */
+const TEST_TIMEOUT_MS = { short: 300_000, full: 900_000 };
+
+/** Folders whose files take longest: begun first, so that none of them is left to the end. */
+const FIRST = ['test/end-to-end', 'test/console', 'test/lane', 'test/redis', 'test/tenants', 'test/cli'];
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv.slice(2));
+  if (typeof options === 'string') return refuse(options);
+  const files = filesOf(options);
+  if (typeof files === 'string') return refuse(files);
+  const stopLoad = options.load ? startLoad() : () => undefined;
+  try {
+    if (options.times === 1) return exitCode(await runOnce(files, options));
+    return await repeat(files, options);
+  } finally {
+    stopLoad();
+  }
+}
+
+function readOptions(args: string[]): Options | string {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        full: { type: 'boolean', default: false },
+        repeat: { type: 'boolean', default: false },
+        load: { type: 'boolean', default: false },
+        'at-once': { type: 'string', default: String(3 * availableParallelism()) },
+      },
+    });
+    const last = values.repeat && /^\d+$/.test(positionals.at(-1) ?? '') ? Number(positionals.pop()) : null;
+    const atOnce = Number(values['at-once']);
+    if (!Number.isInteger(atOnce) || atOnce < 1) return '--at-once takes a whole number from 1';
+    const times = last ?? (values.repeat ? 20 : 1);
+    if (times < 1) return 'TIMES must be 1 or more';
+    return { full: values.full, load: values.load, times, atOnce, places: positionals };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function refuse(reason: string): number {
+  process.stderr.write(`${reason}\n\n${HELP}\n`);
+  return 2;
+}
+
+/** The files to run, the slowest folders first; or what is wrong with the places that were named. */
+function filesOf({ full, places }: Options): string[] | string {
+  const found = new Set<string>();
+  for (const place of places.length > 0 ? places : ['test']) {
+    const stat = statSync(join(ROOT, place), { throwIfNoEntry: false });
+    if (!stat) return `${place}: no such file or folder`;
+    if (stat.isFile()) {
+      found.add(relative(ROOT, join(ROOT, place)));
+      continue;
+    }
+    const patterns = [`${place}/**/*.test.ts`, ...(full ? [`${place}/**/*.long.ts`] : [])];
+    for (const file of globSync(patterns, { cwd: ROOT })) found.add(relative(ROOT, join(ROOT, file)));
+  }
+  if (found.size === 0) return `${places.join(', ')}: no tests there`;
+  const rank = (file: string) => {
+    const at = FIRST.findIndex((folder) => file.startsWith(`${folder}/`));
+    return at === -1 ? FIRST.length : at;
+  };
+  return [...found].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+}
+
+async function runOnce(files: string[], options: Options): Promise<Totals> {
+  const { openTestRedis, remove } = await openPlace();
+  const server = await openTestRedis();
+  const report = createReport({ out: process.stdout, root: ROOT, files: files.length });
+  try {
+    const redis = await server.connect();
+    const events = run({
+      files: files.map((file) => join(ROOT, file)),
+      cwd: ROOT,
+      concurrency: options.atOnce,
+      timeout: options.full ? TEST_TIMEOUT_MS.full : TEST_TIMEOUT_MS.short,
+    });
+    for await (const event of events) report.take(event);
+    // Its answer is that the connection ends.
+    await redis.shutdown('NOSAVE').catch(() => undefined);
+  } finally {
+    await server.close();
+    remove();
+  }
+  return report.finish();
+}
+
+/**
+ * A folder for all that this run's tests write, and the Redis that most of them share: it would end whenever nobody is
+ * connected. All processes share a cache of compiled sources: with it they start in half the time.
+ */
+async function openPlace() {
+  process.env['TEST_RUN'] = `run-${process.pid}`;
+  // Only now: it reads that name.
+  const { INSTALL_DIR, openTestRedis, TEST_DIR } = await import('../support/redis.ts');
+  process.env['NODE_COMPILE_CACHE'] = join(INSTALL_DIR, 'compile-cache');
+  const remove = () => rmSync(TEST_DIR, { recursive: true, force: true, maxRetries: 5 });
+  // Removed also where the run is cut off.
+  process.once('exit', remove);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+  return { openTestRedis, remove };
+}
+
+async function repeat(files: string[], options: Options): Promise<number> {
+  const failed: number[] = [];
+  const seconds: number[] = [];
+  for (let round = 1; round <= options.times; round++) {
+    const began = performance.now();
+    if (exitCode(await runOnce(files, options)) !== 0) failed.push(round);
+    seconds.push((performance.now() - began) / 1_000);
+    process.stdout.write(`\nround ${round} of ${options.times}: ${failed.length} failed so far\n\n`);
+  }
+  const times = `${Math.min(...seconds).toFixed(1)} to ${Math.max(...seconds).toFixed(1)} s`;
+  const which = failed.length > 0 ? ` (rounds ${failed.join(', ')})` : '';
+  process.stdout.write(
+    `${options.times - failed.length} of ${options.times} rounds passed${which}; ${times} each\n`,
+  );
+  return failed.length === 0 ? 0 : 1;
+}
+
+function exitCode({ passed, failed }: Totals): number {
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+/** An endless loop on every core, at normal priority. They end with this process, however it ends. */
+function startLoad(): () => void {
+  const loop =
+    'process.stdin.resume().on("end", () => process.exit()); setImmediate(function spin() { for (let i = 0; i < 1e7; i++); setImmediate(spin); });';
+  const loops: ChildProcess[] = Array.from({ length: availableParallelism() }, () =>
+    spawn(process.execPath, ['-e', loop], { stdio: ['pipe', 'ignore', 'ignore'] }),
+  );
+  return () => {
+    for (const child of loops) child.kill('SIGKILL');
+  };
+}
+
+process.exitCode = await main();
