@@ -5,6 +5,7 @@ import {
   type PlainSimulatorOptions,
   type RemoteSimulator,
 } from '../../src/simulator/index.ts';
+import { sharedCertificate } from './certificate.ts';
 import { ROOT, startNode } from './processes.ts';
 import { TEST_DIR } from './redis.ts';
 import { quotas } from './stack.ts';
@@ -24,6 +25,7 @@ export async function startSimulatorProcess(
   const child = startNode(join(ROOT, 'src/simulator/process.ts'), [
     JSON.stringify({
       dir: join(TEST_DIR, 'simulators', newLabel()),
+      certificate: await sharedCertificate(),
       ...options,
       limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits), ...options.limits },
     }),
