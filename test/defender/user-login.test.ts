@@ -3,16 +3,24 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { viewBudget } from '../../src/budget/view.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
+import { readConfig } from '../../src/config.ts';
+import { createDispatcher } from '../../src/defender/client.ts';
+import { type LoginPrompt, logIn } from '../../src/defender/device-code.ts';
+import { createSignInWay } from '../../src/defender/sign-in-way.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import type { PlainSimulatorOptions } from '../../src/simulator/index.ts';
 import { type Field, openField } from '../end-to-end/support.ts';
-import { type Process, runCli, startCli } from '../support/processes.ts';
+import { runCommand, startCommand } from '../support/command.ts';
+import { type Process, startCli } from '../support/processes.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from '../support/redis.ts';
-import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { type LocalSimulator, type SimulatorProcess, startLocalSimulator } from '../support/simulator.ts';
 import { eventually } from '../support/wait.ts';
 
 const LIMITS = '100/1m,1500/1h';
 const USER = { id: '5d0e8c5a-6c1b-4f53-9f43-1b6f0b1f7a10', name: 'anna@contoso.example' };
+type AnySimulator = LocalSimulator | SimulatorProcess;
+
 const OPTIONS: Omit<PlainSimulatorOptions, 'dir'> = { user: USER, deviceLogin: { intervalSeconds: 1 } };
 
 function refreshTokensIn(text: string): string[] {
@@ -22,20 +30,20 @@ function refreshTokensIn(text: string): string[] {
 
 describe('a user who logs in', { concurrency: false }, () => {
   let server: TestRedis;
-  let simulator: SimulatorProcess;
+  let simulator: LocalSimulator;
   let dataDir: string;
 
   before(async () => {
     server = await openTestRedis();
     // It would end with its last client.
     await server.connect();
-    simulator = await startSimulatorProcess(LIMITS, OPTIONS);
+    simulator = await startLocalSimulator(LIMITS, OPTIONS);
   });
   beforeEach(async () => {
     dataDir = await mkdtemp(join(TEST_DIR, 'login-'));
   });
   afterEach(async () => {
-    await simulator.setFaults([]);
+    simulator.setFaults([]);
     await rm(dataDir, { recursive: true, force: true });
   });
   after(async () => {
@@ -43,27 +51,27 @@ describe('a user who logs in', { concurrency: false }, () => {
     await server.close();
   });
 
-  function settings(of: SimulatorProcess = simulator): Record<string, string> {
+  function settings(of: AnySimulator = simulator): Record<string, string> {
     const { AZURE_CLIENT_SECRET: _, ...rest } = of.settings;
     const own = { AZURE_LOGIN: 'device-code', STANDDOWN_DATA_DIR: dataDir, REDIS_URL: server.url };
     return { ...rest, ...own, CALL_TIMEOUT: '5s', LOG_LEVEL: 'trace' };
   }
 
   /** Begins to log in, up to the code. */
-  async function begin(of = simulator, env: Record<string, string> = {}) {
+  async function begin(of: AnySimulator = simulator) {
     const seen = (await of.calls()).length;
-    const process = startCli(['login'], { env: { ...settings(of), ...env } });
-    const line = await process.line();
+    const command = startCommand(['login'], { env: settings(of) });
+    const line = await command.line();
     const code =
       /^Open https:\/\/localhost:\d+\/device on any device, and enter the code ([A-Z0-9]{9})$/.exec(line);
     assert.ok(code?.[1], line);
-    return { process, userCode: code[1], polls: async () => (await of.calls(seen)).filter(isPoll) };
+    return { command, userCode: code[1], polls: async () => (await of.calls(seen)).filter(isPoll) };
   }
 
-  async function logIn(of = simulator): Promise<void> {
-    const { process, userCode } = await begin(of);
+  async function completeLogin(of: AnySimulator = simulator): Promise<void> {
+    const { command, userCode } = await begin(of);
     await of.decideLogin(userCode, 'approved');
-    assert.equal(await process.exited, 0, process.stderr);
+    assert.equal(await command.exited, 0, command.stderr);
   }
 
   const isPoll = ({ path }: { path: string }) => /\/oauth2\/v2\.0\/token(\?|$)/.test(path);
@@ -76,7 +84,7 @@ describe('a user who logs in', { concurrency: false }, () => {
   }
 
   async function examine(env: Record<string, string> = {}) {
-    const { code, stdout } = await runCli(['doctor', '--json'], { env: { ...settings(), ...env } });
+    const { code, stdout } = await runCommand(['doctor', '--json'], { env: { ...settings(), ...env } });
     const { findings } = JSON.parse(stdout) as { findings: Finding[] };
     const of = (check: string) => findings.filter((finding) => finding.check === check);
     return {
@@ -89,7 +97,7 @@ describe('a user who logs in', { concurrency: false }, () => {
   }
 
   it('enters the code, and is who a doctor signs in as; the login is for its owner only', async () => {
-    const { process, userCode, polls } = await begin();
+    const { command, userCode, polls } = await begin();
     await eventually(async () =>
       assert.ok((await polls()).length >= 2, 'asks again while nothing is decided'),
     );
@@ -97,13 +105,13 @@ describe('a user who logs in', { concurrency: false }, () => {
       (await polls()).some(({ verdict }) => verdict === 'served'),
       false,
     );
-    await simulator.decideLogin(userCode, 'approved');
-    assert.equal(await process.exited, 0);
+    simulator.decideLogin(userCode, 'approved');
+    assert.equal(await command.exited, 0);
     assert.match(
-      process.stdout,
+      command.stdout,
       /^logged in as anna@contoso\.example: workers sign in with this from now on$/m,
     );
-    assert.equal(process.stderr, '', 'nothing for a log');
+    assert.equal(command.stderr, '', 'nothing for a log');
     const path = await loginFile();
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.equal((await stat(join(dataDir, 'logins'))).mode & 0o777, 0o700);
@@ -121,12 +129,12 @@ describe('a user who logs in', { concurrency: false }, () => {
   });
 
   it('gives programs the code as JSON', async () => {
-    const process = startCli(['login', '--json'], { env: settings() });
-    const prompt = JSON.parse(await process.line()) as Record<string, string>;
+    const command = startCommand(['login', '--json'], { env: settings() });
+    const prompt = JSON.parse(await command.line()) as Record<string, string>;
     assert.partialDeepStrictEqual(prompt, { event: 'code', lifetimeMs: 900_000 });
-    await simulator.decideLogin(prompt['userCode'] ?? '', 'approved');
-    assert.partialDeepStrictEqual(JSON.parse(await process.line()), { event: 'logged-in', user: USER.name });
-    assert.equal(await process.exited, 0);
+    simulator.decideLogin(prompt['userCode'] ?? '', 'approved');
+    assert.partialDeepStrictEqual(JSON.parse(await command.line()), { event: 'logged-in', user: USER.name });
+    assert.equal(await command.exited, 0);
   });
 
   for (const [decision, says] of [
@@ -134,45 +142,58 @@ describe('a user who logs in', { concurrency: false }, () => {
     ['expired', /expired_token AADSTS\d+\): the code was not entered in time/],
   ] as const) {
     it(`is told when it was ${decision}; nothing is kept`, async () => {
-      const { process, userCode } = await begin();
-      await simulator.decideLogin(userCode, decision);
-      assert.equal(await process.exited, 1);
-      assert.match(process.stderr, says);
-      assert.match(process.stderr, /Run "standdown login"/);
+      const { command, userCode } = await begin();
+      simulator.decideLogin(userCode, decision);
+      assert.equal(await command.exited, 1);
+      assert.match(command.stderr, says);
+      assert.match(command.stderr, /Run "standdown login"/);
       assert.deepEqual(await readdir(dataDir), []);
     });
   }
 
   it('may take its time although answers are lost, refused or say to slow down', async () => {
-    const { process, userCode, polls } = await begin();
-    const beganAt = performance.now();
-    await simulator.setFaults([
-      { operation: 'token', times: 1, fault: { kind: 'status', status: 400, code: 'slow_down' } },
-      { operation: 'token', times: 1, fault: { kind: 'reset', when: 'before' } },
-    ]);
-    await eventually(
-      async () => assert.ok((await polls()).filter(({ fault }) => fault).length === 2),
-      30_000,
-    );
-    await simulator.decideLogin(userCode, 'approved');
-    assert.equal(await process.exited, 0, process.stderr);
-    const [first, second, third] = (await polls()).filter(
-      ({ arrivedAtMs }, index, all) => index >= all.length - 3 && arrivedAtMs,
-    );
-    assert.ok(first && second && third);
-    // A second as told, and five more for each.
-    assert.ok(second.arrivedAtMs - first.arrivedAtMs > 5_500, `${second.arrivedAtMs - first.arrivedAtMs}`);
-    assert.ok(third.arrivedAtMs - second.arrivedAtMs > 10_500, `${third.arrivedAtMs - second.arrivedAtMs}`);
-    assert.ok(performance.now() - beganAt < 60_000);
+    const config = readConfig(settings());
+    assert.ok(config.signIn?.credential.kind === 'login' && config.signIn.tenantId !== null);
+    const { tenantId, credential } = config.signIn;
+    const seen = simulator.calls().length;
+    const slept: number[] = [];
+    const clock: Clock = { ...systemClock, sleep: async (ms) => void slept.push(ms) };
+    const dispatcher = createDispatcher({ connections: 1, ...config });
+    const prompt = Promise.withResolvers<LoginPrompt>();
+    const deps = { dispatcher, clock, timeoutMs: config.callTimeoutMs };
+    try {
+      const loggedIn = logIn({
+        ...deps,
+        config: { ...config.signIn, tenantId },
+        path: credential.path,
+        way: createSignInWay(deps),
+        signal: new AbortController().signal,
+        onPrompt: prompt.resolve,
+      });
+      const { userCode } = await prompt.promise;
+      simulator.setFaults([
+        { operation: 'token', times: 1, fault: { kind: 'status', status: 400, code: 'slow_down' } },
+        { operation: 'token', times: 1, fault: { kind: 'reset', when: 'before' } },
+      ]);
+      // Two faults, and a question after them.
+      await eventually(() => assert.ok(simulator.calls(seen).filter(isPoll).length >= 3), 60_000);
+      simulator.decideLogin(userCode, 'approved');
+      assert.equal((await loggedIn).user, USER.name);
+    } finally {
+      await dispatcher.destroy();
+    }
+    const [first, ...others] = slept;
+    assert.equal(first, 5_000);
+    assert.deepEqual(new Set(others), new Set([10_000]));
   });
 
   it('gives up at once when told to stop', async () => {
-    const { process, polls } = await begin();
-    await eventually(async () => assert.ok((await polls()).length >= 1));
-    const at = performance.now();
-    process.kill('SIGINT');
-    assert.equal(await process.exited, 130);
-    assert.ok(performance.now() - at < 5_000);
+    const seen = simulator.calls().length;
+    const child = startCli(['login'], { env: settings() });
+    await child.line();
+    await eventually(() => assert.ok(simulator.calls(seen).some(isPoll)), 60_000);
+    child.kill('SIGINT');
+    assert.equal(await child.exited, 130);
     assert.deepEqual(await readdir(dataDir), []);
   });
 
@@ -198,7 +219,7 @@ describe('a user who logs in', { concurrency: false }, () => {
   ];
   for (const [what, env, code, says] of WRONG) {
     it(`with ${what} is told so (exit code ${code})`, async () => {
-      const ran = await runCli(['login'], { env: { ...settings(), ...env } });
+      const ran = await runCommand(['login'], { env: { ...settings(), ...env } });
       assert.deepEqual([ran.code, ran.stdout], [code, '']);
       assert.match(ran.stderr, says);
       assert.doesNotMatch(ran.stderr, /a bug/);
@@ -206,29 +227,29 @@ describe('a user who logs in', { concurrency: false }, () => {
   }
 
   it('of an application that is not for users is told where that is allowed', async () => {
-    const confidential = await startSimulatorProcess(LIMITS, { ...OPTIONS, isPublicClient: false });
+    const confidential = await startLocalSimulator(LIMITS, { ...OPTIONS, isPublicClient: false });
     try {
-      const { process } = await begin(confidential);
-      assert.equal(await process.exited, 1);
-      assert.match(process.stderr, /AADSTS7000218|invalid_client/);
-      assert.match(process.stderr, /Allow public client flows/);
+      const { command } = await begin(confidential);
+      assert.equal(await command.exited, 1);
+      assert.match(command.stderr, /AADSTS7000218|invalid_client/);
+      assert.match(command.stderr, /Allow public client flows/);
     } finally {
       await confidential.stop();
     }
   });
 
   it('logs out, and is nobody then', async () => {
-    await logIn();
+    await completeLogin();
     // As one that was killed while it wrote leaves it.
     await writeFile(`${await loginFile()}.part`, 'half of a login');
-    const first = await runCli(['logout'], { env: settings() });
+    const first = await runCommand(['logout'], { env: settings() });
     assert.deepEqual([first.code, first.stderr], [0, '']);
     assert.match(first.stdout, /^logged out: \S+\.json is gone\n$/);
     assert.deepEqual(
       (await readdir(join(dataDir, 'logins'))).filter((name) => !name.endsWith('.lock')),
       [],
     );
-    const again = await runCli(['logout'], { env: settings() });
+    const again = await runCommand(['logout'], { env: settings() });
     assert.deepEqual([again.code, again.stdout], [0, 'nobody was logged in\n']);
     const { code, signIn } = await examine();
     assert.equal(code, 1);
@@ -239,7 +260,7 @@ describe('a user who logs in', { concurrency: false }, () => {
   });
 
   it('has a login that others can read, or that is damaged: the doctor says so', async () => {
-    await logIn();
+    await completeLogin();
     const path = await loginFile();
     await chmod(path, 0o644);
     const exposed = (await examine()).settings.find(
@@ -256,13 +277,13 @@ describe('a user who logs in', { concurrency: false }, () => {
   });
 
   it('whose refresh token is repeated by an error shows it nowhere', async () => {
-    const short = await startSimulatorProcess(LIMITS, { ...OPTIONS, tokenLifetimeMs: 2_000 });
+    const short = await startLocalSimulator(LIMITS, { ...OPTIONS, tokenLifetimeMs: 2_000 });
     try {
-      await logIn(short);
+      await completeLogin(short);
       const [secret] = refreshTokensIn(await readFile(await loginFile(), 'utf8'));
       assert.ok(secret);
       const message = `AADSTS70000: The grant ${secret} is malformed`;
-      await short.setFaults([
+      short.setFaults([
         { operation: 'token', fault: { kind: 'status', status: 400, code: 'invalid_grant', message } },
       ]);
       const { signIn, stdout } = await examine(settings(short));
@@ -278,10 +299,10 @@ describe('a user who logs in', { concurrency: false }, () => {
     ['revoked', 'AADSTS50173'],
   ] as const) {
     it(`whose login was ${how} has to log in again`, async () => {
-      const short = await startSimulatorProcess(LIMITS, { ...OPTIONS, tokenLifetimeMs: 2_000 });
+      const short = await startLocalSimulator(LIMITS, { ...OPTIONS, tokenLifetimeMs: 2_000 });
       try {
-        await logIn(short);
-        await short.endLogins(how);
+        await completeLogin(short);
+        short.endLogins(how);
         const { code, signIn } = await examine(settings(short));
         assert.equal(code, 1);
         assert.match(
@@ -296,16 +317,16 @@ describe('a user who logs in', { concurrency: false }, () => {
   }
 
   it('lends what it may itself: what is missing is a delegated permission', async () => {
-    await simulator.setRoles(['Machine.Isolate']);
+    simulator.setRoles(['Machine.Isolate']);
     try {
-      const { process, userCode } = await begin();
-      await simulator.decideLogin(userCode, 'approved');
-      assert.equal(await process.exited, 0);
+      const { command, userCode } = await begin();
+      simulator.decideLogin(userCode, 'approved');
+      assert.equal(await command.exited, 0);
       assert.match(
-        process.stdout,
+        command.stdout,
         /^warning: may not read machine actions\. .*add Machine\.Read or Machine\.ReadWrite \(.*delegated permissions/m,
       );
-      const select = await runCli(['select', '--where', 'status=Pending'], {
+      const select = await runCommand(['select', '--where', 'status=Pending'], {
         env: { ...settings(), STANDDOWN_TENANT: 'delegated' },
       });
       assert.equal(select.code, 1);
@@ -314,9 +335,9 @@ describe('a user who logs in', { concurrency: false }, () => {
         /carries Machine\.Isolate; missing is Machine\.Read or Machine\.ReadWrite$/m,
       );
     } finally {
-      await simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
+      simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
     }
-    await logIn();
+    await completeLogin();
     assert.deepEqual(
       (await examine()).permissions.map(({ finding }) => finding),
       ['may cancel: Machine.Isolate', 'may read machine actions'],
@@ -350,7 +371,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     it('share one login: each refresh token is used once, by one of them', async (t) => {
       await open(300);
       try {
-        await logIn(field.simulator);
+        await completeLogin(field.simulator);
         // What is sent is rotated out: it does not stand there any more at the end.
         const first = refreshTokensIn(await readFile(await loginFile(), 'utf8'));
         const seen = (await field.simulator.calls()).length;
@@ -384,7 +405,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     it('go on where the login cannot be written, and write it when it can be', async () => {
       await open(300);
       try {
-        await logIn(field.simulator);
+        await completeLogin(field.simulator);
         const file = await loginFile();
         const before = await readFile(file, 'utf8');
         // What is not empty is not removed to make way.
@@ -411,7 +432,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     it('get another token, once for all of them, when the API refuses the one they share', async () => {
       await open(150, 3_600_000);
       try {
-        await logIn(field.simulator);
+        await completeLogin(field.simulator);
         const seen = (await field.simulator.calls()).length;
         startWorker();
         startWorker();
@@ -429,7 +450,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     it('hold when the login is revoked, say what to do, and go on when somebody has logged in', async () => {
       await open(300);
       try {
-        await logIn(field.simulator);
+        await completeLogin(field.simulator);
         const first = refreshTokensIn(await readFile(await loginFile(), 'utf8'));
         const worker = startWorker();
         await eventually(async () => assert.ok((await field.campaign()).open < 280), 20_000);
@@ -444,7 +465,7 @@ describe('a user who logs in', { concurrency: false }, () => {
         );
         const held = (await field.campaign()).open;
         assert.ok(held > 0);
-        await logIn(field.simulator);
+        await completeLogin(field.simulator);
         await field.untilDone(90_000);
         for (const { outcome, attempts } of (await field.assertComplete()).values())
           assert.deepEqual([outcome, attempts], ['cancelled', 1]);
