@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { viewBudget } from '../../src/budget/view.ts';
+import type { ReportLine } from '../../src/campaign/report.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { createDispatcher } from '../../src/defender/client.ts';
@@ -10,17 +11,16 @@ import { type LoginPrompt, logIn } from '../../src/defender/device-code.ts';
 import { createSignInWay } from '../../src/defender/sign-in-way.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import type { PlainSimulatorOptions } from '../../src/simulator/index.ts';
-import { type Field, openField } from '../end-to-end/support.ts';
 import { runCommand, startCommand } from '../support/command.ts';
+import { recount } from '../support/ledger.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from '../support/redis.ts';
-import { type LocalSimulator, type SimulatorProcess, startLocalSimulator } from '../support/simulator.ts';
+import { type LocalSimulator, startLocalSimulator } from '../support/simulator.ts';
+import { keepingLog, openStack, type Stack } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
 
 const LIMITS = '100/1m,1500/1h';
 const USER = { id: '5d0e8c5a-6c1b-4f53-9f43-1b6f0b1f7a10', name: 'anna@contoso.example' };
-type AnySimulator = LocalSimulator | SimulatorProcess;
-
 const OPTIONS: Omit<PlainSimulatorOptions, 'dir'> = { user: USER, deviceLogin: { intervalSeconds: 1 } };
 
 function refreshTokensIn(text: string): string[] {
@@ -51,26 +51,26 @@ describe('a user who logs in', { concurrency: false }, () => {
     await server.close();
   });
 
-  function settings(of: AnySimulator = simulator): Record<string, string> {
+  function settings(of = simulator): Record<string, string> {
     const { AZURE_CLIENT_SECRET: _, ...rest } = of.settings;
     const own = { AZURE_LOGIN: 'device-code', STANDDOWN_DATA_DIR: dataDir, REDIS_URL: server.url };
     return { ...rest, ...own, CALL_TIMEOUT: '5s', LOG_LEVEL: 'trace' };
   }
 
   /** Begins to log in, up to the code. */
-  async function begin(of: AnySimulator = simulator) {
-    const seen = (await of.calls()).length;
+  async function begin(of = simulator) {
+    const seen = of.calls().length;
     const command = startCommand(['login'], { env: settings(of) });
     const line = await command.line();
     const code =
       /^Open https:\/\/localhost:\d+\/device on any device, and enter the code ([A-Z0-9]{9})$/.exec(line);
     assert.ok(code?.[1], line);
-    return { command, userCode: code[1], polls: async () => (await of.calls(seen)).filter(isPoll) };
+    return { command, userCode: code[1], polls: () => of.calls(seen).filter(isPoll) };
   }
 
-  async function completeLogin(of: AnySimulator = simulator): Promise<void> {
+  async function completeLogin(of = simulator): Promise<void> {
     const { command, userCode } = await begin(of);
-    await of.decideLogin(userCode, 'approved');
+    of.decideLogin(userCode, 'approved');
     assert.equal(await command.exited, 0, command.stderr);
   }
 
@@ -98,11 +98,9 @@ describe('a user who logs in', { concurrency: false }, () => {
 
   it('enters the code, and is who a doctor signs in as; the login is for its owner only', async () => {
     const { command, userCode, polls } = await begin();
-    await eventually(async () =>
-      assert.ok((await polls()).length >= 2, 'asks again while nothing is decided'),
-    );
+    await eventually(async () => assert.ok(polls().length >= 2, 'asks again while nothing is decided'));
     assert.equal(
-      (await polls()).some(({ verdict }) => verdict === 'served'),
+      polls().some(({ verdict }) => verdict === 'served'),
       false,
     );
     simulator.decideLogin(userCode, 'approved');
@@ -115,10 +113,10 @@ describe('a user who logs in', { concurrency: false }, () => {
     const path = await loginFile();
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.equal((await stat(join(dataDir, 'logins'))).mode & 0o777, 0o700);
-    const asked = (await polls()).length;
+    const asked = polls().length;
     const { code, stdout, settings: shown, signIn, permissions } = await examine();
     assert.equal(code, 0);
-    assert.equal((await polls()).length, asked, 'the token that came with the login is still good');
+    assert.equal(polls().length, asked, 'the token that came with the login is still good');
     assert.match(shown[0]?.finding ?? '', /a user's login \(device code\) to application/);
     assert.match(signIn?.finding ?? '', /there is a token, good for/);
     assert.deepEqual(
@@ -345,25 +343,57 @@ describe('a user who logs in', { concurrency: false }, () => {
   });
 
   describe('and workers', () => {
-    let field: Field;
+    let stack: Stack;
+    /** Of workers in this process. */
+    let lines: string[];
 
     async function open(ids: number, tokenLifetimeMs = 4_000): Promise<void> {
-      field = await openField(server, {
+      const kept = await keepingLog();
+      lines = kept.lines;
+      stack = await openStack(server, {
         limits: '20/1s,100000/1h',
-        ids,
         // Entra and msal count in whole seconds: a shorter one may end before it is renewed.
         simulator: { ...OPTIONS, tokenLifetimeMs },
-        env: { AZURE_CLIENT_SECRET: '' },
+        env: {
+          AZURE_CLIENT_SECRET: '',
+          AZURE_LOGIN: 'device-code',
+          STANDDOWN_DATA_DIR: dataDir,
+          CALL_TIMEOUT: '5s',
+          LOG_LEVEL: 'trace',
+        },
+        log: kept.log,
       });
+      await stack.submit(stack.addActions(ids));
     }
 
-    const startWorker = (): Process => {
-      const { RATE_LIMITS: _, ...rest } = settings(field.simulator);
-      return field.startWorker({ ...rest, AZURE_CLIENT_SECRET: '' });
+    const workers: Process[] = [];
+    const startProcess = (): Process => {
+      const worker = startCli(['worker'], { env: stack.env });
+      workers.push(worker);
+      return worker;
     };
 
+    async function close(): Promise<void> {
+      for (const worker of workers) worker.kill('SIGTERM');
+      await Promise.all(workers.splice(0).map((worker) => worker.exited));
+      await stack.close();
+    }
+
+    const logInHere = () => completeLogin({ ...stack.simulator, settings: stack.env });
+    const pending = async () => (await stack.status()).open;
+    const polls = (since = 0) => stack.simulator.calls(since).filter(isPoll);
+
+    /** Everything ended as cancelled. */
+    async function untilCancelled(): Promise<ReportLine[]> {
+      await stack.untilDone(undefined, 100_000);
+      await recount(stack.tenant, 1);
+      const report = [...(await stack.report()).values()];
+      assert.deepEqual(new Set(report.map(({ outcome }) => outcome)), new Set(['cancelled']));
+      return report;
+    }
+
     async function signInHold() {
-      const { redis, tenant } = field;
+      const { redis, tenant } = stack;
       const { holds } = await viewBudget(redis, tenant.keys, tenant.config.limits);
       return holds.find(({ reason }) => reason === 'sign-in');
     }
@@ -371,15 +401,13 @@ describe('a user who logs in', { concurrency: false }, () => {
     it('share one login: each refresh token is used once, by one of them', async (t) => {
       await open(300);
       try {
-        await completeLogin(field.simulator);
+        await logInHere();
         // What is sent is rotated out: it does not stand there any more at the end.
         const first = refreshTokensIn(await readFile(await loginFile(), 'utf8'));
-        const seen = (await field.simulator.calls()).length;
-        const workers = [startWorker(), startWorker(), startWorker()];
-        await field.untilDone(60_000);
-        for (const { outcome, attempts } of (await field.assertComplete()).values())
-          assert.deepEqual([outcome, attempts], ['cancelled', 1]);
-        const tokens = (await field.simulator.calls(seen)).filter(isPoll);
+        const seen = stack.simulator.calls().length;
+        for (let count = 0; count < 3; count++) startProcess();
+        for (const { attempts } of await untilCancelled()) assert.equal(attempts, 1);
+        const tokens = polls(seen);
         assert.deepEqual(
           tokens.filter(({ verdict }) => verdict !== 'served'),
           [],
@@ -398,80 +426,77 @@ describe('a user who logs in', { concurrency: false }, () => {
         }
         assert.equal((await stat(await loginFile())).mode & 0o777, 0o600);
       } finally {
-        await field.close();
+        await close();
       }
     });
 
     it('go on where the login cannot be written, and write it when it can be', async () => {
       await open(300);
       try {
-        await completeLogin(field.simulator);
+        await logInHere();
         const file = await loginFile();
         const before = await readFile(file, 'utf8');
         // What is not empty is not removed to make way.
         await mkdir(join(`${file}.part`, 'in the way'), { recursive: true });
-        const worker = startWorker();
-        const unkept = () => worker.stderr.split('the login is kept in memory for now').length - 1;
+        await stack.startWorker();
+        const unkept = () => lines.filter((line) => line.includes('the login is kept in memory for now'));
         // Each refresh token is good once: the second is of memory.
-        await eventually(() => assert.ok(unkept() >= 3, worker.stderr), 30_000);
-        assert.match(worker.stderr, /the login cannot be kept in .*\.part/);
+        await eventually(() => assert.ok(unkept().length >= 3, lines.join('')), 60_000);
+        assert.match(lines.join(''), /the login cannot be kept in .*\.part/);
         assert.equal(await readFile(file, 'utf8'), before);
         await rm(`${file}.part`, { recursive: true });
-        await eventually(async () => assert.notEqual(await readFile(file, 'utf8'), before), 20_000);
-        await field.untilDone(60_000);
-        for (const { outcome, attempts } of (await field.assertComplete()).values())
-          assert.deepEqual([outcome, attempts], ['cancelled', 1]);
+        await eventually(async () => assert.notEqual(await readFile(file, 'utf8'), before), 60_000);
+        for (const { attempts } of await untilCancelled()) assert.equal(attempts, 1);
         assert.equal(await signInHold(), undefined);
         for (const secret of refreshTokensIn(await readFile(file, 'utf8')))
-          assert.ok(!worker.stderr.includes(secret));
+          assert.ok(!lines.join('').includes(secret));
       } finally {
-        await field.close();
+        await close();
       }
     });
 
     it('get another token, once for all of them, when the API refuses the one they share', async () => {
       await open(150, 3_600_000);
       try {
-        await completeLogin(field.simulator);
-        const seen = (await field.simulator.calls()).length;
-        startWorker();
-        startWorker();
-        await eventually(async () => assert.ok((await field.campaign()).open < 120), 20_000);
-        assert.equal((await field.simulator.calls(seen)).filter(isPoll).length, 0);
-        await field.simulator.revokeTokens();
-        await field.untilDone(60_000);
-        for (const { outcome } of (await field.assertComplete()).values()) assert.equal(outcome, 'cancelled');
-        assert.equal((await field.simulator.calls(seen)).filter(isPoll).length, 1);
+        await logInHere();
+        const seen = stack.simulator.calls().length;
+        startProcess();
+        startProcess();
+        await eventually(async () => assert.ok((await pending()) < 120), 60_000);
+        assert.equal(polls(seen).length, 0);
+        stack.simulator.revokeTokens();
+        await untilCancelled();
+        assert.equal(polls(seen).length, 1);
       } finally {
-        await field.close();
+        await close();
       }
     });
 
     it('hold when the login is revoked, say what to do, and go on when somebody has logged in', async () => {
       await open(300);
       try {
-        await completeLogin(field.simulator);
+        await logInHere();
         const first = refreshTokensIn(await readFile(await loginFile(), 'utf8'));
-        const worker = startWorker();
-        await eventually(async () => assert.ok((await field.campaign()).open < 280), 20_000);
-        await field.simulator.endLogins('revoked');
+        await stack.startWorker();
+        await eventually(async () => assert.ok((await pending()) < 280), 60_000);
+        stack.simulator.endLogins('revoked');
         await eventually(
           async () =>
             assert.match(
               (await signInHold())?.detail ?? '',
               /AADSTS50173.*: the login does not hold any more; run "standdown login" again/,
             ),
-          20_000,
+          60_000,
         );
-        const held = (await field.campaign()).open;
-        assert.ok(held > 0);
-        await completeLogin(field.simulator);
-        await field.untilDone(90_000);
-        for (const { outcome, attempts } of (await field.assertComplete()).values())
-          assert.deepEqual([outcome, attempts], ['cancelled', 1]);
-        assert.ok(![...first, 'eyJ'].some((secret) => worker.stderr.includes(secret)), 'no token in the log');
+        assert.ok((await pending()) > 0);
+        await logInHere();
+        for (const { attempts } of await untilCancelled()) assert.equal(attempts, 1);
+        assert.ok(
+          ![...first, 'eyJ'].some((secret) => lines.join('').includes(secret)),
+          'no token in the log',
+        );
       } finally {
-        await field.close();
+        await close();
       }
     });
   });
