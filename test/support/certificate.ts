@@ -34,11 +34,23 @@ async function keptCertificate(): Promise<ServerCertificate> {
 }
 
 const AUTHORITIES = tls.getCACertificates('default');
-const trusted = new Set<string>();
+/** With how many trust each for now. */
+const trusted = new Map<string, number>();
 
-/** Does for this process what NODE_EXTRA_CA_CERTS does for one that starts. */
-export function trust(authority: string): void {
-  if (trusted.has(authority)) return;
-  trusted.add(authority);
-  tls.setDefaultCACertificates([...AUTHORITIES, ...trusted]);
+/**
+ * Does for this process what NODE_EXTRA_CA_CERTS does for one that starts.
+ *
+ * @returns ends it, where nobody else still trusts the same.
+ */
+export function trust(authority: string): () => void {
+  count(authority, 1);
+  return () => count(authority, -1);
+}
+
+function count(authority: string, change: number): void {
+  const before = trusted.get(authority) ?? 0;
+  const now = before + change;
+  if (now === 0) trusted.delete(authority);
+  else trusted.set(authority, now);
+  if (before === 0 || now === 0) tls.setDefaultCACertificates([...AUTHORITIES, ...trusted.keys()]);
 }

@@ -28,7 +28,7 @@ export interface Command {
 
 /**
  * Starts a command of Standdown in this process: everything but what the process adds (signals, its exit, its umask, its
- * streams). A certificate that NODE_EXTRA_CA_CERTS names is trusted by the whole process from then on.
+ * streams). A certificate that NODE_EXTRA_CA_CERTS names is trusted by the whole process until the command ends.
  */
 export function startCommand(args: readonly string[], options: CommandOptions = {}): Command {
   const { PATH = '', HOME = '' } = process.env;
@@ -44,8 +44,15 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
     said.stderr += `${line}\n`;
   };
   async function run(): Promise<number> {
-    const authority = env['NODE_EXTRA_CA_CERTS'];
-    if (authority !== undefined) trust(await readFile(authority, 'utf8'));
+    const file = env['NODE_EXTRA_CA_CERTS'];
+    const distrust = file === undefined ? null : trust(await readFile(file, 'utf8'));
+    try {
+      return await runHere();
+    } finally {
+      distrust?.();
+    }
+  }
+  function runHere(): Promise<number> {
     return runProgram(args, {
       env,
       stdin: stdin instanceof Readable ? stdin : Readable.from(stdin.length > 0 ? [Buffer.from(stdin)] : []),
