@@ -9,7 +9,8 @@ import type { CancelResult } from '../../src/outcome.ts';
 import { makeActions, type PlainSimulatorOptions } from '../../src/simulator/index.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import type { Role, Rules } from '../support/acl.ts';
-import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
+import { type Process, type Ran, startCli } from '../support/processes.ts';
 import { TEST_DIR } from '../support/redis.ts';
 import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
@@ -115,7 +116,7 @@ export async function openEstate(
     },
     run: async (role, args, stdin = '', env = {}) => {
       running = role;
-      return runCli(args, { env: { ...envOf(role), ...env }, stdin });
+      return runCommand(args, { env: { ...envOf(role), ...env }, stdin });
     },
     connect,
     openProducer: () => openProducer(t, () => connect('producer'), keys.prefix),

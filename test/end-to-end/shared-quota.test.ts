@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
-import { runCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { quotas } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -26,7 +26,7 @@ describe('a quota that is smaller than RATE_LIMITS says', { concurrency: true },
   /** What `budget` says while it is seen. */
   async function untilNoted(field: Field): Promise<string> {
     return eventually(async () => {
-      const { stdout } = await runCli(['budget'], {
+      const { stdout } = await runCommand(['budget'], {
         env: {
           ...field.simulator.settings,
           RATE_LIMITS: LIMITS,

@@ -44,8 +44,8 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
     said.stderr += `${line}\n`;
   };
   async function run(): Promise<number> {
-    const file = env['NODE_EXTRA_CA_CERTS'];
-    const distrust = file === undefined ? null : trust(await readFile(file, 'utf8'));
+    const { NODE_EXTRA_CA_CERTS: file = '' } = env;
+    const distrust = file ? trust(await readFile(file, 'utf8')) : null;
     try {
       return await runHere();
     } finally {
