@@ -85,6 +85,17 @@ describe('the commands', () => {
       assert.doesNotMatch(stderr, /hunter2/);
     });
 
+    it('repeat no secret, not even one that was typed', async () => {
+      const env = {
+        AZURE_TENANT_ID: 'contoso.example',
+        AZURE_CLIENT_ID: 'app',
+        AZURE_CLIENT_SECRET: 'typed-by-mistake',
+      };
+      const { code, stderr } = await shell.run(['status', 'typed-by-mistake'], { env });
+      assert.equal(code, 2);
+      assert.match(stderr, /^standdown: no campaign is called "\[secret\]"/);
+    });
+
     it('a worker without settings to sign in says which', async () => {
       const names = [
         'AZURE_TENANT_ID',

@@ -9,7 +9,7 @@ import { TEST_DIR } from '../support/redis.ts';
 
 const run = promisify(execFile);
 /** A shell that waits for what never comes. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 /** What stands on the line when Tab is pressed, and what the shell then offers. */
 const OFFERED: [line: string, offered: string[]][] = [

@@ -36,7 +36,7 @@ describe('a quota that is smaller than RATE_LIMITS says', { concurrency: true },
       });
       assert.match(stdout, /refused \(429\) that RATE_LIMITS allows: somebody else uses this quota/);
       return stdout;
-    }, 30_000);
+    }, 60_000);
   }
 
   /** Every request ends as it should, no job fails, and few calls are refused. */
@@ -74,7 +74,7 @@ describe('a quota that is smaller than RATE_LIMITS says', { concurrency: true },
     const field = await open();
     try {
       for (let worker = 0; worker < 2; worker++) field.startWorker({ CONCURRENCY: '5' });
-      await eventually(async () => assert.ok((await field.campaign()).open < IDS - 20), 20_000);
+      await eventually(async () => assert.ok((await field.campaign()).open < IDS - 20), 60_000);
       await field.simulator.setLimits({ cancel: quotas('20/1s,400/10s') });
       await untilNoted(field);
       const refused = await assertUnharmed(field);

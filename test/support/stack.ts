@@ -131,7 +131,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
       })();
       await submitCampaign(tenant, { name: campaign, comment: 'test', now: Date.now(), ...more }, parts);
     },
-    untilDone: (campaign = CAMPAIGN, withinMs = 20_000) =>
+    untilDone: (campaign = CAMPAIGN, withinMs = 60_000) =>
       eventually(async () => {
         const seen = await status(campaign);
         assert.equal(seen.open, 0, JSON.stringify(seen));
@@ -147,7 +147,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     },
     enqueue: async (data, lane = 'cancel', name = JOB_NAME, options = {}) =>
       (await queueOf(lane)).queue.add(name, data, options),
-    result: async (job, withinMs = 20_000) => {
+    result: async (job, withinMs = 60_000) => {
       const { events } = await queueOf(job.queueName as LaneName);
       return (await job.waitUntilFinished(events, withinMs)) as CancelResult;
     },

@@ -6,9 +6,9 @@ const LONGEST_WAIT_MS = 150;
 /**
  * Repeats an assertion until it holds; what it says last when the time is over.
  *
- * @param withinMs default 10 s.
+ * @param withinMs default 60 s.
  */
-export async function eventually<T>(check: () => T | Promise<T>, withinMs = 10_000): Promise<T> {
+export async function eventually<T>(check: () => T | Promise<T>, withinMs = 60_000): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (let waitMs = 20; ; waitMs = Math.min(LONGEST_WAIT_MS, 1.2 * waitMs)) {
     try {
