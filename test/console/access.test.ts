@@ -206,7 +206,7 @@ describe('who may do what in the console', { timeout: 60_000 }, () => {
       const [found] = /http:\/\/127[^" ]+/.exec(command.stderr) ?? [];
       assert.ok(found, command.stderr);
       return found;
-    }, 60_000);
+    });
     assert.equal((await request(new URL(`/t/${tenant.label}`, url))).statusCode, 200);
     command.stop();
     assert.equal(await command.exited, 0, command.stderr);

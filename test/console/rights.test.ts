@@ -31,7 +31,7 @@ async function openAs(t: TestContext, role: Role) {
     const [found] = /http:\/\/127[^" ]+/.exec(command.stderr) ?? [];
     assert.ok(found, command.stderr);
     return found;
-  }, 60_000);
+  });
   await redis.refusals();
   const get = async (path: string, cookie = '') => {
     const answer = await request(new URL(path, url), { headers: { cookie } });

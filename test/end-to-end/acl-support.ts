@@ -9,8 +9,7 @@ import type { CancelResult } from '../../src/outcome.ts';
 import { makeActions, type PlainSimulatorOptions } from '../../src/simulator/index.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import type { Role, Rules } from '../support/acl.ts';
-import { runCommand } from '../support/command.ts';
-import { type Process, type Ran, startCli } from '../support/processes.ts';
+import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
 import { TEST_DIR } from '../support/redis.ts';
 import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
@@ -116,7 +115,7 @@ export async function openEstate(
     },
     run: async (role, args, stdin = '', env = {}) => {
       running = role;
-      return runCommand(args, { env: { ...envOf(role), ...env }, stdin });
+      return runCli(args, { env: { ...envOf(role), ...env }, stdin });
     },
     connect,
     openProducer: () => openProducer(t, () => connect('producer'), keys.prefix),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
-import { runCommand } from '../support/command.ts';
+import { runCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { quotas } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -26,7 +26,7 @@ describe('a quota that is smaller than RATE_LIMITS says', { concurrency: true },
   /** What `budget` says while it is seen. */
   async function untilNoted(field: Field): Promise<string> {
     return eventually(async () => {
-      const { stdout } = await runCommand(['budget'], {
+      const { stdout } = await runCli(['budget'], {
         env: {
           ...field.simulator.settings,
           RATE_LIMITS: LIMITS,
@@ -36,7 +36,7 @@ describe('a quota that is smaller than RATE_LIMITS says', { concurrency: true },
       });
       assert.match(stdout, /refused \(429\) that RATE_LIMITS allows: somebody else uses this quota/);
       return stdout;
-    }, 60_000);
+    }, 30_000);
   }
 
   /** Every request ends as it should, no job fails, and few calls are refused. */
@@ -74,7 +74,7 @@ describe('a quota that is smaller than RATE_LIMITS says', { concurrency: true },
     const field = await open();
     try {
       for (let worker = 0; worker < 2; worker++) field.startWorker({ CONCURRENCY: '5' });
-      await eventually(async () => assert.ok((await field.campaign()).open < IDS - 20), 60_000);
+      await eventually(async () => assert.ok((await field.campaign()).open < IDS - 20), 20_000);
       await field.simulator.setLimits({ cancel: quotas('20/1s,400/10s') });
       await untilNoted(field);
       const refused = await assertUnharmed(field);

@@ -30,12 +30,12 @@ describe('what is urgent', { concurrency: true }, () => {
     });
     t.after(() => field.close());
     field.startWorker();
-    await eventually(async () => assert.equal((await cancels(field)).length, BULK), 60_000);
+    await eventually(async () => assert.equal((await cancels(field)).length, BULK), 40_000);
     await eventually(async () => {
       assert.ok(
         Number(await field.redis.pttl(field.tenant.keys.lane('cancel-campaign', 'limiter'))) > 20_000,
       );
-    }, 60_000);
+    }, 20_000);
     return field;
   }
 
@@ -75,7 +75,7 @@ describe('what is urgent', { concurrency: true }, () => {
     for (const machineActionId of made.ids) {
       const enqueuedAt = Date.now();
       const job = await queue.add('cancel', { v: 1, machineActionId, comment: 'now' });
-      const { outcome } = (await job.waitUntilFinished(events, 60_000)) as { outcome: string };
+      const { outcome } = (await job.waitUntilFinished(events, 20_000)) as { outcome: string };
       assert.equal(outcome, 'cancelled');
       const [call] = await field.simulator.callsFor(machineActionId);
       waits.push((call?.wallMs ?? Number.NaN) - enqueuedAt);
@@ -93,7 +93,7 @@ describe('what is urgent', { concurrency: true }, () => {
     const [first, second] = await Promise.all(
       [1, 2].map(() => queue.add('cancel', { v: 1, machineActionId: waiting, comment: 'now' })),
     );
-    const results = await Promise.all([first, second].map((job) => job?.waitUntilFinished(events, 60_000)));
+    const results = await Promise.all([first, second].map((job) => job?.waitUntilFinished(events, 20_000)));
     assert.deepEqual(
       results.map((result) => [result.outcome, result.campaign]),
       [
@@ -120,7 +120,7 @@ describe('what is urgent', { concurrency: true }, () => {
     assert.match(stdout, /3 are elsewhere: open in field/);
     await eventually(async () => {
       for (const id of urgent) assert.equal((await field.simulator.callsFor(id)).length, 1, id);
-    }, 60_000);
+    }, 20_000);
     const last = Math.max(...(await cancels(field)).map(({ wallMs }) => wallMs));
     t.diagnostic(`all called ${Math.round(last - submittedAt)} ms after the command began`);
     const report = await eventually(async () => {
@@ -146,7 +146,7 @@ describe('what is urgent', { concurrency: true }, () => {
     const { code, stdout } = await command(field, ['priority', 'field', 'urgent']);
     assert.deepEqual([code, stdout], [0, 'field: priority urgent, was 5\n']);
     // The reserve, and no more.
-    await eventually(async () => assert.equal((await cancels(field)).length, before + 10), 60_000);
+    await eventually(async () => assert.equal((await cancels(field)).length, before + 10), 20_000);
     assert.equal((await field.simulator.refusals()).length, 0);
     const byId = Map.groupBy(await cancels(field), ({ id }) => id);
     assert.ok(

@@ -131,7 +131,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
       })();
       await submitCampaign(tenant, { name: campaign, comment: 'test', now: Date.now(), ...more }, parts);
     },
-    untilDone: (campaign = CAMPAIGN, withinMs = 60_000) =>
+    untilDone: (campaign = CAMPAIGN, withinMs?: number) =>
       eventually(async () => {
         const seen = await status(campaign);
         assert.equal(seen.open, 0, JSON.stringify(seen));
