@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { runProgram } from './commands/program.ts';
-import { withoutSecrets } from './secret.ts';
 
 type StopSignal = 'SIGINT' | 'SIGTERM';
 
@@ -19,7 +18,7 @@ export async function main(): Promise<void> {
     });
   }
   const args = process.argv.slice(2);
-  const say = (line: string) => void process.stderr.write(`${withoutSecrets(line)}\n`);
+  const say = (line: string) => void process.stderr.write(`${line}\n`);
   let outputCode: number | null = null;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (outputCode !== null) return;

@@ -7,7 +7,8 @@ import { formatWindows } from '../src/budget/windows.ts';
 import { type Environment, readConfig } from '../src/config.ts';
 import { CLOUDS, type CloudName } from '../src/defender/clouds.ts';
 import { StanddownError } from '../src/errors.ts';
-import { type Ran, ROOT, runCli, startNode } from './support/processes.ts';
+import { runCommand } from './support/command.ts';
+import { runCli } from './support/processes.ts';
 import { TEST_DIR } from './support/redis.ts';
 
 const TENANT_ID = '9F3C2A1B-0000-4000-8000-000000000001';
@@ -396,13 +397,8 @@ describe('--env-file', () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  /** Node looks for an `--env-file` itself in all of its command line, up to a `--`. */
-  async function runUnseen(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
-    const child = startNode('--', [join(ROOT, 'src/cli.ts'), ...args], { env });
-    child.stdin.end();
-    const code = await child.exited;
-    return { code, stdout: child.stdout, stderr: child.stderr };
-  }
+  /** Node looks for an `--env-file` itself in all of its command line, up to a `--`. Here it sees none. */
+  const runUnseen = (args: readonly string[], env: Record<string, string> = {}) => runCommand(args, { env });
 
   const WAYS: [name: string, run: typeof runUnseen][] = [
     ['as Node sees it', (args, env) => runCli(args, { env: env ?? {} })],

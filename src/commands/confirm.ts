@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import type { Readable, Writable } from 'node:stream';
 import { StanddownError } from '../errors.ts';
 import type { CommandContext } from './context.ts';
 
@@ -9,6 +10,12 @@ export interface Asking {
 }
 
 type Context = Pick<CommandContext, 'stdin' | 'stop'>;
+
+interface Terminal {
+  input: Readable;
+  output: Writable;
+  stop: AbortSignal;
+}
 
 /** Whether there is a person who sees a question and can answer it. */
 export function canAsk({ stdin }: Pick<Context, 'stdin'>): boolean {
@@ -25,15 +32,20 @@ export async function confirm(context: Context, { yes }: Asking, question: strin
   if (!canAsk(context)) {
     throw new StanddownError('USAGE', `${question} Nobody is there to answer: add --yes`);
   }
-  const asking = createInterface({ input: context.stdin, output: process.stderr });
+  return ask({ input: context.stdin, output: process.stderr, stop: context.stop }, question);
+}
+
+/** Whether the answer that is typed into `input` is a yes. */
+export async function ask({ input, output, stop }: Terminal, question: string): Promise<boolean> {
+  const asking = createInterface({ input, output });
   const ended = new Promise<null>((resolve) => asking.once('close', () => resolve(null)));
   try {
     const answer = await Promise.race([
-      asking.question(`${question} [y/N] `, { signal: context.stop }).catch(() => null),
+      asking.question(`${question} [y/N] `, { signal: stop }).catch(() => null),
       ended,
     ]);
     // What follows begins a line of its own.
-    if (answer === null) process.stderr.write('\n');
+    if (answer === null) output.write('\n');
     return answer !== null && /^y(es)?$/i.test(answer.trim());
   } finally {
     asking.close();

@@ -3,18 +3,21 @@ import { parseEnv } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import type { Environment } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
-import { createLog, type LogLevel } from '../log.ts';
+import { createLog, type LogLevel, type LogOptions } from '../log.ts';
+import { withoutSecrets } from '../secret.ts';
 import type { Traces } from '../telemetry/open.ts';
 import { wantsTraces } from '../telemetry/settings.ts';
 import { chooseConfig } from '../tenants-file.ts';
 import { addCommands } from './catalogue.ts';
-import { type BareContext, type CommandContext, EXIT } from './context.ts';
+import { type BareContext, type CommandContext, EXIT, type Output } from './context.ts';
 import { addExamples, HELP } from './help.ts';
 
 /** What the process gives; `cli.ts` is the only place that touches it. */
 export type Process = Omit<BareContext, 'args' | 'path'> & {
   /** Whether standard error is a terminal: then the log is for people. */
   isErrorTerminal: boolean;
+  /** Where log lines go. Default: the process's standard error. */
+  logTo?: LogOptions['destination'];
 };
 
 type Run = (context: CommandContext) => Promise<number>;
@@ -39,7 +42,8 @@ interface Start {
  *
  * @returns the exit code.
  */
-export async function runProgram(argv: readonly string[], process: Process): Promise<number> {
+export async function runProgram(argv: readonly string[], { out, ...rest }: Process): Promise<number> {
+  const process: Process = { ...rest, out: withoutSecretsIn(out) };
   let code: number = EXIT.done;
   const program = createProgram(process, {
     run: async (run, options) => {
@@ -64,6 +68,15 @@ export async function runProgram(argv: readonly string[], process: Process): Pro
   } catch (error) {
     return explain(error, process);
   }
+}
+
+/** Lines on standard error quote settings and answers, so they pass the same filter as the log. */
+function withoutSecretsIn(out: Output): Output {
+  return {
+    ...out,
+    note: (line) => out.note(withoutSecrets(line)),
+    complain: (line) => out.complain(withoutSecrets(line)),
+  };
 }
 
 function createProgram(process: Process, start: Start): Command {
@@ -116,13 +129,18 @@ async function openBare(
 
 async function openContext(
   context: BareContext,
-  { isErrorTerminal }: Process,
+  { isErrorTerminal, logTo }: Process,
   { quiet }: GlobalOptions,
   traces: Traces | null = null,
 ): Promise<CommandContext> {
   const config = await chooseConfig(context.env);
   const level = quiet && !isSilent(config.logLevel) ? 'error' : config.logLevel;
-  const log = await createLog({ level, pretty: isErrorTerminal, ...(traces && { more: traces.ids }) });
+  const log = await createLog({
+    level,
+    pretty: isErrorTerminal,
+    ...(logTo && { destination: logTo }),
+    ...(traces && { more: traces.ids }),
+  });
   traces?.reportTo(log);
   return { ...context, config, log, traces };
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { generate } from 'selfsigned';
 
 export interface ServerCertificate {
+  /** PEM, as the key is. */
   cert: string;
   key: string;
 }

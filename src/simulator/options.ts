@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Behaviour } from './behaviour.ts';
+import type { ServerCertificate } from './certificate.ts';
 import type { DeviceLoginOptions } from './device-logins.ts';
 import type { FaultRule } from './faults.ts';
 import type { LatencyOptions } from './latency.ts';
@@ -21,6 +22,8 @@ export interface SimulatorOptions extends LatencyOptions {
   port?: number;
   /** Of the sign-in. Default 0: any free one. */
   authorityPort?: number;
+  /** The sign-in's, for localhost and 127.0.0.1. Default: one of its own. */
+  certificate?: ServerCertificate;
   /** Default: a random GUID. */
   tenantId?: string;
   /** Further tenants that the application is registered in; each has quotas of its own. Default none. */

@@ -130,6 +130,7 @@ export const optionsSchema: z.ZodType<PlainSimulatorOptions> = z.strictObject({
   dir: text,
   port: port.exactOptional(),
   authorityPort: port.exactOptional(),
+  certificate: z.strictObject({ cert: text, key: text }).exactOptional(),
   tenantId: text.exactOptional(),
   otherTenantIds: z.array(text).exactOptional(),
   clientId: text.exactOptional(),

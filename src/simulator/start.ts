@@ -18,7 +18,7 @@ import { signInRoutes } from './sign-in.ts';
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const certificate = await makeServerCertificate();
+  const certificate = options.certificate ?? (await makeServerCertificate());
   const parts = await createParts(options, signal);
   const { identity, controls } = parts;
   const { calls } = parts.api;

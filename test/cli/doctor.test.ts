@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { runProgram } from '../../src/commands/program.ts';
 import type { Finding, Level } from '../../src/doctor/finding.ts';
 import type { Fault } from '../../src/simulator/index.ts';
 import { testFolder } from '../redis/support/machine.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
+import { runCommand } from '../support/command.ts';
+import type { Ran } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack } from '../support/stack.ts';
 
@@ -26,35 +26,14 @@ describe('doctor', () => {
   after(() => server.close());
 
   interface Examined {
-    code: number;
+    code: Ran['code'];
     findings: Finding[];
     /** Levels by check, in order, without what is only there because this is a simulator. */
     levels: string[];
   }
 
-  async function run(args: readonly string[], env: Env = {}, columns?: number) {
-    const shown = { stdout: '', stderr: '' };
-    const say = (line: string) => {
-      shown.stderr += `${line}\n`;
-    };
-    const code = await runProgram(args, {
-      env: { ...stack.env, PATH: process.env['PATH'] ?? '', ...env },
-      stdin: Readable.from([]),
-      stop: new AbortController().signal,
-      onHangup: () => undefined,
-      version: '0.0.0',
-      isErrorTerminal: false,
-      out: {
-        write: async (text) => {
-          shown.stdout += text;
-        },
-        note: say,
-        complain: say,
-        isTerminal: columns !== undefined,
-        columns: columns ?? 80,
-      },
-    });
-    return { code, ...shown };
+  function run(args: readonly string[], env: Env = {}, columns?: number): Promise<Ran> {
+    return runCommand(args, { env: { ...stack.env, ...env }, ...(columns !== undefined && { columns }) });
   }
 
   async function examine(env: Env = {}): Promise<Examined> {

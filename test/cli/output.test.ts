@@ -39,7 +39,7 @@ describe('standard output', () => {
       );
       assert.equal(ran.code, 0, ran.stdout);
       // Its Redis ends when nobody is connected any more: a worker that was left would keep it.
-      await eventually(() => assert.deepEqual(processesIn(dir), []), 20_000);
+      await eventually(() => assert.deepEqual(processesIn(dir), []), 60_000);
     } finally {
       await rm(dir, { recursive: true, force: true });
     }

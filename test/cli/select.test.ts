@@ -5,7 +5,7 @@ import { parse } from 'csv-parse/sync';
 import { makeActions, type SeedAction } from '../../src/simulator/index.ts';
 import { startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { type LocalSimulator, startLocalSimulator } from '../support/simulator.ts';
 import { FREE_LIMITS } from '../support/stack.ts';
 import { newLabel } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
@@ -15,21 +15,21 @@ const MINUTE = 60_000;
 
 describe('standdown select', () => {
   let server: TestRedis;
-  let simulator: SimulatorProcess;
+  let simulator: LocalSimulator;
   let shell: Shell;
   /** Who started a test's actions: nobody else's are its own. */
   let requestor: string;
 
   before(async () => {
     server = await openTestRedis();
-    simulator = await startSimulatorProcess(FREE_LIMITS);
+    simulator = await startLocalSimulator(FREE_LIMITS);
   });
   beforeEach(async () => {
     shell = await openShell(server, { ...simulator.settings, URGENT_RESERVE: 'none' });
     requestor = `${newLabel()}@contoso.example`;
   });
   afterEach(async () => {
-    await simulator.setFaults([]);
+    simulator.setFaults([]);
     await shell.close();
   });
   after(async () => {
@@ -41,7 +41,7 @@ describe('standdown select', () => {
   async function add(minutesAgo: number, seed: Partial<SeedAction> = {}): Promise<string> {
     const [id = ''] = newGuids(1);
     const creationDateTimeUtc = new Date(Date.now() - minutesAgo * MINUTE).toISOString();
-    await simulator.addActions([{ id, requestor, creationDateTimeUtc, ...seed }]);
+    simulator.addActions([{ id, requestor, creationDateTimeUtc, ...seed }]);
     return id;
   }
 
@@ -162,7 +162,7 @@ describe('standdown select', () => {
       { ...action, id: other, status: 'Succeeded' },
     ];
     const body = JSON.stringify({ value });
-    await simulator.setFaults([{ operation: 'list', fault: { kind: 'html', status: 200, body } }]);
+    simulator.setFaults([{ operation: 'list', fault: { kind: 'html', status: 200, body } }]);
     const ran = await select('--where', `requestor=${requestor}`);
     assert.deepEqual(idsOf(linesOf(ran.stdout).map((line) => JSON.parse(line))), [id]);
     assert.match(ran.stderr, /^2 that were listed do not match: left out$/m);
@@ -198,7 +198,7 @@ describe('standdown select', () => {
   });
 
   it('without the permission names it', async () => {
-    await simulator.setRoles(['Machine.Isolate']);
+    simulator.setRoles(['Machine.Isolate']);
     try {
       const ran = await select('--where', 'type=Isolate');
       assert.deepEqual([ran.code, ran.stdout], [1, '']);
@@ -207,14 +207,13 @@ describe('standdown select', () => {
         /carries Machine\.Isolate; missing is Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
       );
     } finally {
-      await simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
+      simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
     }
   });
 
   it('waits for the rate limit, says until when, and ends at a signal', async () => {
     await add(1);
-    const child = startCli(['select', '--where', `requestor=${requestor}`], { env: shell.env });
-    assert.equal(await child.exited, 0);
+    await rows('--where', `requestor=${requestor}`);
     const env = { ...shell.env, RATE_LIMITS: '1/1h' };
     const waiting = startCli(['select', '--where', `requestor=${requestor}`], { env });
     const says =
@@ -226,11 +225,11 @@ describe('standdown select', () => {
 
   it('reads 10,000 actions in as few calls as they take', async () => {
     const { actions, ids } = makeActions({ count: 10_000, seed: Math.floor(Math.random() * 1e9) });
-    await simulator.addActions(actions.map((action) => ({ ...action, requestor })));
-    const since = (await simulator.calls()).length;
+    simulator.addActions(actions.map((action) => ({ ...action, requestor })));
+    const since = simulator.calls().length;
     const ran = await select('--where', `requestor=${requestor}`);
     assert.equal(linesOf(ran.stdout).length, ids.length);
-    const calls = (await simulator.calls(since)).filter(({ operation }) => operation === 'list');
+    const calls = simulator.calls(since).filter(({ operation }) => operation === 'list');
     assert.ok(calls.length <= 4, `${calls.length} calls`);
   });
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { runProgram } from '../../src/commands/program.ts';
+import { runCommand } from '../support/command.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { NO_TERMINAL, startOnTerminal } from '../support/terminal.ts';
 import { newGuids, openShell, type Shell } from './shell.ts';
@@ -22,30 +21,9 @@ describe('in a shell', () => {
   afterEach(() => shell.close());
   after(() => server.close());
 
-  /** A command in this process, on a terminal that is as wide as it likes. */
+  /** What a command shows on a terminal that is as wide as it likes. */
   async function show(columns: number, ...args: string[]): Promise<string> {
-    let shown = '';
-    const say = (line: string) => {
-      shown += `${line}\n`;
-    };
-    await runProgram(args, {
-      env: shell.env,
-      stdin: Readable.from([]),
-      stop: new AbortController().signal,
-      onHangup: () => undefined,
-      version: '0.0.0',
-      isErrorTerminal: false,
-      out: {
-        write: async (text) => {
-          shown += text;
-        },
-        note: say,
-        complain: say,
-        isTerminal: true,
-        columns,
-      },
-    });
-    return shown;
+    return (await runCommand(args, { env: shell.env, columns })).stdout;
   }
 
   async function commandNames(): Promise<string[]> {

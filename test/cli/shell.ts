@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import { readIds } from '../../src/campaign/ids.ts';
 import { submitCampaign } from '../../src/campaign/submit.ts';
 import { bytesToGuid, guidsToBytes } from '../../src/guid.ts';
-import { type Ran, runCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
+import type { Ran } from '../support/processes.ts';
 import { TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
 
-/** What Node makes of the sources is kept there: a command starts in half the time. */
-const NODE_COMPILE_CACHE = join(TEST_DIR, 'compile-cache');
-
-/** A tenant of its own with a folder, and Standdown's commands as processes on it. */
+/** A tenant of its own with a folder, and Standdown's commands on it, in this process. */
 export interface Shell {
   tenant: TestTenant;
   env: Record<string, string>;
@@ -39,7 +37,6 @@ export async function openShell(server: TestRedis, env: Record<string, string> =
   const folder = await mkdtemp(join(TEST_DIR, 'shell-'));
   const dataDir = join(folder, 'data');
   const own = {
-    NODE_COMPILE_CACHE,
     REDIS_URL: server.url,
     STANDDOWN_TENANT: label,
     STANDDOWN_DATA_DIR: dataDir,
@@ -54,7 +51,7 @@ export async function openShell(server: TestRedis, env: Record<string, string> =
       await writeFile(path(name), content);
       return path(name);
     },
-    run: (args, options = {}) => runCli(args, { ...options, env: { ...own, ...options.env } }),
+    run: (args, options = {}) => runCommand(args, { ...options, env: { ...own, ...options.env } }),
     submit: async (campaign, ids) => {
       const parts = (async function* () {
         yield guidsToBytes(ids);

@@ -3,9 +3,10 @@ import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
 import type { Console } from '../../src/app-console.ts';
 import { StanddownError } from '../../src/errors.ts';
-import { runCli, startCli } from '../support/processes.ts';
+import { runCommand, startCommand } from '../support/command.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
 import { ACT_TOKEN, openConsole, READ_TOKEN } from './support.ts';
 
 interface Answer {
@@ -181,7 +182,7 @@ describe('who may do what in the console', { timeout: 60_000 }, () => {
       (error) =>
         error instanceof StanddownError && error.code === 'CONFIG_INVALID' && /TOKEN/.test(error.message),
     );
-    const ran = await runCli(['console', '--port', '0', '--host', '::'], { env });
+    const ran = await runCommand(['console', '--port', '0', '--host', '::'], { env });
     assert.equal(ran.code, 2, ran.stderr);
     assert.match(ran.stderr, /CONSOLE_READ_TOKEN/);
   });
@@ -192,7 +193,7 @@ describe('who may do what in the console', { timeout: 60_000 }, () => {
       [{ CONSOLE_ACT_TOKEN: READ_TOKEN, CONSOLE_READ_TOKEN: READ_TOKEN }, /the same/],
       [{ CONSOLE_HOST: 'example.com' }, /not an address/],
     ] as const) {
-      const ran = await runCli(['console'], { env: { ...env, ...more } });
+      const ran = await runCommand(['console'], { env: { ...env, ...more } });
       assert.equal(ran.code, 2);
       assert.match(ran.stderr, words);
       assert.ok(!ran.stderr.includes(READ_TOKEN));
@@ -200,17 +201,14 @@ describe('who may do what in the console', { timeout: 60_000 }, () => {
   });
 
   it('is served by a command, which says where, until it is told to stop', async () => {
-    const child = startCli(['console', '--port', '0'], { env });
-    const url = await new Promise<string>((resolve) => {
-      const look = () => {
-        const found = /http:\/\/127[^" ]+/.exec(child.stderr);
-        if (found) resolve(found[0]);
-        else setTimeout(look, 20);
-      };
-      look();
+    const command = startCommand(['console', '--port', '0'], { env });
+    const url = await eventually(() => {
+      const [found] = /http:\/\/127[^" ]+/.exec(command.stderr) ?? [];
+      assert.ok(found, command.stderr);
+      return found;
     });
     assert.equal((await request(new URL(`/t/${tenant.label}`, url))).statusCode, 200);
-    child.kill('SIGTERM');
-    assert.equal(await child.exited, 0, child.stderr);
+    command.stop();
+    assert.equal(await command.exited, 0, command.stderr);
   });
 });

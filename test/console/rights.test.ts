@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { request } from 'undici';
 import { newGuids } from '../cli/shell.ts';
 import { documentedRules, type Role } from '../support/acl.ts';
-import { runCli, startCli } from '../support/processes.ts';
+import { runCommand, startCommand } from '../support/command.ts';
 import { startSecuredRedis } from '../support/secured-redis.ts';
 import { newLabel } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
@@ -20,18 +20,18 @@ async function openAs(t: TestContext, role: Role) {
     STANDDOWN_DATA_DIR: join(redis.folder, 'data'),
   });
   const args = ['submit', '--campaign', 'undo', '--comment', 'x', '--yes'];
-  const ran = await runCli(args, { env: envOf('operator'), stdin: [ID, ...newGuids(2)].join('\n') });
+  const ran = await runCommand(args, { env: envOf('operator'), stdin: [ID, ...newGuids(2)].join('\n') });
   assert.equal(ran.code, 0, ran.stderr);
-  const child = startCli(['console', '--port', '0'], { env: envOf(role) });
+  const command = startCommand(['console', '--port', '0'], { env: envOf(role) });
   t.after(async () => {
-    child.kill('SIGTERM');
-    await child.exited;
+    command.stop();
+    await command.exited;
   });
   const url = await eventually(() => {
-    const [found] = /http:\/\/127[^" ]+/.exec(child.stderr) ?? [];
-    assert.ok(found, child.stderr);
+    const [found] = /http:\/\/127[^" ]+/.exec(command.stderr) ?? [];
+    assert.ok(found, command.stderr);
     return found;
-  }, 20_000);
+  });
   await redis.refusals();
   const get = async (path: string, cookie = '') => {
     const answer = await request(new URL(path, url), { headers: { cookie } });

@@ -6,10 +6,10 @@ import { after, before, describe, it } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { generate } from 'selfsigned';
 import type { Finding } from '../../src/doctor/finding.ts';
-import { runCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { type SignInTap, startSignInTap } from '../support/sign-in-tap.ts';
-import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { type LocalSimulator, startLocalSimulator } from '../support/simulator.ts';
 import { newLabel } from '../support/tenant.ts';
 
 interface Made {
@@ -31,7 +31,7 @@ function make(name: string, issuer?: Made, options: object = signer): Promise<Ma
 describe('a certificate with its chain', () => {
   const folder = join(TEST_DIR, 'certificates', newLabel());
   let server: TestRedis;
-  let simulator: SimulatorProcess;
+  let simulator: LocalSimulator;
   let tap: SignInTap;
   let [root, middle, leaf, stranger]: Made[] = [];
 
@@ -44,7 +44,7 @@ describe('a certificate with its chain', () => {
     leaf = await make('worker', middle, { algorithm: 'sha256', keySize: 2_048 });
     stranger = await make('stranger', undefined, { algorithm: 'sha256', keySize: 2_048 });
     // No certificate of the application itself is known there: only one that comes with its chain is taken.
-    simulator = await startSimulatorProcess('100/1m,1500/1h', { clientAuthority: root.cert });
+    simulator = await startLocalSimulator('100/1m,1500/1h', { clientAuthority: root.cert });
     tap = await startSignInTap();
     tap.lead(simulator.authorityUrl, await readFile(simulator.caFile, 'utf8'));
     await writeFile(join(folder, 'tap.pem'), tap.authority);
@@ -60,7 +60,7 @@ describe('a certificate with its chain', () => {
     const path = join(folder, newLabel());
     await writeFile(path, pem, { mode: 0o600 });
     const { AZURE_CLIENT_SECRET: _, ...rest } = simulator.settings;
-    const { code, stdout } = await runCli(['doctor', '--json'], {
+    const { code, stdout } = await runCommand(['doctor', '--json'], {
       env: {
         ...rest,
         REDIS_URL: server.url,

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { generate } from 'selfsigned';
 import { readConfig } from '../../src/config.ts';
 import { examineCredential } from '../../src/doctor/credential.ts';
-import { runCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
 import { TEST_DIR } from '../support/redis.ts';
 
 const MODES: [mode: number, isExposed: boolean][] = [
@@ -73,12 +73,12 @@ describe('the file with the private key', () => {
   it('is spoken of in one line by a worker that starts, and by the doctor', async () => {
     await chmod(path, 0o644);
     const away = { ...env, REDIS_URL: 'redis://127.0.0.1:1' };
-    const worker = await runCli(['worker'], { env: away });
+    const worker = await runCommand(['worker'], { env: away });
     const [line, ...others] = worker.stderr.trim().split('\n');
     assert.deepEqual(JSON.parse(line ?? '').level, 'warn');
     assert.match(line ?? '', /others may read the private key in \S+ \(mode 644\): chmod 600 /);
     assert.match(others.join('\n'), /^standdown: cannot use Redis at [^\n]*$/);
-    const doctor = await runCli(['doctor'], { env: away });
+    const doctor = await runCommand(['doctor'], { env: away });
     assert.match(doctor.stdout, /warning +settings +others may read the private key/);
   });
 });

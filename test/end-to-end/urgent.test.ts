@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Queue, QueueEvents } from 'bullmq';
 import { makeActions } from '../../src/simulator/index.ts';
-import { runCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
 import { type Field, openField } from './support.ts';
@@ -63,7 +63,7 @@ describe('what is urgent', { concurrency: true }, () => {
       REDIS_URL: server.url,
       STANDDOWN_TENANT: field.tenant.label,
     };
-    return runCli(args, { env, stdin });
+    return runCommand(args, { env, stdin });
   }
 
   it('leaves at once, within the reserve, when bulk has used up its part of both windows', async (t) => {
@@ -156,7 +156,7 @@ describe('what is urgent', { concurrency: true }, () => {
   });
 
   it('--urgent and --priority do not go together', async () => {
-    const { code, stderr } = await runCli(
+    const { code, stderr } = await runCommand(
       ['submit', '-', '--campaign', 'x', '--comment', 'x', '--urgent', '--priority', '2'],
       { stdin: '' },
     );

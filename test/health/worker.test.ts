@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
-import { runCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -64,7 +64,7 @@ describe('a worker’s health', () => {
     try {
       const { healthPort } = await stack.startWorker({ HEALTH_PORT: '0' });
       const env = { ...stack.env, HEALTH_PORT: String(healthPort) };
-      const ran = await runCli(['worker'], { env });
+      const ran = await runCommand(['worker'], { env });
       assert.equal(ran.code, 2);
       assert.match(ran.stderr, /HEALTH_PORT: cannot listen on 127\.0\.0\.1:\d+ .*choose another port/);
     } finally {

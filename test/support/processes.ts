@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, fork, spawn } from 'node:child_process';
 import { on, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
@@ -85,6 +85,35 @@ export async function runCli(
   child.stdin.end(options.stdin ?? '');
   const code = await child.exited;
   return { code, stdout: child.stdout, stderr: child.stderr };
+}
+
+/** A process that runs command after command: for libraries that keep what they find in the environment. */
+export interface CommandsProcess {
+  /** One at a time. `env` is what the commands see; libraries see the process's own. */
+  run(args: readonly string[], env: Record<string, string>): Promise<Ran>;
+  stop(): Promise<void>;
+}
+
+export function startCommandsProcess(env: Record<string, string>): CommandsProcess {
+  const child = fork(`${ROOT}/test/support/commands-process.ts`, { cwd: ROOT, env: { ...KEPT_ENV, ...env } });
+  endWithUs(child);
+  const exited = once(child, 'exit');
+  const died = exited.then(() => {
+    throw new Error('the process ended before its command');
+  });
+  died.catch(() => undefined);
+  return {
+    run: async (args, more) => {
+      const answer = once(child, 'message');
+      child.send({ args, env: { ...env, ...more } });
+      const [ran] = (await Promise.race([answer, died])) as [Ran];
+      return ran;
+    },
+    stop: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
 }
 
 function watch(child: ChildProcessWithoutNullStreams): Process {

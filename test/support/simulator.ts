@@ -4,7 +4,10 @@ import {
   connectSimulator,
   type PlainSimulatorOptions,
   type RemoteSimulator,
+  type Simulator,
+  startSimulator,
 } from '../../src/simulator/index.ts';
+import { sharedCertificate, trust } from './certificate.ts';
 import { ROOT, startNode } from './processes.ts';
 import { TEST_DIR } from './redis.ts';
 import { quotas } from './stack.ts';
@@ -24,6 +27,7 @@ export async function startSimulatorProcess(
   const child = startNode(join(ROOT, 'src/simulator/process.ts'), [
     JSON.stringify({
       dir: join(TEST_DIR, 'simulators', newLabel()),
+      certificate: await sharedCertificate(),
       ...options,
       limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits), ...options.limits },
     }),
@@ -39,4 +43,25 @@ export async function startSimulatorProcess(
       await child.exited;
     },
   };
+}
+
+export interface LocalSimulator extends Simulator {
+  /** The environment that leads a command to it. */
+  settings: Record<string, string>;
+}
+
+/** The simulator in this process, which trusts it from then on. `limits` as in RATE_LIMITS. */
+export async function startLocalSimulator(
+  limits: string,
+  options: Omit<PlainSimulatorOptions, 'dir'> = {},
+): Promise<LocalSimulator> {
+  const certificate = await sharedCertificate();
+  const simulator = await startSimulator({
+    dir: join(TEST_DIR, 'simulators', newLabel()),
+    certificate,
+    ...options,
+    limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits), ...options.limits },
+  });
+  trust(certificate.cert);
+  return { ...simulator, settings: settingsFor(simulator, limits) };
 }

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import tls from 'node:tls';
 import { type Job, type JobsOptions, Queue, QueueEvents } from 'bullmq';
 import { startWorker, type Worker, type WorkerOptions } from '../../src/app-worker.ts';
 import { findCampaign, type NewCampaign } from '../../src/campaign/registry.ts';
@@ -22,6 +20,7 @@ import {
   type Simulator,
   startSimulator,
 } from '../../src/simulator/index.ts';
+import { sharedCertificate, trust } from './certificate.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from './redis.ts';
 import { newLabel, newTenant, type TestTenant } from './tenant.ts';
 import { eventually } from './wait.ts';
@@ -62,19 +61,16 @@ export interface Stack {
 
 export const CAMPAIGN = 'campaign';
 
-/** Each simulator's certificate has the same name: two of them at once could not be told apart. */
-const AUTHORITIES = tls.getCACertificates('default');
-
 export async function openStack(server: TestRedis, options: StackOptions = {}): Promise<Stack> {
   const limits = options.limits ?? FREE_LIMITS;
+  const certificate = await sharedCertificate();
   const simulator = await startSimulator({
     dir: join(TEST_DIR, 'simulators', newLabel()),
     limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits) },
+    certificate,
     ...options.simulator,
   });
-  // What NODE_EXTRA_CA_CERTS does for a process of its own.
-  const authority = await readFile(simulator.caFile, 'utf8');
-  tls.setDefaultCACertificates([...AUTHORITIES, authority]);
+  trust(certificate.cert);
   const redis = await server.connect();
   const settings = {
     ...settingsFor(simulator, limits),
@@ -135,7 +131,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
       })();
       await submitCampaign(tenant, { name: campaign, comment: 'test', now: Date.now(), ...more }, parts);
     },
-    untilDone: (campaign = CAMPAIGN, withinMs = 20_000) =>
+    untilDone: (campaign = CAMPAIGN, withinMs?: number) =>
       eventually(async () => {
         const seen = await status(campaign);
         assert.equal(seen.open, 0, JSON.stringify(seen));
@@ -151,7 +147,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     },
     enqueue: async (data, lane = 'cancel', name = JOB_NAME, options = {}) =>
       (await queueOf(lane)).queue.add(name, data, options),
-    result: async (job, withinMs = 20_000) => {
+    result: async (job, withinMs = 60_000) => {
       const { events } = await queueOf(job.queueName as LaneName);
       return (await job.waitUntilFinished(events, withinMs)) as CancelResult;
     },

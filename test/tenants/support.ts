@@ -6,7 +6,8 @@ import { keysFor } from '../../src/keys.ts';
 import { makeActions } from '../../src/simulator/index.ts';
 import { atEnd, testFolder } from '../redis/support/machine.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
-import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
+import { type Process, type Ran, startCli } from '../support/processes.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { skipGrace } from '../support/tenant.ts';
 
@@ -81,7 +82,7 @@ export async function openEstate(
       await writeFile(path, `${ids.join('\n')}\n`);
       return { ids, path };
     },
-    cli: (args) => runCli(args, { env: { ...env, TENANTS_FILE: all } }),
+    cli: (args) => runCommand(args, { env: { ...env, TENANTS_FILE: all } }),
     startWorker: (more = {}) => {
       const worker = startCli(['worker'], { env: { ...env, ...more } });
       atEnd(t, async () => {

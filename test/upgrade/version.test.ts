@@ -4,7 +4,8 @@ import { Queue } from 'bullmq';
 import { JOB_NAME } from '../../src/keys.ts';
 import { checkVersion, noteVersion } from '../../src/ledger/version.ts';
 import { type Field, openField } from '../end-to-end/support.ts';
-import { type Process, runCli, startCli } from '../support/processes.ts';
+import { runCommand } from '../support/command.ts';
+import { type Process, startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
@@ -59,7 +60,7 @@ it('stops workers and commands that do not understand the data; a newer one goes
 
     await endsRefused(startCli(['worker'], { env }));
     for (const args of [['status'], ['report', 'field'], ['abort', 'field']]) {
-      const { code, stdout, stderr } = await runCli(args, { env });
+      const { code, stdout, stderr } = await runCommand(args, { env });
       assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
       assert.match(stderr, NEWER);
     }
