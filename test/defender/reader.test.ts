@@ -9,6 +9,7 @@ import { createSignIn } from '../../src/defender/sign-in.ts';
 import { Secret } from '../../src/secret.ts';
 import type { RegisteredSignIn } from '../../src/sign-in-config.ts';
 import type { Fault } from '../../src/simulator/index.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack, type StackOptions } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -49,12 +50,14 @@ describe('reader', () => {
         dispatcher,
         clock: systemClock,
         timeoutMs: callTimeoutMs,
+        timings: TIMINGS,
       }),
       client: createClient({ apiUrl, dispatcher }),
       budget: createOperationBudget({ ...epoch, windows: limits.windows, callTimeoutMs }),
       clock: IN_A_HURRY,
       random: () => 0,
       callTimeoutMs,
+      timings: TIMINGS,
       signal: new AbortController().signal,
       onWait: (wait) => void waits.push(wait),
       ...options.reader,

@@ -34,10 +34,10 @@ beforeEach(async () => {
 afterEach(() => running?.stop());
 
 async function start(ledger: Ledger = tenant.ledger): Promise<RedisClient> {
-  const { keys } = tenant;
+  const { keys, timings } = tenant;
   const [own, blocking] = [await server.connect('worker'), await server.connect('worker')];
   const more = { defaultComment: 'x', wall: Date.now, log: silentLog, clock: systemClock };
-  const inbox = createInbox({ redis: own, blocking, keys, ledger, ...more });
+  const inbox = createInbox({ redis: own, blocking, keys, ledger, timings, ...more });
   inbox.start();
   running = inbox;
   return blocking;
@@ -79,9 +79,9 @@ it('what a dead worker held is found behind what others have just read', async (
 });
 
 it('few entries are read at once while they are large, and many while they are small', async () => {
-  const { keys } = tenant;
+  const { keys, timings } = tenant;
   const blocking = await server.connect('worker');
-  const stream = createInboxStream({ blocking, keys });
+  const stream = createInboxStream({ blocking, keys, timings });
   await stream.prepare();
   const large = 'x'.repeat(512 * 1024);
   for (let i = 0; i < 60; i++) await add(tenant, { machineActionId: randomUUID(), large });

@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { createProbe, idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
@@ -281,7 +282,7 @@ describe('begin', () => {
       maxAttempts: 8,
       graceMs: 6_000,
       longestMs: 1_000,
-      checkMs: 60_000,
+      timings: TIMINGS,
       recoveryMs: 10_000,
     };
     const bucket = tenant.keys.bucket((await import('../../src/ledger/record.ts')).bucketOf(id, 16));

@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { createPoster, type Poster, type PosterDeps } from '../../src/notify/poster.ts';
 import { Secret } from '../../src/secret.ts';
 import { makeServerCertificate } from '../../src/simulator/certificate.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { ROOT, startProgram } from '../support/processes.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
 
@@ -29,6 +30,7 @@ describe('posting a notice', () => {
       url: new Secret(url),
       secret: new Secret(SECRET),
       allowPrivate: false,
+      timings: TIMINGS,
       wall: Date.now,
       ...more,
     });
