@@ -22,8 +22,10 @@ import {
   type Simulator,
   startSimulator,
 } from '../../src/simulator/index.ts';
+import type { Timings } from '../../src/timings.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from './redis.ts';
 import { newLabel, newTenant, type TestTenant } from './tenant.ts';
+import { withTimings } from './timings.ts';
 import { eventually } from './wait.ts';
 
 /** Windows in which nothing has to wait. */
@@ -34,6 +36,8 @@ export interface StackOptions {
   limits?: string;
   env?: Environment;
   simulator?: Omit<PlainSimulatorOptions, 'dir'>;
+  /** In place of some of production's. */
+  timings?: Partial<Timings>;
   /** Lines of the worker's log are kept there. */
   log?: Logger;
 }
@@ -82,7 +86,9 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     URGENT_RESERVE: 'none',
     PRECHECK: 'off',
   };
-  const tenant = await newTenant(redis, { ...settings, ...options.env, AZURE_TENANT_ID: simulator.tenantId });
+  const timings = withTimings(options.timings);
+  const tenantEnv = { ...settings, ...options.env, AZURE_TENANT_ID: simulator.tenantId };
+  const tenant = await newTenant(redis, tenantEnv, timings);
   const env: Record<string, string> = { ...settings, STANDDOWN_TENANT: tenant.label };
   for (const [name, value] of Object.entries(options.env ?? {})) if (value !== undefined) env[name] = value;
   const workers: Worker[] = [];
@@ -117,6 +123,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
           config,
           log: options.log ?? silentLog,
           path: process.env['PATH'] ?? '',
+          timings,
         },
         workerOptions,
       );
@@ -135,7 +142,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
       })();
       await submitCampaign(tenant, { name: campaign, comment: 'test', now: Date.now(), ...more }, parts);
     },
-    untilDone: (campaign = CAMPAIGN, withinMs = 20_000) =>
+    untilDone: (campaign = CAMPAIGN, withinMs?: number) =>
       eventually(async () => {
         const seen = await status(campaign);
         assert.equal(seen.open, 0, JSON.stringify(seen));
@@ -151,7 +158,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     },
     enqueue: async (data, lane = 'cancel', name = JOB_NAME, options = {}) =>
       (await queueOf(lane)).queue.add(name, data, options),
-    result: async (job, withinMs = 20_000) => {
+    result: async (job, withinMs = 60_000) => {
       const { events } = await queueOf(job.queueName as LaneName);
       return (await job.waitUntilFinished(events, withinMs)) as CancelResult;
     },
