@@ -14,6 +14,7 @@ import { TEST_DIR } from '../support/redis.ts';
 import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { newLabel, skipGrace } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 
 /** Two windows, for a wait that the server asks for is no longer than the longest. */
 const LIMITS = '100000/1s,100000/1m';
@@ -106,7 +107,7 @@ export async function openEstate(
       return running;
     },
     startWorker: (args = [], env = {}) => {
-      const worker = startCli(['worker', ...args], { env: { ...envOf('worker'), ...env } });
+      const worker = startCli(['worker', ...args], { env: { ...envOf('worker'), ...env }, timings: SHORT });
       atEnd(t, async () => {
         worker.kill('SIGTERM');
         await worker.exited;

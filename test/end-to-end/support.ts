@@ -12,6 +12,7 @@ import { type Process, startCli } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 export interface FieldOptions {
@@ -20,8 +21,8 @@ export interface FieldOptions {
   ids: number;
   simulator?: Omit<PlainSimulatorOptions, 'dir'>;
   env?: Environment;
-  /** Of its workers, in place of some of production's. */
-  timings?: Partial<Timings>;
+  /** Of its workers. Default: `SHORT`. */
+  timings?: Timings;
 }
 
 /** A campaign that was submitted, a simulator in a process of its own, and workers in theirs. */
@@ -75,7 +76,7 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
     report,
     startWorker: (more = {}) => {
       const worker = startCli(['worker'], {
-        ...(options.timings && { timings: options.timings }),
+        timings: options.timings ?? SHORT,
         env: {
           ...simulator.settings,
           REDIS_URL: server.url,

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import type { Timings } from '../../src/timings.ts';
+import { TIMINGS, type Timings } from '../../src/timings.ts';
 import { TIMINGS_VARIABLE } from './timings.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -55,8 +55,8 @@ export interface StartOptions {
 }
 
 export interface CliOptions extends StartOptions {
-  /** In place of some of production's. Then it is started by `standdown.ts`, and otherwise as the package does. */
-  timings?: Partial<Timings>;
+  /** Then it is started by `standdown.ts`, and otherwise, with production's, as in the package. */
+  timings?: Timings | undefined;
 }
 
 /** Starts `node <script> …` in the project's folder. */
@@ -75,7 +75,7 @@ export function startProgram(program: string, args: readonly string[], options: 
 
 /** Starts a command of Standdown. */
 export function startCli(args: readonly string[], { timings, ...options }: CliOptions = {}): Process {
-  if (!timings) return startNode(`${ROOT}/src/cli.ts`, args, options);
+  if (!timings || timings === TIMINGS) return startNode(`${ROOT}/src/cli.ts`, args, options);
   const env = { ...options.env, [TIMINGS_VARIABLE]: JSON.stringify(timings) };
   return startNode(`${ROOT}/test/support/standdown.ts`, args, { ...options, env });
 }

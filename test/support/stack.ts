@@ -25,7 +25,7 @@ import {
 import type { Timings } from '../../src/timings.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from './redis.ts';
 import { newLabel, newTenant, type TestTenant } from './tenant.ts';
-import { withTimings } from './timings.ts';
+import { SHORT } from './timings.ts';
 import { eventually } from './wait.ts';
 
 /** Windows in which nothing has to wait. */
@@ -36,8 +36,8 @@ export interface StackOptions {
   limits?: string;
   env?: Environment;
   simulator?: Omit<PlainSimulatorOptions, 'dir'>;
-  /** In place of some of production's. */
-  timings?: Partial<Timings>;
+  /** Default: `SHORT`. */
+  timings?: Timings;
   /** Lines of the worker's log are kept there. */
   log?: Logger;
 }
@@ -86,7 +86,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     URGENT_RESERVE: 'none',
     PRECHECK: 'off',
   };
-  const timings = withTimings(options.timings);
+  const timings = options.timings ?? SHORT;
   const tenantEnv = { ...settings, ...options.env, AZURE_TENANT_ID: simulator.tenantId };
   const tenant = await newTenant(redis, tenantEnv, timings);
   const env: Record<string, string> = { ...settings, STANDDOWN_TENANT: tenant.label };

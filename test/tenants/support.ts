@@ -9,6 +9,7 @@ import { startRedis } from '../redis/support/plain-redis.ts';
 import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { skipGrace } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 
 export type Entry = Record<string, string | { env: string } | { file: string }>;
 
@@ -83,7 +84,7 @@ export async function openEstate(
     },
     cli: (args) => runCli(args, { env: { ...env, TENANTS_FILE: all } }),
     startWorker: (more = {}) => {
-      const worker = startCli(['worker'], { env: { ...env, ...more } });
+      const worker = startCli(['worker'], { env: { ...env, ...more }, timings: SHORT });
       atEnd(t, async () => {
         worker.kill('SIGKILL');
         await worker.exited;
