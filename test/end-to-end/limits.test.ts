@@ -27,7 +27,7 @@ describe('four workers in processes of their own, over real HTTP', { concurrency
       });
       try {
         const workers = Array.from({ length: WORKERS }, () => field.startWorker());
-        const { outcomes } = await field.untilDone(60_000);
+        const { outcomes } = await field.untilDone();
         assert.deepEqual(outcomes, { cancelled: IDS });
         await field.assertComplete();
         const refused = await field.simulator.refusals();

@@ -30,12 +30,12 @@ describe('what is urgent', { concurrency: true }, () => {
     });
     t.after(() => field.close());
     field.startWorker();
-    await eventually(async () => assert.equal((await cancels(field)).length, BULK), 40_000);
+    await eventually(async () => assert.equal((await cancels(field)).length, BULK));
     await eventually(async () => {
       assert.ok(
         Number(await field.redis.pttl(field.tenant.keys.lane('cancel-campaign', 'limiter'))) > 20_000,
       );
-    }, 20_000);
+    });
     return field;
   }
 
@@ -120,7 +120,7 @@ describe('what is urgent', { concurrency: true }, () => {
     assert.match(stdout, /3 are elsewhere: open in field/);
     await eventually(async () => {
       for (const id of urgent) assert.equal((await field.simulator.callsFor(id)).length, 1, id);
-    }, 20_000);
+    });
     const last = Math.max(...(await cancels(field)).map(({ wallMs }) => wallMs));
     t.diagnostic(`all called ${Math.round(last - submittedAt)} ms after the command began`);
     const report = await eventually(async () => {
@@ -146,7 +146,7 @@ describe('what is urgent', { concurrency: true }, () => {
     const { code, stdout } = await command(field, ['priority', 'field', 'urgent']);
     assert.deepEqual([code, stdout], [0, 'field: priority urgent, was 5\n']);
     // The reserve, and no more.
-    await eventually(async () => assert.equal((await cancels(field)).length, before + 10), 20_000);
+    await eventually(async () => assert.equal((await cancels(field)).length, before + 10));
     assert.equal((await field.simulator.refusals()).length, 0);
     const byId = Map.groupBy(await cancels(field), ({ id }) => id);
     assert.ok(
@@ -201,7 +201,7 @@ describe('single cancels and a campaign', () => {
       const made = (await field.simulator.calls()).filter(({ operation }) => operation === 'cancel');
       assert.ok(made.length >= 400, `${made.length} calls`);
       return made.slice(0, 400);
-    }, 60_000);
+    });
     const share = calls.filter(({ id }) => campaign.has(id ?? '')).length / calls.length;
     t.diagnostic(`${Math.round(100 * share)} % of the first 400 calls were the campaign's`);
     assert.ok(share > 0.35 && share < 0.65, `${share}`);

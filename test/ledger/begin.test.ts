@@ -140,7 +140,7 @@ describe('begin', () => {
 
     it('takes it over: the record is uncertain, and an attempt is counted', async () => {
       const first = await probe.grant(id, number);
-      const second = await eventually(() => probe.grant(id, number), 2_000);
+      const second = await eventually(() => probe.grant(id, number));
       assert.notEqual(second.slot, first.slot);
       assert.equal(second.attempts, 1);
       const record = await probe.look(id);
@@ -151,12 +151,12 @@ describe('begin', () => {
     it('gives up when its attempts ran out by that', async () => {
       await use({ ...BRIEF, MAX_ATTEMPTS: '2' });
       await probe.grant(id, number);
-      await eventually(() => probe.grant(id, number), 2_000);
+      await eventually(() => probe.grant(id, number));
       const { answer } = await eventually(async () => {
         const begun = await probe.begin(id, number);
         assert.notEqual(begun.answer.kind, 'claimed');
         return begun;
-      }, 2_000);
+      });
       assert.equal(answer.kind, 'decided');
       const record = await probe.look(id);
       assert.deepEqual([record?.state, record?.attempts, record?.uncertain], ['unresolved', 2, true]);
@@ -169,7 +169,7 @@ describe('begin', () => {
       await eventually(async () => {
         await probe.begin(id, number);
         assert.equal((await probe.look(id))?.state, 'unresolved');
-      }, 2_000);
+      });
     });
   });
 
