@@ -22,6 +22,7 @@ import { plainServer } from '../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';
 import { newLabel, skipGrace, type TestTenant } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 /** Of each tenant; the requests take two of the longer windows. */
@@ -161,7 +162,7 @@ async function startWorkers(
     }));
     await writeFile(file, JSON.stringify(entries.filter((_entry, index) => worksFor(worker, index))));
     const env = { TENANTS_FILE: file, STANDDOWN_DATA_DIR: folder, CONCURRENCY: '2', URGENT_RESERVE: 'none' };
-    workers.push(startCli(['worker'], { env: { ...settings, ...env, PRECHECK: 'off' } }));
+    workers.push(startCli(['worker'], { env: { ...settings, ...env, PRECHECK: 'off' }, timings: SHORT }));
   }
   return workers;
 }

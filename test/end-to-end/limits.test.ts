@@ -5,7 +5,7 @@ import { quotas } from '../support/stack.ts';
 import { openField } from './support.ts';
 
 /** Both windows are filled several times. */
-const LIMITS = '20/1s,60/5s';
+const LIMITS = '20/500ms,60/2500ms';
 const IDS = 150;
 const WORKERS = 4;
 
