@@ -10,9 +10,9 @@ import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type Field, openField } from './support.ts';
 
 /** A minute and an hour, as it were: the short window fills three times, then the long one decides. */
-const LIMITS = '20/2s,60/10s';
-const MINUTE_MS = 2_000;
-const LONG_MS = 10_000;
+const LIMITS = '20/1s,60/5s';
+const MINUTE_MS = 1_000;
+const LONG_MS = 5_000;
 /** Between two looks. */
 const LOOK_MS = 100;
 
@@ -96,7 +96,7 @@ describe('the time of completion, from the first minute on', { concurrency: true
       })();
       const wanted = { name: 'second', comment: 'test', now: Date.now(), priority: 9 };
       await submitCampaign(field.tenant, wanted, parts);
-      const fault = { kind: 'status', status: 429, retryAfter: 4 } as const;
+      const fault = { kind: 'status', status: 429, retryAfter: 2 } as const;
       await field.simulator.addFault({ operation: 'cancel', ids: [field.ids[45] ?? ''], times: 1, fault });
       field.startWorker();
       const { looks, doneAt } = await lookAt(field, 'second');
