@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
+import { redisTime } from '../../src/redis/time.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { TIMINGS } from '../../src/timings.ts';
 import { createProbe, idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
@@ -175,18 +175,19 @@ describe('begin', () => {
 
   describe('in a full window', () => {
     it('says exactly how long', async () => {
-      await use({ RATE_LIMITS: '2/1s,1000/1h', URGENT_RESERVE: 'none' });
+      await use({ RATE_LIMITS: '2/1m,1000/1h', URGENT_RESERVE: 'none' });
       const ids = newIds(3);
       await tenant.ledger.submit(number, ids);
       for (const index of [0, 1]) await probe.decide(idAt(ids, index), number, 'cancelled');
-      const begun = await probe.begin(idAt(ids, 2), number);
-      assert.equal(begun.answer.kind, 'window');
-      assert.ok(
-        'ms' in begun.answer && begun.answer.ms > 900 && begun.answer.ms <= 1_000,
-        JSON.stringify(begun.answer),
-      );
-      const { ms } = begun.answer;
-      await systemClock.sleep(ms + 1);
+      const slots = tenant.keys.slots('cancel');
+      const [first = '', stamp] = await redis.zrange(slots, '0', '0', 'WITHSCORES');
+      const endsAt = Number(stamp) + 60_000;
+      const before = await redisTime(redis);
+      const { answer } = await probe.begin(idAt(ids, 2), number);
+      const after = await redisTime(redis);
+      assert.ok(answer.kind === 'window', answer.kind);
+      assert.ok(answer.ms <= endsAt - before + 1 && answer.ms >= endsAt - after - 1, JSON.stringify(answer));
+      await redis.zadd(slots, Number(stamp) - answer.ms - 1, first);
       await probe.grant(idAt(ids, 2), number);
     });
 
