@@ -65,7 +65,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   await checkPlace(probe, log).finally(() => closeRedis(probe));
   const redis = await connect(place, 'worker', 'console', log);
   const stopping = new AbortController();
-  const directory = createDirectory((config) => createTenant(config, redis));
+  const directory = createDirectory((config) => createTenant(config, redis, deps));
   const indexes = createIndexes();
   const tasks = createTasks({ wall, describe: (error) => describeError(error, log) });
   const acting = {

@@ -16,6 +16,7 @@ import { silentLog } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
 import type { RedisClient } from './script.ts';
+import { TIMINGS } from './timings.ts';
 
 /* The doctor's part of the composition root: builds what a worker would, looks at it, and takes it down again. */
 
@@ -72,7 +73,12 @@ async function* examineDefender(
   const clock = systemClock;
   const dispatcher = createDispatcher({ connections: 1, ...config });
   try {
-    const { token, findings } = await signInAs(config.signIn, { dispatcher, clock, timeoutMs });
+    const { token, findings } = await signInAs(config.signIn, {
+      dispatcher,
+      clock,
+      timeoutMs,
+      timings: TIMINGS,
+    });
     yield* findings;
     if (config.signIn && token) yield* judgeRoles(token.roles, config.signIn.credential.kind);
     const { epoch } = redis && config.tenant !== null ? createTenant(config, redis) : NO_TENANT;

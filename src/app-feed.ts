@@ -8,7 +8,7 @@ import type { Logger } from './log.ts';
 const FIRST = 100;
 
 /** What feeding takes of a tenant. */
-export type Feedable = Pick<Tenant, 'redis' | 'keys' | 'ledger'>;
+export type Feedable = Pick<Tenant, 'redis' | 'keys' | 'ledger' | 'timings'>;
 
 /** Puts the first ids of urgent campaigns into their lane: they should not wait for a worker's next look. */
 export async function feedUrgent(tenant: Feedable, log: Logger): Promise<void> {

@@ -12,6 +12,7 @@ import { judgeRoles } from './doctor/permissions.ts';
 import { judgeFailure } from './doctor/sign-in.ts';
 import { StanddownError } from './errors.ts';
 import type { RegisteredSignIn } from './sign-in-config.ts';
+import { TIMINGS, type Timings } from './timings.ts';
 
 /* Login and logout's part of the composition root. Neither looks at Redis. */
 
@@ -29,12 +30,16 @@ export interface LoggedIn {
  */
 export async function login(
   config: Config,
-  { onPrompt, signal }: { onPrompt(prompt: LoginPrompt): void; signal: AbortSignal },
+  {
+    onPrompt,
+    signal,
+    timings = TIMINGS,
+  }: { onPrompt(prompt: LoginPrompt): void; signal: AbortSignal; timings?: Timings | undefined },
 ): Promise<LoggedIn> {
   const { signIn, path } = loginOf(config);
   const dispatcher = createDispatcher({ connections: 1, ...config });
   const timeoutMs = config.callTimeoutMs;
-  const deps = { dispatcher, clock: systemClock, timeoutMs };
+  const deps = { dispatcher, clock: systemClock, timings, timeoutMs };
   try {
     const way = createSignInWay(deps);
     const { user, accessToken } = await logIn({ ...deps, config: signIn, path, way, signal, onPrompt });

@@ -28,6 +28,7 @@ export interface OpenReader {
  */
 export function openReader(config: Config, tenant: Tenant, { signal, onWait }: ReadingHooks): OpenReader {
   const { signIn, apiUrl, callTimeoutMs } = config;
+  const { timings } = tenant;
   if (!signIn) {
     const missing = config.signInMissing.join(', ');
     throw new StanddownError('CONFIG_INVALID', `to read machine actions is to sign in; missing: ${missing}`);
@@ -35,12 +36,13 @@ export function openReader(config: Config, tenant: Tenant, { signal, onWait }: R
   const dispatcher = createDispatcher({ connections: 1, ...config });
   const clock = systemClock;
   const reader = createReader({
-    signIn: createSignIn({ config: signIn, dispatcher, clock, timeoutMs: callTimeoutMs }),
+    signIn: createSignIn({ config: signIn, dispatcher, clock, timeoutMs: callTimeoutMs, timings }),
     client: createClient({ apiUrl, dispatcher }),
     budget: createOperationBudget({ ...tenant.epoch, windows: tenant.limits.windows, callTimeoutMs }),
     clock,
     random: Math.random,
     callTimeoutMs,
+    timings,
     signal,
     onWait,
   });

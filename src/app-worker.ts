@@ -20,6 +20,7 @@ import { createNotifier } from './notify/notifier.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
 import { describeSignIn } from './sign-in-config.ts';
+import { checkTimings, TIMINGS, type Timings } from './timings.ts';
 
 /* The worker's half of the composition root, apart so that commands do not load what only calling needs. */
 
@@ -59,10 +60,12 @@ export interface FleetWorker extends Worker {
 /**
  * Starts a worker for the configured tenant; it drains until stopped.
  *
- * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE, DATA_NEWER
+ * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE, DATA_NEWER; INTERNAL when its timings do
+ *   not fit each other.
  */
 export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): Promise<Worker> {
-  const { config, log } = deps;
+  const { config, log, timings = TIMINGS } = deps;
+  checkTimings(timings);
   const label = tenantOf(config);
   await warnOfExposure(config, log);
   const host = await openHost(deps, LANES.length * config.concurrency);
@@ -72,7 +75,7 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
     await host.close();
   });
   try {
-    const tenant = await startTenant(host, config, options, log);
+    const tenant = await startTenant(host, { config, timings }, options, log);
     opened.push(tenant);
     const { vitals } = tenant;
     const guards = await host.guard({ vitals, tenants: () => new Map([[label, vitals()]]) });
@@ -92,7 +95,8 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
  * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
  */
 export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Promise<FleetWorker> {
-  const { log } = deps;
+  const { log, timings = TIMINGS } = deps;
+  checkTimings(timings);
   for (const flag of HEAP_FLAGS) setFlagsFromString(flag);
   const host = await openHost(deps, FLEET_CONNECTIONS);
   let stopping = false;
@@ -101,9 +105,10 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
     start: async (config) => {
       const its = log.child({ tenant: config.tenant });
       await warnOfExposure(config, its);
-      return startTenant(host, config, options, its, memories.of(config));
+      return startTenant(host, { config, timings }, options, its, memories.of(config));
     },
     clock: systemClock,
+    timings,
     log,
   });
   const guards = await host
@@ -157,7 +162,7 @@ function once(run: () => Promise<void>): () => Promise<void> {
 /** @throws StanddownError CONFIG_INVALID, DATA_NEWER */
 async function startTenant(
   host: Host,
-  config: Config,
+  { config, timings }: { config: Config; timings: Timings },
   options: WorkerOptions,
   log: Logger,
   known?: Memory,
@@ -167,7 +172,7 @@ async function startTenant(
   const inboxRedis = await host.openWaiting('inbox');
   const { concurrency, callTimeoutMs } = config;
   const { dispatcher } = host;
-  const tenant = createTenant(config, host.ledgerRedis, known);
+  const tenant = createTenant(config, host.ledgerRedis, { known, timings });
   const watch = host.metrics?.join(tenantOf(config), tenant) ?? null;
   const tracing = host.traces?.tracingFor(tenantOf(config)) ?? null;
   const send = tracing?.send;
@@ -180,6 +185,7 @@ async function startTenant(
       dispatcher,
       clock: systemClock,
       timeoutMs: callTimeoutMs,
+      timings,
       onAsked: watch?.signedIn,
       onUnkept: (err) => log.warn({ err }, 'the login is kept in memory for now: it cannot be written'),
       send,

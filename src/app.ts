@@ -18,6 +18,7 @@ import { parseRedisUrl } from './redis/redis-url.ts';
 import type { RedisTarget } from './redis/target.ts';
 import type { RedisClient } from './script.ts';
 import type { Traces } from './telemetry/open.ts';
+import { TIMINGS, type Timings } from './timings.ts';
 
 export interface AppDeps {
   config: Config;
@@ -26,6 +27,8 @@ export interface AppDeps {
   path: string;
   /** Default: nothing is followed. */
   traces?: Traces | null;
+  /** Default: those of production. */
+  timings?: Timings;
 }
 
 /** Where Redis is, and how an embedded one is brought back. */
@@ -44,6 +47,7 @@ export interface Tenant {
   ledger: Ledger;
   epoch: EpochContext;
   limits: Limits;
+  timings: Timings;
 }
 
 /**
@@ -83,19 +87,30 @@ export function tenantOf(config: Config): string {
 /**
  * Builds what works on a tenant over a connection.
  *
- * @param known what is remembered of the tenant's slots. Default: nothing.
+ * @param options.known what is remembered of the tenant's slots. Default: nothing.
  */
-export function createTenant(config: Config, redis: RedisClient, known?: Memory): Tenant {
+export function createTenant(
+  config: Config,
+  redis: RedisClient,
+  { known, timings = TIMINGS }: { known?: Memory | undefined; timings?: Timings } = {},
+): Tenant {
   const { limits } = config;
   const keys = keysFor(tenantOf(config));
   const longest = longestMs(limits.windows);
   const memory = known ?? createMemory({ keepMs: longest });
   memory.keepFor(longest);
   const { monotonic } = systemClock;
-  const epoch: EpochContext = { redis, keys, memory, monotonic, graceMs: graceFor(longest) };
+  const epoch: EpochContext = {
+    redis,
+    keys,
+    memory,
+    monotonic,
+    timings,
+    graceMs: graceFor(timings, longest),
+  };
   const { callTimeoutMs, maxAttempts } = config;
   const ledger = createLedger({ ...epoch, settings: { limits, callTimeoutMs, maxAttempts } });
-  return { redis, keys, memory, ledger, epoch, limits };
+  return { redis, keys, memory, ledger, epoch, limits, timings };
 }
 
 /** Runs something on a tenant over a connection of its own, which is closed afterwards. */
@@ -105,7 +120,7 @@ export async function withTenant<T>(deps: AppDeps, run: (tenant: Tenant) => Prom
   const redis = await connect(place, 'command', 'command', deps.log);
   try {
     await checkPlace(redis, deps.log);
-    const tenant = createTenant(deps.config, redis);
+    const tenant = createTenant(deps.config, redis, deps);
     await checkVersion(redis, tenant.keys);
     return await run(tenant);
   } catch (error) {

@@ -5,6 +5,7 @@ import { messageOf, StanddownError } from './errors.ts';
 import { byLabel, type Changes, changesBetween } from './fleet-changes.ts';
 import type { Vitals } from './health/vitals.ts';
 import type { Logger } from './log.ts';
+import type { Timings } from './timings.ts';
 
 /** One tenant's part of a worker. */
 export interface Member {
@@ -18,6 +19,7 @@ export interface Member {
 export interface FleetDeps {
   start(config: Config): Promise<Member>;
   clock: Clock;
+  timings: Timings;
   log: Logger;
 }
 
@@ -28,13 +30,6 @@ export interface Standing {
   /** Why it does not, in a word or two; empty: it is being started, or stops. */
   trouble: string;
 }
-
-/** After a failure a tenant is started again so many ms later, and twice as many after each further one. */
-const PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 60_000;
-
-/** How long a tenant may take to stop beyond what a call may take, in ms. */
-const STOP_MS = 10_000;
 
 /** What ran for so long, in ms, has not failed at its start. */
 const SETTLED_MS = 60_000;
@@ -55,7 +50,7 @@ interface Post {
  * stopped by itself, and one that fails is started again, later and later.
  */
 export function createFleet(deps: FleetDeps) {
-  const { clock, log } = deps;
+  const { clock, timings, log } = deps;
   const posts = new Map<string, Post>();
   /** One after the other: hundreds at once would open all their connections together. */
   let starting: Promise<unknown> = Promise.resolve();
@@ -81,7 +76,7 @@ export function createFleet(deps: FleetDeps) {
 
   /** Runs what is wanted until nothing is. The one before has stopped: two would take each other's jobs. */
   async function keep(label: string, post: Post): Promise<void> {
-    let pauseMs = PAUSE_MS;
+    let pauseMs = timings.firstTenantPauseMs;
     while (post.wanted) {
       const config = post.wanted;
       post.poke = new AbortController();
@@ -92,10 +87,10 @@ export function createFleet(deps: FleetDeps) {
         post.trouble = '';
         await untilEither(post.member.failed, signal);
         if (!signal.aborted) post.member.failed.throwIfAborted();
-        pauseMs = PAUSE_MS;
+        pauseMs = timings.firstTenantPauseMs;
       } catch (error) {
         if (signal.aborted) continue;
-        if (clock.monotonic() - startedAt >= SETTLED_MS) pauseMs = PAUSE_MS;
+        if (clock.monotonic() - startedAt >= SETTLED_MS) pauseMs = timings.firstTenantPauseMs;
         post.trouble = error instanceof StanddownError ? error.code : 'failed';
         log.error(
           { tenant: label, err: messageOf(error), againInMs: pauseMs },
@@ -103,7 +98,7 @@ export function createFleet(deps: FleetDeps) {
         );
         await leave(post, config);
         await clock.sleep(pauseMs, signal).catch(() => undefined);
-        pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+        pauseMs = Math.min(2 * pauseMs, timings.lastTenantPauseMs);
       } finally {
         await leave(post, config);
       }
@@ -126,7 +121,7 @@ export function createFleet(deps: FleetDeps) {
     if (!member) return;
     // Where Redis is away it would wait for as long; what it leaves others take over, as from a worker that was killed.
     const waiting = new AbortController();
-    const limit = clock.sleep(callTimeoutMs + STOP_MS, waiting.signal).catch(() => undefined);
+    const limit = clock.sleep(callTimeoutMs + timings.stopGraceMs, waiting.signal).catch(() => undefined);
     await Promise.race([member.stop(), limit]).finally(() => waiting.abort());
   }
 

@@ -1,11 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { runProgram } from './commands/program.ts';
+import { TIMINGS, type Timings } from './timings.ts';
 
 type StopSignal = 'SIGINT' | 'SIGTERM';
 
-/** The process: its arguments, streams, signals and exit code. */
-export async function main(): Promise<void> {
+/**
+ * The process: its arguments, streams, signals and exit code.
+ *
+ * @param options.timings default: those of production. No setting and no variable changes them.
+ */
+export async function main({ timings = TIMINGS }: { timings?: Timings } = {}): Promise<void> {
   // Reports name machines, logs say what is done about them: no file is for others, whatever part writes it.
   process.umask(0o077);
   const stop = new AbortController();
@@ -31,6 +36,7 @@ export async function main(): Promise<void> {
   });
   const code = await runProgram(args, {
     env: process.env,
+    timings,
     stdin: process.stdin,
     stop: stop.signal,
     onHangup: hangups(args.includes('worker')),

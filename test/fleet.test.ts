@@ -4,6 +4,7 @@ import { systemClock } from '../src/clock.ts';
 import { type Config, type Environment, readConfig } from '../src/config.ts';
 import { createFleet, type Member } from '../src/fleet.ts';
 import { silentLog } from '../src/log.ts';
+import { TIMINGS } from '../src/timings.ts';
 import { eventually } from './support/wait.ts';
 
 const config = (tenant: string, more: Environment = {}) =>
@@ -32,8 +33,8 @@ function newFleet(onStart: (config: Config) => Promise<void> = async () => undef
       };
       return member;
     },
-    // Pauses between two starts are of no interest here.
-    clock: { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms === 1_000 ? 5 : ms, signal) },
+    clock: systemClock,
+    timings: { ...TIMINGS, firstTenantPauseMs: 5 },
     log: silentLog,
   });
   const running = () => [...fleet.standings()].flatMap(([label, { vitals }]) => (vitals ? [label] : []));

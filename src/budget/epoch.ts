@@ -1,6 +1,7 @@
 import { assertUnderstood, VERSION_LUA } from '../data-version.ts';
 import type { Keys, Operation } from '../keys.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import { GUARD_LUA, TIME_TOLERANCE_MS } from './guard.ts';
 import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
 
@@ -101,6 +102,7 @@ export interface EpochContext {
   memory: Memory;
   /** Ms in which nobody sends after a new epoch opened. */
   graceMs: number;
+  timings: Timings;
   /** The monotonic clock, in ms. */
   monotonic(): number;
 }

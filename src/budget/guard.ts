@@ -1,3 +1,5 @@
+import type { Timings } from '../timings.ts';
+
 /**
  * What every script that may send does first: make sure that Redis still holds the slots it is believed to hold.
  *
@@ -52,16 +54,10 @@ local function since(slotsKey, seen)
 end
 `;
 
-/** How long nothing is sent after a new epoch opened, in ms: three looks of an idle worker. */
-export const GRACE_MS = 6_000;
-
-/** How often an idle worker looks at the epoch, in ms. */
-export const PULSE_MS = 2_000;
-
 /** How far Redis' clock may be from what the caller expects before nothing is sent, in ms. Covers a slow round trip. */
 export const TIME_TOLERANCE_MS = 1_000;
 
 /** After a time as long as the longest window no earlier call matters, so that is the longest grace needed. */
-export function graceFor(longestMs: number): number {
-  return Math.min(GRACE_MS, longestMs);
+export function graceFor({ graceMs }: Timings, longestMs: number): number {
+  return Math.min(graceMs, longestMs);
 }

@@ -11,7 +11,7 @@ import { longestMs, type Window } from './windows.ts';
  *
  * KEYS  1 state, 2 slots
  * ARGV  1 grace ms, 2 epoch, 3 seq, 4 time, 5 tolerance, 6 changes since, 7 operation, 8 call timeout ms,
- *       9 longest window ms, 10 ms in which a pace comes back, 11… max, length of each window
+ *       9 longest window ms, 10 ms in which a pace comes back, 11 ms to look again after, 12… max, length of each window
  * Returns  {'granted', slot, until, {now, epoch, seq}, slots} | {'wait', ms, why} | {'epoch' | 'time', now, why}
  */
 const takeScript = defineScript(
@@ -28,7 +28,7 @@ if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local grace, penalty = tonumber(s[4]) or 0, tonumber(s[5]) or 0
 local held = math.max(grace, penalty)
 if held > now then return {'wait', ms(held - now), grace > penalty and 'grace' or 'penalty'} end
-local wait = waitFor(KEYS[2], now, 11, paceOf(s[6], s[7], now, tonumber(ARGV[10])))
+local wait = waitFor(KEYS[2], now, 12, paceOf(s[6], s[7], now, tonumber(ARGV[10])), tonumber(ARGV[11]))
 if wait then return {'wait', ms(wait), 'window'} end
 local untilMs = math.ceil(now + 2 * tonumber(ARGV[8]))
 local slot = take(KEYS[1], KEYS[2], now, untilMs, tonumber(ARGV[9]))
@@ -121,6 +121,7 @@ export function createOperationBudget(
           deps.callTimeoutMs,
           longest,
           recovery,
+          deps.timings.lookAgainMs,
           ...windows.flatMap((window) => [window.max, window.lengthMs]),
         ],
       ),

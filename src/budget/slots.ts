@@ -1,6 +1,3 @@
-/** While a call that decides is in flight, its end cannot be known: look again after so many ms. */
-export const LOOK_AGAIN_MS = 1_000;
-
 /**
  * Taking and settling slots, inside the scripts that begin and finish a call.
  *
@@ -14,9 +11,9 @@ export const LOOK_AGAIN_MS = 1_000;
  */
 export const SLOTS_LUA = /* lua */ `
 -- How long until every window has room. windows: max, length, max, length, … from ARGV[first] on; of the shortest one
--- only as much as the pace says is used.
+-- only as much as the pace says is used. again: ms after which to look again while the deciding slot is in flight.
 -- Returns nil when there is room now, else ms and whether that only says when to look again (the deciding slot is in flight).
-local function waitFor(slotsKey, now, first, pace)
+local function waitFor(slotsKey, now, first, pace, again)
   local exact, inFlight
   local shortest = math.huge
   for i = first, #ARGV, 2 do shortest = math.min(shortest, tonumber(ARGV[i + 1])) end
@@ -29,7 +26,7 @@ local function waitFor(slotsKey, now, first, pace)
     elseif stamp and stamp + length >= now then exact = math.max(exact or 0, stamp + length - now)
     end
   end
-  if inFlight then return math.max(exact or 0, ${LOOK_AGAIN_MS}), (exact or 0) <= ${LOOK_AGAIN_MS} end
+  if inFlight then return math.max(exact or 0, again), (exact or 0) <= again end
   return exact, false
 end
 

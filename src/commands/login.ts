@@ -5,12 +5,12 @@ import { type CommandContext, EXIT, writeJson } from './context.ts';
 
 /** Logs a user in, who enters a code on any device. What is printed while it waits is not for a log. */
 export async function runLogin(
-  { config, out, stop }: CommandContext,
+  { config, out, stop, timings }: CommandContext,
   { json }: { json: boolean },
 ): Promise<number> {
   const onPrompt = (prompt: LoginPrompt) =>
     void (json ? writeJson(out, { event: 'code', ...prompt }) : out.write(describePrompt(prompt)));
-  const loggedIn = await login(config, { onPrompt, signal: stop });
+  const loggedIn = await login(config, { onPrompt, signal: stop, timings });
   if (json) await writeJson(out, { event: 'logged-in', ...loggedIn });
   else await out.write(describeLogin(loggedIn));
   return EXIT.done;

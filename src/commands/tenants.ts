@@ -5,12 +5,10 @@ import type { Config } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import type { Changes } from '../fleet-changes.ts';
 import { applicationOf, readTenants } from '../tenants-file.ts';
+import { TIMINGS } from '../timings.ts';
 import type { CommandContext } from './context.ts';
 
-/** How often the file is looked at, in ms. Asked by path, so that a link that is turned is noticed, too. */
-const LOOK_MS = 1_000;
-
-type Context = Pick<CommandContext, 'env' | 'log'>;
+type Context = Pick<CommandContext, 'env' | 'log' | 'timings'>;
 
 export interface Following {
   /** The longest CALL_TIMEOUT among them, in ms. */
@@ -34,7 +32,7 @@ export interface TakesTenants {
  * @throws StanddownError CONFIG_INVALID when it is not right at the beginning.
  */
 export async function followTenants(
-  { env, log }: Context,
+  { env, log, timings = TIMINGS }: Context,
   path: string,
   worker: TakesTenants,
   purpose: 'calls' | 'looks' = 'calls',
@@ -68,8 +66,8 @@ export async function followTenants(
     isOver = true;
     unwatchFile(path, again);
   };
-  // Before it is read: what changes in between would be missed.
-  watchFile(path, { interval: LOOK_MS }, again);
+  // Before it is read: what changes in between would be missed. By path, so that a link that is turned is noticed, too.
+  watchFile(path, { interval: timings.tenantsLookMs }, again);
   try {
     await read();
   } catch (error) {

@@ -1,11 +1,9 @@
 import { once } from 'node:events';
 import { startFleet, startWorker, type Worker, type WorkerOptions } from '../app-worker.ts';
 import { systemClock } from '../clock.ts';
+import { TIMINGS } from '../timings.ts';
 import { type CommandContext, EXIT } from './context.ts';
 import { type Following, followTenants, type TakesTenants } from './tenants.ts';
-
-/** So long a stop may take beyond what a call may, in ms. */
-export const STOP_MS = 10_000;
 
 export interface RunWorkerOptions extends WorkerOptions {
   /** Serve the console, too. Default false. */
@@ -63,7 +61,7 @@ async function runTenants(
 }
 
 async function work(
-  { stop, log, config }: CommandContext,
+  { stop, log, config, timings = TIMINGS }: CommandContext,
   worker: Worker,
   hungUp: AbortSignal | null,
   following: Following | null = null,
@@ -78,7 +76,7 @@ async function work(
   const callMs = following?.longestCallMs() ?? config.callTimeoutMs;
   const isStopped = await Promise.race([
     worker.stop().then(() => true),
-    systemClock.sleep(callMs + STOP_MS, waiting.signal).then(() => false),
+    systemClock.sleep(callMs + timings.stopGraceMs, waiting.signal).then(() => false),
   ]).finally(() => waiting.abort());
   if (isStopped) log.info('worker stopped');
   else log.warn('worker stopped, but not in order: look whether Redis is there');

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ActionSummary, Detail, Outcome } from '../outcome.ts';
 import { withoutSecrets } from '../secret.ts';
+import type { Timings } from '../timings.ts';
 import type { HttpAnswer, NoAnswer } from './exchange.ts';
 
 /** What an answer means for a request. */
@@ -115,9 +116,13 @@ export function classify(answer: HttpAnswer | NoAnswer, id: string, nowWall: num
   return { kind: status === 400 ? 'bad_request' : 'rejected', detail };
 }
 
-/** An exponential backoff with full jitter in its upper half: 1 s, 2 s, 4 s … 60 s. `attempts` made so far, from 1. */
-export function backoff(attempts: number, random: number): number {
-  const ceiling = Math.min(60_000, 1_000 * 2 ** (attempts - 1));
+/** An exponential backoff with full jitter in its upper half. `attempts` made so far, from 1. */
+export function backoff(
+  attempts: number,
+  random: number,
+  { firstRetryMs, lastRetryMs }: Pick<Timings, 'firstRetryMs' | 'lastRetryMs'>,
+): number {
+  const ceiling = Math.min(lastRetryMs, firstRetryMs * 2 ** (attempts - 1));
   return ceiling / 2 + (random * ceiling) / 2;
 }
 

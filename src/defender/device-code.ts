@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import { remember } from '../secret.ts';
 import type { RegisteredSignIn } from '../sign-in-config.ts';
+import type { Timings } from '../timings.ts';
 import { aloneWithLogin, writeLogin } from './login-file.ts';
 import { SignInError, toSignInError } from './sign-in-error.ts';
 import type { SignInWay } from './sign-in-way.ts';
@@ -23,6 +24,7 @@ export interface LoginDeps {
   path: string;
   way: SignInWay;
   clock: Clock;
+  timings: Timings;
   /** Most time for one request to the sign-in service, in ms. */
   timeoutMs: number;
   signal: AbortSignal;
@@ -80,9 +82,6 @@ interface Refusal {
   text: string;
 }
 
-/** RFC 8628, 3.5: by so much longer a client waits that was told to slow down, or heard nothing. */
-const SLOWER_MS = 5_000;
-
 /** What msal is told in place of an answer after which it would give up. */
 const PENDING = 'authorization_pending';
 
@@ -90,12 +89,12 @@ const PENDING = 'authorization_pending';
  * msal asks until the user has decided, but gives up at `slow_down` and at the first answer that is lost, though the code is
  * still good. It is told that nothing is decided yet, and its next question waits longer.
  */
-function patiently({ way, clock, signal }: LoginDeps, last: Refusal): INetworkModule {
+function patiently({ way, clock, timings, signal }: LoginDeps, last: Refusal): INetworkModule {
   const { client } = way;
   let slowerMs = 0;
 
   function later<T>(): NetworkResponse<T> {
-    slowerMs += SLOWER_MS;
+    slowerMs += timings.loginSlowerMs;
     return { status: 400, headers: {}, body: { error: PENDING } as T };
   }
 

@@ -2,6 +2,7 @@ import type { OperationBudget, SlotGrant, SlotWait } from '../budget/operation.t
 import type { Clock } from '../clock.ts';
 import { StanddownError, unreachable } from '../errors.ts';
 import type { Detail } from '../outcome.ts';
+import type { Timings } from '../timings.ts';
 import { backoff, classify } from './classify.ts';
 import { type DefenderClient, type Listing, readListing } from './client.ts';
 import { type HttpAnswer, type NoAnswer, TOO_LARGE } from './exchange.ts';
@@ -26,6 +27,7 @@ export interface ListerDeps {
   clock: Clock;
   random(): number;
   callTimeoutMs: number;
+  timings: Timings;
   /** Ends waits and calls. */
   signal: AbortSignal;
   /** Told before each wait of two seconds or more. May throw, to give up instead. */
@@ -86,7 +88,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
     let renewed = false;
     const retry = async (detail: Detail) => {
       if (++faults >= MOST_TRIES) throw failed(detail, `${faults} times in a row`);
-      await pause(backoff(faults, deps.random()), 'fault', describe(detail));
+      await pause(backoff(faults, deps.random(), deps.timings), 'fault', describe(detail));
     };
     for (;;) {
       signal.throwIfAborted();

@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
 import { forget, remember } from '../secret.ts';
 import type { SignInConfig } from '../sign-in-config.ts';
+import type { Timings } from '../timings.ts';
 import { applicationTokens } from './application.ts';
 import type { Send } from './exchange.ts';
 import { managedIdentityTokens } from './managed-identity.ts';
@@ -35,9 +36,6 @@ export type TokenSource = (
 /** A token is renewed this long before it ends, or after half of its time, whichever is later. As msal does. */
 const RENEW_BEFORE_MS = 300_000;
 
-/** After a renewal that failed, the token that stands serves for so long before another is tried, in ms. */
-const RENEW_AGAIN_MS = 15_000;
-
 /**
  * Signs in through msal-node, in the way that is configured. One request at a time, however many calls ask for a token.
  * Once there is a token, a renewal that fails does no harm until the token has ended.
@@ -53,6 +51,7 @@ export function createSignIn(deps: {
   dispatcher: Dispatcher;
   clock: Clock;
   timeoutMs: number;
+  timings: Timings;
   onAsked?: ((ok: boolean) => void) | undefined;
   onUnkept?: ((error: unknown) => void) | undefined;
   send?: Send | undefined;
@@ -114,7 +113,7 @@ export function createSignIn(deps: {
         // The attempt may have taken longer than the token lasted.
         const now = clock.wall();
         if (!standing || now >= standing.expiresAt) throw error;
-        standing.renewAt = Math.min(now + RENEW_AGAIN_MS, standing.expiresAt);
+        standing.renewAt = Math.min(now + deps.timings.renewAgainMs, standing.expiresAt);
         return standing;
       }
     },

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { isCommandRefused } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import type { InboxEntry } from './entry.ts';
 import { createIntake, type IntakeDeps } from './intake.ts';
 import { createInboxStream } from './stream.ts';
@@ -10,13 +11,8 @@ export interface InboxDeps extends IntakeDeps {
   /** A connection for what blocks and for nothing else, in the role of a worker. */
   blocking: RedisClient;
   clock: Clock;
+  timings: Timings;
 }
-
-/** A read waits for so long at most, in ms; then it is looked after what dead workers held. */
-const BLOCK_MS = 15_000;
-
-/** How often that is, in ms: with the time that an entry has to be held it makes 30 s after a kill, and a bit. */
-const CLAIM_MS = 15_000;
 
 /** While more single cancels than this wait in their lane, others stay in the inbox, where they cost a tenth. */
 const MOST_WAITING = 1_000;
@@ -29,7 +25,7 @@ const PAUSE_MS = 1_000;
 
 /** Takes in what services without BullMQ put into the inbox. Any number of workers may do so at once. */
 export function createInbox(deps: InboxDeps) {
-  const { redis, keys, clock, log } = deps;
+  const { redis, keys, clock, timings, log } = deps;
   const stop = new AbortController();
   const stream = createInboxStream(deps);
   const intake = createIntake(deps);
@@ -41,11 +37,11 @@ export function createInbox(deps: InboxDeps) {
   async function turn(): Promise<void> {
     if (!isReady) await stream.prepare();
     isReady = true;
-    if (clock.monotonic() - claimedAt >= CLAIM_MS) await claimAll();
+    if (clock.monotonic() - claimedAt >= timings.inboxClaimMs) await claimAll();
     if ((await redis.llen(keys.lane('cancel', 'wait'))) > MOST_WAITING) {
       await takeIn(await stream.peek(FULL_MS), true);
     } else {
-      await takeIn(await stream.read(BLOCK_MS));
+      await takeIn(await stream.read(timings.inboxBlockMs));
     }
     said = '';
   }

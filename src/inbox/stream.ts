@@ -2,6 +2,7 @@ import { messageOf } from '../errors.ts';
 import type { Keys } from '../keys.ts';
 import { isAfter } from '../redis/entry-id.ts';
 import { asList, asText, type RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import type { InboxEntry } from './entry.ts';
 import { GROUP } from './scripts.ts';
 
@@ -24,15 +25,20 @@ const CLAIMED_PART = 50;
 /** Before every entry. */
 const FIRST = '0-0';
 
-/** What a worker held for so long and did not take in is another's, in ms: longer than taking in a part takes. */
-const CLAIM_IDLE_MS = 15_000;
-
 /**
  * Reads the inbox.
  *
  * @param deps.blocking a connection for nothing else, that bears to be sent commands again.
  */
-export function createInboxStream({ blocking, keys }: { blocking: RedisClient; keys: Keys }) {
+export function createInboxStream({
+  blocking,
+  keys,
+  timings,
+}: {
+  blocking: RedisClient;
+  keys: Keys;
+  timings: Timings;
+}) {
   /** The last entry that was taken in or left for later, in the group or past it. */
   let seen = FIRST;
 
@@ -89,7 +95,7 @@ export function createInboxStream({ blocking, keys }: { blocking: RedisClient; k
       let from = FIRST;
       do {
         const asked = Math.min(CLAIMED_PART, count);
-        const place = [keys.inbox, GROUP, CONSUMER, CLAIM_IDLE_MS, from, 'COUNT', asked];
+        const place = [keys.inbox, GROUP, CONSUMER, timings.inboxIdleMs, from, 'COUNT', asked];
         const [next, entries] = asList(await call('XAUTOCLAIM', ...place));
         from = textOf(next);
         yield sized(entriesOf(entries), asked);

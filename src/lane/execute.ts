@@ -13,8 +13,9 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { detailFromArguments } from '../ledger/result.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult, Detail } from '../outcome.ts';
+import { SHORT_WAIT_MS, type Timings } from '../timings.ts';
 import type { Chronicle } from './chronicle.ts';
-import { type Gate, SHORT_WAIT_MS } from './gate.ts';
+import type { Gate } from './gate.ts';
 import type { Notices } from './notices.ts';
 import { type Judgement, judgeCancel, judgeCheck } from './verdict.ts';
 
@@ -56,6 +57,7 @@ export interface ExecuteDeps {
   notices: Notices;
   clock: Clock;
   callTimeoutMs: number;
+  timings: Timings;
   /** From 0 to 1. */
   random(): number;
   /** A probe was answered: the hold of the upstream has ended. */
@@ -68,16 +70,13 @@ export interface ExecuteDeps {
 /** A worker that was held up for longer than this between begin and sending does not send. */
 const MOST_DELAY_MS = 2_000;
 
-/** How often a job of a paused campaign looks again by itself, in ms. Resuming brings it back at once. */
-const PAUSED_MS = 30_000;
-
 /**
  * The way of a request: token ─ begin ─ call ─ finish, until it is decided or has to wait.
  *
  * @throws SignInError when no token is to be had; StanddownError REDIS_FAILED; the stop signal's reason.
  */
 export function createExecutor(deps: ExecuteDeps) {
-  const { ledger, signIn, gate, chronicle, clock, stopping } = deps;
+  const { ledger, signIn, gate, chronicle, clock, timings, stopping } = deps;
 
   return async function execute(work: Work): Promise<Executed> {
     const id = guidToBytes(work.request.machineActionId);
@@ -134,6 +133,7 @@ export function createExecutor(deps: ExecuteDeps) {
       random: deps.random(),
       mayRead: mayRead(token.roles),
       freshToken: pass.freshToken,
+      timings,
     };
     const judgement =
       pass.operation === 'get'
@@ -236,7 +236,7 @@ export function createExecutor(deps: ExecuteDeps) {
         return { kind: 'drop', reason: 'unknown' };
       case 'owner':
         if (work.fed) return { kind: 'drop', reason: answer.state };
-        if (answer.state === 'paused') return { kind: 'later', ms: PAUSED_MS, paused: true };
+        if (answer.state === 'paused') return { kind: 'later', ms: timings.pausedMs, paused: true };
         return {
           kind: 'done',
           result: await chronicle.unrecorded(work, pass.campaign, 'withdrawn'),

@@ -11,6 +11,7 @@ import { isUrgentPlace, URGENT } from '../ledger/place.ts';
 import type { Logger } from '../log.ts';
 import { defineScript, type RedisClient } from '../script.ts';
 import { jobTraceOf } from '../telemetry/traceparent.ts';
+import type { Timings } from '../timings.ts';
 import type { FedJob } from './fed-job.ts';
 import type { Precheck } from './precheck.ts';
 import type { Supply } from './supply.ts';
@@ -68,21 +69,16 @@ export interface FeederDeps {
   supplies: readonly Pick<Supply, 'lane' | 'queue' | 'demand'>[];
   /** Null: ids are called without a look at the list. */
   precheck: Precheck | null;
+  timings: Timings;
   monotonic(): number;
   log: Logger;
 }
-
-/** A turn of the feeder is over by then, even if its worker died. */
-const TURN_MS = 10_000;
 
 /** How many ids are looked at in one step at most. */
 const STEP = 1_000;
 
 /** Steps of one feeding: a list that is mostly decided is walked in several. */
 const STEPS = 200;
-
-/** Between two searches for ids that were lost from the lane, in ms. */
-const SEARCH_AGAIN_MS = 10_000;
 
 /** Where campaigns' jobs go. */
 export const LANE_OF: Readonly<Record<SlotClass, LaneName>> = {
@@ -98,7 +94,7 @@ export type Feeder = ReturnType<typeof createFeeder>;
  * may feed at any time. Taking turns only saves work.
  */
 export function createFeeder(deps: FeederDeps) {
-  const { redis, keys, ledger, log } = deps;
+  const { redis, keys, ledger, timings, log } = deps;
   const me = randomBytes(6).toString('hex');
   const searchedAt = new Map<number, number>();
   let feeding: Promise<void> | null = null;
@@ -125,7 +121,7 @@ export function createFeeder(deps: FeederDeps) {
   async function feedLane(supply: Lane, demand: number, numbers: readonly number[]): Promise<void> {
     const waiting = await supply.queue.getWaitingCount();
     if (waiting > demand / 2) return;
-    if ((await redis.set(keys.feeder, me, 'PX', TURN_MS, 'NX')) === null) return;
+    if ((await redis.set(keys.feeder, me, 'PX', timings.feedLeaseMs, 'NX')) === null) return;
     try {
       let wanted = demand - waiting;
       for (const number of numbers) {
@@ -207,7 +203,7 @@ export function createFeeder(deps: FeederDeps) {
       return;
     }
     const now = deps.monotonic();
-    if (now - (searchedAt.get(number) ?? Number.NEGATIVE_INFINITY) < SEARCH_AGAIN_MS) return;
+    if (now - (searchedAt.get(number) ?? Number.NEGATIVE_INFINITY) < timings.lostSearchMs) return;
     searchedAt.set(number, now);
     if (await isInLane(lane, number)) return;
     const lowest = await lowestOpen(campaign);

@@ -1,9 +1,7 @@
 import type { SlotClass } from '../budget/windows.ts';
 import type { Clock } from '../clock.ts';
 import type { Answer } from '../ledger/calls.ts';
-
-/** A wait up to this long is slept in the job's processor; a longer one is the lane's business. */
-export const SHORT_WAIT_MS = 1_000;
+import { SHORT_WAIT_MS } from '../timings.ts';
 
 export interface Gate {
   /**

@@ -1,5 +1,4 @@
 import { type EpochContext, type Pulse, pulse, type Stance } from '../budget/epoch.ts';
-import { PULSE_MS } from '../budget/guard.ts';
 import type { Progress, Sweep } from '../campaign/sweep.ts';
 import type { Clock } from '../clock.ts';
 import { messageOf, StanddownError } from '../errors.ts';
@@ -7,6 +6,7 @@ import type { Operation } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import { causeOf, isNotPermitted } from '../redis/failure.ts';
+import type { Timings } from '../timings.ts';
 import type { Feeder } from './feeder.ts';
 import type { Lanes } from './lanes.ts';
 import type { Notices } from './notices.ts';
@@ -27,6 +27,7 @@ export interface HeartbeatDeps {
   onOutdated(error: StanddownError): void;
   retentionMs: number;
   clock: Clock;
+  timings: Timings;
   log: Logger;
 }
 
@@ -38,7 +39,7 @@ const VERIFY_BEATS = 5;
 const TIDY_BEATS = 1_800;
 
 /**
- * What a worker does every two seconds, whether it has work or not: looks at the data's version, at the epoch and at what
+ * What a worker does at each beat (`pulseMs`), whether it has work or not: looks at the data's version, at the epoch and at what
  * others changed, feeds the campaigns' lane, ends what has to end.
  */
 export function createHeartbeat(deps: HeartbeatDeps) {
@@ -110,7 +111,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
       );
       turnedAt = clock.monotonic();
       // More to end: the others get a moment in between.
-      const pauseMs = isDone && ending === 'more' ? 20 : PULSE_MS;
+      const pauseMs = isDone && ending === 'more' ? 20 : deps.timings.pulseMs;
       await clock.sleep(pauseMs, stop.signal).catch(() => undefined);
     }
   }

@@ -4,9 +4,6 @@ import { LONGEST_BLOCK_MS } from '../redis/options.ts';
 import type { Janitor } from './janitor.ts';
 import { rawJob } from './raw-job.ts';
 
-/** How long a job's lock lasts, and how often stalled jobs are looked for: a killed worker's jobs go on within twice that. */
-const LOCK_MS = 15_000;
-
 /** An idle worker blocks on its lane for so long, in seconds: what wakes it is a job, not the clock. */
 const DRAIN_DELAY_S = LONGEST_BLOCK_MS / 1_000;
 
@@ -44,8 +41,6 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
 
   constructor(name: string, processor: Processor<Data, Result>, options: WorkerOptions) {
     super(name, processor, {
-      lockDuration: LOCK_MS,
-      stalledInterval: LOCK_MS,
       // A job may meet any number of dying workers: the ledger bounds its calls, and stalling must not fail it.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       drainDelay: DRAIN_DELAY_S,

@@ -12,6 +12,7 @@ import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
 import { isCommandRefused } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import type { Chronicle } from './chronicle.ts';
 import { giveBackPlace } from './door.ts';
 import type { Executed, Work } from './execute.ts';
@@ -34,6 +35,7 @@ export interface LanesDeps {
   onEnded(lane: LaneName): void;
   clock: Clock;
   concurrency: number;
+  timings: Timings;
   /** BullMQ's own limiter: the door, where the budget is the law. */
   door: { max: number; duration: number };
   defaultComment: string | null;
@@ -109,6 +111,7 @@ export function createLanes(deps: LanesDeps) {
       },
       giveBackPlace: () => giveBackPlace(redis, keys.lane(name, 'limiter'), deps.door.max),
       signInFailed: deps.signInFailed,
+      timings: deps.timings,
       log,
       stopping: deps.stopping,
     };
@@ -128,6 +131,9 @@ export function createLanes(deps: LanesDeps) {
         prefix: keys.prefix,
         autorun: false,
         concurrency: deps.concurrency,
+        // A killed worker's jobs go on within twice that.
+        lockDuration: deps.timings.lockMs,
+        stalledInterval: deps.timings.lockMs,
         limiter: deps.door,
         removeOnComplete: KEPT[name],
         removeOnFail: KEPT_FAILED,

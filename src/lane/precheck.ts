@@ -7,6 +7,7 @@ import { type SignIn, SignInError } from '../defender/sign-in.ts';
 import { bytesToGuid, guidToBytes } from '../guid.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
+import type { Timings } from '../timings.ts';
 
 export interface PrecheckDeps {
   ledger: Ledger;
@@ -16,14 +17,9 @@ export interface PrecheckDeps {
   budget: OperationBudget;
   clock: Clock;
   callTimeoutMs: number;
+  timings: Timings;
   log: Logger;
 }
-
-/** The list only saves calls: it is not waited for longer than this, in ms. */
-const PATIENCE_MS = 10_000;
-
-/** After an answer that is no list, ids are simply called for so long, in ms. */
-const SILENCE_MS = 60_000;
 
 export type Precheck = (campaign: number, ids: Buffer[]) => Promise<Set<string>>;
 
@@ -35,7 +31,7 @@ export type Precheck = (campaign: number, ids: Buffer[]) => Promise<Set<string>>
  * @returns the ids (lower-case GUIDs) that are settled.
  */
 export function createPrecheck(deps: PrecheckDeps): Precheck {
-  const { ledger, log } = deps;
+  const { ledger, timings, log } = deps;
   /** Refused once, it is not asked again for a while: a permission is not granted between two pages. */
   let silentUntil = 0;
 
@@ -47,7 +43,7 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
     const elapsed = () => deps.clock.monotonic() - grant.askedAt;
     const answer = await deps.client.list(ids, {
       accessToken: token.accessToken,
-      timeoutMs: Math.max(1, Math.min(deps.callTimeoutMs, PATIENCE_MS) - elapsed()),
+      timeoutMs: Math.max(1, Math.min(deps.callTimeoutMs, timings.precheckPatienceMs) - elapsed()),
       maySend: () => elapsed() < 2_000,
     });
     const meaning =
@@ -55,7 +51,7 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
     await deps.budget.settle('list', grant, fate, meaning?.kind === 'throttled' ? meaning.retryAfterMs : 0);
     if (meaning) {
-      silentUntil = deps.clock.monotonic() + SILENCE_MS;
+      silentUntil = deps.clock.monotonic() + timings.precheckSilenceMs;
       log.info({ answer: meaning.kind, ...meaning.detail }, 'precheck left out for a while');
       return [];
     }

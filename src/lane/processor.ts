@@ -3,6 +3,7 @@ import { SignInError } from '../defender/sign-in.ts';
 import { StanddownError, unreachable } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
+import type { Timings } from '../timings.ts';
 import type { Disposition, Executed, Work } from './execute.ts';
 
 /** What a job brings: work, or a result that needs none. */
@@ -30,12 +31,10 @@ export interface ProcessorDeps {
   giveBackPlace(): Promise<void>;
   /** No token is to be had: nothing is taken by this worker until there is one. */
   signInFailed(error: SignInError): Promise<void>;
+  timings: Timings;
   log: Logger;
   stopping: AbortSignal;
 }
-
-/** A job that Redis failed under is looked at again after so many ms. */
-const REDIS_FAILED_MS = 2_000;
 
 /**
  * BullMQ's side of a job: what is decided becomes its result; waiting leaves its attempts alone. A job fails only by a
@@ -88,7 +87,7 @@ export function createProcessor(deps: ProcessorDeps) {
     } else if (!isBug(error) && !deps.stopping.aborted) {
       deps.log.warn({ jobId: job.id, err: error }, 'Redis failed under a job; it will be looked at again');
       // If this fails too, the job's lock runs out and the lane takes it back as stalled.
-      await job.moveToDelayed(Date.now() + REDIS_FAILED_MS, token).catch(() => undefined);
+      await job.moveToDelayed(Date.now() + deps.timings.redisFailedMs, token).catch(() => undefined);
       throw new DelayedError();
     } else if (!deps.stopping.aborted) {
       deps.log.error({ jobId: job.id, err: error }, 'a job failed: this is a bug');

@@ -14,6 +14,7 @@ import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import { createChronicle } from './chronicle.ts';
 import { createExecutor } from './execute.ts';
 import { createFeeder, LANE_OF } from './feeder.ts';
@@ -43,6 +44,7 @@ export interface ServiceDeps {
   client: DefenderClient;
   clock: Clock;
   callTimeoutMs: number;
+  timings: Timings;
   concurrency: number;
   defaultComment: string | null;
   retentionMs: number;
@@ -69,7 +71,7 @@ export interface Service {
 export function createService(given: ServiceDeps): Service {
   const { observer, tracing } = given;
   const deps = observer ? observed(given, observer) : given;
-  const { redis, keys, ledger, log, memory } = deps;
+  const { redis, keys, ledger, log, memory, timings } = deps;
   // What is stored and shown is in Redis' time, which all workers share, once it is known: a machine's clock may be off.
   const wall = () => Math.floor(memory.redisTime(deps.clock.monotonic()) ?? deps.clock.wall());
   const clock: Clock = { ...deps.clock, wall };
@@ -92,6 +94,7 @@ export function createService(given: ServiceDeps): Service {
     signIn: deps.signIn,
     notices,
     clock,
+    timings,
     random,
     pauseLanes: () => lanes.pause(),
     resumeLanes: () => lanes.resume(),
@@ -142,6 +145,7 @@ export function createService(given: ServiceDeps): Service {
     ledger,
     supplies,
     precheck: deps.precheck ? createPrecheck({ ...deps, budget }) : null,
+    timings,
     monotonic: () => clock.monotonic(),
     log,
   });
@@ -169,6 +173,7 @@ export function createService(given: ServiceDeps): Service {
     onOutdated: (error) => failing.abort(error),
     retentionMs: deps.retentionMs,
     clock,
+    timings,
     log,
   });
 

@@ -2,12 +2,14 @@ import type { Clock } from '../clock.ts';
 import { backoff } from '../defender/classify.ts';
 import type { SignIn, SignInError } from '../defender/sign-in.ts';
 import type { Logger } from '../log.ts';
+import type { Timings } from '../timings.ts';
 import type { Notices } from './notices.ts';
 
 export interface SignInHoldDeps {
   signIn: SignIn;
   notices: Notices;
   clock: Clock;
+  timings: Timings;
   random(): number;
   pauseLanes(): Promise<unknown>;
   resumeLanes(): void;
@@ -16,7 +18,7 @@ export interface SignInHoldDeps {
 }
 
 /**
- * While no token is to be had, this worker takes no jobs and tries again, after 1 s at first, 60 s at most. Other workers,
+ * While no token is to be had, this worker takes no jobs and tries again, later and later. Other workers,
  * whose sign-in may be in order, go on.
  */
 export function createSignInHold(deps: SignInHoldDeps) {
@@ -29,7 +31,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
     let error: SignInError | null = first;
     for (let failures = 1; error && !stopping.aborted; failures++) {
       trouble = error.code;
-      const waitMs = backoff(failures, deps.random());
+      const waitMs = backoff(failures, deps.random(), deps.timings);
       const until = clock.wall() + waitMs;
       log.warn({ code: error.code, err: error, retryInMs: Math.round(waitMs) }, 'sign-in failed: holding');
       notices.note('sign-in', { code: error.code, message: error.message, until });

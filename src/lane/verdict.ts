@@ -3,6 +3,7 @@ import type { NoAnswer } from '../defender/exchange.ts';
 import { unreachable } from '../errors.ts';
 import type { FinishInput, Verdict } from '../ledger/finish.ts';
 import type { Detail } from '../outcome.ts';
+import type { Timings } from '../timings.ts';
 
 /** What a call's answer means for its slot, its request and the upstream. */
 export type Judgement = Pick<FinishInput, 'slotFate' | 'verdict' | 'penaltyMs' | 'sign'>;
@@ -16,10 +17,8 @@ export interface Circumstances {
   mayRead: boolean;
   /** Whether a fresh token was used already. */
   freshToken: boolean;
+  timings: Timings;
 }
-
-/** Between two looks with Get at what a 400 was about, in ms. */
-const CHECK_AGAIN_MS = 5_000;
 
 const ANSWERED = { slotFate: 'answered', penaltyMs: 0, sign: 'alive' } as const;
 
@@ -61,10 +60,10 @@ export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refus
     case 'fault':
       return {
         ...judgeFault(meaning, circumstances),
-        verdict: { kind: 'wait', delayMs: CHECK_AGAIN_MS, detail: meaning.detail },
+        verdict: { kind: 'wait', delayMs: circumstances.timings.checkAgainMs, detail: meaning.detail },
       };
     default:
-      return judgeWait(meaning, circumstances, CHECK_AGAIN_MS);
+      return judgeWait(meaning, circumstances, circumstances.timings.checkAgainMs);
   }
 }
 
@@ -94,7 +93,7 @@ function judgeFault(meaning: Extract<Meaning, { kind: 'fault' }>, circumstances:
   if (slotFate === 'unsent' && sign === 'none') {
     return { slotFate, verdict: { kind: 'wait', delayMs: 0, detail }, penaltyMs: 0, sign };
   }
-  const delayMs = backoff(circumstances.attempts + 1, circumstances.random);
+  const delayMs = backoff(circumstances.attempts + 1, circumstances.random, circumstances.timings);
   const costsAttempt = slotFate !== 'unsent';
   return {
     slotFate,

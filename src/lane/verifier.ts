@@ -5,19 +5,17 @@ import { isFinalStatus } from '../defender/classify.ts';
 import { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { defineScript } from '../script.ts';
+import { type Timings, verifyLeaseFor } from '../timings.ts';
 
 export interface VerifierDeps extends VerifyDeps {
+  callTimeoutMs: number;
+  timings: Timings;
   log: Logger;
   stopping: AbortSignal;
 }
 
-/** What was not final is read again after so long, in ms … */
-const AGAIN_MS = 15 * 60_000;
-/** … for as long after the campaign's last outcome. */
+/** What was not final is read again for so long after the campaign's last outcome, in ms. */
 const GIVE_UP_MS = 24 * 3_600_000;
-
-/** A worker that verifies says so at each call; one that died is replaced after so long, in ms. */
-const LEASE_MS = 180_000;
 
 /**
  * Notes how far a campaign is verified, unless it was deleted meanwhile.
@@ -35,8 +33,7 @@ return {}
 `,
 );
 
-/** After a failure it is not tried again for so long, in ms; a permission is not granted within minutes. */
-const FAILED_MS = 60_000;
+/** Without the permission it is not tried again for so long, in ms: it is not granted within minutes. */
 const NOT_PERMITTED_MS = 3_600_000;
 
 /**
@@ -44,15 +41,16 @@ const NOT_PERMITTED_MS = 3_600_000;
  * time: two would only read the same twice.
  */
 export function createVerifier(deps: VerifierDeps) {
-  const { redis, keys, log, wall } = deps;
+  const { redis, keys, log, timings, wall } = deps;
+  const leaseMs = verifyLeaseFor(timings, deps.callTimeoutMs);
   const me = randomBytes(6).toString('hex');
   let running: Promise<void> | null = null;
   let silentUntil = 0;
 
   async function run(): Promise<void> {
-    const due = (await listCampaigns(redis, keys)).filter((campaign) => isDue(campaign, wall()));
+    const due = (await listCampaigns(redis, keys)).filter((campaign) => isDue(campaign, wall(), timings));
     if (due.length === 0) return;
-    if ((await redis.set(keys.verifier, me, 'PX', LEASE_MS, 'NX')) === null) return;
+    if ((await redis.set(keys.verifier, me, 'PX', leaseMs, 'NX')) === null) return;
     try {
       for (const campaign of due) await verifyOne(campaign);
     } finally {
@@ -62,7 +60,7 @@ export function createVerifier(deps: VerifierDeps) {
 
   async function verifyOne(campaign: Campaign): Promise<void> {
     const renew = async () => {
-      await redis.set(keys.verifier, me, 'PX', LEASE_MS, 'XX');
+      await redis.set(keys.verifier, me, 'PX', leaseMs, 'XX');
     };
     const count = await verifyCampaign(deps, campaign, { onProgress: renew });
     const unsettled = unsettledOf(count);
@@ -74,7 +72,7 @@ export function createVerifier(deps: VerifierDeps) {
   function fail(err: unknown): void {
     if (deps.stopping.aborted) return;
     const isRefused = err instanceof StanddownError && err.code === 'NOT_PERMITTED';
-    silentUntil = wall() + (isRefused ? NOT_PERMITTED_MS : FAILED_MS);
+    silentUntil = wall() + (isRefused ? NOT_PERMITTED_MS : timings.verifyFailedMs);
     log.warn({ err }, 'campaigns are not verified for now');
   }
 
@@ -98,12 +96,12 @@ export function createVerifier(deps: VerifierDeps) {
 export type Verifier = ReturnType<typeof createVerifier>;
 
 /** Services have their results at once; only named campaigns are verified. */
-function isDue(campaign: Campaign, now: number): boolean {
+function isDue(campaign: Campaign, now: number, { verifyAgainMs }: Timings): boolean {
   if (campaign.direct || campaign.total === 0 || campaign.open > 0) return false;
   const { verification } = campaign;
   if (verification === null || verification.results !== campaign.results) return true;
   const isRecent = now - (campaign.decidedAt ?? campaign.createdAt) < GIVE_UP_MS;
-  return verification.unsettled > 0 && isRecent && now - verification.at >= AGAIN_MS;
+  return verification.unsettled > 0 && isRecent && now - verification.at >= verifyAgainMs;
 }
 
 function unsettledOf({ states }: VerifyCount): number {

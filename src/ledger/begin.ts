@@ -2,10 +2,11 @@ import { expectationArguments } from '../budget/epoch.ts';
 import { GUARD_LUA } from '../budget/guard.ts';
 import type { Expectation } from '../budget/memory.ts';
 import { PACE_LUA } from '../budget/pace.ts';
-import { LOOK_AGAIN_MS, SLOTS_LUA } from '../budget/slots.ts';
+import { SLOTS_LUA } from '../budget/slots.ts';
 import type { Window } from '../budget/windows.ts';
 import type { Keys, Operation } from '../keys.ts';
 import { asList, defineScript, type RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import { ATTEMPTS_LUA } from './attempts.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { type BeginReply, readBegin } from './permit.ts';
@@ -25,7 +26,8 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
  *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at (empty: when
- *       the campaign was), 20 ms in which a pace comes back, 21… max, length of each window
+ *       the campaign was), 20 ms in which a pace comes back, 21 ms to look again after, 22… max, length of each
+ *       window
  * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq}, slots where the budget was looked at
  */
 const beginScript = defineScript(
@@ -151,19 +153,20 @@ local function hold(reason, untilMs)
   return seen({'hold', reason, ms(untilMs - now), 0})
 end
 
+local again = tonumber(ARGV[21])
 local grace, penalty, upstream = tonumber(s[5]) or 0, tonumber(s[6]) or 0, tonumber(s[7]) or 0
 if grace > now then return hold('grace', grace) end
 if penalty > now then return hold('penalty', penalty) end
-if upstream > now and s[7] == s[9] then return seen({'hold', s[8], ms(math.min(upstream - now, ${LOOK_AGAIN_MS})), 1}) end
+if upstream > now and s[7] == s[9] then return seen({'hold', s[8], ms(math.min(upstream - now, again)), 1}) end
 if upstream > now then return hold(s[8], upstream) end
 
 local longest = tonumber(ARGV[16])
-local wait, look = waitFor(KEYS[3], now, 21, paceOf(s[10], s[11], now, tonumber(ARGV[20])))
+local wait, look = waitFor(KEYS[3], now, 22, paceOf(s[10], s[11], now, tonumber(ARGV[20])), again)
 if wait then return seen({'window', ms(wait), look and 1 or 0}) end
 
 local lapse = math.ceil(now + timeout)
 if upstream > 0 then
-  -- One probe at a time: the others look every second whether it has told, until it has had its time.
+  -- One probe at a time: the others look again and again whether it has told, until it has had its time.
   redis.call('HSET', KEYS[1], op .. ':hold', lapse, op .. ':probing', lapse)
 end
 local slot = take(KEYS[1], KEYS[3], now, lapse + timeout, longest)
@@ -201,8 +204,7 @@ export interface BeginSettings {
   longestMs: number;
   /** From `recoveryMs`. */
   recoveryMs: number;
-  /** How long a 400 may remain unexplained. */
-  checkMs: number;
+  timings: Pick<Timings, 'checkMs' | 'lookAgainMs'>;
 }
 
 export async function begin(
@@ -241,10 +243,11 @@ export async function begin(
       ...expectationArguments(expectation),
       expectation.seen,
       settings.longestMs,
-      settings.checkMs,
+      settings.timings.checkMs,
       input.requestedBy ?? '',
       input.requestedAt ?? '',
       settings.recoveryMs,
+      settings.timings.lookAgainMs,
       ...input.windows.flatMap((window) => [window.max, window.lengthMs]),
     ],
   );

@@ -15,9 +15,6 @@ export interface CallSettings {
   maxAttempts: number;
 }
 
-/** How long a 400 may remain unexplained before it is taken as a refusal, in ms. */
-export const CHECK_MS = 60_000;
-
 /** One request's wish to call now. */
 export interface Ask {
   /** The action's 16 bytes. */
@@ -65,13 +62,13 @@ export type Finish = Exclude<Finished, { kind: 'again' }>;
 
 /** The two steps around a call. Each keeps the worker's own memory of the slots up to date. */
 export function createCalls(deps: EpochContext & { settings: CallSettings; view: View }) {
-  const { redis, keys, memory, settings, view } = deps;
+  const { redis, keys, memory, settings, timings, view } = deps;
   const { maxAttempts } = settings;
   const spans = {
     longestMs: longestMs(settings.limits.windows),
     recoveryMs: recoveryMs(settings.limits.windows),
   };
-  const beginSettings = { ...settings, ...spans, graceMs: deps.graceMs, checkMs: CHECK_MS };
+  const beginSettings = { ...settings, ...spans, graceMs: deps.graceMs, timings };
 
   /** Takes in what a begin showed of the slots. A jump of Redis' clock gives back what was just granted. */
   async function takeIn(
@@ -140,7 +137,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
     if (ask.slotFate === 'answered') memory.settled(ask.operation, ask.slot, deps.monotonic());
     if (ask.slotFate === 'unsent') memory.returned(ask.operation, ask.slot);
     let { campaign } = ask;
-    const options = { maxAttempts, ...spans };
+    const options = { maxAttempts, ...spans, timings };
     return view.settled(
       () => finish(redis, keys, view.bucketKey(ask.id), { ...ask, campaign, buckets: view.buckets }, options),
       (again) => {

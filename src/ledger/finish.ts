@@ -4,6 +4,7 @@ import { SLOTS_LUA } from '../budget/slots.ts';
 import type { Keys, Operation } from '../keys.ts';
 import type { Detail, Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import { ATTEMPTS_LUA } from './attempts.ts';
 import { AUDIT_LUA } from './audit.ts';
 import { outcomeKeys } from './outcomes.ts';
@@ -12,9 +13,6 @@ import { DECIDE_LUA, detailArguments } from './result.ts';
 
 /** After so many failures in a row, with no success between, the upstream is taken as down. */
 export const DOWN_AFTER = 10;
-/** The first probe of an upstream that is down goes out after this, in ms; doubling from probe to probe. */
-export const FIRST_PROBE_MS = 1_000;
-export const LAST_PROBE_MS = 30_000;
 /** Probes that fall to one id beyond this count as its attempts. */
 export const FREE_PROBES = 100;
 /** After so many refusals (403) in a row within a named campaign it is paused. */
@@ -31,7 +29,8 @@ export const PAUSE_AFTER_REFUSALS = 20;
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
  *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
- *       pause, 18 buckets, 19 ms in which a pace comes back, 20… detail
+ *       pause, 18 buckets, 19 ms in which a pace comes back, 20 ms until the first probe of an upstream that is down, 21 at most between
+ *       two, 22… detail
  * Returns  {answer, …}, see `readFinished`
  */
 const finishScript = defineScript(
@@ -61,7 +60,7 @@ if penalty > 0 then refused(KEYS[1], op, slot, now, penalty, longest, tonumber(A
 local sign, hold, streak = ARGV[13], tonumber(s[2]) or 0, tonumber(s[4]) or 0
 local wasDown = hold > 0
 local function holdOn(reason, step)
-  local untilMs = math.ceil(now + math.min(${FIRST_PROBE_MS} * 2 ^ step, ${LAST_PROBE_MS}))
+  local untilMs = math.ceil(now + math.min(tonumber(ARGV[20]) * 2 ^ step, tonumber(ARGV[21])))
   redis.call('HSET', KEYS[1], op .. ':hold', untilMs, op .. ':reason', reason, op .. ':step', step)
 end
 if sign == 'alive' and (wasDown or streak > 0) then
@@ -86,11 +85,11 @@ end
 local function note(waitMs)
   -- What was given back before it left is no attempt.
   if ARGV[6] == 'unsent' and sign ~= 'fault' then return end
-  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(20))
+  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(22))
 end
 
 if verdict == 'check' then
-  local check = {since = math.floor(now), detail = detailFrom(20)}
+  local check = {since = math.floor(now), detail = detailFrom(22)}
   redis.call('HSET', KEYS[6], id, cjson.encode(check))
   r[STATE], r[NOT_BEFORE] = CHECKING, 0
   r[ATTEMPTS] = r[ATTEMPTS] + 1
@@ -104,7 +103,7 @@ if verdict == 'decided' then
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
   if r[STATE] == CHECKING then redis.call('HDEL', KEYS[6], id)
   else r[ATTEMPTS] = r[ATTEMPTS] + 1 end
-  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(20), now)
+  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(22), now)
   if refusals < ${PAUSE_AFTER_REFUSALS} then return {'decided', values} end
   local c = redis.call('HMGET', k.campaign, 'state', 'direct', 'tolerant')
   if c[1] ~= 'running' or c[2] == '1' or c[3] == '1' then return {'decided', values} end
@@ -135,7 +134,7 @@ if r[STATE] == OPEN then
   end
   if ending then
     note(penalty)
-    local _, values = decide(k, id, r, ending, detailFrom(20), now)
+    local _, values = decide(k, id, r, ending, detailFrom(22), now)
     return {'decided', values}
   end
 end
@@ -186,12 +185,20 @@ export type Finished =
   | { kind: 'unknown' }
   | { kind: 'again'; buckets?: number; campaign?: number };
 
+export interface FinishSettings {
+  maxAttempts: number;
+  longestMs: number;
+  /** From `recoveryMs`. */
+  recoveryMs: number;
+  timings: Pick<Timings, 'firstProbeMs' | 'lastProbeMs'>;
+}
+
 export async function finish(
   redis: RedisClient,
   keys: Keys,
   bucketKey: string,
   input: FinishInput,
-  settings: { maxAttempts: number; longestMs: number; recoveryMs: number },
+  settings: FinishSettings,
 ): Promise<Finished> {
   const { campaign, operation, verdict } = input;
   const reply = await finishScript(
@@ -225,6 +232,8 @@ export async function finish(
       input.pauseReason,
       input.buckets,
       settings.recoveryMs,
+      settings.timings.firstProbeMs,
+      settings.timings.lastProbeMs,
       ...detailArguments(verdict.detail),
     ],
   );

@@ -2,7 +2,7 @@ import type { EpochContext } from '../budget/epoch.ts';
 import { StanddownError } from '../errors.ts';
 import type { Detail, Outcome } from '../outcome.ts';
 import type { Batch } from './batch.ts';
-import { type CallSettings, CHECK_MS, createCalls } from './calls.ts';
+import { type CallSettings, createCalls } from './calls.ts';
 import { endBatch } from './end.ts';
 import { forgetBatch } from './forget.ts';
 import { grow, ledgerSize } from './grow.ts';
@@ -98,7 +98,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
           buckets: view.buckets,
           batch,
           outcome,
-          checkMs: CHECK_MS,
+          checkMs: deps.timings.checkMs,
           onlyDue,
         });
       for await (const done of view.overBatches(ids, run)) {

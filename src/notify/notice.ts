@@ -41,13 +41,12 @@ export interface Situation {
   /** The hold that stands, and since when; null: none. */
   held: { hold: Hold; since: number } | null;
   holdMs: number;
+  /** Before an end is told, in ms. */
+  quietMs: number;
 }
 
 /** What ended longer ago, in ms, is no news. */
 export const STALE_MS = 86_400_000;
-
-/** A campaign may be drained for a moment while its ids are being submitted, in ms. */
-const QUIET_MS = 3_000;
 
 /** What is to be told of a campaign. Most of it has been told before. */
 export function eventsOf(campaign: Campaign, situation: Situation): Event[] {
@@ -60,7 +59,7 @@ export function eventsOf(campaign: Campaign, situation: Situation): Event[] {
 function ended(campaign: Campaign, situation: Situation): Event | null {
   const { open, total, decidedAt, state } = campaign;
   if (open > 0 || total === 0 || decidedAt === null || state === 'paused' || state === 'deleted') return null;
-  if (!isNews(decidedAt, situation) || situation.now - decidedAt < QUIET_MS) return null;
+  if (!isNews(decidedAt, situation) || situation.now - decidedAt < situation.quietMs) return null;
   return event(campaign, situation, { kind: 'ended', at: decidedAt, marker: decidedAt });
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { Keys } from '../keys.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import { eventsOf, type Notice, STALE_MS } from './notice.ts';
 import { type Claimed, createOutbox } from './outbox.ts';
 import { createPoster, type Poster } from './poster.ts';
@@ -18,26 +19,21 @@ export interface NotifierDeps {
   tenant: string;
   config: NotifyConfig;
   clock: Clock;
+  timings: Timings;
   log: Logger;
 }
 
 export interface Notifier {
   start(): void;
-  /** Lets the try that is under way come to its end: 10 s at most. */
+  /** Lets the try that is under way come to its end. */
   stop(): Promise<void>;
 }
-
-/** How often each of the two loops looks, in ms. */
-const LOOK_MS = 5_000;
 
 /** Older campaigns are not looked at. */
 const MOST_CAMPAIGNS = 500;
 
 /** How many of them are asked for together. */
 const AT_ONCE = 25;
-
-/** Between two tries, in ms; the last one again and again, until the notice is no news any more. */
-const AGAIN_MS = [5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000];
 
 /** How many notices are remembered as told, so that Redis is not asked again and again. */
 const MOST_KNOWN = 10_000;
@@ -47,10 +43,11 @@ const MOST_KNOWN = 10_000;
  * stands in Redis, so that a worker that dies loses nothing; and it is sent by a loop of its own, so that nothing waits for it.
  */
 export function createNotifier(deps: NotifierDeps): Notifier {
-  const { redis, keys, config, clock, log } = deps;
+  const { redis, keys, config, clock, timings, log } = deps;
+  const { noticeAgainMs: againMs } = timings;
   const stopping = new AbortController();
   const outbox = createOutbox(deps);
-  const poster = createPoster({ ...config, wall: clock.wall });
+  const poster = createPoster({ ...config, timings, wall: clock.wall });
   const known = new Set<string>();
   let running: Promise<unknown> = Promise.resolve();
   let wake = new AbortController();
@@ -61,7 +58,13 @@ export function createNotifier(deps: NotifierDeps): Notifier {
     const [hold = null] = seen.holds;
     const { heldSince, ...times } = await outbox.look(hold !== null);
     const held = hold !== null && heldSince !== null ? { hold, since: heldSince } : null;
-    const situation = { tenant: deps.tenant, ...times, held, holdMs: config.holdMs };
+    const situation = {
+      tenant: deps.tenant,
+      ...times,
+      held,
+      holdMs: config.holdMs,
+      quietMs: timings.noticeQuietMs,
+    };
     for (const campaign of await readNamed(redis, keys)) {
       for (const event of eventsOf(campaign, situation)) {
         const { id, kind } = event.notice;
@@ -93,7 +96,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       return outbox.end(claimed, null);
     }
     const isStale = claimed.now - Date.parse(at) >= STALE_MS + config.holdMs;
-    const againInMs = isStale ? null : (AGAIN_MS[claimed.tries - 1] ?? AGAIN_MS.at(-1) ?? LOOK_MS);
+    const againInMs = isStale ? null : (againMs[claimed.tries - 1] ?? againMs.at(-1) ?? timings.noticeLookMs);
     if (againInMs === null) log.error({ ...facts, why: posted.why }, 'notice given up');
     else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not sent yet');
     await outbox.end(claimed, againInMs);
@@ -103,7 +106,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   async function repeat(run: () => Promise<void>, pause: () => AbortSignal): Promise<void> {
     while (!stopping.signal.aborted) {
       await run().catch((err) => log.debug({ err }, 'notices'));
-      await clock.sleep(LOOK_MS, pause()).catch(() => undefined);
+      await clock.sleep(timings.noticeLookMs, pause()).catch(() => undefined);
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Keys } from '../keys.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import type { Timings } from '../timings.ts';
 import type { Event } from './notice.ts';
 
 /**
@@ -89,12 +90,6 @@ return {}
 `,
 );
 
-/** A hold that is not seen for longer, in ms, has ended. Workers look more often. */
-const GAP_MS = 30_000;
-
-/** Longer than a try takes, in ms. */
-const CLAIM_MS = 30_000;
-
 export interface Claimed {
   id: string;
   /** As it is posted. */
@@ -107,13 +102,13 @@ export interface Claimed {
 }
 
 /** Notices that are to be sent, in Redis: any worker may put them there, and each try is one worker's. */
-export function createOutbox({ redis, keys }: { redis: RedisClient; keys: Keys }) {
+export function createOutbox({ redis, keys, timings }: { redis: RedisClient; keys: Keys; timings: Timings }) {
   const touched = [keys.noticesDue, keys.outbox];
 
   return {
     /** `heldSince`: null unless something holds. All in ms of Redis' clock. */
     look: async (isHeld: boolean) => {
-      const reply = asList(await lookScript(redis, [keys.notices], [isHeld ? 1 : 0, GAP_MS]));
+      const reply = asList(await lookScript(redis, [keys.notices], [isHeld ? 1 : 0, timings.noticeGapMs]));
       const [now, askedSince, heldSince] = reply.map(asText);
       return {
         now: Number(now),
@@ -128,7 +123,9 @@ export function createOutbox({ redis, keys }: { redis: RedisClient; keys: Keys }
     },
     /** Null: none is due. */
     claim: async (): Promise<Claimed | null> => {
-      const [id, body, tries, claimedUntil, now] = asList(await claimScript(redis, touched, [CLAIM_MS]));
+      const [id, body, tries, claimedUntil, now] = asList(
+        await claimScript(redis, touched, [timings.noticeClaimMs]),
+      );
       if (id === undefined) return null;
       return {
         id: asText(id),

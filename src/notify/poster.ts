@@ -1,11 +1,9 @@
 import { createHmac } from 'node:crypto';
 import { Agent, type Dispatcher, request } from 'undici';
 import { messageOf } from '../errors.ts';
+import type { Timings } from '../timings.ts';
 import { createPublicLookup, literalProblem } from './address.ts';
 import type { NotifyConfig } from './settings.ts';
-
-/** Most time for one try, in ms. */
-const POST_MS = 10_000;
 
 /** `why`: in words, for the log. */
 export type Posted = { ok: true } | { ok: false; why: string };
@@ -19,6 +17,7 @@ export interface Poster {
 }
 
 export type PosterDeps = Pick<NotifyConfig, 'url' | 'secret' | 'allowPrivate'> & {
+  timings: Timings;
   /** Ms since 1970, by this machine: a receiver compares it with its own. */
   wall(): number;
   /** How names are looked up. Default: as the system does. */
@@ -27,6 +26,7 @@ export type PosterDeps = Pick<NotifyConfig, 'url' | 'secret' | 'allowPrivate'> &
 
 /** Posts notices, signed. Straight to the receiver, through no proxy: only so can its address be looked at. */
 export function createPoster(deps: PosterDeps): Poster {
+  const { noticePostMs } = deps.timings;
   const url = new URL(deps.url.reveal());
   const { hostname, host } = url;
   const guarded = deps.allowPrivate ? {} : { lookup: createPublicLookup(deps.lookup) };
@@ -34,7 +34,7 @@ export function createPoster(deps: PosterDeps): Poster {
     connections: 2,
     pipelining: 1,
     allowH2: false,
-    connect: { timeout: POST_MS, ...guarded },
+    connect: { timeout: noticePostMs, ...guarded },
   });
 
   return {
@@ -51,7 +51,9 @@ export function createPoster(deps: PosterDeps): Poster {
         'standdown-signature': `v1=${sign(deps.secret.reveal(), timestamp, body)}`,
       };
       const options = { dispatcher: agent, method: 'POST', headers, body } as const;
-      return request(url, { ...options, signal: AbortSignal.timeout(POST_MS) }).then(judge, fail);
+      return request(url, { ...options, signal: AbortSignal.timeout(noticePostMs) }).then(judge, (error) =>
+        fail(error, noticePostMs),
+      );
     },
     close: () => agent.destroy(),
   };
@@ -64,8 +66,8 @@ function judge({ statusCode, body }: Dispatcher.ResponseData): Posted {
   return ok ? { ok } : { ok, why: `answered ${statusCode}` };
 }
 
-function fail(error: unknown): Posted {
-  if (error instanceof DOMException) return { ok: false, why: `no answer within ${POST_MS / 1_000} s` };
+function fail(error: unknown, timeoutMs: number): Posted {
+  if (error instanceof DOMException) return { ok: false, why: `no answer within ${timeoutMs / 1_000} s` };
   const code: unknown = Reflect.get(Object(error), 'code');
   return { ok: false, why: `${typeof code === 'string' ? code : 'NETWORK'}: ${messageOf(error)}` };
 }

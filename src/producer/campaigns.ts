@@ -26,6 +26,7 @@ import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
 import type { Spans } from '../telemetry/spans.ts';
 import { traceSubmit } from '../telemetry/submit.ts';
+import { TIMINGS } from '../timings.ts';
 import { type CampaignRequest, checkCampaign, invalidCampaign } from './campaign-request.ts';
 import { reasonOf } from './connection.ts';
 import { type IdSource, openSource } from './source.ts';
@@ -137,7 +138,7 @@ const UNHEARD = { debug: () => undefined, info: () => undefined } as unknown as 
 async function feedFirst(tenant: Submitting): Promise<void> {
   try {
     const { feedUrgent } = await import('../app-feed.ts');
-    await feedUrgent(tenant, UNHEARD);
+    await feedUrgent({ ...tenant, timings: TIMINGS }, UNHEARD);
   } catch {
     // The ids are submitted.
   }
@@ -159,7 +160,7 @@ function ledgerFor({ redis, keys, limits }: CampaignsDeps): Ledger {
   const memory = createMemory({ keepMs: longestMs(limits.windows) });
   const { monotonic } = systemClock;
   const settings = { limits, callTimeoutMs: 0, maxAttempts: 1 };
-  return createLedger({ redis, keys, memory, monotonic, graceMs: 0, settings });
+  return createLedger({ redis, keys, memory, monotonic, graceMs: 0, timings: TIMINGS, settings });
 }
 
 /** @throws StanddownError CONFIG_INVALID */

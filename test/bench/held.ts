@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { makeActions } from '../../src/simulator/index.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { openField } from '../end-to-end/support.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';
 import { newLabel } from '../support/tenant.ts';
@@ -21,7 +22,7 @@ const MEASURED_MS = 15_000;
 /** A worker whose window is full for an hour, with more to do. */
 export async function holdStanddown(): Promise<AtRest> {
   const redis = await emptyRedis();
-  const field = await openField(redis, { limits: `${CALLS}/1h`, ids: IDS });
+  const field = await openField(redis, { timings: TIMINGS, limits: `${CALLS}/1h`, ids: IDS });
   try {
     const worker = field.startWorker();
     const left = async () => assert.equal((await field.campaign()).open, IDS - CALLS, worker.stderr);

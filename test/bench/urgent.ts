@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { makeActions } from '../../src/simulator/index.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { openField } from '../end-to-end/support.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
@@ -71,6 +72,7 @@ export function urgentRows(compared: Compared): string[][] {
 async function urgentWithStanddown(options: UrgentOptions): Promise<Waits> {
   const { redis, limits, reserve } = options;
   const field = await openField(redis, {
+    timings: TIMINGS,
     limits,
     ids: options.bulk,
     simulator: { latencyMs: LATENCY_MS },

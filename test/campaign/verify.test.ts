@@ -96,7 +96,7 @@ describe('verify', () => {
     await stack.startWorker({}, { verify: true });
     await stack.submit(stack.addActions(5));
     await stack.untilDone();
-    await eventually(async () => assert.ok((await campaign()).verification), 20_000);
+    await eventually(async () => assert.ok((await campaign()).verification));
     const found = await campaign();
     assert.deepEqual([found.stopped, found.verification?.unsettled], [5, 0]);
     const read = lists();

@@ -7,9 +7,11 @@ import { guidsToBytes } from '../../src/guid.ts';
 import { LANES } from '../../src/keys.ts';
 import type { Call } from '../../src/simulator/calls.ts';
 import { makeActions } from '../../src/simulator/index.ts';
+import { TIMINGS, type Timings } from '../../src/timings.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { SHORT, withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 import { linesOf, openShell, type Shell } from './shell.ts';
 
@@ -52,8 +54,8 @@ describe('a worker process', () => {
     await server.close();
   });
 
-  function startWorker(env: Record<string, string> = {}): Process {
-    const worker = startCli(['worker'], { env: { ...shell.env, ...env } });
+  function startWorker(env: Record<string, string> = {}, timings: Timings = SHORT): Process {
+    const worker = startCli(['worker'], { env: { ...shell.env, ...env }, timings });
     workers.push(worker);
     return worker;
   }
@@ -92,10 +94,7 @@ describe('a worker process', () => {
   }
 
   async function untilDone(ids: readonly string[]): Promise<void> {
-    await eventually(
-      async () => assert.equal((await campaignStatus(shell.tenant, CAMPAIGN)).open, 0),
-      20_000,
-    );
+    await eventually(async () => assert.equal((await campaignStatus(shell.tenant, CAMPAIGN)).open, 0));
     const { redis, keys } = shell.tenant;
     const outcomes = new Map<string, string | null>();
     for await (const line of reportCampaign(shell.tenant, await findCampaign(redis, keys, CAMPAIGN))) {
@@ -115,24 +114,18 @@ describe('a worker process', () => {
     ['SIGINT', 'SIGTERM'],
   ] as const) {
     it(`${signal}: finishes its calls, takes no new one, leaves nothing behind; another does the rest`, async () => {
-      const ids = await submit(3 * CONCURRENCY);
+      const ids = await submit(6 * CONCURRENCY);
       const first = startWorker();
       await inFlight();
       first.kill(signal);
-      const killedAt = Date.now();
       assert.equal(await first.exited, 0);
-      assert.ok(Date.now() - killedAt < LATENCY_MS + 2_000, 'it ends when its calls have');
       const calls = await cancels();
       assert.deepEqual(
         calls.filter((call) => call.status !== 200),
         [],
         'every call was answered',
       );
-      assert.deepEqual(
-        calls.filter((call) => call.wallMs > killedAt + LATENCY_MS / 2),
-        [],
-        'no call was begun',
-      );
+      assert.ok(calls.length <= ids.length - CONCURRENCY, `${calls.length} calls: it took new ones`);
       const { redis, keys, ledger } = shell.tenant;
       assert.equal(
         await redis.zcard(keys.slots('cancel')),
@@ -169,10 +162,9 @@ describe('a worker process', () => {
       await inFlight();
       worker.kill(first);
       await eventually(() => assert.match(worker.stderr, /worker stops/));
-      const askedAt = performance.now();
       worker.kill(second);
       assert.equal(await worker.exited, code);
-      assert.ok(performance.now() - askedAt < 10_000, 'well before the 30 s that BullMQ would sleep');
+      assert.doesNotMatch(worker.stderr, /worker stopped/, 'it waits for nothing');
       logOf(worker);
     });
   }
@@ -180,12 +172,12 @@ describe('a worker process', () => {
   it('that is refused a token says why, and does not ask again and again', async () => {
     await submit(CONCURRENCY);
     // Precheck as by default: it wants a token before any job does.
-    startWorker({ AZURE_CLIENT_SECRET: 'not-the-secret', PRECHECK: 'auto' });
+    startWorker({ AZURE_CLIENT_SECRET: 'not-the-secret', PRECHECK: 'auto' }, TIMINGS);
     const { hold } = await eventually(async () => {
       const status = await campaignStatus(shell.tenant, CAMPAIGN);
       assert.equal(status.hold?.reason, 'sign-in');
       return status;
-    }, 15_000);
+    });
     assert.match(hold?.detail ?? '', /AADSTS7000215/);
     const asked = (await simulator.calls(seen)).filter((call) => call.operation === 'token');
     assert.ok(asked.length <= 10, `${asked.length} requests for a token`);
@@ -194,17 +186,18 @@ describe('a worker process', () => {
   // BullMQ's close wakes only a lane that sleeps already: one that is about to sleep does so for 30 s.
   it('that waits for a window ends at once', async () => {
     await submit(CONCURRENCY);
-    const worker = startWorker({ RATE_LIMITS: '2/1h' });
+    // The time for a stop as in production: half of what BullMQ would sleep.
+    const worker = startWorker({ RATE_LIMITS: '2/1h' }, withTimings({ stopGraceMs: TIMINGS.stopGraceMs }));
     await eventually(async () => {
       const calls = await cancels();
       assert.equal(calls.filter((call) => call.answeredAtMs !== null).length, 2);
       const { redis, keys } = shell.tenant;
       assert.ok((await redis.pttl(keys.lane('cancel-campaign', 'limiter'))) > 60_000, 'the lane is held');
     });
-    const askedAt = performance.now();
     worker.kill('SIGTERM');
     assert.equal(await worker.exited, 0);
-    assert.ok(performance.now() - askedAt < 10_000, 'well before the 30 s that BullMQ would sleep');
+    // One that slept would be left behind when the time for a stop is over.
+    assert.match(worker.stderr, /worker stopped"/);
     assert.equal((await cancels()).length, 2);
   });
 });

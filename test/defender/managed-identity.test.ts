@@ -195,7 +195,7 @@ describe('a managed identity', () => {
       ]);
       await eventually(() => assert.ok(worker.stderr.includes('Gone for a while'), 'it is held'));
       await field.simulator.setFaults([]);
-      await field.untilDone(60_000);
+      await field.untilDone();
       for (const { outcome, attempts } of (await field.assertComplete()).values())
         assert.deepEqual([outcome, attempts], ['cancelled', 1]);
       const calls = await field.simulator.calls();

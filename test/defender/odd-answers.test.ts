@@ -7,6 +7,7 @@ import { classify } from '../../src/defender/classify.ts';
 import { createClient, createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
 import { Secret } from '../../src/secret.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { type AnswerServer, plainAnswer, startAnswerServer } from '../fuzz/answer-server.ts';
 
 const ID = '00000000-0000-4000-8000-000000000001';
@@ -65,6 +66,7 @@ for (const token of [{ toString: 'x' }, ['a'], 7, true, 'a\r\nHost: evil.example
       },
       dispatcher,
       clock: systemClock,
+      timings: TIMINGS,
       timeoutMs: 5_000,
     });
     await assert.rejects(signIn.token(), { code: 'unreadable_answer' });

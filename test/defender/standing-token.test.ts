@@ -4,6 +4,7 @@ import { systemClock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { openStack, openTestRedis } from '../support/stack.ts';
 
 test('a renewal that fails is not tried at each call: the token that stands serves meanwhile', async (t) => {
@@ -27,6 +28,7 @@ test('a renewal that fails is not tried at each call: the token that stands serv
     dispatcher,
     clock,
     timeoutMs: 5_000,
+    timings: TIMINGS,
     onAsked: (ok) => void tries.push(ok),
   });
   const first = await signIn.token();

@@ -11,6 +11,7 @@ import { type LoginPrompt, logIn } from '../../src/defender/device-code.ts';
 import { createSignInWay } from '../../src/defender/sign-in-way.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import type { PlainSimulatorOptions } from '../../src/simulator/index.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { runCommand, startCommand } from '../support/command.ts';
 import { recount } from '../support/ledger.ts';
 import { type Process, startCli } from '../support/processes.ts';
@@ -158,7 +159,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     const clock: Clock = { ...systemClock, sleep: async (ms) => void slept.push(ms) };
     const dispatcher = createDispatcher({ connections: 1, ...config });
     const prompt = Promise.withResolvers<LoginPrompt>();
-    const deps = { dispatcher, clock, timeoutMs: config.callTimeoutMs };
+    const deps = { dispatcher, clock, timings: TIMINGS, timeoutMs: config.callTimeoutMs };
     try {
       const loggedIn = logIn({
         ...deps,

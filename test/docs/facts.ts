@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { STOP_MS } from '../../src/commands/worker.ts';
 import { readConfig } from '../../src/config.ts';
 import { EXIT_GRACE_MS } from '../../src/main.ts';
 import { FLUSH_MS } from '../../src/telemetry/settings.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { ROOT } from '../support/processes.ts';
 
 /** The code blocks of a language in a page of docs/. */
@@ -15,5 +15,7 @@ export async function blocksOf(page: string, language: string): Promise<string[]
 
 /** The longest that a worker takes to end after it was told to, in ms. @param callTimeout as in CALL_TIMEOUT. */
 export function longestStopMs(callTimeout?: string): number {
-  return readConfig({ CALL_TIMEOUT: callTimeout }).callTimeoutMs + STOP_MS + FLUSH_MS + EXIT_GRACE_MS;
+  return (
+    readConfig({ CALL_TIMEOUT: callTimeout }).callTimeoutMs + TIMINGS.stopGraceMs + FLUSH_MS + EXIT_GRACE_MS
+  );
 }

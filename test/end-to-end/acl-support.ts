@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import { type Keys, keysFor } from '../../src/keys.ts';
 import type { CancelResult } from '../../src/outcome.ts';
 import { makeActions, type PlainSimulatorOptions } from '../../src/simulator/index.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import type { Role, Rules } from '../support/acl.ts';
 import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
@@ -14,6 +15,7 @@ import { TEST_DIR } from '../support/redis.ts';
 import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { newLabel, skipGrace } from '../support/tenant.ts';
+import { withTimings } from '../support/timings.ts';
 
 /** Two windows, for a wait that the server asks for is no longer than the longest. */
 const LIMITS = '100000/1s,100000/1m';
@@ -106,7 +108,10 @@ export async function openEstate(
       return running;
     },
     startWorker: (args = [], env = {}) => {
-      const worker = startCli(['worker', ...args], { env: { ...envOf('worker'), ...env } });
+      // A worker that looks more often ends what an operator aborts before the operator's own command does.
+      const { pulseMs, graceMs } = TIMINGS;
+      const timings = withTimings({ pulseMs, graceMs });
+      const worker = startCli(['worker', ...args], { env: { ...envOf('worker'), ...env }, timings });
       atEnd(t, async () => {
         worker.kill('SIGTERM');
         await worker.exited;

@@ -22,6 +22,7 @@ import { plainServer } from '../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';
 import { newLabel, skipGrace, type TestTenant } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 /** Of each tenant; the requests take two of the longer windows. */
@@ -47,7 +48,7 @@ async function openMasters(t: TestContext): Promise<{ admins: Redis[]; url: stri
     await eventually(async () => {
       const info = String(await admin.call('CLUSTER', 'INFO'));
       assert.match(info, /cluster_state:ok[\s\S]*cluster_known_nodes:3/);
-    }, 20_000);
+    });
   const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join(',');
   return { admins: nodes.map(({ admin }) => admin), url: `redis-cluster://${hosts}` };
 }
@@ -161,7 +162,7 @@ async function startWorkers(
     }));
     await writeFile(file, JSON.stringify(entries.filter((_entry, index) => worksFor(worker, index))));
     const env = { TENANTS_FILE: file, STANDDOWN_DATA_DIR: folder, CONCURRENCY: '2', URGENT_RESERVE: 'none' };
-    workers.push(startCli(['worker'], { env: { ...settings, ...env, PRECHECK: 'off' } }));
+    workers.push(startCli(['worker'], { env: { ...settings, ...env, PRECHECK: 'off' }, timings: SHORT }));
   }
   return workers;
 }
@@ -202,7 +203,7 @@ test('many tenants in a cluster of three masters, drained by workers that share 
       const campaign = await findCampaign(redis, place.keys, CAMPAIGN);
       assert.equal(campaign.open, 0, said());
       return campaign;
-    }, 40_000);
+    });
     assert.deepEqual(outcomes, { cancelled: REQUESTS });
     await recount(place, number);
   }

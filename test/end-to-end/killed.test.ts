@@ -26,7 +26,7 @@ it('a worker is killed in mid-call: another drains the rest, and calls nothing t
       const calls = await field.simulator.calls();
       const inFlight = calls.filter((call) => call.operation === 'cancel' && call.answeredAtMs === null);
       assert.ok(calls.length > 15 && inFlight.length >= 3, first.stderr);
-    }, 20_000);
+    });
     first.kill('SIGKILL');
     assert.equal(await first.exited, 'SIGKILL');
     const before = await field.report();
@@ -36,7 +36,7 @@ it('a worker is killed in mid-call: another drains the rest, and calls nothing t
     for (const call of await field.simulator.calls()) if (call.id) seen.set(call.id, call.n);
 
     field.startWorker();
-    const { outcomes } = await field.untilDone(60_000);
+    const { outcomes } = await field.untilDone();
     const lines = await field.assertComplete();
 
     assert.equal((outcomes.cancelled ?? 0) + (outcomes.already_final ?? 0), 60, JSON.stringify(outcomes));
@@ -68,7 +68,7 @@ it('a worker is killed in mid-call: another drains the rest, and calls nothing t
     if (active > 0) {
       await eventually(async () => {
         assert.equal(await field.redis.llen(field.tenant.keys.lane('cancel-campaign', 'active')), 0);
-      }, 45_000);
+      });
     }
   } finally {
     await field.close();

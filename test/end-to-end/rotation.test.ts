@@ -47,7 +47,7 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
     await eventually(async () => {
       const { total, open } = await field.campaign();
       assert.ok(total - open >= count);
-    }, 30_000);
+    });
   }
 
   async function signInHold({ redis, tenant }: Field) {
@@ -56,7 +56,7 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
   }
 
   async function untilSaid(field: Field, what: RegExp): Promise<void> {
-    await eventually(async () => assert.match((await signInHold(field))?.detail ?? '', what), 30_000);
+    await eventually(async () => assert.match((await signInHold(field))?.detail ?? '', what));
   }
 
   async function assertUnharmed(t: TestContext, field: Field): Promise<void> {
@@ -90,7 +90,7 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
         assert.ok(calls.filter(({ operation }) => operation === 'token').length > 1);
       });
       await field.simulator.setClientCertificates([second.certificate]);
-      await field.untilDone(60_000);
+      await field.untilDone();
       await assertUnharmed(t, field);
       assert.equal(worker.stderr, '', 'nothing to warn of');
     } finally {
@@ -124,7 +124,7 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
       const replacedAt = Date.now();
       await eventually(async () => assert.ok((await field.campaign()).open < held.open), 62_000);
       t.diagnostic(`goes on ${Date.now() - replacedAt} ms after the right file was there`);
-      await field.untilDone(60_000);
+      await field.untilDone();
       await assertUnharmed(t, field);
       assert.equal(await signInHold(field), undefined);
       assert.doesNotMatch(worker.stderr, /BEGIN|a bug/);
@@ -157,7 +157,7 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
       const next = await token(600);
       await writeFile(field.path, next);
       await eventually(async () => assert.ok((await field.campaign()).open < held.open), 62_000);
-      await field.untilDone(60_000);
+      await field.untilDone();
       await assertUnharmed(t, field);
       assert.ok(!worker.stderr.includes(next.slice(0, 40)), 'no token in the log');
     } finally {

@@ -1,4 +1,5 @@
 import { after, before, it } from 'node:test';
+import { TIMINGS } from '../../src/timings.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { killInARow } from './stalls-support.ts';
 
@@ -10,4 +11,4 @@ before(async () => {
 after(() => server.close());
 
 it('six workers are killed in mid-call, one after the other, with settings as they come', (t) =>
-  killInARow(t, server, { kills: 6 }));
+  killInARow(t, server, { kills: 6, timings: TIMINGS }));

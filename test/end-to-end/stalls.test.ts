@@ -9,5 +9,5 @@ before(async () => {
 });
 after(() => server.close());
 
-it('two workers are killed in mid-call, one after the other: their requests go on in time', (t) =>
+it('two workers are killed in mid-call, one after the other: their requests go on', (t) =>
   killInARow(t, server, { kills: 2, env: { CALL_TIMEOUT: '5s' } }));

@@ -49,7 +49,7 @@ it('overlapping campaigns are paused, aborted and retried while workers are kill
 
     let workers: Process[] = [field.startWorker(), field.startWorker()];
     for (const share of [0.15, 0.35, 0.55]) {
-      await eventually(async () => assert.ok((await decided()) >= share * IDS), 60_000);
+      await eventually(async () => assert.ok((await decided()) >= share * IDS));
       const [first, ...rest] = workers;
       first?.kill('SIGKILL');
       await first?.exited;
@@ -58,12 +58,12 @@ it('overlapping campaigns are paused, aborted and retried while workers are kill
       await steer(tenant, 'field', 'resume', TESTER);
     }
     await steer(tenant, 'field', 'abort', TESTER);
-    await eventually(async () => assert.equal((await read('field')).open, 0), 60_000);
+    await eventually(async () => assert.equal((await read('field')).open, 0));
     // What was withdrawn there opens again here.
     await submit('second', field.ids);
-    await eventually(async () => assert.equal((await read('second')).open, 0), 60_000);
+    await eventually(async () => assert.equal((await read('second')).open, 0));
     await retryCampaign(tenant, 'second', ['cancelled'], TESTER);
-    await eventually(async () => assert.equal((await read('second')).open, 0), 60_000);
+    await eventually(async () => assert.equal((await read('second')).open, 0));
 
     for (const name of ['field', 'second', 'third']) await recount(tenant, (await read(name)).number);
     const total = await Promise.all(['field', 'second', 'third'].map(read));

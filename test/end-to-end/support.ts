@@ -6,11 +6,13 @@ import type { Environment } from '../../src/config.ts';
 import { guidsToBytes } from '../../src/guid.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { makeActions, type PlainSimulatorOptions } from '../../src/simulator/index.ts';
+import type { Timings } from '../../src/timings.ts';
 import { recount } from '../support/ledger.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 export interface FieldOptions {
@@ -19,6 +21,8 @@ export interface FieldOptions {
   ids: number;
   simulator?: Omit<PlainSimulatorOptions, 'dir'>;
   env?: Environment;
+  /** Of its workers. Default: `SHORT`. */
+  timings?: Timings;
 }
 
 /** A campaign that was submitted, a simulator in a process of its own, and workers in theirs. */
@@ -29,7 +33,7 @@ export interface Field {
   ids: readonly string[];
   startWorker(env?: Record<string, string>): Process;
   campaign(): Promise<Campaign>;
-  untilDone(withinMs: number): Promise<Campaign>;
+  untilDone(withinMs?: number): Promise<Campaign>;
   report(): Promise<Map<string, ReportLine>>;
   /** One outcome per id, counters that equal a recount, nothing open. */
   assertComplete(): Promise<Map<string, ReportLine>>;
@@ -72,6 +76,7 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
     report,
     startWorker: (more = {}) => {
       const worker = startCli(['worker'], {
+        timings: options.timings ?? SHORT,
         env: {
           ...simulator.settings,
           REDIS_URL: server.url,

@@ -16,6 +16,7 @@ import { judgeCancel, judgeCheck } from '../../src/lane/verdict.ts';
 import { Secret } from '../../src/secret.ts';
 import { selectActions } from '../../src/select/selection.ts';
 import { parseWhere } from '../../src/select/where.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant } from '../support/tenant.ts';
 import { type AnswerFor, rawAnswer, rawPage } from './answer-inputs.ts';
@@ -93,6 +94,7 @@ describe('answers that no API gives', () => {
       dispatcher,
       clock: systemClock,
       timeoutMs: TIMEOUT_MS,
+      timings: TIMINGS,
     });
 
   const discovery = () => {
@@ -123,7 +125,7 @@ describe('answers that no API gives', () => {
     for (const text of Object.values(meaning.detail)) {
       if (typeof text === 'string') assert.ok(text.length <= 320);
     }
-    const circumstances = { attempts: 1, random: 0.5, mayRead: true, freshToken: false };
+    const circumstances = { attempts: 1, random: 0.5, mayRead: true, freshToken: false, timings: TIMINGS };
     assert.ok(judgeCancel(meaning, circumstances).verdict);
     assert.ok(judgeCheck(meaning, circumstances, {}).verdict);
     return meaning;
@@ -254,6 +256,7 @@ describe('answers that no API gives', () => {
         clock: IN_NO_TIME,
         random: () => 0,
         callTimeoutMs: SHORT_MS,
+        timings: TIMINGS,
         signal: AbortSignal.timeout(30_000),
         onWait: ({ reason }) => {
           if (reason === 'penalty') throw new StanddownError('UPSTREAM_FAILED', 'it says to wait');

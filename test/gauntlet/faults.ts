@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault, FaultRule } from '../../src/simulator/faults.ts';
 import { pick, type Random, randomInteger } from '../../src/simulator/random.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -29,7 +30,7 @@ export type Play = (scene: Scene) => Promise<void>;
 
 /** Longer than a claim (twice CALL_TIMEOUT), and than a lock of BullMQ's and the look for stalled jobs. */
 const BEYOND_CLAIM_MS = 3_000;
-const BEYOND_LOCK_MS = 32_000;
+const BEYOND_LOCK_MS = 2 * TIMINGS.lockMs + 2_000;
 
 const STEPS: readonly [string, ...string[]] = [
   'standdown:begin',

@@ -290,7 +290,7 @@ it('a worker that stops leaves what it has not taken in to the next one', async 
   await eventually(async () => assert.ok((await stack.redis.xlen(place.keys.inbox)) < 1_500));
   await first.stop();
   await stack.startWorker();
-  await untilEmpty(place, 40_000);
+  await untilEmpty(place);
   await stack.untilDone('wave');
   assert.equal((await stack.status('wave')).total, 1_500);
   assert.equal(new Set(cancels()).size, 1_500);

@@ -1,5 +1,6 @@
 import { after, before, it } from 'node:test';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { SHORT } from '../support/timings.ts';
 import { drainThroughKills } from './killed.ts';
 
 let server: TestRedis;
@@ -10,4 +11,4 @@ before(async () => {
 after(() => server.close());
 
 it('2,000 entries from Python get through workers that are killed, each once', (t) =>
-  drainThroughKills(t, server, { entries: 2_000, kills: 2, withinMs: 60_000 }));
+  drainThroughKills(t, server, { entries: 2_000, kills: 2, withinMs: 60_000, timings: SHORT }));

@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { reportCampaign } from '../../src/campaign/report.ts';
 import { makeActions } from '../../src/simulator/index.ts';
+import type { Timings } from '../../src/timings.ts';
 import { recount } from '../support/ledger.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
@@ -17,6 +18,7 @@ export interface KilledOptions {
   entries: number;
   kills: number;
   withinMs: number;
+  timings: Timings;
 }
 
 /** Of ten entries six are for a campaign, one is urgent. */
@@ -30,7 +32,7 @@ function fieldsOf(machineActionId: string, i: number): Record<string, string> {
 export async function drainThroughKills(
   t: TestContext,
   server: TestRedis,
-  { entries, kills, withinMs }: KilledOptions,
+  { entries, kills, withinMs, timings }: KilledOptions,
 ): Promise<void> {
   const python = await findPython();
   if (python === null) return t.skip(NO_PYTHON);
@@ -44,6 +46,7 @@ export async function drainThroughKills(
   const workers: Process[] = [];
   const startWorker = () => {
     const worker = startCli(['worker'], {
+      timings,
       env: {
         ...simulator.settings,
         ...env,

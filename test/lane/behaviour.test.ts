@@ -4,6 +4,7 @@ import type { CancelResult } from '../../src/outcome.ts';
 import { TESTER } from '../support/actor.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { CAMPAIGN, openStack, type Stack, type StackOptions } from '../support/stack.ts';
+import { withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 /** What the API does, and what Standdown does: each row through the whole stack. */
@@ -23,10 +24,10 @@ describe('the behaviour', () => {
   }
 
   /** Drains one campaign of these ids. */
-  async function drain(ids: readonly string[], withinMs = 30_000): Promise<CancelResult[]> {
+  async function drain(ids: readonly string[]): Promise<CancelResult[]> {
     await stack.startWorker();
     await stack.submit(ids);
-    await stack.untilDone(CAMPAIGN, withinMs);
+    await stack.untilDone();
     const report = await stack.report();
     return ids.map((id) => report.get(id) as CancelResult);
   }
@@ -211,7 +212,7 @@ describe('the behaviour', () => {
       // The simulator allows less than the worker believes.
       await open({
         limits: '100000/1s',
-        simulator: { limits: { cancel: [{ max: 5, windowMs: 2_000 }], retryAfter, message: style } },
+        simulator: { limits: { cancel: [{ max: 5, windowMs: 1_000 }], retryAfter, message: style } },
       });
       const ids = stack.addActions(12);
       const results = await drain(ids);
@@ -296,7 +297,9 @@ describe('the behaviour', () => {
   });
 
   it('an upstream that is down: holds, probes one at a time, fails no request', async () => {
-    await open({ env: { MAX_ATTEMPTS: '2' } });
+    // Nothing is tried again before it is known to be down.
+    const timings = withTimings({ firstRetryMs: 5_000, lastRetryMs: 5_000 });
+    await open({ env: { MAX_ATTEMPTS: '2' }, timings });
     const ids = stack.addActions(60);
     stack.simulator.setFaults([{ operation: 'cancel', fault: { kind: 'html', status: 503 } }]);
     await stack.startWorker();
@@ -310,11 +313,11 @@ describe('the behaviour', () => {
         .filter((call) => call.operation === 'cancel');
       assert.ok(later.length >= 3, `${later.length} probes`);
       return later;
-    }, 15_000);
+    });
     assert.ok(probes.length <= 4, 'few calls are made meanwhile');
     assert.ok(new Set(probes.map(({ id }) => id)).size >= 2, 'they rotate over the ids');
     stack.simulator.setFaults([]);
-    const { outcomes } = await stack.untilDone(CAMPAIGN, 40_000);
+    const { outcomes } = await stack.untilDone();
     assert.deepEqual(outcomes, { cancelled: 60 });
     assert.equal((await stack.status()).hold, null);
   });
@@ -332,7 +335,7 @@ describe('the behaviour', () => {
     );
     await worker.stop();
     await stack.startWorker({ DEFENDER_API_URL: stack.simulator.apiUrl });
-    const { outcomes } = await stack.untilDone(CAMPAIGN, 60_000);
+    const { outcomes } = await stack.untilDone();
     assert.deepEqual(outcomes, { cancelled: 15 });
     for (const line of (await stack.report()).values())
       assert.deepEqual([line.attempts, line.uncertain], [1, false]);

@@ -50,7 +50,7 @@ it('workers that are killed among jobs that cannot be read leave each with its o
       await eventually(async () => {
         seen = await done();
         assert.ok(seen >= enough, worker.stderr);
-      }, 40_000);
+      });
       worker.kill('SIGKILL');
       await worker.exited;
     }

@@ -97,16 +97,14 @@ describe('the janitor', () => {
     for (const [, writeKey] of BROKEN) jobs.push(await waiting(writeKey));
     const good = await stack.enqueue({ machineActionId: id, comment: 'x' });
     await stack.startWorker();
-    const startedAt = performance.now();
-    assert.equal((await stack.result(good, 5_000)).outcome, 'cancelled');
+    assert.equal((await stack.result(good)).outcome, 'cancelled');
     for (const [index, job] of jobs.entries()) {
       const [what = '', , told = /$^/] = BROKEN[index] ?? [];
-      const result = await stack.result(job, 5_000).catch((error) => assert.fail(`${what}: ${error}`));
+      const result = await stack.result(job).catch((error) => assert.fail(`${what}: ${error}`));
       assert.equal(result.outcome, 'invalid', what);
       assert.match(result.errorMessage ?? '', told, what);
       assert.equal(await job.getState(), 'completed', what);
     }
-    assert.ok(performance.now() - startedAt < 5_000);
     assert.equal(cancels(), 1);
     await nothingIsLeft();
     assert.deepEqual(loud(), []);
@@ -115,7 +113,7 @@ describe('the janitor', () => {
   it('leaves of a bad job what can be read, and names its id', async () => {
     await stack.startWorker();
     const job = await waiting(hashOf({ ...GOOD, opts: '{' }));
-    const result = await stack.result(job, 5_000);
+    const result = await stack.result(job);
     assert.deepEqual([result.machineActionId, result.requestedAt], [ID, '2023-11-14T22:13:20.000Z']);
     assert.match(result.campaign, /^direct-/);
     const again = await stack.redis.hgetall(laneKey(job.id ?? ''));
@@ -132,7 +130,7 @@ describe('the janitor', () => {
     );
     const [id = ''] = stack.addActions(1);
     const good = await stack.enqueue({ machineActionId: id, comment: 'x' });
-    assert.equal((await stack.result(good, 15_000)).outcome, 'cancelled');
+    assert.equal((await stack.result(good)).outcome, 'cancelled');
     await eventually(async () =>
       assert.equal(await stack.redis.zcard(laneKey('completed')), jobs.length + 1),
     );
@@ -157,7 +155,7 @@ describe('the janitor', () => {
     await stack.startWorker();
     for (const [index, job] of jobs.entries()) {
       const words = JSON.stringify(hashes[index]).slice(0, 80);
-      const result = await stack.result(job, 8_000).catch((error) => assert.fail(`${words}: ${error}`));
+      const result = await stack.result(job).catch((error) => assert.fail(`${words}: ${error}`));
       assert.equal(result.outcome, 'cancelled', words);
     }
     assert.equal(cancels(), ids.length, 'each once');
@@ -177,7 +175,7 @@ describe('the janitor', () => {
     const misnamed = await waiting(hashOf({ ...GOOD, data: data(3), id: pending.id ?? '' }));
     await stack.startWorker();
     for (const job of [deferred, pending, failed, misnamed]) {
-      assert.equal((await stack.result(job, 8_000)).outcome, 'cancelled');
+      assert.equal((await stack.result(job)).outcome, 'cancelled');
     }
     assert.equal(cancels(), 4);
     await nothingIsLeft();
@@ -191,7 +189,7 @@ describe('the janitor', () => {
       jobs.push(await waiting(hashOf({ ...GOOD, data, opts, rjk: 'a schedule' })));
     }
     await stack.startWorker();
-    for (const job of jobs) assert.equal((await stack.result(job, 8_000)).outcome, 'cancelled');
+    for (const job of jobs) assert.equal((await stack.result(job)).outcome, 'cancelled');
     await nothingIsLeft();
   });
 
@@ -213,7 +211,7 @@ describe('the janitor', () => {
       await eventually(async () => assert.notEqual(await stack.redis.type(laneKey(jobId)), 'hash', jobId));
       const [id = ''] = stack.addActions(1);
       const good = await stack.enqueue({ machineActionId: id, comment: 'x' });
-      assert.equal((await stack.result(good, 8_000)).outcome, 'cancelled', `after ${jobId}`);
+      assert.equal((await stack.result(good)).outcome, 'cancelled', `after ${jobId}`);
       // Asking for its state goes through the very key that was in the way; whoever listens has heard of it.
       const events = JSON.stringify(await stack.redis.xrange(laneKey('events'), '-', '+'));
       assert.match(
@@ -243,7 +241,7 @@ describe('the janitor', () => {
     await stack.redis.lpush(laneKey('wait'), 'other:lock');
     await stack.redis.zadd(laneKey('marker'), 0, '0');
     const good = await stack.enqueue({ machineActionId: id, comment: 'x' });
-    assert.equal((await stack.result(good, 8_000)).outcome, 'cancelled');
+    assert.equal((await stack.result(good)).outcome, 'cancelled');
     await nothingIsLeft();
     assert.equal(await stack.redis.get(laneKey('other:lock')), 'somebody');
   });
@@ -255,8 +253,8 @@ describe('the janitor', () => {
     );
     await stack.redis.rpush(laneKey('wait'), 'wait');
     await stack.startWorker();
-    for (const job of jobs) assert.equal((await stack.result(job, 40_000)).outcome, 'cancelled');
-    await eventually(async () => assert.equal(await stack.redis.llen(laneKey('active')), 0), 40_000);
+    for (const job of jobs) assert.equal((await stack.result(job)).outcome, 'cancelled');
+    await eventually(async () => assert.equal(await stack.redis.llen(laneKey('active')), 0));
     await nothingIsLeft();
   });
 
@@ -266,7 +264,7 @@ describe('the janitor', () => {
     await stack.startWorker();
     await stack.enqueue(wish(one), 'cancel', 'cancel', { jobId: 'a\ud800b' });
     const good = await stack.enqueue(wish(other), 'cancel', 'cancel', { jobId: 'a\ufffdb' });
-    assert.equal((await stack.result(good, 8_000)).outcome, 'cancelled');
+    assert.equal((await stack.result(good)).outcome, 'cancelled');
     await nothingIsLeft();
     const events = JSON.stringify(await stack.redis.xrange(laneKey('events'), '-', '+'));
     assert.match(events, /the job id is not text in UTF-8/);
@@ -285,7 +283,7 @@ describe('the janitor', () => {
     await stack.redis.hset(laneKey(jobs[3]?.id ?? ''), { priority: 'nan' });
     await stack.startWorker();
     await stack.enqueue(JSON.parse(DATA), 'cancel', 'cancel', { jobId: 'wait' }).catch(() => undefined);
-    for (const job of jobs) assert.equal((await stack.result(job, 8_000)).outcome, 'cancelled');
+    for (const job of jobs) assert.equal((await stack.result(job)).outcome, 'cancelled');
     assert.equal(await stack.redis.zcard(laneKey('delayed')), 0);
     await nothingIsLeft();
   });
@@ -315,7 +313,7 @@ describe('the janitor', () => {
     await stack.redis.set(laneKey('late'), 'x');
     await stack.redis.zadd(laneKey('delayed'), Date.now() * 0x1000, 'late');
     await stack.startWorker();
-    assert.equal((await stack.result(stalled, 8_000)).outcome, 'cancelled');
+    assert.equal((await stack.result(stalled)).outcome, 'cancelled');
     await nothingIsLeft();
     assert.equal(await stack.redis.zcard(laneKey('delayed')), 0);
     for (const jobId of ['left', 'late']) {
@@ -333,8 +331,8 @@ describe('the janitor', () => {
     await stack.startWorker();
     const bad = await waiting(hashOf({ ...GOOD, data: '{' }));
     const text = await waiting(write((key, { redis }) => redis.set(key, 'x')));
-    await stack.result(bad, 5_000);
-    await stack.result(text, 5_000);
+    await stack.result(bad);
+    await stack.result(text);
     assert.equal(await stack.redis.hget(laneKey(job.id ?? ''), 'data'), '{');
     assert.deepEqual(await stack.redis.lrange(laneKey('active'), 0, -1), [job.id]);
   });

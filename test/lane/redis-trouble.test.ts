@@ -27,10 +27,7 @@ test('a job under which Redis fails in words that no class of error has is looke
   await redis.rename(results, `${results}-aside`);
   await redis.set(results, 'x');
   const job = await enqueue(data);
-  await eventually(
-    async () => assert.equal(await redis.zcard(tenant.keys.lane('cancel', 'delayed')), 1),
-    20_000,
-  );
+  await eventually(async () => assert.equal(await redis.zcard(tenant.keys.lane('cancel', 'delayed')), 1));
   await redis.rename(`${results}-aside`, results);
   assert.equal((await result(job)).outcome, 'cancelled');
   assert.equal(await redis.zcard(tenant.keys.lane('cancel', 'failed')), 0);

@@ -119,9 +119,8 @@ describe('the attempts that decided nothing', () => {
   it('keep the head of a long message, and no character by half', async () => {
     const head = `${'Ä'.repeat(99)}x`;
     for (const errorMessage of [`${head}${'€'.repeat(60)}`, `${'Ä'.repeat(98)}abcd`, 'a'.repeat(300)])
-      await eventually(
-        () => finish({ ...LOST, verdict: { ...LOST.verdict, delayMs: 1, detail: { errorMessage } } }),
-        2_000,
+      await eventually(() =>
+        finish({ ...LOST, verdict: { ...LOST.verdict, delayMs: 1, detail: { errorMessage } } }),
       );
     assert.deepEqual(
       (await attempts()).map(({ errorMessage }) => errorMessage),
@@ -143,7 +142,7 @@ describe('the attempts that decided nothing', () => {
     await use({ ...FREE, MAX_ATTEMPTS: '2' });
     const verdict = { ...LOST.verdict, delayMs: 1 };
     await finish({ ...LOST, verdict });
-    await eventually(() => finish({ ...LOST, verdict }), 2_000);
+    await eventually(() => finish({ ...LOST, verdict }));
     assert.equal((await probe.look(id))?.state, 'unresolved');
     assert.deepEqual(
       (await attempts()).map(({ waitMs }) => waitMs),
@@ -154,7 +153,7 @@ describe('the attempts that decided nothing', () => {
   it('name a worker that did not come back', async () => {
     await use(BRIEF);
     await probe.grant(id, number);
-    await eventually(() => probe.grant(id, number), 2_000);
+    await eventually(() => probe.grant(id, number));
     assert.deepEqual(await endings(), ['cancel lapsed lost']);
   });
 
@@ -165,7 +164,7 @@ describe('the attempts that decided nothing', () => {
     await eventually(async () => {
       await tenant.ledger.end(number, id, 'withdrawn');
       assert.equal((await probe.look(id))?.state, 'unresolved');
-    }, 2_000);
+    });
     assert.deepEqual(await endings(), ['cancel lapsed lost']);
   });
 
@@ -176,7 +175,7 @@ describe('the attempts that decided nothing', () => {
     await eventually(async () => {
       // Whoever takes it over asks for a cancel first.
       assert.equal((await probe.begin(id, number)).answer.kind, 'check');
-    }, 2_000);
+    });
     assert.deepEqual(await endings(), ['cancel check answered', 'get lapsed lost']);
   });
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
+import { redisTime } from '../../src/redis/time.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { createProbe, idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
@@ -139,7 +140,7 @@ describe('begin', () => {
 
     it('takes it over: the record is uncertain, and an attempt is counted', async () => {
       const first = await probe.grant(id, number);
-      const second = await eventually(() => probe.grant(id, number), 2_000);
+      const second = await eventually(() => probe.grant(id, number));
       assert.notEqual(second.slot, first.slot);
       assert.equal(second.attempts, 1);
       const record = await probe.look(id);
@@ -150,12 +151,12 @@ describe('begin', () => {
     it('gives up when its attempts ran out by that', async () => {
       await use({ ...BRIEF, MAX_ATTEMPTS: '2' });
       await probe.grant(id, number);
-      await eventually(() => probe.grant(id, number), 2_000);
+      await eventually(() => probe.grant(id, number));
       const { answer } = await eventually(async () => {
         const begun = await probe.begin(id, number);
         assert.notEqual(begun.answer.kind, 'claimed');
         return begun;
-      }, 2_000);
+      });
       assert.equal(answer.kind, 'decided');
       const record = await probe.look(id);
       assert.deepEqual([record?.state, record?.attempts, record?.uncertain], ['unresolved', 2, true]);
@@ -168,24 +169,25 @@ describe('begin', () => {
       await eventually(async () => {
         await probe.begin(id, number);
         assert.equal((await probe.look(id))?.state, 'unresolved');
-      }, 2_000);
+      });
     });
   });
 
   describe('in a full window', () => {
     it('says exactly how long', async () => {
-      await use({ RATE_LIMITS: '2/1s,1000/1h', URGENT_RESERVE: 'none' });
+      await use({ RATE_LIMITS: '2/1m,1000/1h', URGENT_RESERVE: 'none' });
       const ids = newIds(3);
       await tenant.ledger.submit(number, ids);
       for (const index of [0, 1]) await probe.decide(idAt(ids, index), number, 'cancelled');
-      const begun = await probe.begin(idAt(ids, 2), number);
-      assert.equal(begun.answer.kind, 'window');
-      assert.ok(
-        'ms' in begun.answer && begun.answer.ms > 900 && begun.answer.ms <= 1_000,
-        JSON.stringify(begun.answer),
-      );
-      const { ms } = begun.answer;
-      await systemClock.sleep(ms + 1);
+      const slots = tenant.keys.slots('cancel');
+      const [first = '', stamp] = await redis.zrange(slots, '0', '0', 'WITHSCORES');
+      const endsAt = Number(stamp) + 60_000;
+      const before = await redisTime(redis);
+      const { answer } = await probe.begin(idAt(ids, 2), number);
+      const after = await redisTime(redis);
+      assert.ok(answer.kind === 'window', answer.kind);
+      assert.ok(answer.ms <= endsAt - before + 1 && answer.ms >= endsAt - after - 1, JSON.stringify(answer));
+      await redis.zadd(slots, Number(stamp) - answer.ms - 1, first);
       await probe.grant(idAt(ids, 2), number);
     });
 
@@ -281,7 +283,7 @@ describe('begin', () => {
       maxAttempts: 8,
       graceMs: 6_000,
       longestMs: 1_000,
-      checkMs: 60_000,
+      timings: TIMINGS,
       recoveryMs: 10_000,
     };
     const bucket = tenant.keys.bucket((await import('../../src/ledger/record.ts')).bucketOf(id, 16));

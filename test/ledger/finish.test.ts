@@ -9,6 +9,7 @@ import { TESTER } from '../support/actor.ts';
 import { idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import type { TestTenant } from '../support/tenant.ts';
+import { withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 const FREE = { RATE_LIMITS: '1000000/1m', URGENT_RESERVE: 'none', MAX_ATTEMPTS: '3' };
@@ -80,7 +81,7 @@ describe('finish', () => {
     async function stale(): Promise<{ old: Grant; current: Grant }> {
       await use({ ...FREE, CALL_TIMEOUT: '100ms' });
       const old = await probe.grant(id, number);
-      const current = await eventually(() => probe.grant(id, number), 2_000);
+      const current = await eventually(() => probe.grant(id, number));
       return { old, current };
     }
 
@@ -302,6 +303,8 @@ describe('finish', () => {
     it('is lowered again by a call that went out since, and never to nothing', async () => {
       for (let refusals = 0; refusals < 9; refusals++) {
         const [one] = [await more(1)];
+        // As if its window had passed.
+        await redis.del(tenant.keys.slots('cancel'));
         await eventually(async () => {
           await probe.finish(one, number, await probe.grant(one, number), throttled);
         });
@@ -330,7 +333,11 @@ describe('finish', () => {
   });
 
   describe('an upstream that is down', () => {
-    async function breakDown(): Promise<Buffer> {
+    /** Minutes in place of seconds, so that what is left of them tells which one it is. */
+    const timings = withTimings({ firstProbeMs: 60_000, lastProbeMs: 30 * 60_000, lookAgainMs: 1_000 });
+
+    async function breakDown(env: Record<string, string> = FREE): Promise<Buffer> {
+      ({ tenant, probe, number, id } = await newRequest(redis, env, timings));
       const ids = await more(DOWN_AFTER + 5);
       for (let index = 0; index < DOWN_AFTER; index++) {
         await probe.finish(idAt(ids, index), number, await probe.grant(idAt(ids, index), number), FAULT);
@@ -338,16 +345,17 @@ describe('finish', () => {
       return ids;
     }
 
-    /** The next probe, once it is allowed. */
-    function nextProbe(ids: Buffer): Promise<Grant> {
-      return eventually(() => probe.grant(idAt(ids, DOWN_AFTER), number), 5_000);
+    /** The next probe. Nobody waits for its time: it is moved. */
+    async function nextProbe(ids: Buffer, index = DOWN_AFTER): Promise<Grant> {
+      await redis.hset(tenant.keys.state, 'cancel:hold', Date.now() - 1);
+      return probe.grant(idAt(ids, index), number);
     }
 
     it('is taken for down after 10 failures in a row', async () => {
       const ids = await breakDown();
       const { answer } = await probe.begin(idAt(ids, DOWN_AFTER), number);
       assert.ok(answer.kind === 'hold' && answer.reason === 'upstream', JSON.stringify(answer));
-      assert.ok(answer.ms > 800 && answer.ms <= 1_001, 'the first probe after a second');
+      assert.ok(answer.ms > 30_000 && answer.ms <= 60_001, 'the first probe after so long');
     });
 
     it('is not, when there was a success between', async () => {
@@ -379,7 +387,7 @@ describe('finish', () => {
       assert.ok(answer.kind === 'hold' && answer.look, 'one at a time');
       await probe.finish(idAt(ids, DOWN_AFTER), number, second, FAULT);
       const { answer: next } = await probe.begin(idAt(ids, DOWN_AFTER + 1), number);
-      assert.ok(next.kind === 'hold' && next.ms > 1_800, 'and the intervals go on doubling');
+      assert.ok(next.kind === 'hold' && next.ms > 90_000, 'and the intervals go on doubling');
     });
 
     it('is probed at doubling intervals while it stays down, and that costs no attempt', async () => {
@@ -389,9 +397,7 @@ describe('finish', () => {
         const grant = await nextProbe(ids);
         await probe.finish(idAt(ids, DOWN_AFTER), number, grant, FAULT);
         const [hold] = await state('cancel:hold');
-        waits.push(Math.round((Number(hold) - Date.now()) / 1_000));
-        // Not to wait for all of it: its time is moved, its length was measured.
-        await redis.hset(tenant.keys.state, 'cancel:hold', Date.now() - 1);
+        waits.push(Math.round((Number(hold) - Date.now()) / 60_000));
       }
       assert.deepEqual(waits, [2, 4, 8, 16, 30, 30]);
       assert.equal((await probe.look(idAt(ids, DOWN_AFTER)))?.attempts, 0);
@@ -406,6 +412,7 @@ describe('finish', () => {
     });
 
     it('is also shown by calls that were under way: their failures cost no attempt', async () => {
+      ({ tenant, probe, number, id } = await newRequest(redis, FREE, timings));
       const ids = await more(DOWN_AFTER + 1);
       const grants: Grant[] = [];
       for (let index = 0; index <= DOWN_AFTER; index++)
@@ -417,10 +424,9 @@ describe('finish', () => {
     });
 
     it('lets another probe out when the one that probed died', async () => {
-      await use({ ...FREE, CALL_TIMEOUT: '100ms' });
-      const ids = await breakDown();
+      const ids = await breakDown({ ...FREE, CALL_TIMEOUT: '100ms' });
       await nextProbe(ids);
-      const second = await eventually(() => probe.grant(idAt(ids, DOWN_AFTER + 1), number), 5_000);
+      const second = await eventually(() => probe.grant(idAt(ids, DOWN_AFTER + 1), number));
       assert.equal(second.probe, true);
     });
 
@@ -547,7 +553,7 @@ describe('finish', () => {
       await use({ ...FREE, CALL_TIMEOUT: '100ms' });
       await probe.finish(id, number, await probe.grant(id, number), check);
       await probe.grant(id, number, asGet);
-      await eventually(() => probe.grant(id, number, asGet), 2_000);
+      await eventually(() => probe.grant(id, number, asGet));
       const record = await probe.look(id);
       assert.deepEqual([record?.uncertain, record?.attempts], [false, 1]);
     });

@@ -219,9 +219,8 @@ describe('opening again and ending early', () => {
       const id = newIds(1);
       await brief.ledger.submit(campaign, id);
       await briefProbe.grant(id, campaign);
-      await eventually(
-        async () => assert.equal((await brief.ledger.end(campaign, id, 'withdrawn')).ended, 1),
-        2_000,
+      await eventually(async () =>
+        assert.equal((await brief.ledger.end(campaign, id, 'withdrawn')).ended, 1),
       );
       const record = await briefProbe.look(id);
       assert.deepEqual([record?.state, record?.uncertain, record?.attempts], ['unresolved', true, 1]);

@@ -35,6 +35,7 @@ const situation: Situation = {
   askedSince: NOW - HOUR,
   held: null,
   holdMs: 900_000,
+  quietMs: 3_000,
 };
 
 const hold = { reason: 'upstream', until: NOW + 500.25, detail: '503: secret words' };

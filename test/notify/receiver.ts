@@ -53,6 +53,7 @@ export async function startReceiver(
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const { port: opened } = server.address() as AddressInfo;
+  let closing: Promise<unknown> | null = null;
   const receiver: Receiver = {
     port: opened,
     url: `${certificate ? 'https' : 'http'}://127.0.0.1:${opened}/hook`,
@@ -61,10 +62,12 @@ export async function startReceiver(
     manner,
     headers: {},
     close: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
+      if (!closing) {
+        closing = once(server, 'close');
+        server.close();
+        server.closeAllConnections();
+      }
+      await closing;
     },
   };
   return receiver;

@@ -4,6 +4,7 @@ import { submitCampaign } from '../../src/campaign/submit.ts';
 import { guidsToBytes } from '../../src/guid.ts';
 import type { NoticeKind } from '../../src/notify/notice.ts';
 import { makeActions } from '../../src/simulator/index.ts';
+import type { Timings } from '../../src/timings.ts';
 import { type Field, openField } from '../end-to-end/support.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
@@ -24,7 +25,11 @@ export interface Scene {
 export async function openScene(
   t: TestContext,
   ids: number,
-  { manner = 204, env = {} }: { manner?: Manner; env?: Record<string, string> } = {},
+  {
+    manner = 204,
+    env = {},
+    timings,
+  }: { manner?: Manner; env?: Record<string, string>; timings?: Timings } = {},
 ): Promise<Scene> {
   const server = await openTestRedis();
   const receiver = await startReceiver(0, manner);
@@ -32,6 +37,7 @@ export async function openScene(
   const field = await openField(server, {
     limits: LIMITS,
     ids,
+    ...(timings && { timings }),
     env: { ...own, LOG_LEVEL: 'info', ...env },
   });
   t.after(async () => {
@@ -63,7 +69,7 @@ export function noticeOf(
   { receiver, field }: Scene,
   kind: NoticeKind,
   campaign = 'field',
-  withinMs = 40_000,
+  withinMs?: number,
 ) {
   return eventually(() => {
     const fitting = receiver.received.filter(

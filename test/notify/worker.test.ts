@@ -29,7 +29,7 @@ test('two workers tell once that a campaign has ended, and again when it ends af
     const again = receiver.received.filter(({ notice }) => notice.campaign === 'second');
     assert.equal(again.length, 2);
     assert.notEqual(again[0]?.notice.id, again[1]?.notice.id);
-  }, 40_000);
+  });
 
   const text = receiver.received.map(({ body }) => body).join();
   for (const id of field.ids) assert.ok(!text.includes(id));
@@ -46,12 +46,12 @@ test('what ended before anybody asked is not told', async (t) => {
   const scene = await openScene(t, 10);
   const { field, receiver, submit } = scene;
   const before = field.startWorker({ NOTIFY_URL: '' });
-  await field.untilDone(20_000);
+  await field.untilDone();
   before.kill('SIGTERM');
   await before.exited;
   field.startWorker();
   // The first look says since when; only then something else ends.
-  await eventually(async () => assert.equal(await field.redis.exists(field.tenant.keys.notices), 1), 20_000);
+  await eventually(async () => assert.equal(await field.redis.exists(field.tenant.keys.notices), 1));
   await submit('after', 5, 4_713);
   await noticeOf(scene, 'ended', 'after');
   assert.equal(receiver.received.length, 1);
@@ -121,7 +121,7 @@ test('each tenant has a receiver and a secret of its own, and Redis holds neithe
         [['ended', `tenant-${index + 1}`]],
         worker.stderr,
       );
-    }, 40_000);
+    });
   }
   const needles = [...secrets, token].flatMap((secret) => needlesOf(secret, secret));
   const log = { where: 'the log', text: worker.stderr };

@@ -1,4 +1,5 @@
 import type { Disposition, Executed } from '../../src/lane/execute.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import type { Book } from './book.ts';
 import type { Life, Timeline } from './time.ts';
 
@@ -34,7 +35,7 @@ export interface LaneDeps {
 }
 
 /** A dead worker's jobs come back after its lock and until the next look for stalled ones, in ms. */
-const LOCK_MS = 15_000;
+const { lockMs: LOCK_MS } = TIMINGS;
 
 /** In place of BullMQ: a queue in order, a hold for all of it, delayed jobs, and stalled ones that come back. */
 export function createLane(deps: LaneDeps): Lane {

@@ -1,4 +1,3 @@
-import { GRACE_MS } from '../../src/budget/guard.ts';
 import { createMemory } from '../../src/budget/memory.ts';
 import { type Limits, longestMs } from '../../src/budget/windows.ts';
 import { submitCampaign } from '../../src/campaign/submit.ts';
@@ -6,6 +5,7 @@ import { guidsToBytes } from '../../src/guid.ts';
 import { type Keys, keysFor } from '../../src/keys.ts';
 import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
 import { createRandom, type Random } from '../../src/simulator/random.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { type MadeActions, makeActions } from './actions.ts';
 import { type Book, createBook } from './book.ts';
 import { Defender } from './defender.ts';
@@ -136,7 +136,8 @@ function openLedger(
     redis,
     keys,
     memory: createMemory({ keepMs: longestMs(limits.windows) }),
-    graceMs: GRACE_MS,
+    timings: TIMINGS,
+    graceMs: TIMINGS.graceMs,
     monotonic: timeline.now,
     settings: { limits, callTimeoutMs: CALL_TIMEOUT_MS, maxAttempts: MAX_ATTEMPTS },
   });

@@ -1,5 +1,4 @@
 import { type EpochContext, pulse } from '../../src/budget/epoch.ts';
-import { GRACE_MS } from '../../src/budget/guard.ts';
 import { createMemory } from '../../src/budget/memory.ts';
 import { type Limits, longestMs } from '../../src/budget/windows.ts';
 import type { Clock } from '../../src/clock.ts';
@@ -13,6 +12,7 @@ import { createNotices } from '../../src/lane/notices.ts';
 import { createLedger } from '../../src/ledger/ledger.ts';
 import { silentLog } from '../../src/log.ts';
 import type { Random } from '../../src/simulator/random.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import type { Hand } from './lane.ts';
 import type { SimulatedRedis } from './redis.ts';
 import { createSimulatedClock, type Life, type Timeline } from './time.ts';
@@ -46,7 +46,14 @@ export function startWorker(deps: WorkerDeps): Hand {
   });
   const redis = deps.redis.connect(life, () => redisLegMs(random));
   const memory = createMemory({ keepMs: longestMs(limits.windows) });
-  const epoch: EpochContext = { redis, keys, memory, graceMs: GRACE_MS, monotonic: own.monotonic };
+  const epoch: EpochContext = {
+    redis,
+    keys,
+    memory,
+    timings: TIMINGS,
+    graceMs: TIMINGS.graceMs,
+    monotonic: own.monotonic,
+  };
   const wall = () => Math.floor(memory.redisTime(own.monotonic()) ?? own.wall());
   const clock: Clock = { ...own, wall };
   const execute = createExecutor({
@@ -57,6 +64,7 @@ export function startWorker(deps: WorkerDeps): Hand {
     chronicle: createChronicle({ redis, keys, wall }),
     notices: createNotices({ redis, keys, wall }),
     clock,
+    timings: TIMINGS,
     callTimeoutMs,
     random,
     onRecovered: deps.onRecovered,

@@ -3,6 +3,7 @@ import { createMemory, type Memory } from '../../src/budget/memory.ts';
 import { longestMs } from '../../src/budget/windows.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { createProbe, type Probe } from './ledger.ts';
 import type { TestTenant } from './tenant.ts';
 
@@ -26,6 +27,7 @@ export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
     keys,
     memory,
     graceMs,
+    timings: TIMINGS,
     monotonic: () => systemClock.monotonic() + shifted,
   };
   const ledger = createLedger({ ...context, settings: { limits, callTimeoutMs, maxAttempts } });

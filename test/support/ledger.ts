@@ -5,6 +5,7 @@ import type { Environment } from '../../src/config.ts';
 import type { Ask, Begun, FinishAsk, Grant } from '../../src/ledger/calls.ts';
 import type { Outcome } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
+import type { Timings } from '../../src/timings.ts';
 import { newTenant, type TestTenant } from './tenant.ts';
 
 /** So many made-up ids, 16 bytes each, in a row. */
@@ -98,8 +99,9 @@ export type Probe = ReturnType<typeof createProbe>;
 export async function newRequest(
   redis: RedisClient,
   env: Environment,
+  timings?: Timings,
 ): Promise<{ tenant: TestTenant; probe: Probe; number: number; id: Buffer }> {
-  const tenant = await newTenant(redis, env);
+  const tenant = await newTenant(redis, env, timings);
   const probe = createProbe(tenant);
   const number = await probe.campaign('campaign');
   const id = newIds(1);

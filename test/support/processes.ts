@@ -5,6 +5,9 @@ import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { TIMINGS, type Timings } from '../../src/timings.ts';
+import { TIMINGS_VARIABLE } from './timings.ts';
+
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
@@ -51,6 +54,11 @@ export interface StartOptions {
   cwd?: string;
 }
 
+export interface CliOptions extends StartOptions {
+  /** Then it is started by `standdown.ts`, and otherwise, with production's, as in the package. */
+  timings?: Timings | undefined;
+}
+
 /** Starts `node <script> …` in the project's folder. */
 export function startNode(script: string, args: readonly string[], options: StartOptions = {}): Process {
   return startProgram(process.execPath, [script, ...args], options);
@@ -66,8 +74,10 @@ export function startProgram(program: string, args: readonly string[], options: 
 }
 
 /** Starts a command of Standdown. */
-export function startCli(args: readonly string[], options: StartOptions = {}): Process {
-  return startNode(`${ROOT}/src/cli.ts`, args, options);
+export function startCli(args: readonly string[], { timings, ...options }: CliOptions = {}): Process {
+  if (!timings || timings === TIMINGS) return startNode(`${ROOT}/src/cli.ts`, args, options);
+  const env = { ...options.env, [TIMINGS_VARIABLE]: JSON.stringify(timings) };
+  return startNode(`${ROOT}/test/support/standdown.ts`, args, { ...options, env });
 }
 
 export interface Ran {
@@ -79,7 +89,7 @@ export interface Ran {
 /** Runs a command of Standdown to its end. */
 export async function runCli(
   args: readonly string[],
-  options: StartOptions & { stdin?: string | Buffer } = {},
+  options: CliOptions & { stdin?: string | Buffer } = {},
 ): Promise<Ran> {
   const child = startCli(args, options);
   child.stdin.end(options.stdin ?? '');

@@ -20,9 +20,11 @@ import {
   type Simulator,
   startSimulator,
 } from '../../src/simulator/index.ts';
+import type { Timings } from '../../src/timings.ts';
 import { sharedCertificate, trust } from './certificate.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from './redis.ts';
 import { newLabel, newTenant, type TestTenant } from './tenant.ts';
+import { SHORT } from './timings.ts';
 import { eventually } from './wait.ts';
 
 /** Windows in which nothing has to wait. */
@@ -33,6 +35,8 @@ export interface StackOptions {
   limits?: string;
   env?: Environment;
   simulator?: Omit<PlainSimulatorOptions, 'dir'>;
+  /** Default: `SHORT`. */
+  timings?: Timings;
   /** Lines of the worker's log are kept there. */
   log?: Logger;
 }
@@ -78,7 +82,9 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     URGENT_RESERVE: 'none',
     PRECHECK: 'off',
   };
-  const tenant = await newTenant(redis, { ...settings, ...options.env, AZURE_TENANT_ID: simulator.tenantId });
+  const timings = options.timings ?? SHORT;
+  const tenantEnv = { ...settings, ...options.env, AZURE_TENANT_ID: simulator.tenantId };
+  const tenant = await newTenant(redis, tenantEnv, timings);
   const env: Record<string, string> = { ...settings, STANDDOWN_TENANT: tenant.label };
   for (const [name, value] of Object.entries(options.env ?? {})) if (value !== undefined) env[name] = value;
   const workers: Worker[] = [];
@@ -113,6 +119,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
           config,
           log: options.log ?? silentLog,
           path: process.env['PATH'] ?? '',
+          timings,
         },
         workerOptions,
       );

@@ -3,6 +3,7 @@ import { createTenant, type Tenant } from '../../src/app.ts';
 import { type Config, type Environment, readConfig } from '../../src/config.ts';
 import { type Keys, keysFor } from '../../src/keys.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { TIMINGS, type Timings } from '../../src/timings.ts';
 
 /** A label that no other test has. */
 export function newLabel(): string {
@@ -15,11 +16,15 @@ export interface TestTenant extends Tenant {
 }
 
 /** A tenant of its own for one test, in which calls may go out at once. */
-export async function newTenant(redis: RedisClient, env: Environment = {}): Promise<TestTenant> {
+export async function newTenant(
+  redis: RedisClient,
+  env: Environment = {},
+  timings: Timings = TIMINGS,
+): Promise<TestTenant> {
   const label = newLabel();
   const config = readConfig({ STANDDOWN_TENANT: label, ...env });
   await skipGrace(redis, keysFor(label));
-  return { label, config, ...createTenant(config, redis) };
+  return { label, config, ...createTenant(config, redis, { timings }) };
 }
 
 /**

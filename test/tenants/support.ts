@@ -10,6 +10,7 @@ import { runCommand } from '../support/command.ts';
 import { type Process, type Ran, startCli } from '../support/processes.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
 import { skipGrace } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 
 export type Entry = Record<string, string | { env: string } | { file: string }>;
 
@@ -84,7 +85,7 @@ export async function openEstate(
     },
     cli: (args) => runCommand(args, { env: { ...env, TENANTS_FILE: all } }),
     startWorker: (more = {}) => {
-      const worker = startCli(['worker'], { env: { ...env, ...more } });
+      const worker = startCli(['worker'], { env: { ...env, ...more }, timings: SHORT });
       atEnd(t, async () => {
         worker.kill('SIGKILL');
         await worker.exited;

@@ -65,7 +65,7 @@ async function submit(name: string, wanted: readonly string[], more: Partial<New
 const find = (name: string) => findCampaign(redis, keys, name);
 
 async function untilOpen(name: string, open: number): Promise<void> {
-  await eventually(async () => assert.equal((await find(name)).open, open, name), 30_000);
+  await eventually(async () => assert.equal((await find(name)).open, open, name));
 }
 
 async function enqueue(lane: LaneName, data: object, options: { delay?: number } = {}) {
@@ -87,7 +87,7 @@ async function calledAll(wanted: readonly string[]): Promise<void> {
   await eventually(async () => {
     const called = new Set((await simulator.calls()).map(({ id }) => id));
     for (const id of wanted) assert.ok(called.has(id), `${id} was not called`);
-  }, 30_000);
+  });
 }
 
 /** Every outcome, some of them after another attempt, some of the second generation. */
@@ -169,7 +169,7 @@ async function recordSingles(paused: string): Promise<void> {
   await enqueue('cancel', { machineActionId: expiring[1], expiresAt: FAR, requestedBy: 'b' });
   await eventually(async () => {
     for (const job of jobs) assert.ok(await job.isCompleted());
-  }, 20_000);
+  });
   await calledAll([...hanging, ...expiring]);
 }
 
@@ -180,11 +180,11 @@ async function recordHold(): Promise<void> {
   const fault = { kind: 'status', status: 429, retryAfter: 120 } as const;
   await spoil(refused, { operation: 'cancel', fault });
   await submit('held', refused);
-  await eventually(async () => assert.ok(await redis.hget(keys.state, 'cancel:penalty')), 20_000);
+  await eventually(async () => assert.ok(await redis.hget(keys.state, 'cancel:penalty')));
   await submit('held', queued);
   await eventually(async () => {
     assert.ok((await redis.llen(keys.lane('cancel-campaign', 'wait'))) >= queued.length);
-  }, 20_000);
+  });
 }
 
 /** What nobody has looked at yet, for no worker runs any more. */

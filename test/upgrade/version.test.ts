@@ -50,7 +50,7 @@ it('stops workers and commands that do not understand the data; a newer one goes
   try {
     assert.equal(await redis.hget(tenant.keys.state, 'version'), '1', 'submit has noted it');
     const worker = field.startWorker();
-    await eventually(async () => assert.ok((await calls(field)) >= 5, worker.stderr), 20_000);
+    await eventually(async () => assert.ok((await calls(field)) >= 5, worker.stderr));
     await note(3);
     await endsRefused(worker);
     const made = await calls(field);
@@ -69,7 +69,7 @@ it('stops workers and commands that do not understand the data; a newer one goes
 
     await note(2);
     field.startWorker();
-    await field.untilDone(30_000);
+    await field.untilDone();
     await field.assertComplete();
     assert.equal(await calls(field), 30, 'each was called once');
   } finally {
@@ -89,7 +89,7 @@ it('drops a job of a later version that a feeder put into its lane: its id is fe
     const dropped = await fed.add(JOB_NAME, later, { jobId: `${number}-later-0` });
     const single = await singles.add(JOB_NAME, { v: 2, machineActionId: field.ids[1], comment: 'later' });
     const worker = field.startWorker();
-    await field.untilDone(30_000);
+    await field.untilDone();
     await field.assertComplete();
     assert.equal(await calls(field), 3);
     assert.equal(worker.stderr, '');

@@ -1,0 +1,180 @@
+import { StanddownError } from './errors.ts';
+import { LONGEST_BLOCK_MS } from './redis/options.ts';
+
+/**
+ * How long locks, leases and graces last, and how often what may have changed is looked at again. No setting changes them: most hold
+ * only in relation to others, and a worker with shorter ones would break what the workers beside it rely on.
+ */
+export interface Timings {
+  /** A worker looks at the epoch, at its lanes' supply and at what others changed this often, in ms. */
+  pulseMs: number;
+  /** Nothing is sent for so long after a new epoch opened, in ms; or for the longest window, if that is shorter. */
+  graceMs: number;
+  /** The end of another's call cannot be known: whoever waits for it looks again after so long, in ms. */
+  lookAgainMs: number;
+
+  /** A BullMQ job's lock lasts so long without renewal, and stalled jobs are looked for this often, in ms. */
+  lockMs: number;
+  /** A job that Redis failed under is looked at again after so long, in ms. */
+  redisFailedMs: number;
+  /** A job of a paused campaign looks again by itself after so long, in ms. Resuming brings it back at once. */
+  pausedMs: number;
+  /** A turn of the feeder is over by then, even if its worker died, in ms. */
+  feedLeaseMs: number;
+  /** Between two searches for ids that were lost from a lane, in ms. */
+  lostSearchMs: number;
+
+  /** A request that failed, a sign-in that failed, is tried again after so long at first, in ms; twice as long each time … */
+  firstRetryMs: number;
+  /** … up to so long, in ms. */
+  lastRetryMs: number;
+  /** The first probe of an upstream that is down goes out after this, in ms; twice as long after each that fails … */
+  firstProbeMs: number;
+  /** … up to so long, in ms. */
+  lastProbeMs: number;
+  /** Between two looks with Get at what a 400 was about, in ms … */
+  checkAgainMs: number;
+  /** … which is taken as a refusal when it has not been explained for so long, in ms. */
+  checkMs: number;
+  /** RFC 8628, 3.5: by so much longer a login waits that was told to slow down, or heard nothing, in ms. */
+  loginSlowerMs: number;
+  /** After a renewal that failed, the token that stands serves for so long before another is tried, in ms. */
+  renewAgainMs: number;
+
+  /** The precheck waits for a list no longer than this, in ms: the list only saves calls. */
+  precheckPatienceMs: number;
+  /** After an answer that is no list, the precheck is left out for so long, in ms. */
+  precheckSilenceMs: number;
+  /** What was not final is verified again after so long, in ms. */
+  verifyAgainMs: number;
+  /** A worker that verifies says so at each call; one that died is replaced after so long, in ms, or after two call timeouts. */
+  verifyLeaseMs: number;
+  /** After a failure nothing is verified for so long, in ms. */
+  verifyFailedMs: number;
+
+  /** A read of the inbox waits for so long at most, in ms. */
+  inboxBlockMs: number;
+  /** How often it is looked for what dead workers held of the inbox, in ms. */
+  inboxClaimMs: number;
+  /** What a worker held of the inbox for so long is another's, in ms: longer than taking in a part takes. */
+  inboxIdleMs: number;
+
+  /** How often it is looked for what is to be notified, and for notices that are due, in ms. */
+  noticeLookMs: number;
+  /** A notice's receiver has so long to answer, in ms. */
+  noticePostMs: number;
+  /** One try to send a notice is one worker's for so long, in ms. */
+  noticeClaimMs: number;
+  /** Before a campaign's end is told, in ms: it may be drained for a moment while its ids are being submitted. */
+  noticeQuietMs: number;
+  /** A hold that is not seen for longer has ended, in ms. */
+  noticeGapMs: number;
+  /** Between two tries to send a notice, in ms; the last one again and again. */
+  noticeAgainMs: readonly number[];
+
+  /** A stop may take so long beyond what a call may, in ms; then it is not waited for any more. */
+  stopGraceMs: number;
+
+  /** How often the tenants' file is looked at, in ms. */
+  tenantsLookMs: number;
+  /** A tenant that failed is started again after so long, in ms; twice as long after each further failure … */
+  firstTenantPauseMs: number;
+  /** … up to so long, in ms. */
+  lastTenantPauseMs: number;
+}
+
+/** A wait up to this long is slept in the job's processor; a longer one is the lane's business. */
+export const SHORT_WAIT_MS = 1_000;
+
+export const TIMINGS: Timings = {
+  pulseMs: 2_000,
+  graceMs: 6_000,
+  lookAgainMs: 1_000,
+
+  lockMs: 15_000,
+  redisFailedMs: 2_000,
+  pausedMs: 30_000,
+  feedLeaseMs: 10_000,
+  lostSearchMs: 10_000,
+
+  firstRetryMs: 1_000,
+  lastRetryMs: 60_000,
+  firstProbeMs: 1_000,
+  lastProbeMs: 30_000,
+  checkAgainMs: 5_000,
+  checkMs: 60_000,
+  loginSlowerMs: 5_000,
+  renewAgainMs: 15_000,
+
+  precheckPatienceMs: 10_000,
+  precheckSilenceMs: 60_000,
+  verifyAgainMs: 15 * 60_000,
+  verifyLeaseMs: 180_000,
+  verifyFailedMs: 60_000,
+
+  inboxBlockMs: 15_000,
+  inboxClaimMs: 15_000,
+  inboxIdleMs: 15_000,
+
+  noticeLookMs: 5_000,
+  noticePostMs: 10_000,
+  noticeClaimMs: 30_000,
+  noticeQuietMs: 3_000,
+  noticeGapMs: 30_000,
+  noticeAgainMs: [5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000],
+
+  stopGraceMs: 10_000,
+
+  tenantsLookMs: 1_000,
+  firstTenantPauseMs: 1_000,
+  lastTenantPauseMs: 60_000,
+};
+
+/** What a killed worker had in hand is taken up again within this, in ms; `docs/reliability.md` promises it. */
+export const TAKEN_UP_MS = 45_000;
+
+/** Relations that do not hold, in words. */
+function* brokenRelations(t: Timings): Generator<string> {
+  for (const [name, value] of Object.entries(t)) {
+    const all: unknown[] = Array.isArray(value) ? value : [value];
+    if (all.length === 0 || !all.every((ms) => Number.isFinite(ms) && Number(ms) > 0))
+      yield `${name} is no time`;
+  }
+  // A worker that missed a pulse still puts back what it remembers before anybody sends.
+  if (t.graceMs < 3 * t.pulseMs) yield 'graceMs: is shorter than three of pulseMs';
+  // A longer wait holds the whole lane, and nothing would wake it when the call that is waited for ends.
+  if (t.lookAgainMs > SHORT_WAIT_MS) yield `lookAgainMs: is longer than a short wait (${SHORT_WAIT_MS})`;
+  // A lock runs out within lockMs of a kill, and a look that comes up to lockMs later finds the job.
+  if (2 * t.lockMs > TAKEN_UP_MS) yield `lockMs: twice that is longer than what is promised (${TAKEN_UP_MS})`;
+  // An entry is held for inboxIdleMs, and then waits for the next claim, which a read that waits may put off.
+  if (t.inboxIdleMs + t.inboxClaimMs + t.inboxBlockMs > TAKEN_UP_MS)
+    yield `inboxIdleMs, inboxClaimMs, inboxBlockMs: together longer than what is promised (${TAKEN_UP_MS})`;
+  if (t.inboxBlockMs > t.inboxClaimMs)
+    yield 'inboxBlockMs: is longer than inboxClaimMs, which it would put off';
+  // The connection is taken as dead when it owes an answer for longer.
+  if (t.inboxBlockMs > LONGEST_BLOCK_MS)
+    yield `inboxBlockMs: is longer than a connection bears (${LONGEST_BLOCK_MS})`;
+  // Another worker would feed the same ids while the first one still waits for their list.
+  if (t.feedLeaseMs < t.precheckPatienceMs) yield 'feedLeaseMs: is shorter than precheckPatienceMs';
+  // Another worker would send a notice whose try is still under way.
+  if (t.noticeClaimMs < 2 * t.noticePostMs) yield 'noticeClaimMs: is shorter than two of noticePostMs';
+  // A hold would end between two looks that both see it.
+  if (t.noticeGapMs < 3 * t.noticeLookMs) yield 'noticeGapMs: is shorter than three of noticeLookMs';
+  // What cannot be read at first would be taken as a refusal without a second look.
+  if (t.checkMs < 2 * t.checkAgainMs) yield 'checkMs: is shorter than two of checkAgainMs';
+  if (t.firstRetryMs > t.lastRetryMs) yield 'firstRetryMs: is longer than lastRetryMs';
+  if (t.firstProbeMs > t.lastProbeMs) yield 'firstProbeMs: is longer than lastProbeMs';
+  if (t.firstTenantPauseMs > t.lastTenantPauseMs)
+    yield 'firstTenantPauseMs: is longer than lastTenantPauseMs';
+}
+
+/** @throws StanddownError INTERNAL when they do not fit each other. */
+export function checkTimings(timings: Timings): void {
+  const broken = [...brokenRelations(timings)];
+  if (broken.length > 0) throw new StanddownError('INTERNAL', `timings: ${broken.join('; ')}`);
+}
+
+/** How long a worker's turn to verify lasts, in ms. It is renewed after each call, which may wait for a token before it is made. */
+export function verifyLeaseFor({ verifyLeaseMs }: Timings, callTimeoutMs: number): number {
+  return Math.max(verifyLeaseMs, 2 * callTimeoutMs);
+}
