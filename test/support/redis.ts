@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { silentLog } from '../../src/log.ts';
 import { closeRedis, type OpenParams, openRedis } from '../../src/redis/connect.ts';
 import { startEmbedded } from '../../src/redis/embedded.ts';
-import type { RedisRole } from '../../src/redis/options.ts';
+import type { CommandLimits, RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { ROOT } from './processes.ts';
@@ -18,6 +18,14 @@ export interface TestRedis {
   connect(role?: RedisRole): Promise<RedisClient>;
   close(): Promise<void>;
 }
+
+/** Those of a command in production fail it on a machine that is busy with something else. */
+const PATIENT: Partial<CommandLimits> = {
+  openMs: 60_000,
+  connectMs: 60_000,
+  answerMs: 60_000,
+  outageMs: 60_000,
+};
 
 /** A real Redis for tests, shared by all that name the same folder. It ends by itself. */
 export async function openTestRedis(folder = 'shared'): Promise<TestRedis> {
@@ -41,7 +49,13 @@ function handle(url: string, place: Pick<OpenParams, 'target' | 'ensure'>): Test
   return {
     url,
     connect: async (role = 'command') => {
-      const redis = await openRedis({ ...place, role, connectionName: 'test', log: silentLog });
+      const redis = await openRedis({
+        ...place,
+        role,
+        connectionName: 'test',
+        limits: PATIENT,
+        log: silentLog,
+      });
       open.push(redis);
       return redis;
     },
