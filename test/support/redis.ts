@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { silentLog } from '../../src/log.ts';
 import { closeRedis, type OpenParams, openRedis } from '../../src/redis/connect.ts';
 import { startEmbedded } from '../../src/redis/embedded.ts';
@@ -44,9 +45,17 @@ export function plainServer({ url }: { url: string }): TestRedis {
   return handle(url, { target: parseRedisUrl(url) });
 }
 
+/** A connection that is left open would look for its server long after the file's tests are over. */
+const handles: TestRedis[] = [];
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
+  after(async () => {
+    await Promise.all(handles.map((one) => one.close()));
+  });
+}
+
 function handle(url: string, place: Pick<OpenParams, 'target' | 'ensure'>): TestRedis {
   const open: RedisClient[] = [];
-  return {
+  const made: TestRedis = {
     url,
     connect: async (role = 'command') => {
       const redis = await openRedis({
@@ -63,4 +72,6 @@ function handle(url: string, place: Pick<OpenParams, 'target' | 'ensure'>): Test
       await Promise.all(open.splice(0).map(closeRedis));
     },
   };
+  handles.push(made);
+  return made;
 }
