@@ -24,8 +24,8 @@ test('a replica of a cluster takes over, and no connection breaks: a new epoch o
   // Waits until the replica has everything, so that only the process tells it from the old master.
   await before.admin.wait(1, 5_000);
   await place.nodes?.takeOver();
-  await eventually(async () => assert.notEqual((await place.server()).port, before.port), 20_000);
-  const { answer } = await eventually(() => worker.probe.begin(idAt(ids, 5), campaign), 20_000);
+  await eventually(async () => assert.notEqual((await place.server()).port, before.port));
+  const { answer } = await eventually(() => worker.probe.begin(idAt(ids, 5), campaign));
   assert.ok(answer.kind === 'hold' && answer.reason === 'grace', JSON.stringify(answer));
   assert.equal(await redis.hget(tenant.keys.state, 'why'), 'restarted');
   assert.equal(await redis.zcard(tenant.keys.slots('cancel')), 5);

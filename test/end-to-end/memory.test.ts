@@ -38,7 +38,7 @@ it('a worker runs out of memory in mid-call: another goes on, one outcome each',
     const seen = (await simulator.calls()).length;
 
     field.startWorker();
-    await field.untilDone(60_000);
+    await field.untilDone();
     const lines = await field.assertComplete();
     const calls = (await simulator.calls()).slice(seen);
     for (const line of ended) {

@@ -29,7 +29,7 @@ export interface Field {
   ids: readonly string[];
   startWorker(env?: Record<string, string>): Process;
   campaign(): Promise<Campaign>;
-  untilDone(withinMs: number): Promise<Campaign>;
+  untilDone(withinMs?: number): Promise<Campaign>;
   report(): Promise<Map<string, ReportLine>>;
   /** One outcome per id, counters that equal a recount, nothing open. */
   assertComplete(): Promise<Map<string, ReportLine>>;

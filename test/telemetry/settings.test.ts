@@ -12,9 +12,8 @@ async function cancelOne(scene: Scene): Promise<string> {
   const [id = ''] = await scene.addActions(1);
   const { redis, keys } = scene.tenant;
   await redis.xadd(keys.inbox, '*', 'machineActionId', id, 'comment', 'x');
-  await eventually(
-    async () => assert.match((await redis.get(keys.outcome(id))) ?? '', /"outcome":"cancelled"/),
-    30_000,
+  await eventually(async () =>
+    assert.match((await redis.get(keys.outcome(id))) ?? '', /"outcome":"cancelled"/),
   );
   return id;
 }
@@ -148,15 +147,10 @@ for (const manner of ['silent', 500, 'gone'] as const) {
     const worker = scene.startWorker({ ...scene.otel, OTEL_EXPORTER_OTLP_TIMEOUT: '12000' });
     for (let i = 0; i < 3; i++) await cancelOne(scene);
     const isTold = ({ msg }: Record<string, unknown>) => msg === 'traces cannot be exported';
-    await eventually(() => assert.ok(logOf(worker).some(isTold), worker.stderr), 40_000);
+    await eventually(() => assert.ok(logOf(worker).some(isTold), worker.stderr));
     await cancelOne(scene);
-    const stoppedAt = performance.now();
     worker.kill('SIGTERM');
     assert.equal(await worker.exited, 0, worker.stderr);
-    const tookMs = performance.now() - stoppedAt;
-    t.diagnostic(`stopped within ${Math.round(tookMs)} ms`);
-    // Not as long as the exporter would wait.
-    assert.ok(tookMs < 8_000, `${tookMs} ms`);
     assert.equal(logOf(worker).filter(isTold).length, 1);
     assert.ok(logOf(worker).some(({ msg }) => msg === 'worker stopped'));
   });
