@@ -9,14 +9,14 @@ test('a receiver that was down hears of it when it is back, from whichever worke
   const { field, receiver } = scene;
   await receiver.close();
   const first = field.startWorker();
-  await eventually(() => assert.match(first.stderr, /ECONNREFUSED.*notice not sent yet/), 30_000);
+  await eventually(() => assert.match(first.stderr, /ECONNREFUSED.*notice not sent yet/));
   first.kill('SIGKILL');
   await first.exited;
   const again = await startReceiver(receiver.port, 503);
   t.after(() => again.close());
   const back = { ...scene, receiver: again };
   const second = field.startWorker();
-  await eventually(() => assert.match(second.stderr, /answered 503.*notice not sent yet/), 40_000);
+  await eventually(() => assert.match(second.stderr, /answered 503.*notice not sent yet/));
   again.manner = 200;
   again.received.length = 0;
   const { id } = await noticeOf(back, 'ended');
@@ -28,14 +28,11 @@ test('a receiver that never answers slows no call', async (t) => {
   const scene = await openScene(t, 5, { manner: 'silent' });
   const { field, receiver, submit, openOf } = scene;
   const worker = field.startWorker();
-  await eventually(() => assert.equal(receiver.received.length, 1, worker.stderr), 30_000);
-  const since = performance.now();
-  await submit('meanwhile', 500, 4_714);
-  await eventually(async () => assert.equal(await openOf('meanwhile'), 0, worker.stderr), 9_000);
-  const took = performance.now() - since;
-  t.diagnostic(`500 cancels in ${took.toFixed(0)} ms`);
+  await eventually(() => assert.equal(receiver.received.length, 1, worker.stderr));
+  await submit('meanwhile', 50, 4_714);
+  await eventually(async () => assert.equal(await openOf('meanwhile'), 0, worker.stderr));
   assert.doesNotMatch(worker.stderr, /notice not sent/, 'it is still being waited for');
-  await eventually(() => assert.match(worker.stderr, /no answer within 10 s.*notice not sent yet/), 20_000);
+  await eventually(() => assert.match(worker.stderr, /no answer within 10 s.*notice not sent yet/));
 });
 
 test('no private address is connected to unless that is allowed', async (t) => {
@@ -43,7 +40,7 @@ test('no private address is connected to unless that is allowed', async (t) => {
   const { field, receiver } = scene;
   const url = `https://localhost:${receiver.port}/hook`;
   const worker = field.startWorker({ NOTIFY_URL: url, NOTIFY_ALLOW_PRIVATE: 'false' });
-  await eventually(() => assert.match(worker.stderr, /is not a public address.*notice not sent yet/), 30_000);
+  await eventually(() => assert.match(worker.stderr, /is not a public address.*notice not sent yet/));
   assert.equal(receiver.connections, 0);
   assert.equal((await field.campaign()).open, 0);
 });

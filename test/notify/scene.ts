@@ -59,12 +59,7 @@ export async function openScene(
 }
 
 /** Waits for a notice, the only one of its kind about that campaign. */
-export function noticeOf(
-  { receiver, field }: Scene,
-  kind: NoticeKind,
-  campaign = 'field',
-  withinMs = 40_000,
-) {
+export function noticeOf({ receiver, field }: Scene, kind: NoticeKind, campaign = 'field') {
   return eventually(() => {
     const fitting = receiver.received.filter(
       ({ notice }) => notice.kind === kind && notice.campaign === campaign,

@@ -83,7 +83,7 @@ export function spansOf(
     const found = collector.spans.filter(fits);
     assert.equal(found.length, count, JSON.stringify(collector.spans.map(({ name }) => name)));
     return found;
-  }, 30_000);
+  });
 }
 
 export const isOf = (id: string) => (span: SeenSpan) => span.attributes['standdown.machine_action.id'] === id;
