@@ -59,7 +59,12 @@ export async function openScene(
 }
 
 /** Waits for a notice, the only one of its kind about that campaign. */
-export function noticeOf({ receiver, field }: Scene, kind: NoticeKind, campaign = 'field') {
+export function noticeOf(
+  { receiver, field }: Scene,
+  kind: NoticeKind,
+  campaign = 'field',
+  withinMs?: number,
+) {
   return eventually(() => {
     const fitting = receiver.received.filter(
       ({ notice }) => notice.kind === kind && notice.campaign === campaign,
