@@ -12,7 +12,7 @@ import { newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { focused, textOf, visit } from './support.ts';
 
-describe('the console as a command', { timeout: 120_000 }, () => {
+describe('the console as a command', () => {
   let server: TestRedis;
   let shell: Shell;
   let browser: Browser | null;
@@ -33,7 +33,7 @@ describe('the console as a command', { timeout: 120_000 }, () => {
       const [url] = /http:\/\/127[^" ]+/.exec(child.stderr) ?? [];
       assert.ok(url, child.stderr);
       return url;
-    }, 20_000);
+    });
 
   it('is steered and read with the keyboard alone, and read without JavaScript', async (t) => {
     if (!browser) return skipWithoutChromium(t);
@@ -83,7 +83,7 @@ describe('the console as a command', { timeout: 120_000 }, () => {
     await eventually(async () => assert.ok((await text()).includes(one.label)));
     assert.ok(!(await text()).includes(other.label));
     await write(one.label, other.label);
-    await eventually(async () => assert.ok((await text()).includes(other.label)), 20_000);
+    await eventually(async () => assert.ok((await text()).includes(other.label)));
     child.kill('SIGTERM');
     assert.equal(await child.exited, 0, child.stderr);
   });
@@ -105,7 +105,7 @@ describe('the console as a command', { timeout: 120_000 }, () => {
     await eventually(async () => {
       const text = await (await request(page)).body.text();
       assert.match(text, /drained<\/a><\/th><td><span class="state" data-state="done">/);
-    }, 20_000);
+    });
     child.kill('SIGTERM');
     assert.equal(await child.exited, 0, child.stderr);
     await simulator.stop();

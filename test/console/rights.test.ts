@@ -31,7 +31,7 @@ async function openAs(t: TestContext, role: Role) {
     const [found] = /http:\/\/127[^" ]+/.exec(child.stderr) ?? [];
     assert.ok(found, child.stderr);
     return found;
-  }, 20_000);
+  });
   await redis.refusals();
   const get = async (path: string, cookie = '') => {
     const answer = await request(new URL(path, url), { headers: { cookie } });

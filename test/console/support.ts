@@ -90,7 +90,7 @@ export async function visit(
 ): Promise<Visitor> {
   const context = await browser.newContext({ viewport: { width: 1_280, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   const origin = new URL(url).origin;
   const strangers: string[] = [];
   const complaints: string[] = [];
@@ -142,7 +142,7 @@ export function textOf(page: Page, selector: string): Promise<string> {
 
 /** The text of what has the focus. */
 export async function focused(page: Page): Promise<string> {
-  return (await page.locator(':focus').innerText({ timeout: 2_000 })).trim();
+  return (await page.locator(':focus').innerText()).trim();
 }
 
 const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');

@@ -51,7 +51,7 @@ export async function openFile(
   options: BrowserContextOptions = {},
 ): Promise<WatchedPage> {
   const page = await browser.newPage({ viewport: { width: 1_280, height: 900 }, ...options });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(60_000);
   const url = `file://${path}`;
   const requests: string[] = [];
   const complaints: string[] = [];

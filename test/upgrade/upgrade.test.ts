@@ -177,7 +177,7 @@ describe('data of version 1', () => {
           ]);
           assert.deepEqual({ lane, wait, active, delayed }, { lane, wait: 0, active: 0, delayed: 0 });
         }
-      }, 60_000);
+      });
 
       const lines = await standing(tenant);
       assert.equal(lines.size, ids.size);

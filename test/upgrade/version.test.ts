@@ -49,7 +49,7 @@ it('stops workers and commands that do not understand the data; a newer one goes
   try {
     assert.equal(await redis.hget(tenant.keys.state, 'version'), '1', 'submit has noted it');
     const worker = field.startWorker();
-    await eventually(async () => assert.ok((await calls(field)) >= 5, worker.stderr), 20_000);
+    await eventually(async () => assert.ok((await calls(field)) >= 5, worker.stderr));
     await note(3);
     await endsRefused(worker);
     const made = await calls(field);
