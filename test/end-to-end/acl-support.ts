@@ -14,7 +14,8 @@ import { atEnd } from '../redis/support/machine.ts';
 import type { Role, Rules } from '../support/acl.ts';
 import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
 import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
-import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import type { SimulatorProcess } from '../support/simulator.ts';
+import { startSimulatorHere } from '../support/simulator-here.ts';
 import { newLabel, skipGrace } from '../support/tenant.ts';
 
 /** Two windows, for a wait that the server asks for is no longer than the longest. */
@@ -72,7 +73,7 @@ export async function openEstate(
     for (const refusal of await redis.refusals()) t.diagnostic(`refused to ${refusal}`);
   });
   const made = makeActions({ count: ids, seed: ids });
-  const simulator = await startSimulatorProcess(LIMITS, { ...options.simulator, actions: made.actions });
+  const simulator = await startSimulatorHere(LIMITS, { ...options.simulator, actions: made.actions });
   atEnd(t, () => simulator.stop());
   const authorities = join(redis.folder, 'authorities.pem');
   const { NODE_EXTRA_CA_CERTS: simulators = '', ...settings } = simulator.settings;

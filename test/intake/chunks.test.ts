@@ -101,7 +101,7 @@ test('long lines and records come out the same, whatever the cuts', async () => 
     const bytes = encode(text, encoding);
     const whole = await readBytes(bytes);
     assert.ok(whole.lines.length > 3);
-    for (const cuts of [[61], [65_535], [65_536], [65_537], [4096, 7]]) {
+    for (const cuts of [[997], [65_535], [65_536], [65_537], [4096, 7]]) {
       assert.deepEqual(await readBytes(bytes, cuts), whole, `${encoding} ${cuts}`);
     }
   }
