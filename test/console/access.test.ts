@@ -6,6 +6,7 @@ import { StanddownError } from '../../src/errors.ts';
 import { runCli, startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
 import { ACT_TOKEN, openConsole, READ_TOKEN } from './support.ts';
 
 interface Answer {
@@ -201,13 +202,10 @@ describe('who may do what in the console', () => {
 
   it('is served by a command, which says where, until it is told to stop', async () => {
     const child = startCli(['console', '--port', '0'], { env });
-    const url = await new Promise<string>((resolve) => {
-      const look = () => {
-        const found = /http:\/\/127[^" ]+/.exec(child.stderr);
-        if (found) resolve(found[0]);
-        else setTimeout(look, 20);
-      };
-      look();
+    const url = await eventually(() => {
+      const [found] = /http:\/\/127[^" ]+/.exec(child.stderr) ?? [];
+      assert.ok(found, child.stderr);
+      return found;
     });
     assert.equal((await request(new URL(`/t/${tenant.label}`, url))).statusCode, 200);
     child.kill('SIGTERM');

@@ -220,7 +220,7 @@ test('a job that is removed as soon as it has ended is heard of by its event', a
 });
 
 test('an outcome whose event never comes is found by looking', async (t) => {
-  const { stack, producer } = await openService(t, { worker: false });
+  const { stack, producer } = await openService(t, { worker: false, sweepMs: 100 });
   const [id = ''] = stack.addActions(1);
   const handle = await producer.cancel({ machineActionId: id, comment: 'x' });
   const waiting = handle.outcome({ timeoutMs: 60_000 });
@@ -243,7 +243,7 @@ test('an outcome whose event never comes is found by looking', async (t) => {
 });
 
 test('a job that is taken away unended is said to be gone, and so is one that never was', async (t) => {
-  const { stack, producer } = await openService(t, { worker: false });
+  const { stack, producer } = await openService(t, { worker: false, sweepMs: 100 });
   const [id = ''] = stack.addActions(1);
   const handle = await producer.cancel({ machineActionId: id, comment: 'x' });
   const waiting = handle.outcome({ timeoutMs: 60_000 });
