@@ -7,7 +7,7 @@ import { newGuids, openShell, type Shell } from '../cli/shell.ts';
 import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { startSimulatorProcess } from '../support/simulator.ts';
+import { startSimulatorHere } from '../support/simulator-here.ts';
 import { newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { focused, textOf, visit } from './support.ts';
@@ -89,7 +89,7 @@ describe('the console as a command', () => {
   });
 
   it('is served by a worker, too, while it drains', async () => {
-    const simulator = await startSimulatorProcess('100000/1s');
+    const simulator = await startSimulatorHere('100000/1s');
     const child = startCli(['worker', '--console'], {
       env: {
         ...shell.env,

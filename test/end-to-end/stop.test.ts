@@ -11,7 +11,7 @@ describe('a worker that is told to stop', { concurrency: true }, () => {
     it(`ends with 0, although Redis does not answer (${how})`, async (t) => {
       await using folder = await temporaryFolder();
       const redis = await startRedis(t, { folder: folder.path, args: ['--appendonly', 'yes'] });
-      const field = await openField(plainServer(redis), { limits: '20/1s', ids: 500 });
+      const field = await openField(plainServer(redis), { limits: '20/1s', ids: 500, apart: false });
       const worker = field.startWorker({ CALL_TIMEOUT: '1s' });
       await eventually(async () => assert.ok((await field.campaign()).open < 480, worker.stderr));
       redis.child.kill(how);

@@ -5,7 +5,7 @@ import { makeActions } from '../../src/simulator/index.ts';
 import { atEnd, freePort, testFolder } from '../redis/support/machine.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
 import { type Process, startCli } from '../support/processes.ts';
-import { startSimulatorProcess } from '../support/simulator.ts';
+import { startSimulatorHere } from '../support/simulator-here.ts';
 import { newLabel, skipGrace } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { openFor } from './support/producers.ts';
@@ -22,7 +22,7 @@ async function openEstate(t: TestContext, latencyMs = 0) {
   const redis = await start();
   await skipGrace(redis.admin, keysFor(tenant));
   const { actions, ids } = makeActions({ count: 20, seed: 7 });
-  const simulator = await startSimulatorProcess(LIMITS, {
+  const simulator = await startSimulatorHere(LIMITS, {
     actions,
     latencyMs: { min: latencyMs, max: latencyMs },
   });
