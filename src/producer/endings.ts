@@ -42,9 +42,9 @@ const RETRY_MS = 1_000;
 
 /**
  * Waits for jobs of the public lanes to end. One connection reads BullMQ's events of both, only while somebody waits. As an event may be
- * missed (Redis away, too many meanwhile), each job is looked at as well: at first, after each outage, and in turns.
+ * missed (Redis away, too many meanwhile), each job is looked at as well: at first, after each outage, and in turns, `sweepMs` apart.
  */
-export function createEndings(link: Link, keys: Keys): Endings {
+export function createEndings(link: Link, keys: Keys, sweepMs = SWEEP_MS): Endings {
   const { redis } = link;
   const waiting = new Map<string, Waiting>();
   const streams = PUBLIC_LANES.map((lane) => keys.lane(lane, 'events'));
@@ -137,7 +137,7 @@ export function createEndings(link: Link, keys: Keys): Endings {
       for (let at = 0; at < jobs.length; at += SWEEP_JOBS) {
         await unlessClosed(lookAt(jobs.slice(at, at + SWEEP_JOBS)));
       }
-      await systemClock.sleep(SWEEP_MS, nudged.signal).catch(() => undefined);
+      await systemClock.sleep(sweepMs, nudged.signal).catch(() => undefined);
     }
   }
 

@@ -85,7 +85,12 @@ const CLOSE_MS = 1_000;
  *
  * @throws StanddownError USAGE, CONFIG_INVALID; REDIS_UNREACHABLE when given a URL.
  */
-export async function openProducer(options: ProducerOptions): Promise<Producer> {
+export function openProducer(options: ProducerOptions): Promise<Producer> {
+  return openProducerAs(options);
+}
+
+/** As `openProducer`; jobs that are waited for are looked at `sweepMs` apart. */
+export async function openProducerAs(options: ProducerOptions, sweepMs?: number): Promise<Producer> {
   if (typeof options !== 'object' || options === null) throw usage('the options are missing');
   checkTenant(options.tenant);
   const limits = readLimits(options.rateLimits, options.urgentReserve);
@@ -99,7 +104,7 @@ export async function openProducer(options: ProducerOptions): Promise<Producer> 
   const { redis } = link;
   const keys = keysFor(options.tenant);
   const prefix = prefixFor(options.tenant);
-  const endings = createEndings(link, keys);
+  const endings = createEndings(link, keys, sweepMs);
   const spans = spansOfProgram(options.tenant);
   const telemetry = createTelemetry(spans);
   const queues = new Map<PublicLane, Queue>();

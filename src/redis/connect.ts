@@ -4,7 +4,14 @@ import type { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
 import { causeOf, isCommandRefused, isReply, isVague, redisRefused, redisUnreachable } from './failure.ts';
-import { COMMAND_LIMITS, clusterOptions, type Reactions, type RedisRole, redisOptions } from './options.ts';
+import {
+  COMMAND_LIMITS,
+  type CommandLimits,
+  clusterOptions,
+  type Reactions,
+  type RedisRole,
+  redisOptions,
+} from './options.ts';
 import { describeRedis, type RedisTarget } from './target.ts';
 
 const SLOWEST_RETRY_MS = 2000;
@@ -20,6 +27,8 @@ export interface OpenParams {
   connectionName: string;
   /** It only waits for what comes, under keys of one slot. Default false. */
   waitsOnly?: boolean;
+  /** Those of a command that are not to be as `COMMAND_LIMITS` says. */
+  limits?: Partial<CommandLimits>;
   log: Pick<Logger, 'warn' | 'info'>;
   /** Brings the embedded Redis back when it is gone; called before each attempt to connect again. */
   ensure?: (() => Promise<void>) | undefined;
@@ -39,14 +48,15 @@ export interface OpenParams {
  */
 export async function openRedis(params: OpenParams): Promise<RedisClient> {
   const state: State = { ...FRESH, opened: params.role !== 'command' };
-  const redis = build(params, reactionsFor(params, state));
+  const limits = { ...COMMAND_LIMITS, ...params.limits };
+  const redis = build(params, reactionsFor(params, state, limits), limits);
   const watched = { ...params, redis, state };
   if (params.role === 'ledger' && redis instanceof Redis) failUnderWay(redis);
   if (params.role !== 'command') {
     logOutages(watched);
     redis.connect().catch(() => undefined); // Failures come as error events too.
   } else {
-    await untilReady(watched);
+    await untilReady(watched, limits);
     state.opened = true;
   }
   return redis;
@@ -99,21 +109,26 @@ interface Watched extends OpenParams {
 function build(
   { target, role, connectionName, waitsOnly = false }: OpenParams,
   reactions: Reactions,
+  limits: CommandLimits,
 ): RedisClient {
-  const common = { role, connectionName, reactions, waitsOnly };
+  const common = { role, connectionName, reactions, limits, waitsOnly };
   return target.kind === 'cluster'
     ? new Cluster(target.nodes, clusterOptions({ target, ...common }))
     : new Redis(redisOptions({ target, ...common }));
 }
 
-function reactionsFor({ role, ensure, target, onRefused }: OpenParams, state: State): Reactions {
+function reactionsFor(
+  { role, ensure, target, onRefused }: OpenParams,
+  state: State,
+  limits: CommandLimits,
+): Reactions {
   return {
     retry: (times) => {
       const now = systemClock.monotonic();
       if (times === 1) state.lostAt = now;
       // An embedded Redis may stop between the look at it and our connecting, even for a command.
       if (!state.opened && ensure === undefined) return null;
-      if (role === 'command' && now - state.lostAt > COMMAND_LIMITS.outageMs) return null;
+      if (role === 'command' && now - state.lostAt > limits.outageMs) return null;
       ensure?.().catch((error: unknown) => state.trouble(error));
       // A server that was made a replica is left by connecting anew; if that leads to the same one again, not in a storm.
       const pause = now - state.readonlyAt < READONLY_PAUSE_MS ? READONLY_PAUSE_MS : 0;
@@ -164,7 +179,7 @@ function failUnderWay(redis: Redis): void {
   });
 }
 
-function untilReady({ redis, target, state }: Watched): Promise<void> {
+function untilReady({ redis, target, state }: Watched, { openMs }: CommandLimits): Promise<void> {
   return new Promise((resolve, reject) => {
     let last: unknown = new Error('Command timed out');
     const settle = (error?: unknown) => {
@@ -174,7 +189,7 @@ function untilReady({ redis, target, state }: Watched): Promise<void> {
       disconnect(redis);
       reject(redisUnreachable({ target, error }));
     };
-    const timer = setTimeout(() => settle(last), COMMAND_LIMITS.openMs);
+    const timer = setTimeout(() => settle(last), openMs);
     state.trouble = (error) => {
       last = error;
       // A refusal, of the password for one, is final.

@@ -17,8 +17,25 @@ export type RedisRole = 'worker' | 'ledger' | 'command';
 /** A connection without a word for longer counts as dead, so no blocking command may block for longer, in ms. */
 export const LONGEST_BLOCK_MS = 20_000;
 
-/** A command's limits, in ms. Each keeps the failure it is for under 5 s. */
-export const COMMAND_LIMITS = { openMs: 4500, connectMs: 3000, answerMs: 4000, outageMs: 4000 };
+/** How long a command waits before it fails, in ms. */
+export interface CommandLimits {
+  /** For a connection that is ready, from `openRedis` on. */
+  openMs: number;
+  /** For a single attempt to connect. */
+  connectMs: number;
+  /** For an answer, from the call on. */
+  answerMs: number;
+  /** For Redis to come back. */
+  outageMs: number;
+}
+
+/** Each keeps the failure it is for under 5 s. */
+export const COMMAND_LIMITS: CommandLimits = {
+  openMs: 4500,
+  connectMs: 3000,
+  answerMs: 4000,
+  outageMs: 4000,
+};
 
 /** What ioredis asks while it runs. */
 export interface Reactions {
@@ -33,6 +50,8 @@ export interface OptionsParams<Target extends RedisTarget> {
   role: RedisRole;
   connectionName: string;
   reactions: Reactions;
+  /** Of a command. */
+  limits: CommandLimits;
   /** It only waits for what comes, under keys of one slot. Default false. */
   waitsOnly?: boolean;
 }
@@ -89,6 +108,7 @@ function commonOptions({
   role,
   connectionName,
   reactions,
+  limits,
 }: OptionsParams<RedisTarget>): CommonRedisOptions {
   const { username, password } = target;
   return {
@@ -116,7 +136,7 @@ function commonOptions({
     // BullMQ insists on it for its blocking connections. How long a command may wait is said by the limits below.
     maxRetriesPerRequest: null,
     reconnectOnError: reactions.onReplyError,
-    ...(role === 'command' ? COMMAND : WORKER),
+    ...(role === 'command' ? commandOptions(limits) : WORKER),
   };
 }
 
@@ -127,7 +147,6 @@ function commonOptions({
 const WORKER: CommonRedisOptions = { connectTimeout: 5000, socketTimeout: LONGEST_BLOCK_MS + 10_000 };
 
 /** The command's limit runs from the call on, also while it waits in the offline queue. */
-const COMMAND: CommonRedisOptions = {
-  connectTimeout: COMMAND_LIMITS.connectMs,
-  commandTimeout: COMMAND_LIMITS.answerMs,
-};
+function commandOptions({ connectMs, answerMs }: CommandLimits): CommonRedisOptions {
+  return { connectTimeout: connectMs, commandTimeout: answerMs };
+}

@@ -22,7 +22,7 @@ test('a replica of a cluster takes over, and no connection breaks: a new epoch o
   const before = await place.server();
   for (let index = 0; index < 5; index++) await worker.probe.decide(idAt(ids, index), campaign, 'cancelled');
   // Waits until the replica has everything, so that only the process tells it from the old master.
-  await before.admin.wait(1, 5_000);
+  await before.admin.wait(1, 60_000);
   await place.nodes?.takeOver();
   await eventually(async () => assert.notEqual((await place.server()).port, before.port));
   const { answer } = await eventually(() => worker.probe.begin(idAt(ids, 5), campaign));

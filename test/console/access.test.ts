@@ -18,7 +18,7 @@ interface Answer {
   cookie: string;
 }
 
-describe('who may do what in the console', { timeout: 60_000 }, () => {
+describe('who may do what in the console', () => {
   let server: TestRedis;
   let tenant: TestTenant;
   let env: Record<string, string>;

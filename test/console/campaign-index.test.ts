@@ -12,7 +12,7 @@ import { createProbe, idAt, newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
 
-describe('what the console knows of a campaign', { timeout: 60_000 }, () => {
+describe('what the console knows of a campaign', () => {
   let server: TestRedis;
   let tenant: TestTenant;
 

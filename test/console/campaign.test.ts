@@ -30,7 +30,7 @@ import {
 const HOSTILE = `</script></title><img src=x onerror="alert(1)"><script>alert(2)</script>`;
 const STARTED_AT = Date.now() - 3_600_000;
 
-describe('a campaign in the console, in a real browser', { timeout: 120_000 }, () => {
+describe('a campaign in the console, in a real browser', () => {
   let server: TestRedis;
   let stack: Stack;
   let served: Console;

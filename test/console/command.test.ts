@@ -13,7 +13,7 @@ import { newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { focused, textOf, visit } from './support.ts';
 
-describe('the console as a command', { timeout: 120_000 }, () => {
+describe('the console as a command', () => {
   let server: TestRedis;
   let shell: Shell;
   let browser: Browser | null;

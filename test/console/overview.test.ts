@@ -28,7 +28,7 @@ import {
 
 const HOSTILE = `</title></script><img src=x onerror="alert(1)"><script>alert(2)</script>`;
 
-describe('the overview of the console, in a real browser', { timeout: 180_000 }, () => {
+describe('the overview of the console, in a real browser', () => {
   let server: TestRedis;
   let stack: Stack;
   let served: Console;
@@ -75,7 +75,7 @@ describe('the overview of the console, in a real browser', { timeout: 180_000 },
     await eventually(async () => assert.match(await campaign.innerText(), /[1-9]\d* of 120 decided/));
     await picture(page, 'overview');
     assert.equal(await focused(page), 'undo-scan');
-    await eventually(async () => assert.match(await textOf(page, '#summary'), / 0 ids open/), 20_000);
+    await eventually(async () => assert.match(await textOf(page, '#summary'), / 0 ids open/));
     assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'isSame')), true);
     await worker.stop();
   });
@@ -133,13 +133,13 @@ describe('the overview of the console, in a real browser', { timeout: 180_000 },
     await killer.shutdown('NOSAVE').catch(() => undefined);
     killer.disconnect();
     const words = /Redis does not answer/;
-    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), words), 40_000);
+    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), words));
     const { statusCode } = await request(lone.url);
     assert.equal(statusCode, 503);
     const back = await openTestRedis(folder);
     await back.connect();
     const connection = visitor.page.locator('#connection');
-    await eventually(() => connection.waitFor({ state: 'hidden', timeout: 500 }), 40_000);
+    await eventually(() => connection.waitFor({ state: 'hidden', timeout: 500 }));
     await visitor.context.close();
     await lone.stop();
     await back.close();
@@ -154,10 +154,7 @@ describe('the overview of the console, in a real browser', { timeout: 180_000 },
     await first.stop();
     await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), /does not answer/));
     const second = await openConsole({ env: { ...stack.env, CONSOLE_PORT: port } });
-    await eventually(
-      () => visitor.page.locator('#connection').waitFor({ state: 'hidden', timeout: 500 }),
-      20_000,
-    );
+    await eventually(() => visitor.page.locator('#connection').waitFor({ state: 'hidden', timeout: 500 }));
     await visitor.context.close();
     await second.stop();
   });

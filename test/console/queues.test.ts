@@ -9,7 +9,7 @@ import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
 import { assertAccessible, openConsole, picture, visit } from './support.ts';
 
-describe("BullMQ's own view in the console", { timeout: 60_000 }, () => {
+describe("BullMQ's own view in the console", () => {
   let server: TestRedis;
   let stack: Stack;
   let served: Console;

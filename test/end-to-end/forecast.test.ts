@@ -1,31 +1,33 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { findCampaign } from '../../src/campaign/registry.ts';
+import { after, before, describe, it } from 'node:test';
 import { campaignStatus } from '../../src/campaign/status.ts';
 import { submitCampaign } from '../../src/campaign/submit.ts';
-import { guidsToBytes } from '../../src/guid.ts';
-import { makeActions } from '../../src/simulator/index.ts';
+import { redisTime } from '../../src/redis/time.ts';
+import { newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { type Field, openField } from './support.ts';
+import { newTenant, type TestTenant } from '../support/tenant.ts';
 
-/** A minute and an hour, as it were: the short window fills three times, then the long one decides. */
-const LIMITS = '20/1s,60/5s';
-const MINUTE_MS = 1_000;
-const LONG_MS = 5_000;
-/** Between two looks. */
-const LOOK_MS = 100;
+/** As RATE_LIMITS says it below. */
+const WINDOWS = [
+  { max: 20, lengthMs: 60_000 },
+  { max: 60, lengthMs: 3_600_000 },
+];
 
-interface Look {
-  at: number;
-  etaMs: number;
-  /** When the penalty that stands is over. */
-  penaltyMs: number;
-  /** When the campaign that comes first is expected to be done. */
-  firstMs: number | null;
+/** Call by call, when the last of them is answered; its answer is what counts against the limits. */
+function lastAnswerAt(
+  stamps: readonly number[],
+  calls: number,
+  { notBefore = 0, latencyMs = 0 } = {},
+): number {
+  const times = [...stamps];
+  for (let call = 0; call < calls; call++) {
+    const free = WINDOWS.map(({ max, lengthMs }) => (times.at(-max) ?? 0) + lengthMs);
+    times.push(Math.max(notBefore, ...free) + latencyMs);
+  }
+  return times.at(-1) ?? 0;
 }
 
-describe('the time of completion, from the first minute on', { concurrency: true }, () => {
+describe('the time of completion', () => {
   let server: TestRedis;
 
   before(async () => {
@@ -33,85 +35,43 @@ describe('the time of completion, from the first minute on', { concurrency: true
   });
   after(() => server.close());
 
-  /** Looks until the campaign is done. */
-  async function lookAt(field: Field, name: string): Promise<{ looks: Look[]; doneAt: number }> {
-    const { tenant, redis } = field;
-    const looks: Look[] = [];
-    for (;;) {
-      const penaltyMs = Number((await redis.hget(tenant.keys.state, 'cancel:penalty')) ?? 0);
-      const { etaAt: firstAt } = await campaignStatus(tenant, 'field');
-      const { open, etaAt } = await campaignStatus(tenant, name);
-      if (open === 0) break;
-      assert.ok(etaAt, 'there is always an estimate while it runs');
-      const firstMs = firstAt === null ? null : Date.parse(firstAt);
-      looks.push({ at: Date.now(), etaMs: Date.parse(etaAt), penaltyMs, firstMs });
-      await delay(LOOK_MS);
-    }
-    const { decidedAt } = await findCampaign(field.redis, tenant.keys, name);
-    return { looks, doneAt: decidedAt ?? Number.NaN };
+  /** A tenant whose hour is full, so that no estimate depends on when it is asked for. */
+  async function openFull(): Promise<{ tenant: TestTenant; stamps: number[] }> {
+    const redis = await server.connect();
+    const tenant = await newTenant(redis, { RATE_LIMITS: '20/1m,60/1h', URGENT_RESERVE: 'none' });
+    const first = Math.floor(await redisTime(redis)) - 1_800_000;
+    const stamps = Array.from({ length: 60 }, (_, index) => first + index * 20_000);
+    await redis.zadd(tenant.keys.slots('cancel'), ...stamps.flatMap((stamp, index) => [stamp, `${index}`]));
+    return { tenant, stamps };
   }
 
-  /** For whoever reads: how far off depends on how busy the machine is. */
-  function tellErrors(t: TestContext, looks: readonly Look[], doneAt: number): void {
-    const worst = Math.max(...looks.map(({ etaMs }) => Math.abs(etaMs - doneAt)));
-    t.diagnostic(`${looks.length} looks, worst error ${Math.round(worst)} ms`);
+  async function submit(tenant: TestTenant, name: string, count: number, priority = 5): Promise<void> {
+    const parts = (async function* () {
+      yield newIds(count);
+    })();
+    await submitCampaign(tenant, { name, comment: 'test', now: Date.now(), priority }, parts);
   }
 
-  it('is there from the first look to the last, and says how right it was', async (t) => {
-    const field = await openField(server, {
-      limits: LIMITS,
-      ids: 150,
-      simulator: { latencyMs: { min: 100, max: 300 } },
-    });
-    try {
-      for (let worker = 0; worker < 2; worker++) field.startWorker();
-      const { looks, doneAt } = await lookAt(field, 'field');
-      const first = (await field.simulator.calls()).find(({ operation }) => operation === 'cancel');
-      const from = (first?.wallMs ?? Number.NaN) + MINUTE_MS;
-      const due = looks.filter(({ at }) => at >= from);
-      assert.ok(due.length > 0);
-      // Two of the longer windows have to pass, whatever the estimate.
-      const [earliest] = looks;
-      assert.ok(
-        earliest && earliest.etaMs > earliest.at + LONG_MS,
-        'what does not fit into a window waits for the next',
-      );
-      tellErrors(t, due, doneAt);
-    } finally {
-      await field.close();
-    }
+  const etaOf = async (tenant: TestTenant, name: string) =>
+    Date.parse((await campaignStatus(tenant, name)).etaAt ?? '');
+
+  it('is when the last call is answered, by the calls that went out before', async () => {
+    const { tenant, stamps } = await openFull();
+    await submit(tenant, 'first', 150);
+    assert.equal(await etaOf(tenant, 'first'), lastAnswerAt(stamps, 150));
+    await tenant.redis.hset(tenant.keys.state, 'cancel:latency', 250);
+    assert.equal(await etaOf(tenant, 'first'), lastAnswerAt(stamps, 150, { latencyMs: 250 }));
   });
 
-  it('counts a penalty from when it stands, and the campaigns that come first', async (t) => {
-    const field = await openField(server, {
-      limits: LIMITS,
-      ids: 60,
-      simulator: { latencyMs: { min: 5, max: 50 } },
-    });
-    try {
-      const more = makeActions({ count: 50, seed: 4 });
-      await field.simulator.addActions(more.actions);
-      const parts = (async function* () {
-        yield guidsToBytes(more.ids);
-      })();
-      const wanted = { name: 'second', comment: 'test', now: Date.now(), priority: 9 };
-      await submitCampaign(field.tenant, wanted, parts);
-      const fault = { kind: 'status', status: 429, retryAfter: 2 } as const;
-      await field.simulator.addFault({ operation: 'cancel', ids: [field.ids[45] ?? ''], times: 1, fault });
-      field.startWorker();
-      const { looks, doneAt } = await lookAt(field, 'second');
-      const calls = await field.simulator.calls();
-      const refused = calls.find(({ status }) => status === 429);
-      assert.ok(refused, 'there was a penalty');
-      const held = looks.filter(({ at, penaltyMs }) => penaltyMs > at);
-      assert.ok(held.length > 0, 'it was seen');
-      for (const { etaMs, penaltyMs } of held)
-        assert.ok(etaMs >= Math.floor(penaltyMs), 'nothing ends before it is over');
-      for (const { etaMs, firstMs } of looks)
-        assert.ok(firstMs === null || etaMs >= firstMs - LOOK_MS, 'the first ends first');
-      tellErrors(t, held, doneAt);
-    } finally {
-      await field.close();
-    }
+  it('counts a penalty from when it stands, and the campaigns that come first', async () => {
+    const { tenant, stamps } = await openFull();
+    await submit(tenant, 'first', 45);
+    await submit(tenant, 'second', 50, 9);
+    assert.equal(await etaOf(tenant, 'first'), lastAnswerAt(stamps, 45));
+    assert.equal(await etaOf(tenant, 'second'), lastAnswerAt(stamps, 95));
+    const until = (stamps[0] ?? 0) + 2 * 3_600_000;
+    await tenant.redis.hset(tenant.keys.state, 'cancel:penalty', until);
+    assert.equal(await etaOf(tenant, 'first'), lastAnswerAt(stamps, 45, { notBefore: until }));
+    assert.equal(await etaOf(tenant, 'second'), lastAnswerAt(stamps, 95, { notBefore: until }));
   });
 });

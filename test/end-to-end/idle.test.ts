@@ -26,7 +26,7 @@ it('a worker that waits for an hour costs next to nothing', async (t) => {
   // Commands are counted for a whole server, so nobody else may be there, and none that looks after it.
   await using folder = await temporaryFolder();
   const server = plainServer(await startRedis(t, { folder: folder.path, args: ['--appendonly', 'yes'] }));
-  const field = await openField(server, { limits: '3/1h', ids: 50, timings });
+  const field = await openField(server, { limits: '3/1h', ids: 50, timings, apart: false });
   try {
     const worker = field.startWorker();
     await eventually(async () => assert.equal((await field.campaign()).open, 47, worker.stderr));

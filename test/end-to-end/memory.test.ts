@@ -21,6 +21,7 @@ it('a worker runs out of memory in mid-call: another goes on, one outcome each',
   const field = await openField(server, {
     limits: '1000/1s,100000/1h',
     ids: IDS,
+    apart: false,
     simulator: { latencyMs: { min: 200, max: 400 } },
     env: { CALL_TIMEOUT: '2s', CONCURRENCY: String(CONCURRENCY) },
   });

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { makeActions } from '../../src/simulator/index.ts';
 import { ROOT, startProgram } from '../support/processes.ts';
 import { INSTALL_DIR, TEST_DIR } from '../support/redis.ts';
@@ -55,10 +56,13 @@ async function runOpenly(
   const env = { STANDDOWN_DATA_DIR: data, STANDDOWN_TENANT: 'files' };
   const child = startProgram('/bin/sh', args, { env });
   let code: number | NodeJS.Signals | null = null;
-  void child.exited.then((ended) => {
+  const exited = child.exited.then((ended) => {
     code = ended;
   });
-  while (code === null) await lookAround();
+  while (code === null) {
+    await lookAround();
+    await Promise.race([exited, delay(20)]);
+  }
   assert.equal(code, 0, child.stderr);
 }
 

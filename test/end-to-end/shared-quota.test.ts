@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { viewBudget } from '../../src/budget/view.ts';
 import { systemClock } from '../../src/clock.ts';
 import { runCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -25,13 +26,15 @@ describe('a quota that is smaller than RATE_LIMITS says', { concurrency: true },
 
   /** What `budget` says while it is seen. */
   async function untilNoted(field: Field): Promise<string> {
+    const { redis, tenant } = field;
+    await eventually(async () => assert.ok((await viewBudget(redis, tenant.keys, tenant.limits)).pace));
     return eventually(async () => {
       const { stdout } = await runCli(['budget'], {
         env: {
           ...field.simulator.settings,
           RATE_LIMITS: LIMITS,
           REDIS_URL: server.url,
-          STANDDOWN_TENANT: field.tenant.label,
+          STANDDOWN_TENANT: tenant.label,
         },
       });
       assert.match(stdout, /refused \(429\) that RATE_LIMITS allows: somebody else uses this quota/);

@@ -10,7 +10,7 @@ import type { Timings } from '../../src/timings.ts';
 import { recount } from '../support/ledger.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
-import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { type SimulatorProcess, startSimulatorHere, startSimulatorProcess } from '../support/simulator.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
 import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
@@ -20,12 +20,14 @@ export interface FieldOptions {
   limits: string;
   ids: number;
   simulator?: Omit<PlainSimulatorOptions, 'dir'>;
+  /** Whether the simulator has a process of its own: where limits are judged by when calls arrive. Default: true. */
+  apart?: boolean;
   env?: Environment;
   /** Of its workers. Default: `SHORT`. */
   timings?: Timings;
 }
 
-/** A campaign that was submitted, a simulator in a process of its own, and workers in theirs. */
+/** A campaign that was submitted, a simulator, and workers in processes of their own. */
 export interface Field {
   redis: RedisClient;
   tenant: TestTenant;
@@ -43,10 +45,11 @@ export interface Field {
 const NAME = 'field';
 
 export async function openField(server: TestRedis, options: FieldOptions): Promise<Field> {
-  const { limits } = options;
+  const { limits, apart = true } = options;
   const env = { RATE_LIMITS: limits, URGENT_RESERVE: 'none', ...options.env };
   const made = makeActions({ count: options.ids, seed: options.ids });
-  const simulator = await startSimulatorProcess(limits, { ...options.simulator });
+  const start = apart ? startSimulatorProcess : startSimulatorHere;
+  const simulator = await start(limits, { ...options.simulator });
   // Not with its options: they are one argument, and too many do not fit there.
   await simulator.addActions(made.actions);
   const redis = await server.connect();

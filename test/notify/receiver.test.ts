@@ -33,7 +33,7 @@ test('a receiver that never answers slows no call', async (t) => {
   const { field, receiver, submit, openOf } = scene;
   const worker = field.startWorker();
   await eventually(() => assert.equal(receiver.received.length, 1, worker.stderr));
-  await submit('meanwhile', 500, 4_714);
+  await submit('meanwhile', 50, 4_714);
   await eventually(async () => assert.equal(await openOf('meanwhile'), 0, worker.stderr));
   assert.doesNotMatch(worker.stderr, /notice not sent/, 'it is still being waited for');
   await receiver.close();

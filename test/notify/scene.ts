@@ -36,6 +36,7 @@ export async function openScene(
   const own = { NOTIFY_URL: receiver.url, NOTIFY_SECRET: SECRET, NOTIFY_ALLOW_PRIVATE: 'true' };
   const field = await openField(server, {
     limits: LIMITS,
+    apart: false,
     ids,
     ...(timings && { timings }),
     env: { ...own, LOG_LEVEL: 'info', ...env },

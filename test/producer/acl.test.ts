@@ -22,7 +22,7 @@ test('a producer needs no more rights than docs/redis.md gives to each part of i
   for (const priority of ['normal', 'urgent'] as const) {
     const request = { machineActionId: ids[priority === 'urgent' ? 0 : 1] ?? '', comment: 'x' };
     const handle = await producer.cancel(request, { priority });
-    assert.equal((await handle.outcome({ timeoutMs: 30_000 })).outcome, 'cancelled');
+    assert.equal((await handle.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
   }
   assert.deepEqual(await redis.refusals(), [], 'single cancels take no other right');
 
@@ -42,7 +42,7 @@ test('a producer needs no more rights than docs/redis.md gives to each part of i
   // A connection of one's own: what blocks uses a duplicate, which needs its user and its TLS as well.
   const lent = await openFor(t, { redis: connect('producer'), tenant });
   const handle = await lent.cancel({ machineActionId: ids[8] ?? '', comment: 'x' });
-  assert.equal((await handle.outcome({ timeoutMs: 30_000 })).outcome, 'cancelled');
+  assert.equal((await handle.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
   const lentOperator = await openFor(t, { redis: connect('operator'), tenant });
   await lentOperator.submit(ids.slice(9), { campaign: 'lent', comment: 'x' });
   assert.equal((await all(lentOperator.follow('lent'))).length, 2);

@@ -158,7 +158,7 @@ test('following ends although somebody has taken results away, and stays when to
   await producer.submit(stack.addActions(3), WISH);
   await stack.untilDone('undo');
   await redis.xdel(tenant.keys.results(1), '3-0');
-  const signal = AbortSignal.timeout(8_000);
+  const signal = AbortSignal.timeout(60_000);
   const positions = async (from: number) =>
     (await all(producer.follow('undo', { from, signal }))).map(({ position }) => position);
   assert.deepEqual(await positions(0), [1, 2]);

@@ -21,7 +21,7 @@ test('a single cancel and an urgent one come back with their outcomes', async (t
   };
   const handle = await producer.cancel(request);
   assert.deepEqual([handle.lane, handle.machineActionId], ['cancel', first]);
-  const result = await handle.outcome({ timeoutMs: 20_000 });
+  const result = await handle.outcome({ timeoutMs: 60_000 });
   assert.deepEqual(
     [result.machineActionId, result.outcome, result.requestedBy],
     [first, 'cancelled', 'portal'],
@@ -31,7 +31,7 @@ test('a single cancel and an urgent one come back with their outcomes', async (t
 
   const urgent = await producer.cancel({ machineActionId: second, comment: 'x' }, { priority: 'urgent' });
   assert.equal(urgent.lane, 'cancel-urgent');
-  assert.equal((await urgent.outcome({ timeoutMs: 20_000 })).outcome, 'cancelled');
+  assert.equal((await urgent.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
 });
 
 test('many wait at once, several for one job', async (t) => {
@@ -49,7 +49,7 @@ test('an id is called once, and once more when asked to', async (t) => {
   const { stack, producer } = await openService(t);
   const request = { machineActionId: UNKNOWN, comment: 'x' };
   const ask = async (more: Partial<CancelRequest> = {}) =>
-    (await producer.cancel({ ...request, ...more })).outcome({ timeoutMs: 20_000 });
+    (await producer.cancel({ ...request, ...more })).outcome({ timeoutMs: 60_000 });
   const first = await ask();
   assert.equal(first.outcome, 'not_found');
   assert.deepEqual(await ask(), first);
@@ -147,7 +147,7 @@ test('whoever waits can give up, by time or by signal, and ask again', async (t)
     (error) => error === reason,
   );
   await stack.startWorker();
-  assert.equal((await handle.outcome({ timeoutMs: 20_000 })).outcome, 'cancelled');
+  assert.equal((await handle.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
 });
 
 test('an outcome is there for who comes late: after the event, in another process, when the job is gone', async (t) => {
@@ -158,17 +158,17 @@ test('an outcome is there for who comes late: after the event, in another proces
   const jobKey = keys.lane('cancel', handle.jobId);
   await eventually(async () => assert.ok(await stack.redis.hget(jobKey, 'finishedOn')));
   await stack.redis.del(keys.lane('cancel', 'events'));
-  const result = await handle.outcome({ timeoutMs: 10_000 });
+  const result = await handle.outcome({ timeoutMs: 60_000 });
   assert.equal(result.outcome, 'cancelled');
 
   const { jobId, lane } = handle;
   const other = await openFor(t, place);
-  assert.deepEqual(await other.job({ jobId, lane }).outcome({ timeoutMs: 10_000 }), result);
+  assert.deepEqual(await other.job({ jobId, lane }).outcome({ timeoutMs: 60_000 }), result);
 
   await stack.redis.unlink(jobKey);
-  const kept = await other.job({ jobId, lane, machineActionId: id }).outcome({ timeoutMs: 10_000 });
+  const kept = await other.job({ jobId, lane, machineActionId: id }).outcome({ timeoutMs: 60_000 });
   assert.deepEqual(kept, result, 'from the ledger');
-  await assert.rejects(other.job({ jobId, lane }).outcome({ timeoutMs: 10_000 }), { code: 'JOB_GONE' });
+  await assert.rejects(other.job({ jobId, lane }).outcome({ timeoutMs: 60_000 }), { code: 'JOB_GONE' });
 });
 
 test('a job that is gone never has the outcome of another one, or of a wish before it', async (t) => {
@@ -177,11 +177,11 @@ test('a job that is gone never has the outcome of another one, or of a wish befo
   const machineActionId = UNKNOWN;
   const ask = async (id: string, again = false) => {
     const handle = await producer.cancel({ machineActionId: id, comment: 'x', again });
-    const result = await handle.outcome({ timeoutMs: 20_000 });
+    const result = await handle.outcome({ timeoutMs: 60_000 });
     await redis.unlink(tenant.keys.lane('cancel', handle.jobId));
     return { result, reference: JSON.parse(JSON.stringify(handle)) as JobReference };
   };
-  const outcome = (reference: JobReference) => producer.job(reference).outcome({ timeoutMs: 10_000 });
+  const outcome = (reference: JobReference) => producer.job(reference).outcome({ timeoutMs: 60_000 });
   const once = await ask(machineActionId);
   assert.deepEqual(await outcome(once.reference), once.result, 'from the ledger');
   const twice = await ask(machineActionId, true);
@@ -209,21 +209,21 @@ test('a job that is removed as soon as it has ended is heard of by its event', a
   atEnd(t, () => queue.close());
   const data = { machineActionId: id, comment: 'x' };
   const { id: jobId = '' } = await queue.add('cancel', data, { removeOnComplete: true });
-  const early = producer.job({ jobId, lane: 'cancel' }).outcome({ timeoutMs: 20_000 });
+  const early = producer.job({ jobId, lane: 'cancel' }).outcome({ timeoutMs: 60_000 });
   await stack.startWorker();
   assert.equal((await early).outcome, 'cancelled');
   const late = await openFor(t, place);
   assert.equal(
-    (await late.job({ jobId, lane: 'cancel' }).outcome({ timeoutMs: 10_000 })).outcome,
+    (await late.job({ jobId, lane: 'cancel' }).outcome({ timeoutMs: 60_000 })).outcome,
     'cancelled',
   );
 });
 
 test('an outcome whose event never comes is found by looking', async (t) => {
-  const { stack, producer } = await openService(t, { worker: false });
+  const { stack, producer } = await openService(t, { worker: false, sweepMs: 100 });
   const [id = ''] = stack.addActions(1);
   const handle = await producer.cancel({ machineActionId: id, comment: 'x' });
-  const waiting = handle.outcome({ timeoutMs: 20_000 });
+  const waiting = handle.outcome({ timeoutMs: 60_000 });
   const rest = {
     attempts: 1,
     uncertain: false,
@@ -239,14 +239,14 @@ test('an outcome whose event never comes is found by looking', async (t) => {
   const broken = await producer.cancel({ machineActionId: id, comment: 'x' });
   const failing = { finishedOn: Date.now(), failedReason: 'a bug' };
   await stack.redis.hset(stack.tenant.keys.lane('cancel', broken.jobId), failing);
-  await assert.rejects(broken.outcome({ timeoutMs: 20_000 }), { code: 'INTERNAL', message: /a bug/ });
+  await assert.rejects(broken.outcome({ timeoutMs: 60_000 }), { code: 'INTERNAL', message: /a bug/ });
 });
 
 test('a job that is taken away unended is said to be gone, and so is one that never was', async (t) => {
-  const { stack, producer } = await openService(t, { worker: false });
+  const { stack, producer } = await openService(t, { worker: false, sweepMs: 100 });
   const [id = ''] = stack.addActions(1);
   const handle = await producer.cancel({ machineActionId: id, comment: 'x' });
-  const waiting = handle.outcome({ timeoutMs: 20_000 });
+  const waiting = handle.outcome({ timeoutMs: 60_000 });
   await stack.redis.unlink(stack.tenant.keys.lane('cancel', handle.jobId));
   await assert.rejects(waiting, { code: 'JOB_GONE' });
   await assert.rejects(producer.job({ jobId: 'none', lane: 'cancel' }).outcome(), { code: 'JOB_GONE' });
@@ -262,7 +262,7 @@ test('a connection that is lent stays open, with no listener left behind', async
   const [id = ''] = stack.addActions(1);
   const producer = await openProducer({ redis: own, tenant: place.tenant });
   const handle = await producer.cancel({ machineActionId: id, comment: 'x' });
-  assert.equal((await handle.outcome({ timeoutMs: 20_000 })).outcome, 'cancelled');
+  assert.equal((await handle.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
   await producer.close();
   await producer.close();
   assert.equal(own.status, 'ready');
@@ -299,7 +299,7 @@ test('closing ends what waits, and takes nothing back', async (t) => {
   await stack.startWorker();
   const next = await openFor(t, place);
   assert.equal(
-    (await next.job({ jobId, lane: 'cancel' }).outcome({ timeoutMs: 20_000 })).outcome,
+    (await next.job({ jobId, lane: 'cancel' }).outcome({ timeoutMs: 60_000 })).outcome,
     'cancelled',
   );
 });

@@ -156,7 +156,7 @@ test('real results are as their schema says, and so is one of a later version', 
   const results: CancelResult[] = [];
   for (const machineActionId of ids) {
     const handle = await producer.cancel({ machineActionId, comment: 'x', requestedBy: 'portal' });
-    results.push(await handle.outcome({ timeoutMs: 20_000 }));
+    results.push(await handle.outcome({ timeoutMs: 60_000 }));
   }
   results.push(await stack.result(await stack.enqueue({ machineActionId: 'bad' })));
   assert.deepEqual(

@@ -9,29 +9,35 @@ import { Queue, Worker } from 'bullmq';
 import pino from 'pino';
 import { generate } from 'selfsigned';
 import { messageOf } from '../../src/errors.ts';
-import { closeRedis, openRedis } from '../../src/redis/connect.ts';
+import { closeRedis, type OpenParams, openRedis } from '../../src/redis/connect.ts';
 import { redisUnreachable } from '../../src/redis/failure.ts';
-import type { RedisRole } from '../../src/redis/options.ts';
+import { COMMAND_LIMITS, type CommandLimits, type RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { atEnd, eventually, freePort, quiet, testFolder } from './support/machine.ts';
 import { startRedis } from './support/plain-redis.ts';
 
-async function open(t: TestContext, url: string, role: RedisRole, log = quiet): Promise<RedisClient> {
-  const redis = await openRedis({ target: parseRedisUrl(url), role, connectionName: 'test', log });
+async function open(
+  t: TestContext,
+  url: string,
+  role: RedisRole,
+  more: Partial<Pick<OpenParams, 'log' | 'limits'>> = {},
+): Promise<RedisClient> {
+  const params = { target: parseRedisUrl(url), role, connectionName: 'test', log: quiet };
+  const redis = await openRedis({ ...params, ...more });
   atEnd(t, () => closeRedis(redis));
   return redis;
 }
 
-/** Opens as a command and returns the error's message and how long it took, which must be under 5 s. */
-async function refused(t: TestContext, url: string): Promise<string> {
-  const at = performance.now();
+/** Long enough for a machine that is busy with something else. */
+const PATIENT: CommandLimits = { openMs: 60_000, connectMs: 60_000, answerMs: 60_000, outageMs: 60_000 };
+
+/** Opens as a command, with time enough for a refusal to come from elsewhere than a limit; returns the error's message. */
+async function refused(t: TestContext, url: string, limits: Partial<CommandLimits> = {}): Promise<string> {
   try {
-    await open(t, url, 'command');
+    await open(t, url, 'command', { limits: { ...PATIENT, ...limits } });
   } catch (error) {
-    const ms = Math.round(performance.now() - at);
-    t.diagnostic(`${ms} ms: ${messageOf(error)}`);
-    assert(ms < 5000, `${ms} ms`);
+    t.diagnostic(messageOf(error));
     assert(error instanceof Error && 'code' in error);
     assert.equal(error.code, 'REDIS_UNREACHABLE');
     assert.doesNotMatch(error.message, /hunter2|\n/);
@@ -39,6 +45,10 @@ async function refused(t: TestContext, url: string): Promise<string> {
   }
   return assert.fail('it was opened');
 }
+
+test('a command gives up within 5 s, whichever limit ends it', () => {
+  for (const [name, ms] of Object.entries(COMMAND_LIMITS)) assert.ok(ms < 5_000, name);
+});
 
 test('nobody listens', async (t) => {
   const port = await freePort();
@@ -82,23 +92,23 @@ test('a database that does not exist', async (t) => {
 
 test('a server that takes connections and never answers', async (t) => {
   const { url, child, port } = await startRedis(t, { folder: testFolder(t) });
-  const early = await open(t, url, 'command');
+  const early = await open(t, url, 'command', { limits: { ...PATIENT, answerMs: 2_000 } });
   child.kill('SIGSTOP');
-  assert.match(await refused(t, url), /does not answer in time/);
+  const soon = { openMs: 300 };
+  assert.match(await refused(t, url, soon), /does not answer in time/);
   assert.match(
-    await refused(t, `redis-cluster://127.0.0.1:${port}`),
+    await refused(t, `redis-cluster://127.0.0.1:${port}`, soon),
     /redis-cluster.*does not answer in time/,
   );
+  // A sentinel has a second, so that there is time to ask the next one.
   assert.match(
     await refused(t, `redis-sentinel://127.0.0.1:${port}/m`),
     /redis-sentinel.*failed to connect to sentinel/,
   );
-  const at = performance.now();
   const error = await early.get('key').then(
     () => assert.fail('answered'),
     (thrown: unknown) => thrown,
   );
-  assert(performance.now() - at < 5000);
   const told = redisUnreachable({ target: parseRedisUrl(url), error });
   assert.match(told.message, /does not answer in time/);
 });
@@ -136,26 +146,23 @@ test('TLS: a certificate that is not trusted, a server without TLS, and plain te
   assert.match(await refused(t, `rediss://127.0.0.1:${secured.port}`), /self-signed.*NODE_EXTRA_CA_CERTS/);
   assert.match(await refused(t, `redis://127.0.0.1:${secured.port}`), /TLS/);
   const plain = await startRedis(t, { folder });
-  assert.match(await refused(t, `rediss://127.0.0.1:${plain.port}`), /TLS/);
+  assert.match(await refused(t, `rediss://127.0.0.1:${plain.port}`, { connectMs: 500 }), /TLS/);
 });
 
 test('a command bridges a short outage and soon gives up a long one', async (t) => {
   const folder = testFolder(t);
   const first = await startRedis(t, { folder, args: ['--appendonly', 'yes'] });
-  const redis = await open(t, first.url, 'command');
-  assert.equal(await redis.incr('count'), 1);
+  const patient = await open(t, first.url, 'command', { limits: PATIENT });
+  const hasty = await open(t, first.url, 'command', { limits: { ...PATIENT, outageMs: 100 } });
+  assert.equal(await patient.incr('count'), 1);
   await first.stop();
-  const counted = redis.incr('count');
+  await assert.rejects(hasty.incr('count'));
+  await eventually(() => assert.equal(hasty.status, 'end'));
+  const counted = patient.incr('count');
   const second = await startRedis(t, { folder, port: first.port, args: ['--appendonly', 'yes'] });
   assert.equal(await counted, 2);
+  await assert.rejects(hasty.incr('count'), /closed/, 'it has given up, whatever came back');
   await second.stop();
-  const at = performance.now();
-  await assert.rejects(redis.incr('count'));
-  assert(performance.now() - at < 5000);
-  await eventually(() => assert.equal(redis.status, 'end'));
-  const ended = performance.now();
-  await assert.rejects(redis.incr('count'), /closed/);
-  assert(performance.now() - ended < 100);
 });
 
 test('a worker waits for a Redis that is not there yet, and says so once', async (t) => {
@@ -163,7 +170,7 @@ test('a worker waits for a Redis that is not there yet, and says so once', async
   const port = await freePort();
   const lines: Record<string, unknown>[] = [];
   const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) });
-  const redis = await open(t, `redis://:hunter2@127.0.0.1:${port}`, 'worker', log);
+  const redis = await open(t, `redis://:hunter2@127.0.0.1:${port}`, 'worker', { log });
   const counted = redis.incr('count');
   await eventually(() => assert.equal(redis.status, 'reconnecting'));
   const server = await startRedis(t, {
@@ -206,23 +213,24 @@ for (const form of ['redis://HOST', 'redis-cluster://HOST', 'redis-sentinel://HO
       attempts += 1;
     });
     await eventually(() => assert(attempts >= 2));
-    const at = performance.now();
     await closeRedis(redis);
     await closeRedis(redis);
-    assert(performance.now() - at < 1500);
     await waiting;
     await eventually(() => assert.equal(redis.status, 'end'));
   });
 }
 
-test('closing a connection whose server is stopped takes a second at most', async (t) => {
+test('closing a connection does not wait for a server that is stopped', async (t) => {
   const { url, child } = await startRedis(t, { folder: testFolder(t) });
   const redis = await open(t, url, 'worker');
   await redis.ping();
+  let errors = 0;
+  redis.on('error', () => {
+    errors += 1;
+  });
   child.kill('SIGSTOP');
-  const at = performance.now();
   await closeRedis(redis);
-  assert(performance.now() - at < 1500);
+  assert.equal(errors, 0, 'it was ended before it counted as dead');
 });
 
 test('BullMQ takes the connection, for queue and worker', async (t) => {

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Queue, Worker } from 'bullmq';
 import pino from 'pino';
 import { closeRedis, openRedis } from '../../src/redis/connect.ts';
+import { probe } from '../../src/redis/probe.ts';
 import { client, connect, embedded, guards, keepers, only, servers, written } from './support/embedded.ts';
 import {
   atEnd,
@@ -26,10 +27,8 @@ test('kill -9 of the server in use: the client goes on, with the data', async (t
   assert.equal(await redis.incr('count'), 1);
   await written(redis);
   const killed = only(servers(folder));
-  const at = performance.now();
   process.kill(killed, 'SIGKILL');
   assert.equal(await redis.incr('count'), 2);
-  t.diagnostic(`answered again ${Math.round(performance.now() - at)} ms after the kill`);
   assert.notEqual(only(servers(folder)), killed);
   await eventually(() => only(keepers(folder)));
 });
@@ -107,8 +106,8 @@ test('a server that does not answer is waited for, and no second one is started'
   const ensured = running.ensure().then(() => {
     back = true;
   });
-  const since = performance.now();
-  await eventually(() => assert(performance.now() - since > 1500));
+  // As it looks itself, and begun later: it has looked in vain by now.
+  for (const _ of [1, 2]) assert.equal(await probe(running.socketPath), 'silent');
   assert.equal(back, false);
   assert.equal(only(servers(folder)), server);
   process.kill(server, 'SIGCONT');
@@ -145,18 +144,21 @@ test('a server that cannot be started again: the worker says why, and goes on wh
 test('clients that come just when the server goes: every write is done exactly once', async (t) => {
   const folder = testFolder(t);
   const graceMs = 250;
-  const rounds = 16;
   const runIds = new Set<string | undefined>();
-  for (let round = 1; round <= rounds; round += 1) {
+  // Where the server goes differs from machine to machine: the pause is sought that just meets it, from either side.
+  let pauseMs = 150;
+  let visits = 0;
+  while (visits < 16 || runIds.size < 3) {
     const redis = await connect(t, await embedded(folder, { graceMs }), 'command');
-    assert.equal(await redis.incr('count'), round);
+    visits += 1;
+    assert.equal(await redis.incr('count'), visits);
+    const known = runIds.size;
     runIds.add(/run_id:(\w+)/.exec(await redis.info('server'))?.[1]);
     await closeRedis(redis);
-    // It goes about 250 ms after its start: come before, while and after it does.
-    await delay(150 + ((round * 53) % 180));
+    pauseMs = runIds.size === known ? pauseMs + 40 : Math.max(0, pauseMs - 25);
+    await delay(pauseMs);
   }
-  t.diagnostic(`${rounds} visits, ${runIds.size} servers`);
-  assert(runIds.size > 1);
+  t.diagnostic(`${visits} visits, ${runIds.size} servers`);
 });
 
 test('a BullMQ worker on it survives the death of the server', async (t) => {
@@ -185,6 +187,6 @@ test('a BullMQ worker on it survives the death of the server', async (t) => {
   await eventually(() => assert(seen.length > 10));
   process.kill(only(servers(folder)), 'SIGKILL');
   await add(100);
-  await eventually(async () => assert.equal(await queue.getCompletedCount(), 200), 30_000);
+  await eventually(async () => assert.equal(await queue.getCompletedCount(), 200));
   assert.equal(new Set(seen).size, 200);
 });

@@ -55,11 +55,7 @@ test('sentinels lead to the master, and to the next one after a failover', async
     assert.match(String(await sentinel.admin.call('SENTINEL', 'REPLICAS', 'mymaster')), /slave/),
   );
   await first.stop('SIGKILL');
-  const at = performance.now();
   assert.equal(await worker.incr('count'), 2);
-  t.diagnostic(
-    `written to the new master ${Math.round(performance.now() - at)} ms after the old one was killed`,
-  );
   assert.equal(await second.admin.get('count'), '2');
 
   await assert.rejects(open(t, url.replace('mymaster', 'other'), 'command'), {

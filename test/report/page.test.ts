@@ -20,7 +20,7 @@ const FINISHED = 300;
 const OPEN = 7;
 const STARTED_AT = Date.now() - 3_600_000;
 
-describe('the report as a page, in a real browser', { timeout: 60_000 }, () => {
+describe('the report as a page, in a real browser', () => {
   let server: TestRedis;
   let shell: Shell;
   let browser: Browser | null;

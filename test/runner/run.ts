@@ -28,6 +28,9 @@ interface Options {
 /** In ms. A test that hangs is ended; a busy machine must not reach it. */
 const TEST_TIMEOUT_MS = { short: 300_000, full: 900_000 };
 
+/** How many random inputs each fuzz test tries in a full run, unless FUZZ_RUNS says otherwise. */
+const FULL_FUZZ_RUNS = '2000';
+
 /** Folders whose files take longest: begun first, so that none of them is left to the end. */
 const FIRST = ['test/end-to-end', 'test/console', 'test/lane', 'test/redis', 'test/tenants', 'test/cli'];
 
@@ -95,7 +98,7 @@ function filesOf({ full, places }: Options): string[] | string {
 }
 
 async function runOnce(files: string[], options: Options): Promise<Totals> {
-  const { openTestRedis, remove } = await openPlace();
+  const { openTestRedis, remove } = await openPlace(options);
   const server = await openTestRedis();
   const report = createReport({ out: process.stdout, root: ROOT, files: files.length });
   try {
@@ -120,8 +123,9 @@ async function runOnce(files: string[], options: Options): Promise<Totals> {
  * A folder for all that this run's tests write, and the Redis that most of them share: it would end whenever nobody is
  * connected. All processes share a cache of compiled sources: with it they start in half the time.
  */
-async function openPlace() {
+async function openPlace({ full }: Options) {
   process.env['TEST_RUN'] = `run-${process.pid}`;
+  if (full) process.env['FUZZ_RUNS'] ??= FULL_FUZZ_RUNS;
   // Only now: it reads that name.
   const { INSTALL_DIR, openTestRedis, TEST_DIR } = await import('../support/redis.ts');
   process.env['NODE_COMPILE_CACHE'] = join(INSTALL_DIR, 'compile-cache');

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { silentLog } from '../../src/log.ts';
 import { closeRedis, type OpenParams, openRedis } from '../../src/redis/connect.ts';
 import { startEmbedded } from '../../src/redis/embedded.ts';
-import type { RedisRole } from '../../src/redis/options.ts';
+import type { CommandLimits, RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { ROOT } from './processes.ts';
@@ -18,6 +19,14 @@ export interface TestRedis {
   connect(role?: RedisRole): Promise<RedisClient>;
   close(): Promise<void>;
 }
+
+/** Those of a command in production fail it on a machine that is busy with something else. */
+const PATIENT: Partial<CommandLimits> = {
+  openMs: 60_000,
+  connectMs: 60_000,
+  answerMs: 60_000,
+  outageMs: 60_000,
+};
 
 /** A real Redis for tests, shared by all that name the same folder. It ends by itself. */
 export async function openTestRedis(folder = 'shared'): Promise<TestRedis> {
@@ -36,12 +45,26 @@ export function plainServer({ url }: { url: string }): TestRedis {
   return handle(url, { target: parseRedisUrl(url) });
 }
 
+/** A connection that is left open would look for its server long after the file's tests are over. */
+const handles: TestRedis[] = [];
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
+  after(async () => {
+    await Promise.all(handles.map((one) => one.close()));
+  });
+}
+
 function handle(url: string, place: Pick<OpenParams, 'target' | 'ensure'>): TestRedis {
   const open: RedisClient[] = [];
-  return {
+  const made: TestRedis = {
     url,
     connect: async (role = 'command') => {
-      const redis = await openRedis({ ...place, role, connectionName: 'test', log: silentLog });
+      const redis = await openRedis({
+        ...place,
+        role,
+        connectionName: 'test',
+        limits: PATIENT,
+        log: silentLog,
+      });
       open.push(redis);
       return redis;
     },
@@ -49,4 +72,6 @@ function handle(url: string, place: Pick<OpenParams, 'target' | 'ensure'>): Test
       await Promise.all(open.splice(0).map(closeRedis));
     },
   };
+  handles.push(made);
+  return made;
 }

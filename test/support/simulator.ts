@@ -65,3 +65,20 @@ export async function startLocalSimulator(
   trust(certificate.cert);
   return { ...simulator, settings: settingsFor(simulator, limits) };
 }
+
+/** The simulator in this process, spoken to as if it were in its own: where no limit is judged by when calls arrive. */
+export async function startSimulatorHere(
+  limits: string,
+  options: Omit<PlainSimulatorOptions, 'dir'> = {},
+): Promise<SimulatorProcess> {
+  const local = await startLocalSimulator(limits, options);
+  const remote = await connectSimulator(local.apiUrl);
+  return {
+    ...remote,
+    settings: local.settings,
+    stop: async () => {
+      await remote.close();
+      await local.stop();
+    },
+  };
+}

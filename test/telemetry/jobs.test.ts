@@ -62,7 +62,7 @@ for (const tracing of [true, false]) {
         { completed: ids.length, failed: 0, active: 0, wait: 0, delayed: 0 },
         worker.stderr,
       );
-    }, 30_000);
+    });
     if (!tracing) return assert.deepEqual(scene.collector.requests, []);
     for (const [at, id] of ids.entries()) {
       const [span] = await spansOf(scene, 1, isOf(id));

@@ -7,7 +7,8 @@ import { makeActions } from '../../src/simulator/index.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import { openTestRedis } from '../support/redis.ts';
-import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import type { SimulatorProcess } from '../support/simulator.ts';
+import { startSimulatorHere } from '../support/simulator.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { type Collector, type Manner, type SeenSpan, startCollector } from './collector.ts';
@@ -29,11 +30,11 @@ export interface Scene {
 
 let seed = 0;
 
-/** Redis, a simulator in its process, an OTLP receiver, and workers in theirs. */
+/** Redis, a simulator, an OTLP receiver, and workers in theirs. */
 export async function openScene(t: TestContext, manner: Manner = 200): Promise<Scene> {
   const server = await openTestRedis();
   atEnd(t, () => server.close());
-  const simulator = await startSimulatorProcess(LIMITS, { actions: [] });
+  const simulator = await startSimulatorHere(LIMITS, { actions: [] });
   atEnd(t, () => simulator.stop());
   const collector = await startCollector(manner);
   atEnd(t, () => collector.close());
@@ -83,7 +84,7 @@ export function spansOf(
     const found = collector.spans.filter(fits);
     assert.equal(found.length, count, JSON.stringify(collector.spans.map(({ name }) => name)));
     return found;
-  }, 30_000);
+  });
 }
 
 export const isOf = (id: string) => (span: SeenSpan) => span.attributes['standdown.machine_action.id'] === id;

@@ -14,7 +14,7 @@ import { TESTER } from '../support/actor.ts';
 import { recount } from '../support/ledger.ts';
 import { startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { startSimulatorProcess } from '../support/simulator.ts';
+import { startSimulatorHere } from '../support/simulator.ts';
 import { newLabel, type TestTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { type Recorded, readRecorded, restoreRecorded } from './recorded.ts';
@@ -150,7 +150,7 @@ describe('data of version 1', () => {
     const again = new Set(jobs.filter((job) => job.again).map(({ id }) => id));
     assert.ok(jobs.length > 10 && again.size > 0);
     const ids = new Set([...before_.keys(), ...jobs.flatMap(({ id }) => id ?? [])]);
-    const simulator = await startSimulatorProcess(LIMITS, { actions: [...ids].map((id) => ({ id })) });
+    const simulator = await startSimulatorHere(LIMITS, { actions: [...ids].map((id) => ({ id })) });
     const workers = [1, 2].map(() =>
       startCli(['worker'], {
         env: {

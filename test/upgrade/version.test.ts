@@ -39,7 +39,7 @@ it('is noted by whoever writes, never lowered, and not by whoever only looks', a
 });
 
 it('stops workers and commands that do not understand the data; a newer one goes on with all of it', async () => {
-  const field = await openField(server, { limits: '5/1s,1000/1h', ids: 30 });
+  const field = await openField(server, { limits: '5/1s,1000/1h', ids: 30, apart: false });
   const { redis, tenant, simulator } = field;
   const note = (version: number) => redis.hset(tenant.keys.state, 'version', version);
   const env = { ...simulator.settings, REDIS_URL: server.url, STANDDOWN_TENANT: tenant.label };
@@ -78,7 +78,7 @@ it('stops workers and commands that do not understand the data; a newer one goes
 });
 
 it('drops a job of a later version that a feeder put into its lane: its id is fed again', async () => {
-  const field = await openField(server, { limits: '1000/1s,100000/1h', ids: 3 });
+  const field = await openField(server, { limits: '1000/1s,100000/1h', ids: 3, apart: false });
   const { tenant, redis } = field;
   const { prefix } = tenant.keys;
   const fed = new Queue('cancel-campaign', { connection: redis, prefix });

@@ -7,10 +7,12 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { silentLog } from '../../../src/log.ts';
 import { findServer, type RedisServer } from '../../../src/redis/server-binary.ts';
 import { installServer } from '../../../src/redis/server-install.ts';
+import { eventually } from '../../support/wait.ts';
+
+export { eventually };
 
 export const PATH = process.env['PATH'] ?? '';
 /** Kept from run to run: the Redis that the tests use is installed here once. */
@@ -48,7 +50,7 @@ export function testFolder(t: TestContext): string {
   mkdirSync(folder, { recursive: true });
   atEnd(t, async () => {
     try {
-      await eventually(() => assert.deepEqual(processesIn(folder), []), 15_000);
+      await eventually(() => assert.deepEqual(processesIn(folder), []));
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -75,19 +77,6 @@ export function processesIn(folder: string): Found[] {
     }
   }
   return found;
-}
-
-/** Repeats an assertion until it holds; throws its last error after `limitMs`. */
-export async function eventually<T>(assertion: () => T | Promise<T>, limitMs = 10_000): Promise<T> {
-  const deadline = performance.now() + limitMs;
-  for (;;) {
-    try {
-      return await assertion();
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await delay(20);
-    }
-  }
 }
 
 /** A TCP port that was free a moment ago. */
