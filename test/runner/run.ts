@@ -102,7 +102,7 @@ async function runOnce(files: string[], options: Options): Promise<Totals> {
   const server = await openTestRedis();
   const report = createReport({ out: process.stdout, root: ROOT, files: files.length });
   try {
-    const redis = await server.connect();
+    await server.connect();
     const events = run({
       files: files.map((file) => join(ROOT, file)),
       cwd: ROOT,
@@ -110,10 +110,9 @@ async function runOnce(files: string[], options: Options): Promise<Totals> {
       timeout: options.full ? TEST_TIMEOUT_MS.full : TEST_TIMEOUT_MS.short,
     });
     for await (const event of events) report.take(event);
-    // Its answer is that the connection ends.
-    await redis.shutdown('NOSAVE').catch(() => undefined);
   } finally {
     await server.close();
+    // Its keeper ends the server as soon as it misses the socket.
     remove();
   }
   return report.finish();

@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { runProgram } from '../../src/commands/program.ts';
+import { TIMINGS, type Timings } from '../../src/timings.ts';
 import { trust } from './certificate.ts';
 import type { Ran } from './processes.ts';
 
@@ -10,6 +11,8 @@ export interface CommandOptions {
   env?: Record<string, string>;
   /** What it reads on standard input, which is no terminal. Default: nothing. */
   stdin?: string | Buffer | Readable;
+  /** Default: production's. */
+  timings?: Timings;
   /** The width of the terminal on standard output. Default: there is none. */
   columns?: number;
 }
@@ -33,7 +36,7 @@ export interface Command {
 export function startCommand(args: readonly string[], options: CommandOptions = {}): Command {
   const { PATH = '', HOME = '' } = process.env;
   const env: Record<string, string> = { PATH, HOME, ...options.env };
-  const { stdin = '', columns } = options;
+  const { stdin = '', timings = TIMINGS, columns } = options;
   const said = { stdout: '', stderr: '' };
   const stop = new AbortController();
   const news = new EventEmitter();
@@ -55,6 +58,7 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
   function runHere(): Promise<number> {
     return runProgram(args, {
       env,
+      timings,
       stdin: stdin instanceof Readable ? stdin : Readable.from(stdin.length > 0 ? [Buffer.from(stdin)] : []),
       stop: stop.signal,
       onHangup: () => undefined,
