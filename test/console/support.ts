@@ -128,8 +128,9 @@ export async function signIn({ page }: Visitor, token: string, name = 'anna'): P
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** Keeps a picture of a page for people. */
+/** Keeps a picture of a page for people, in test-results/, where TEST_PICTURES is set. */
 export async function picture(page: Page, name: string): Promise<void> {
+  if (!process.env['TEST_PICTURES']) return;
   const folder = join(ROOT, 'test-results', 'console');
   await mkdir(folder, { recursive: true });
   await page.screenshot({ path: join(folder, `${name}.png`), animations: 'disabled' });
@@ -149,10 +150,10 @@ const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 
 
 /** Looks for what keeps people out, in light and in dark: by WCAG 2.2, levels A and AA. */
 export async function assertAccessible(page: Page): Promise<void> {
+  // The page's policy lets no script in but its own; this one does not come from the page.
+  await page.evaluate(AXE);
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    // The page's policy lets no script in but its own; this one does not come from the page.
-    await page.evaluate(AXE);
     const found = (await page.evaluate(`axe.run(document, {
       runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
     })`)) as { violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] };

@@ -107,6 +107,8 @@ async function runOnce(files: string[], options: Options): Promise<Totals> {
       files: files.map((file) => join(ROOT, file)),
       cwd: ROOT,
       concurrency: options.atOnce,
+      // A connection that was closed keeps a timer for seconds, and a slot for another file with it.
+      execArgv: ['--test-force-exit'],
       timeout: options.full ? TEST_TIMEOUT_MS.full : TEST_TIMEOUT_MS.short,
     });
     for await (const event of events) report.take(event);
