@@ -4,7 +4,7 @@ import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
 import { newGuids, openShell, type Shell } from './shell.ts';
 
-describe('the history of one request', { timeout: 90_000 }, () => {
+describe('the history of one request', () => {
   let server: TestRedis;
   let stack: Stack;
   let shell: Shell;

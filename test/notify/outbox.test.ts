@@ -14,7 +14,7 @@ import { eventually } from '../support/wait.ts';
 import { startReceiver } from './receiver.ts';
 import { LIMITS, SECRET } from './scene.ts';
 
-describe('notices that are to be sent', { timeout: 60_000 }, () => {
+describe('notices that are to be sent', () => {
   let server: TestRedis;
   before(async () => {
     server = await openTestRedis();
