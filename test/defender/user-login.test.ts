@@ -400,7 +400,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     }
 
     it('share one login: each refresh token is used once, by one of them', async (t) => {
-      await open(180);
+      await open(90, 2_000);
       try {
         await logInHere();
         // What is sent is rotated out: it does not stand there any more at the end.

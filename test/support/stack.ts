@@ -120,6 +120,8 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
           log: options.log ?? silentLog,
           path: process.env['PATH'] ?? '',
           timings,
+          // It is the tests', and its watchdog's thread takes as long to start as a worker.
+          ownsProcess: false,
         },
         workerOptions,
       );
