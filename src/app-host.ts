@@ -115,7 +115,7 @@ async function openMetrics(
 
 /** What looks after the worker: its health, where it is asked for, and the watchdog. */
 async function startGuards(
-  { config, log }: AppDeps,
+  { config, log, ownsProcess = true }: AppDeps,
   place: RedisPlace,
   source: HealthSource,
   metrics: Metrics | null,
@@ -135,7 +135,7 @@ async function startGuards(
           },
         );
   if (health) log.info({ host, port: health.port }, 'health is served: /healthz, /readyz and /metrics');
-  const unwatchLoop = watchEventLoop(watchdogMs);
+  const unwatchLoop = ownsProcess ? watchEventLoop(watchdogMs) : null;
   const unwatchRedis = watchRedisLoop({
     // One that stops has ended its loop, and may wait for its calls for longer than that.
     turnedAt: () => {
@@ -155,7 +155,7 @@ async function startGuards(
     healthPort: health?.port ?? null,
     stop: async () => {
       unwatchRedis();
-      await Promise.all([unwatchLoop(), health?.close()]);
+      await Promise.all([unwatchLoop?.(), health?.close()]);
     },
   };
 }

@@ -29,6 +29,8 @@ export interface AppDeps {
   traces?: Traces | null;
   /** Default: those of production. */
   timings?: Timings;
+  /** Whether the process may be ended when its event loop hangs: it is a worker's own. Default true. */
+  ownsProcess?: boolean;
 }
 
 /** Where Redis is, and how an embedded one is brought back. */

@@ -1,5 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { decodeJwt, exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, randomUUID } from 'node:crypto';
+import { promisify } from 'node:util';
+import { decodeJwt, exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 
@@ -10,6 +11,7 @@ export interface AccessTokensDeps {
   /** The resource the tokens are for. */
   audience: string;
   lifetimeMs: number;
+  signingKey: KeyObject;
 }
 
 export interface IssuedToken {
@@ -54,10 +56,17 @@ interface GoodToken {
 
 const EXPIRED: Bearer = { ok: false, reason: 'The token has expired.' };
 
-/** Issues and verifies RS256 access tokens with a key pair made at the start. */
+/** The key that signs tokens: read from PEM, or made. */
+export async function signingKeyOf(pem: string | undefined): Promise<KeyObject> {
+  if (pem !== undefined) return createPrivateKey(pem);
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2_048 });
+  return privateKey;
+}
+
+/** Issues and verifies RS256 access tokens. */
 export async function createAccessTokens(deps: AccessTokensDeps): Promise<AccessTokens> {
-  const { clock, tenantIds, audience } = deps;
-  const { publicKey, privateKey } = await generateKeyPair('RS256');
+  const { clock, tenantIds, audience, signingKey } = deps;
+  const publicKey = createPublicKey(signingKey);
   const kid = randomUUID();
   const issuerOf = (tenantId: string) => `https://sts.windows.net/${tenantId}/`;
   const [firstTenant = ''] = tenantIds;
@@ -94,7 +103,7 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
       const times = { iat, nbf: iat, exp: iat + expiresInSeconds };
       const token = await new SignJWT({ ...claims, ...times, iss: issuerOf(tenantId), aud: audience, jti })
         .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
-        .sign(privateKey);
+        .sign(signingKey);
       issued.add(jti);
       return { token, jti, expiresInSeconds };
     },
@@ -109,7 +118,7 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
       };
       return new SignJWT({ ...claims, iat, nbf: iat, exp: iat + 3_600, iss: issuer, aud: appId, ver: '2.0' })
         .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
-        .sign(privateKey);
+        .sign(signingKey);
     },
     verify: (authorization) => {
       if (authorization === undefined) return { ok: false, reason: 'No token was sent.' };

@@ -24,6 +24,8 @@ export interface SimulatorOptions extends LatencyOptions {
   authorityPort?: number;
   /** The sign-in's, for localhost and 127.0.0.1. Default: one of its own. */
   certificate?: ServerCertificate;
+  /** Signs its tokens: an RSA key, PEM (PKCS #8). Default: one of its own. */
+  signingKey?: string;
   /** Default: a random GUID. */
   tenantId?: string;
   /** Further tenants that the application is registered in; each has quotas of its own. Default none. */

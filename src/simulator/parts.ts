@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.ts';
-import { createAccessTokens } from './access-tokens.ts';
+import { createAccessTokens, signingKeyOf } from './access-tokens.ts';
 import { createBehaviour } from './behaviour.ts';
 import { createCalls } from './calls.ts';
 import { createClientAuth } from './client-auth.ts';
@@ -34,6 +34,7 @@ export async function createParts(options: SimulatorOptions, signal: AbortSignal
     clock,
     audience: identity.scope.replace(/\/\.default$/, ''),
     lifetimeMs: options.tokenLifetimeMs ?? DEFAULT_TOKEN_LIFETIME_MS,
+    signingKey: await signingKeyOf(options.signingKey),
   });
   const clientCertificates = options.clientCertificate === undefined ? [] : [options.clientCertificate];
   const pageSize = Math.min(options.pageSize ?? MAX_PAGE_SIZE, MAX_PAGE_SIZE);

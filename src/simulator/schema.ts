@@ -131,6 +131,7 @@ export const optionsSchema: z.ZodType<PlainSimulatorOptions> = z.strictObject({
   port: port.exactOptional(),
   authorityPort: port.exactOptional(),
   certificate: z.strictObject({ cert: text, key: text }).exactOptional(),
+  signingKey: text.exactOptional(),
   tenantId: text.exactOptional(),
   otherTenantIds: z.array(text).exactOptional(),
   clientId: text.exactOptional(),

@@ -7,7 +7,7 @@ const { FUZZ_RUNS, FUZZ_SEED } = process.env;
 export const SEED = FUZZ_SEED === undefined ? randomInt(2 ** 31) : Number(FUZZ_SEED);
 
 /** How many inputs are tried in memory; `npm run test:full` tries more. */
-export const CHEAP_RUNS = Number(FUZZ_RUNS ?? 300);
+export const CHEAP_RUNS = Number(FUZZ_RUNS ?? 150);
 
 /** How many go all the way: a tenth of those. */
 export const COSTLY_RUNS = Math.ceil(CHEAP_RUNS / 10);

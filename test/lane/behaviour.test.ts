@@ -10,13 +10,29 @@ import { eventually } from '../support/wait.ts';
 /** What the API does, and what Standdown does: each row through the whole stack. */
 describe('the behaviour', () => {
   let server: TestRedis;
+  /** Of the tests that leave nothing behind but ids of their own; with a worker. */
+  let common: Stack;
   let stack: Stack;
+  let campaigns = 0;
 
   before(async () => {
     server = await openTestRedis();
+    common = await openStack(server);
+    await common.startWorker();
   });
-  afterEach(() => stack.close());
-  after(() => server.close());
+  afterEach(async () => {
+    if (stack !== common) return stack.close();
+    stack.simulator.setFaults([]);
+    stack.simulator.setBehaviour({ finalState: '400' });
+  });
+  after(async () => {
+    await common.close();
+    await server.close();
+  });
+
+  function share(): void {
+    stack = common;
+  }
 
   async function open(options: StackOptions = {}): Promise<Stack> {
     stack = await openStack(server, options);
@@ -25,10 +41,11 @@ describe('the behaviour', () => {
 
   /** Drains one campaign of these ids. */
   async function drain(ids: readonly string[]): Promise<CancelResult[]> {
-    await stack.startWorker();
-    await stack.submit(ids);
-    await stack.untilDone();
-    const report = await stack.report();
+    if (stack !== common) await stack.startWorker();
+    const campaign = `${CAMPAIGN}-${++campaigns}`;
+    await stack.submit(ids, campaign);
+    await stack.untilDone(campaign);
+    const report = await stack.report(campaign);
     return ids.map((id) => report.get(id) as CancelResult);
   }
 
@@ -37,14 +54,14 @@ describe('the behaviour', () => {
   }
 
   it('200, Cancelled: cancelled, with the action’s fields', async () => {
-    await open();
+    share();
     const [id = ''] = stack.addActions(1, { type: 'Isolate', computerDnsName: 'host-1' });
     const [result] = await drain([id]);
     assert.equal(result?.outcome, 'cancelled');
     assert.equal(result?.httpStatus, 200);
     assert.equal(result?.attempts, 1);
     assert.equal(result?.uncertain, false);
-    assert.equal(result?.campaign, CAMPAIGN);
+    assert.equal(result?.campaign, `${CAMPAIGN}-${campaigns}`);
     assert.deepEqual(
       [result?.action?.status, result?.action?.type, result?.action?.computerDnsName],
       ['Cancelled', 'Isolate', 'host-1'],
@@ -62,8 +79,7 @@ describe('the behaviour', () => {
   });
 
   it('404: not_found, a completed job whose result says so', async () => {
-    await open();
-    await stack.startWorker();
+    share();
     const job = await stack.enqueue({
       v: 1,
       machineActionId: '00000000-0000-4000-8000-000000000001',
@@ -77,18 +93,20 @@ describe('the behaviour', () => {
 
   for (const finalState of ['400', '200'] as const) {
     it(`an action that has ended, answered with ${finalState}: already_final, with its status`, async () => {
-      await open({ simulator: { behaviour: { finalState } } });
+      share();
+      stack.simulator.setBehaviour({ finalState });
+      const before = stack.simulator.calls().length;
       const [result] = await drain(stack.addActions(1, { status: 'Failed' }));
       assert.equal(result?.outcome, 'already_final');
       assert.equal(result?.action?.status, 'Failed');
       assert.equal(result?.attempts, 1);
-      const gets = stack.simulator.calls().filter((call) => call.operation === 'get').length;
+      const gets = stack.simulator.calls(before).filter((call) => call.operation === 'get').length;
       assert.equal(gets, finalState === '400' ? 1 : 0, 'Get is asked only about a 400');
     });
   }
 
   it('400, and the action goes on: rejected, with code and message', async () => {
-    await open();
+    share();
     const [id = ''] = stack.addActions(1);
     stack.simulator.setFaults([
       {
@@ -115,7 +133,7 @@ describe('the behaviour', () => {
   });
 
   it('400, and Get is throttled: asked again on Get’s own budget', async () => {
-    await open();
+    share();
     const [id = ''] = stack.addActions(1, { status: 'Succeeded' });
     stack.simulator.setFaults([
       { operation: 'get', times: 1, fault: { kind: 'status', status: 429, retryAfter: 1 } },
@@ -164,7 +182,7 @@ describe('the behaviour', () => {
   });
 
   it('403: forbidden', async () => {
-    await open();
+    share();
     const [id = ''] = stack.addActions(1);
     stack.simulator.setFaults([
       { operation: 'cancel', fault: { kind: 'status', status: 403, code: 'DisallowedOperation' } },
@@ -260,7 +278,8 @@ describe('the behaviour', () => {
   ] as const;
   for (const [name, fault, uncertain] of troubles) {
     it(`${name}, once: retried, ${uncertain ? 'and uncertain' : 'and certain'}`, async () => {
-      await open({ simulator: { behaviour: { finalState: '200' } } });
+      share();
+      stack.simulator.setBehaviour({ finalState: '200' });
       const [id = ''] = stack.addActions(1);
       stack.simulator.setFaults([{ operation: 'cancel', times: 1, fault }]);
       const [result] = await drain([id]);

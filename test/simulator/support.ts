@@ -12,6 +12,7 @@ import {
   type SimulatorOptions,
   startSimulator,
 } from '../../src/simulator/index.ts';
+import { sharedKeys } from '../support/certificate.ts';
 
 export const ID = '0b7e1c52-3f4a-4d6b-8c9d-1e2f3a4b5c6d';
 export const OTHER_ID = '1c8f2d63-405b-4e7c-9dae-2f3a4b5c6d7e';
@@ -60,7 +61,7 @@ export async function makeDir(t: TestContext): Promise<string> {
 /** Starts a simulator with one pending action, `ID`, and signs in to it. Both end with the test. */
 export async function startBench(t: TestContext, options: Partial<SimulatorOptions> = {}): Promise<Bench> {
   const dir = await makeDir(t);
-  const simulator = await startSimulator({ dir, actions: [{ id: ID }], ...options });
+  const simulator = await startSimulator({ dir, ...(await sharedKeys()), actions: [{ id: ID }], ...options });
   const agent = new Agent();
   t.after(async () => {
     await simulator.stop();

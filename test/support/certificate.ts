@@ -1,33 +1,45 @@
+import { generateKeyPair, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 import { makeServerCertificate, type ServerCertificate } from '../../src/simulator/certificate.ts';
-import { TEST_DIR } from './redis.ts';
-import { newLabel } from './tenant.ts';
+import { TEST_DIR } from './folders.ts';
 
-/** It is valid for a year. */
+/** The certificate is valid for a year. */
 const RENEW_AFTER_MS = 7 * 24 * 3_600_000;
 
-const FILE = join(TEST_DIR, 'simulator-certificate.json');
+const FILE = join(TEST_DIR, 'simulator-keys.json');
 
-let shared: Promise<ServerCertificate> | undefined;
+export interface SimulatorKeys {
+  certificate: ServerCertificate;
+  signingKey: string;
+}
+
+let shared: Promise<SimulatorKeys> | undefined;
 
 /**
- * The certificate of all simulators that this process starts, kept from one run to the next. Simulators with
- * certificates of their own could not be trusted side by side in one process: the certificates have the same name.
+ * The keys of all simulators that this process starts, kept from one run to the next: to make them takes longer than
+ * everything else a simulator does to start. Nor could simulators with certificates of their own be trusted side by side in
+ * one process: the certificates have the same name.
  */
-export function sharedCertificate(): Promise<ServerCertificate> {
-  shared ??= keptCertificate();
+export function sharedKeys(): Promise<SimulatorKeys> {
+  shared ??= keptKeys();
   return shared;
 }
 
-async function keptCertificate(): Promise<ServerCertificate> {
+async function keptKeys(): Promise<SimulatorKeys> {
   const kept = await stat(FILE).catch(() => null);
   if (kept && Date.now() - kept.mtimeMs < RENEW_AFTER_MS) return JSON.parse(await readFile(FILE, 'utf8'));
-  const made = await makeServerCertificate();
+  const { privateKey: signingKey } = await promisify(generateKeyPair)('rsa', {
+    modulusLength: 2_048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const made = { certificate: await makeServerCertificate(), signingKey };
   await mkdir(TEST_DIR, { recursive: true });
-  // Test files start together. Each goes on with the certificate it made; the last one to be written is kept.
-  const part = `${FILE}.${newLabel()}`;
+  // Test files start together. Each goes on with the keys it made; the last ones to be written are kept.
+  const part = `${FILE}.${randomBytes(6).toString('hex')}`;
   await writeFile(part, JSON.stringify(made), { mode: 0o600 });
   await rename(part, FILE);
   return made;

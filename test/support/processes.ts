@@ -3,12 +3,12 @@ import { type ChildProcess, type ChildProcessWithoutNullStreams, fork, spawn } f
 import { on, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { TIMINGS, type Timings } from '../../src/timings.ts';
+import { ROOT } from './folders.ts';
 import { TIMINGS_VARIABLE } from './timings.ts';
 
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export { ROOT };
 
 /**
  * What still runs when a file's tests are over was left by one that failed: it would keep the file from ending. Nor may it

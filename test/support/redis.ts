@@ -6,13 +6,9 @@ import { startEmbedded } from '../../src/redis/embedded.ts';
 import type { CommandLimits, RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
-import { ROOT } from './processes.ts';
+import { INSTALL_DIR, TEST_DIR } from './folders.ts';
 
-/** Where a Redis server is installed when the machine has none: as the demo does it. */
-export const INSTALL_DIR = join(ROOT, '.standdown');
-
-/** Everything that tests write. The test command names a folder for each run, and removes it at the end. */
-export const TEST_DIR = join(INSTALL_DIR, process.env['TEST_RUN'] ?? 'test');
+export { INSTALL_DIR, TEST_DIR };
 
 export interface TestRedis {
   url: string;

@@ -7,7 +7,7 @@ import {
   type Simulator,
   startSimulator,
 } from '../../src/simulator/index.ts';
-import { sharedCertificate, trust } from './certificate.ts';
+import { sharedKeys, trust } from './certificate.ts';
 import { ROOT, startNode } from './processes.ts';
 import { TEST_DIR } from './redis.ts';
 import { quotas } from './stack.ts';
@@ -27,7 +27,7 @@ export async function startSimulatorProcess(
   const child = startNode(join(ROOT, 'src/simulator/process.ts'), [
     JSON.stringify({
       dir: join(TEST_DIR, 'simulators', newLabel()),
-      certificate: await sharedCertificate(),
+      ...(await sharedKeys()),
       ...options,
       limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits), ...options.limits },
     }),
@@ -55,14 +55,14 @@ export async function startLocalSimulator(
   limits: string,
   options: Omit<PlainSimulatorOptions, 'dir'> = {},
 ): Promise<LocalSimulator> {
-  const certificate = await sharedCertificate();
+  const keys = await sharedKeys();
   const simulator = await startSimulator({
     dir: join(TEST_DIR, 'simulators', newLabel()),
-    certificate,
+    ...keys,
     ...options,
     limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits), ...options.limits },
   });
-  trust(certificate.cert);
+  trust(keys.certificate.cert);
   return { ...simulator, settings: settingsFor(simulator, limits) };
 }
 

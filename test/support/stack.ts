@@ -21,7 +21,7 @@ import {
   startSimulator,
 } from '../../src/simulator/index.ts';
 import type { Timings } from '../../src/timings.ts';
-import { sharedCertificate, trust } from './certificate.ts';
+import { sharedKeys, trust } from './certificate.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from './redis.ts';
 import { newLabel, newTenant, type TestTenant } from './tenant.ts';
 import { SHORT } from './timings.ts';
@@ -67,14 +67,14 @@ export const CAMPAIGN = 'campaign';
 
 export async function openStack(server: TestRedis, options: StackOptions = {}): Promise<Stack> {
   const limits = options.limits ?? FREE_LIMITS;
-  const certificate = await sharedCertificate();
+  const keys = await sharedKeys();
   const simulator = await startSimulator({
     dir: join(TEST_DIR, 'simulators', newLabel()),
     limits: { cancel: quotas(limits), get: quotas(limits), list: quotas(limits) },
-    certificate,
+    ...keys,
     ...options.simulator,
   });
-  trust(certificate.cert);
+  trust(keys.certificate.cert);
   const redis = await server.connect();
   const settings = {
     ...settingsFor(simulator, limits),
@@ -120,6 +120,8 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
           log: options.log ?? silentLog,
           path: process.env['PATH'] ?? '',
           timings,
+          // It is the tests', and its watchdog's thread takes as long to start as a worker.
+          ownsProcess: false,
         },
         workerOptions,
       );

@@ -1,0 +1,10 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Where a Redis server is installed when the machine has none: as the demo does it. */
+export const INSTALL_DIR = join(ROOT, '.standdown');
+
+/** Everything that tests write. The test command names a folder for each run, and removes it at the end. */
+export const TEST_DIR = join(INSTALL_DIR, process.env['TEST_RUN'] ?? 'test');
