@@ -17,6 +17,7 @@ it('a worker is killed in mid-call: another drains the rest, and calls nothing t
   field = await openField(server, {
     limits: '1000/1s',
     ids: 60,
+    apart: false,
     simulator: { latencyMs: { min: 200, max: 400 } },
     env: { CONCURRENCY: String(concurrency), CALL_TIMEOUT: '2s' },
   });

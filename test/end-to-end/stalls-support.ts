@@ -33,6 +33,7 @@ export async function killInARow(t: TestContext, server: TestRedis, options: Kil
   const field = await openField(server, {
     limits: '1000/1s,100000/1h',
     ids: IN_FLIGHT * kills + 5,
+    apart: false,
     simulator: { latencyMs: { min: 1_500, max: 2_000 } },
     env,
     timings,
