@@ -11,7 +11,7 @@ import { TIMINGS } from '../../src/timings.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import type { Role, Rules } from '../support/acl.ts';
 import { trust } from '../support/certificate.ts';
-import { runCommand } from '../support/command.ts';
+import { type Command, runCommand, startCommand } from '../support/command.ts';
 import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
 import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
@@ -31,6 +31,8 @@ export interface Estate {
   ids: readonly string[];
   /** Starts a worker, as a process. */
   startWorker(args?: readonly string[], env?: Record<string, string>): Process;
+  /** Starts a worker in this process, which trusts what NODE_EXTRA_CA_CERTS names for one of its own. */
+  startWorkerHere(args?: readonly string[], env?: Record<string, string>): Command;
   /** Runs a command as a role, in this process, which trusts what NODE_EXTRA_CA_CERTS names for one of its own. */
   command(role: Role, args: readonly string[], stdin?: string, env?: Record<string, string>): Promise<Ran>;
   /** Runs a command as a role, in a process of its own. */
@@ -94,6 +96,9 @@ export async function openEstate(
     LOG_LEVEL: 'info',
     ...options.env,
   });
+  // A worker that looks more often ends what an operator aborts before the operator's own command does.
+  const { pulseMs, graceMs } = TIMINGS;
+  const timings = withTimings({ pulseMs, graceMs });
   const connect = (role: Role) => {
     const connection = new Redis(redis.url(role), {
       tls: { ca: redis.authority },
@@ -115,12 +120,18 @@ export async function openEstate(
       return running;
     },
     startWorker: (args = [], env = {}) => {
-      // A worker that looks more often ends what an operator aborts before the operator's own command does.
-      const { pulseMs, graceMs } = TIMINGS;
-      const timings = withTimings({ pulseMs, graceMs });
       const worker = startCli(['worker', ...args], { env: { ...envOf('worker'), ...env }, timings });
       atEnd(t, async () => {
         worker.kill('SIGTERM');
+        await worker.exited;
+      });
+      return worker;
+    },
+    startWorkerHere: (args = [], env = {}) => {
+      const all = { ...envOf('worker'), NODE_EXTRA_CA_CERTS: '', ...env };
+      const worker = startCommand(['worker', ...args], { env: all, timings });
+      atEnd(t, async () => {
+        worker.stop();
         await worker.exited;
       });
       return worker;

@@ -7,7 +7,7 @@ import { isNotPermitted } from '../../src/redis/failure.ts';
 import { makeActions } from '../../src/simulator/index.ts';
 import { sampled, scrape } from '../metrics/scrape.ts';
 import { commandsOf, documentedRules, ROLES, type Role } from '../support/acl.ts';
-import type { Process } from '../support/processes.ts';
+import type { Command } from '../support/command.ts';
 import { watchUse } from '../support/redis-use.ts';
 import { eventually } from '../support/wait.ts';
 import { type Estate, openEstate, type Producer, succeeded } from './acl-support.ts';
@@ -242,14 +242,14 @@ async function play(estate: Estate): Promise<void> {
   const ids = [...estate.ids];
   const take = (count: number) => ids.splice(0, count);
   await leaveStalled(estate, take(1));
-  const worker = estate.startWorker(['--verify'], { HEALTH_PORT: '0', ...NOTIFIED });
+  const worker = estate.startWorkerHere(['--verify'], { HEALTH_PORT: '0', ...NOTIFIED });
   await submit(estate, 'big', take(20));
   await submit(estate, 'first', take(2), '--urgent');
   await askForSingles(estate, take(20));
   await useInbox(estate, take(4));
   await steer(estate, take(30), worker);
   await beWatched(estate, worker);
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
   await lookAround(estate, take(10));
   await forgetAll(estate);
@@ -263,7 +263,7 @@ const NOTIFIED = {
 };
 
 /** Its metrics are read, and somebody is to be told that a campaign has ended. */
-async function beWatched({ redis, keys, tenant }: Estate, worker: Process): Promise<void> {
+async function beWatched({ redis, keys, tenant }: Estate, worker: Command): Promise<void> {
   const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
   assert.equal(sampled(await scrape(port), 'standdown_redis_read_ok', { tenant }), 1);
   await eventually(async () => assert.notEqual(await redis.admin.hlen(keys.outbox), 0));
@@ -335,7 +335,7 @@ async function useInbox({ connect, keys }: Estate, ids: readonly string[]): Prom
 }
 
 /** What operators do while a worker runs. */
-async function steer(estate: Estate, ids: string[], worker: Process): Promise<void> {
+async function steer(estate: Estate, ids: string[], worker: Command): Promise<void> {
   const as = (words: string) => command(estate, 'operator', words);
   const producer = estate.openProducer();
   const held = ids.splice(0, 10);
@@ -395,7 +395,7 @@ async function followResults(redis: Redis, { keys }: Estate): Promise<void> {
 }
 
 async function forgetAll(estate: Estate): Promise<void> {
-  const worker = estate.startWorker([], { RESULT_RETENTION: '1ms' });
+  const worker = estate.startWorkerHere([], { RESULT_RETENTION: '1ms' });
   await eventually(async () => {
     assert.equal(await command(estate, 'reader', 'list'), 'no campaigns yet\n', worker.stderr);
   });

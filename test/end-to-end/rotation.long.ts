@@ -17,7 +17,7 @@ describe('a worker runs, and its certificate or federated token is replaced', ()
     const [first, second] = await Promise.all([makeCredential(), makeCredential()]);
     const field = await openSigned(place, first);
     try {
-      const worker = field.startWorker();
+      const worker = field.startWorkerHere();
       await untilDecided(field, 10);
       await field.simulator.setClientCertificates([first.certificate, second.certificate]);
       await writeFile(field.path, second.pem);

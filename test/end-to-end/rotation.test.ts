@@ -26,7 +26,7 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
     const [first, second, third] = await Promise.all([makeCredential(), makeCredential(), makeCredential()]);
     const field = await openSigned(place, first);
     try {
-      const worker = field.startWorker();
+      const worker = field.startWorkerHere();
       await untilDecided(field, 10);
       await field.simulator.setClientCertificates([second.certificate]);
       const says = (what: RegExp) => untilSaid(field, what);
@@ -61,7 +61,7 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
     const { federation, token } = makeIssuer();
     const field = await openWithFile(place, await token(600), { federation }, 'AZURE_FEDERATED_TOKEN_FILE');
     try {
-      const worker = field.startWorker();
+      const worker = field.startWorkerHere();
       await untilDecided(field, 8);
       // Entra forgives five minutes: this one is taken a few seconds longer.
       await writeFile(field.path, await token(-295));

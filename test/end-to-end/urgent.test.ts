@@ -37,7 +37,7 @@ describe('what is urgent', () => {
     queue = new Queue('cancel-urgent', { connection: await server.connect('worker'), prefix });
     events = new QueueEvents('cancel-urgent', { connection: await server.connect('worker'), prefix });
     await events.waitUntilReady();
-    const worker = field.startWorker();
+    const worker = field.startWorkerHere();
     await eventually(async () => assert.equal((await cancels()).length, BULK, worker.stderr));
     await eventually(async () => {
       assert.ok(Number(await redis.pttl(tenant.keys.lane('cancel-campaign', 'limiter'))) > 20_000);
@@ -184,7 +184,7 @@ describe('single cancels and a campaign', () => {
         data: { v: 1, machineActionId, comment: 'x' },
       })),
     );
-    for (let worker = 0; worker < 2; worker++) field.startWorker();
+    for (let worker = 0; worker < 2; worker++) field.startWorkerHere();
     const campaign = new Set(field.ids);
     const calls = await eventually(async () => {
       const made = (await field.simulator.calls()).filter(({ operation }) => operation === 'cancel');
