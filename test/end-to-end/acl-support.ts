@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
-import tls from 'node:tls';
 import { type Job, type JobsOptions, Queue, QueueEvents } from 'bullmq';
 import { Redis } from 'ioredis';
-import { runProgram } from '../../src/commands/program.ts';
 import { type Keys, keysFor } from '../../src/keys.ts';
 import type { CancelResult } from '../../src/outcome.ts';
 import { makeActions, type PlainSimulatorOptions } from '../../src/simulator/index.ts';
 import { TIMINGS } from '../../src/timings.ts';
 import { atEnd } from '../redis/support/machine.ts';
 import type { Role, Rules } from '../support/acl.ts';
+import { trust } from '../support/certificate.ts';
+import { type Command, runCommand, startCommand } from '../support/command.ts';
 import { type Process, type Ran, runCli, startCli } from '../support/processes.ts';
 import { type SecuredRedis, startSecuredRedis } from '../support/secured-redis.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
@@ -23,9 +22,6 @@ import { withTimings } from '../support/timings.ts';
 /** Two windows, for a wait that the server asks for is no longer than the longest. */
 const LIMITS = '100000/1s,100000/1m';
 
-/** Each estate has authorities of its own, of the same names. */
-const AUTHORITIES = tls.getCACertificates('default');
-
 /** A Redis as in production, a simulator, and everybody who uses Redis, each as a user of its own. */
 export interface Estate {
   redis: SecuredRedis;
@@ -35,8 +31,10 @@ export interface Estate {
   ids: readonly string[];
   /** Starts a worker, as a process. */
   startWorker(args?: readonly string[], env?: Record<string, string>): Process;
-  /** Runs a command as a role, in this process. */
-  command(role: Role, args: readonly string[], stdin?: string): Promise<Ran>;
+  /** Starts a worker in this process, which trusts what NODE_EXTRA_CA_CERTS names for one of its own. */
+  startWorkerHere(args?: readonly string[], env?: Record<string, string>): Command;
+  /** Runs a command as a role, in this process, which trusts what NODE_EXTRA_CA_CERTS names for one of its own. */
+  command(role: Role, args: readonly string[], stdin?: string, env?: Record<string, string>): Promise<Ran>;
   /** Runs a command as a role, in a process of its own. */
   run(role: Role, args: readonly string[], stdin?: string, env?: Record<string, string>): Promise<Ran>;
   /** Whose command runs just now. */
@@ -84,8 +82,10 @@ export async function openEstate(
     [redis.authority, await readFile(simulators, 'utf8'), ...(options.authorities ?? [])].join('\n'),
   );
   let running: Role = 'worker';
-  // What NODE_EXTRA_CA_CERTS does for a process of its own.
-  tls.setDefaultCACertificates([...AUTHORITIES, redis.authority, await readFile(simulators, 'utf8')]);
+  for (const authority of [redis.authority, ...(options.authorities ?? [])]) {
+    const distrust = trust(authority);
+    atEnd(t, async () => distrust());
+  }
   const envOf = (role: Role) => ({
     ...settings,
     NODE_EXTRA_CA_CERTS: authorities,
@@ -96,6 +96,9 @@ export async function openEstate(
     LOG_LEVEL: 'info',
     ...options.env,
   });
+  // A worker that looks more often ends what an operator aborts before the operator's own command does.
+  const { pulseMs, graceMs } = TIMINGS;
+  const timings = withTimings({ pulseMs, graceMs });
   const connect = (role: Role) => {
     const connection = new Redis(redis.url(role), {
       tls: { ca: redis.authority },
@@ -117,9 +120,6 @@ export async function openEstate(
       return running;
     },
     startWorker: (args = [], env = {}) => {
-      // A worker that looks more often ends what an operator aborts before the operator's own command does.
-      const { pulseMs, graceMs } = TIMINGS;
-      const timings = withTimings({ pulseMs, graceMs });
       const worker = startCli(['worker', ...args], { env: { ...envOf('worker'), ...env }, timings });
       atEnd(t, async () => {
         worker.kill('SIGTERM');
@@ -127,9 +127,18 @@ export async function openEstate(
       });
       return worker;
     },
-    command: async (role, args, stdin = '') => {
+    startWorkerHere: (args = [], env = {}) => {
+      const all = { ...envOf('worker'), NODE_EXTRA_CA_CERTS: '', ...env };
+      const worker = startCommand(['worker', ...args], { env: all, timings });
+      atEnd(t, async () => {
+        worker.stop();
+        await worker.exited;
+      });
+      return worker;
+    },
+    command: async (role, args, stdin = '', env = {}) => {
       running = role;
-      return runHere(args, { ...envOf(role), LOG_LEVEL: 'warn' }, stdin);
+      return runCommand(args, { env: { ...envOf(role), NODE_EXTRA_CA_CERTS: '', ...env }, stdin });
     },
     run: async (role, args, stdin = '', env = {}) => {
       running = role;
@@ -164,32 +173,6 @@ function openProducer(t: TestContext, connect: () => Redis, prefix: string): Pro
     addAll: (all) => queueOf('cancel').addBulk(all.map((data) => ({ name: 'cancel', data }))),
     result: async (job) => (await job.waitUntilFinished(eventsOf(job.queueName), 60_000)) as CancelResult,
   };
-}
-
-async function runHere(args: readonly string[], env: Record<string, string>, stdin: string): Promise<Ran> {
-  let stdout = '';
-  let stderr = '';
-  const say = (line: string) => {
-    stderr += `${line}\n`;
-  };
-  const code = await runProgram(args, {
-    env,
-    stdin: Readable.from([stdin]),
-    stop: new AbortController().signal,
-    onHangup: () => undefined,
-    version: '0.0.0',
-    isErrorTerminal: false,
-    out: {
-      write: async (text) => {
-        stdout += text;
-      },
-      note: say,
-      complain: say,
-      isTerminal: false,
-      columns: 80,
-    },
-  });
-  return { code, stdout, stderr };
 }
 
 /** What a command wrote. 3, that something was not stopped, is no failure here. */

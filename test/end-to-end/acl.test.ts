@@ -7,7 +7,7 @@ import { isNotPermitted } from '../../src/redis/failure.ts';
 import { makeActions } from '../../src/simulator/index.ts';
 import { sampled, scrape } from '../metrics/scrape.ts';
 import { commandsOf, documentedRules, ROLES, type Role } from '../support/acl.ts';
-import type { Process } from '../support/processes.ts';
+import type { Command } from '../support/command.ts';
 import { watchUse } from '../support/redis-use.ts';
 import { eventually } from '../support/wait.ts';
 import { type Estate, openEstate, type Producer, succeeded } from './acl-support.ts';
@@ -41,97 +41,170 @@ test('each user does its work, and is permitted just what that takes', async (t)
   }
 });
 
-test('what others own, and what only an administrator does, is refused to all', async (t) => {
+test('what is not permitted', async (t) => {
+  // One for all of them: each leaves it to the next as it was.
   const estate = await openEstate(t, await documentedRules(), 1);
-  const other = keysFor('other');
-  const near = keysFor(`${estate.tenant}s`);
-  await estate.redis.admin.hset(other.state, 'buckets', 1);
-  const forbidden: string[][] = [
-    ['HGET', other.state, 'buckets'],
-    ['HGET', near.state, 'buckets'],
-    ['HGET', `x${estate.keys.state}`, 'buckets'],
-    ['HSET', other.state, 'buckets', '2'],
-    ['EVAL', "return redis.call('HGET', KEYS[1], 'buckets')", '1', other.state],
-    // A key that was not declared is looked at, too.
-    [
-      'EVAL',
-      "return redis.call('HGET', ARGV[1], 'buckets')",
-      '1',
-      estate.keys.lane('cancel', 'x'),
-      other.state,
-    ],
-    ...[
-      'CONFIG GET requirepass',
-      'CONFIG SET dir /',
-      'CONFIG REWRITE',
-      'FLUSHALL',
-      'FLUSHDB',
-      'KEYS *',
-      'SCAN 0',
-    ],
-    ...['SHUTDOWN NOSAVE', 'ACL LIST', 'ACL SETUSER me +@all', 'MONITOR', 'CLIENT LIST'],
-    ...[
-      'CLIENT KILL TYPE normal',
-      'SCRIPT FLUSH',
-      'FUNCTION LIST',
-      'REPLICAOF NO ONE',
-      'SAVE',
-      'SLOWLOG GET',
-    ],
-    ...['SWAPDB 0 1', 'DBSIZE', 'RANDOMKEY', 'MODULE LIST', 'SUBSCRIBE x', 'PUBLISH x y', 'SELECT 1'],
-  ].map((words) => (typeof words === 'string' ? words.split(' ') : words));
-  for (const role of ROLES) {
-    const redis = estate.connect(role);
-    for (const words of forbidden) await assertRefused(redis, role, words);
-  }
-  assert.equal(await estate.redis.admin.hget(other.state, 'buckets'), '1');
-  assert.notEqual((await estate.redis.refusals()).length, 0, 'Redis has noted it');
-});
 
-test('a producer comes to its lanes and to nothing else, and a reader changes nothing', async (t) => {
-  const { keys, connect, redis } = await openEstate(t, await documentedRules(), 1);
-  const foreign = [
-    ...[keys.state, keys.bucket(0), keys.campaigns, keys.campaign(1), keys.holds, keys.checking],
-    ...[keys.lane('cancel-campaign', 'meta'), keys.lane('cancel-campaign', '1')],
-  ];
-  const producer = connect('producer');
-  for (const key of foreign) {
-    await assertRefused(producer, 'producer', ['HSET', key, 'a', 'b']);
-    await assertRefused(producer, 'producer', ['HGET', key, 'a']);
-    await assertRefused(producer, 'producer', ['EVAL', "redis.call('HSET', KEYS[1], 'a', 'b')", '1', key]);
-  }
-  for (const key of [keys.running, keys.expiries, keys.slots('cancel')]) {
-    await assertRefused(producer, 'producer', ['ZADD', key, '1', 'a']);
-  }
-  await assertRefused(producer, 'producer', ['LPUSH', keys.lane('cancel-campaign', 'wait'), '1']);
-  await assertRefused(producer, 'producer', ['XREAD', 'STREAMS', keys.results(1), '0']);
-
-  const inbox = connect('inbox');
-  for (const key of [
-    ...foreign,
-    keys.outcomes,
-    keys.rejected,
-    keys.outcome('x'),
-    keys.lane('cancel', 'events'),
-  ]) {
-    await assertRefused(inbox, 'inbox', ['XADD', key, '*', 'a', 'b']);
-  }
-  for (const key of [...foreign, keys.inbox, keys.lane('cancel', 'x')]) {
-    await assertRefused(inbox, 'inbox', ['GET', key]);
-    await assertRefused(inbox, 'inbox', ['XREAD', 'STREAMS', key, '0']);
-  }
-
-  const reader = connect('reader');
-  for (const words of WRITES) {
-    const [name = '', ...args] = words.split(' ');
-    for (const key of [...foreign, keys.lane('cancel', 'wait')]) {
-      await assertRefused(reader, 'reader', [name, key, ...args]);
-      const called = [`'${name}'`, 'KEYS[1]', ...args.map((word) => `'${word}'`)].join(', ');
-      await assertRefused(reader, 'reader', ['EVAL', `return redis.call(${called})`, '1', key]);
+  await t.test('what others own, and what only an administrator does, is refused to all', async () => {
+    const other = keysFor('other');
+    const near = keysFor(`${estate.tenant}s`);
+    await estate.redis.admin.hset(other.state, 'buckets', 1);
+    const forbidden: string[][] = [
+      ['HGET', other.state, 'buckets'],
+      ['HGET', near.state, 'buckets'],
+      ['HGET', `x${estate.keys.state}`, 'buckets'],
+      ['HSET', other.state, 'buckets', '2'],
+      ['EVAL', "return redis.call('HGET', KEYS[1], 'buckets')", '1', other.state],
+      // A key that was not declared is looked at, too.
+      [
+        'EVAL',
+        "return redis.call('HGET', ARGV[1], 'buckets')",
+        '1',
+        estate.keys.lane('cancel', 'x'),
+        other.state,
+      ],
+      ...[
+        'CONFIG GET requirepass',
+        'CONFIG SET dir /',
+        'CONFIG REWRITE',
+        'FLUSHALL',
+        'FLUSHDB',
+        'KEYS *',
+        'SCAN 0',
+      ],
+      ...['SHUTDOWN NOSAVE', 'ACL LIST', 'ACL SETUSER me +@all', 'MONITOR', 'CLIENT LIST'],
+      ...[
+        'CLIENT KILL TYPE normal',
+        'SCRIPT FLUSH',
+        'FUNCTION LIST',
+        'REPLICAOF NO ONE',
+        'SAVE',
+        'SLOWLOG GET',
+      ],
+      ...['SWAPDB 0 1', 'DBSIZE', 'RANDOMKEY', 'MODULE LIST', 'SUBSCRIBE x', 'PUBLISH x y', 'SELECT 1'],
+    ].map((words) => (typeof words === 'string' ? words.split(' ') : words));
+    for (const role of ROLES) {
+      const redis = estate.connect(role);
+      for (const words of forbidden) await assertRefused(redis, role, words);
     }
-  }
-  assert.equal(await redis.admin.dbsize(), 1, 'nothing but what the tenant began with');
-  assert.notEqual((await redis.refusals()).length, 0, 'Redis has noted it');
+    assert.equal(await estate.redis.admin.hget(other.state, 'buckets'), '1');
+    await estate.redis.admin.del(other.state);
+    assert.notEqual((await estate.redis.refusals()).length, 0, 'Redis has noted it');
+  });
+
+  await t.test(
+    'a producer comes to its lanes and to nothing else, and a reader changes nothing',
+    async () => {
+      const { keys, connect, redis } = estate;
+      const foreign = [
+        ...[keys.state, keys.bucket(0), keys.campaigns, keys.campaign(1), keys.holds, keys.checking],
+        ...[keys.lane('cancel-campaign', 'meta'), keys.lane('cancel-campaign', '1')],
+      ];
+      const producer = connect('producer');
+      for (const key of foreign) {
+        await assertRefused(producer, 'producer', ['HSET', key, 'a', 'b']);
+        await assertRefused(producer, 'producer', ['HGET', key, 'a']);
+        await assertRefused(producer, 'producer', [
+          'EVAL',
+          "redis.call('HSET', KEYS[1], 'a', 'b')",
+          '1',
+          key,
+        ]);
+      }
+      for (const key of [keys.running, keys.expiries, keys.slots('cancel')]) {
+        await assertRefused(producer, 'producer', ['ZADD', key, '1', 'a']);
+      }
+      await assertRefused(producer, 'producer', ['LPUSH', keys.lane('cancel-campaign', 'wait'), '1']);
+      await assertRefused(producer, 'producer', ['XREAD', 'STREAMS', keys.results(1), '0']);
+
+      const inbox = connect('inbox');
+      for (const key of [
+        ...foreign,
+        keys.outcomes,
+        keys.rejected,
+        keys.outcome('x'),
+        keys.lane('cancel', 'events'),
+      ]) {
+        await assertRefused(inbox, 'inbox', ['XADD', key, '*', 'a', 'b']);
+      }
+      for (const key of [...foreign, keys.inbox, keys.lane('cancel', 'x')]) {
+        await assertRefused(inbox, 'inbox', ['GET', key]);
+        await assertRefused(inbox, 'inbox', ['XREAD', 'STREAMS', key, '0']);
+      }
+
+      const reader = connect('reader');
+      for (const words of WRITES) {
+        const [name = '', ...args] = words.split(' ');
+        for (const key of [...foreign, keys.lane('cancel', 'wait')]) {
+          await assertRefused(reader, 'reader', [name, key, ...args]);
+          const called = [`'${name}'`, 'KEYS[1]', ...args.map((word) => `'${word}'`)].join(', ');
+          await assertRefused(reader, 'reader', ['EVAL', `return redis.call(${called})`, '1', key]);
+        }
+      }
+      assert.equal(await redis.admin.dbsize(), 1, 'nothing but what the tenant began with');
+      assert.notEqual((await redis.refusals()).length, 0, 'Redis has noted it');
+    },
+  );
+
+  await t.test(
+    'nobody comes in without a name, without TLS, or past a certificate that is not trusted',
+    async () => {
+      const { command, run, redis } = estate;
+      const url = redis.url('reader');
+      const nameless = url.replace(/\/\/.*@/, '//');
+      const without: [env: Record<string, string>, says: RegExp][] = [
+        [{ REDIS_URL: nameless }, /wants a password \(NOAUTH\)/],
+        [
+          { REDIS_URL: url.replace(/:[0-9a-f]{48}@/, ':wrong-password@') },
+          /refuses the user name or password/,
+        ],
+        [{ REDIS_URL: url.replace('rediss:', 'redis:') }, /if it speaks TLS|whether it speaks TLS/],
+        [{ NODE_EXTRA_CA_CERTS: '' }, /certificate is not trusted .*NODE_EXTRA_CA_CERTS/],
+        [{ REDIS_URL: url.replace('localhost', '127.0.0.1') }, /certificate is for another name/],
+      ];
+      for (const [env, says] of without) {
+        // What a process trusts is its own.
+        const start = 'NODE_EXTRA_CA_CERTS' in env ? run : command;
+        const { code, stderr } = await start('reader', ['status'], '', env);
+        assert.equal(code, 1);
+        assert.match(stderr, says);
+        assert.equal(stderr.trim().split('\n').length, 1, stderr);
+      }
+      assert.deepEqual(await redis.refusals(), ['standdown-reader: auth hello (toplevel)']);
+    },
+  );
+
+  await t.test('a right that is missing is said in one line, and a worker without one ends', async () => {
+    const { command, redis } = estate;
+    const advice =
+      /^standdown: cannot use Redis at rediss:\/\/localhost:\d+\/0: its user may not do this \(NOPERM\); give .*docs\/redis\.md lists: ACL LOG .*\n$/;
+    const submitted = await command(
+      'reader',
+      ['submit', '-', '--campaign', 'a', '--comment', 'x', '--yes'],
+      estate.ids[0],
+    );
+    assert.deepEqual([submitted.code, submitted.stdout], [1, '']);
+    assert.match(submitted.stderr, advice);
+    assert.match((await command('producer', ['status'])).stderr, advice);
+    const { stdout } = await command('reader', ['doctor']);
+    assert.match(
+      stdout,
+      /problem +redis +Redis at rediss:.*may not do this \(NOPERM\)\n.*\n.*→ Give the user .*docs\/redis\.md/,
+    );
+
+    await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-rpoplpush');
+    const worker = estate.startWorker();
+    assert.equal(await worker.exited, 1);
+    const said = worker.stderr.trim().split('\n');
+    assert.match(`${said.at(-1)}\n`, advice);
+    assert.ok(said.length < 6, worker.stderr);
+
+    await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-info', '+rpoplpush');
+    const blind = estate.startWorker();
+    assert.equal(await blind.exited, 1);
+    assert.match(blind.stderr, /standdown: Redis does not let its user run INFO.*docs\/redis\.md lists\n$/);
+    assert.ok((await redis.refusals()).includes('standdown-worker: command rpoplpush (lua)'));
+  });
 });
 
 const WRITES = [
@@ -143,28 +216,13 @@ const WRITES = [
   'RPUSH a',
   'SADD a',
   'XADD * a b',
+  'SET a',
+  'DEL',
+  'UNLINK',
+  'EXPIRE 1',
+  'RENAME b',
+  'RESTORE 0 x',
 ];
-WRITES.push('SET a', 'DEL', 'UNLINK', 'EXPIRE 1', 'RENAME b', 'RESTORE 0 x');
-
-test('nobody comes in without a name, without TLS, or past a certificate that is not trusted', async (t) => {
-  const { run, redis } = await openEstate(t, await documentedRules(), 1);
-  const url = redis.url('reader');
-  const nameless = url.replace(/\/\/.*@/, '//');
-  const without: [env: Record<string, string>, says: RegExp][] = [
-    [{ REDIS_URL: nameless }, /wants a password \(NOAUTH\)/],
-    [{ REDIS_URL: url.replace(/:[0-9a-f]{48}@/, ':wrong-password@') }, /refuses the user name or password/],
-    [{ REDIS_URL: url.replace('rediss:', 'redis:') }, /if it speaks TLS|whether it speaks TLS/],
-    [{ NODE_EXTRA_CA_CERTS: '' }, /certificate is not trusted .*NODE_EXTRA_CA_CERTS/],
-    [{ REDIS_URL: url.replace('localhost', '127.0.0.1') }, /certificate is for another name/],
-  ];
-  for (const [env, says] of without) {
-    const { code, stderr } = await run('reader', ['status'], '', env);
-    assert.equal(code, 1);
-    assert.match(stderr, says);
-    assert.equal(stderr.trim().split('\n').length, 1, stderr);
-  }
-  assert.deepEqual(await redis.refusals(), ['standdown-reader: auth hello (toplevel)']);
-});
 
 /** Whatever a server calls it: of what a script met, some say nothing but this. */
 async function assertRefused(
@@ -179,52 +237,19 @@ async function assertRefused(
   assert.ok(isNotPermitted(said), `${role}: ${[name, ...args].join(' ')}: ${messageOf(said)}`);
 }
 
-test('a right that is missing is said in one line, and a worker without one ends', async (t) => {
-  const estate = await openEstate(t, await documentedRules(), 1);
-  const { run, redis } = estate;
-  const advice =
-    /^standdown: cannot use Redis at rediss:\/\/localhost:\d+\/0: its user may not do this \(NOPERM\); give .*docs\/redis\.md lists: ACL LOG .*\n$/;
-  const submitted = await run(
-    'reader',
-    ['submit', '-', '--campaign', 'a', '--comment', 'x', '--yes'],
-    estate.ids[0],
-  );
-  assert.deepEqual([submitted.code, submitted.stdout], [1, '']);
-  assert.match(submitted.stderr, advice);
-  assert.match((await run('producer', ['status'])).stderr, advice);
-  const { stdout } = await run('reader', ['doctor']);
-  assert.match(
-    stdout,
-    /problem +redis +Redis at rediss:.*may not do this \(NOPERM\)\n.*\n.*→ Give the user .*docs\/redis\.md/,
-  );
-
-  await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-rpoplpush');
-  const worker = estate.startWorker();
-  assert.equal(await worker.exited, 1);
-  const said = worker.stderr.trim().split('\n');
-  assert.match(`${said.at(-1)}\n`, advice);
-  assert.ok(said.length < 6, worker.stderr);
-
-  await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-info', '+rpoplpush');
-  const blind = estate.startWorker();
-  assert.equal(await blind.exited, 1);
-  assert.match(blind.stderr, /standdown: Redis does not let its user run INFO.*docs\/redis\.md lists\n$/);
-  assert.ok((await redis.refusals()).includes('standdown-worker: command rpoplpush (lua)'));
-});
-
 /** Everything that a tenant's users do in some weeks, in seconds. */
 async function play(estate: Estate): Promise<void> {
   const ids = [...estate.ids];
   const take = (count: number) => ids.splice(0, count);
   await leaveStalled(estate, take(1));
-  const worker = estate.startWorker(['--verify'], { HEALTH_PORT: '0', ...NOTIFIED });
+  const worker = estate.startWorkerHere(['--verify'], { HEALTH_PORT: '0', ...NOTIFIED });
   await submit(estate, 'big', take(20));
   await submit(estate, 'first', take(2), '--urgent');
   await askForSingles(estate, take(20));
   await useInbox(estate, take(4));
   await steer(estate, take(30), worker);
   await beWatched(estate, worker);
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
   await lookAround(estate, take(10));
   await forgetAll(estate);
@@ -238,7 +263,7 @@ const NOTIFIED = {
 };
 
 /** Its metrics are read, and somebody is to be told that a campaign has ended. */
-async function beWatched({ redis, keys, tenant }: Estate, worker: Process): Promise<void> {
+async function beWatched({ redis, keys, tenant }: Estate, worker: Command): Promise<void> {
   const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
   assert.equal(sampled(await scrape(port), 'standdown_redis_read_ok', { tenant }), 1);
   await eventually(async () => assert.notEqual(await redis.admin.hlen(keys.outbox), 0));
@@ -310,7 +335,7 @@ async function useInbox({ connect, keys }: Estate, ids: readonly string[]): Prom
 }
 
 /** What operators do while a worker runs. */
-async function steer(estate: Estate, ids: string[], worker: Process): Promise<void> {
+async function steer(estate: Estate, ids: string[], worker: Command): Promise<void> {
   const as = (words: string) => command(estate, 'operator', words);
   const producer = estate.openProducer();
   const held = ids.splice(0, 10);
@@ -370,7 +395,7 @@ async function followResults(redis: Redis, { keys }: Estate): Promise<void> {
 }
 
 async function forgetAll(estate: Estate): Promise<void> {
-  const worker = estate.startWorker([], { RESULT_RETENTION: '1ms' });
+  const worker = estate.startWorkerHere([], { RESULT_RETENTION: '1ms' });
   await eventually(async () => {
     assert.equal(await command(estate, 'reader', 'list'), 'no campaigns yet\n', worker.stderr);
   });

@@ -26,8 +26,8 @@ import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 /** Of each tenant; the requests take two of the longer windows. */
-const LIMITS = '10/1s,30/4s';
-const REQUESTS = 45;
+const LIMITS = '5/1s,15/4s';
+const REQUESTS = 23;
 const PER_MASTER = 2;
 const RANGES = ['0-5460', '5461-10922', '10923-16383'].map((text) => text.split('-').map(Number));
 const MASTERS = RANGES.length;

@@ -7,8 +7,8 @@ import { quotas } from '../support/stack.ts';
 import { openField } from './support.ts';
 
 /** Both windows are filled several times. */
-const LIMITS = '20/1s,60/5s';
-const IDS = 150;
+const LIMITS = '10/1s,30/5s';
+const IDS = 75;
 const WORKERS = 4;
 
 describe('four workers in processes of their own, over real HTTP', () => {

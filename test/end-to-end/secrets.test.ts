@@ -127,7 +127,7 @@ async function cancelOne({ estate }: Stage, machineActionId: string | undefined)
 
 async function submit({ estate }: Stage, campaign: string, ids: readonly string[]): Promise<void> {
   const args = ['submit', '-', '--campaign', campaign, '--comment', 'x', '--yes'];
-  succeeded(await estate.run('operator', args, ids.join('\n')));
+  succeeded(await estate.command('operator', args, ids.join('\n')));
 }
 
 async function withWorker(
@@ -144,6 +144,7 @@ async function withWorker(
   said.push({ where: `the output of the worker with ${name}`, text: worker.stdout + worker.stderr });
 }
 
+/** As processes the ones that end in an error that is about a setting; the others need none. */
 async function commands({ estate, said, pem }: Stage): Promise<void> {
   const html = join(estate.redis.folder, 'report.html');
   const note = (what: string, { stdout, stderr }: Ran) =>
@@ -156,16 +157,16 @@ async function commands({ estate, said, pem }: Stage): Promise<void> {
       `submit ${SECRET} --nothing`,
     ],
   ]) {
-    note(words, await estate.run('operator', words.split(' ')));
+    note(words, await estate.command('operator', words.split(' ')));
   }
   const trouble = { AZURE_CLIENT_SECRET: WRONG };
-  note('doctor with a wrong secret', await estate.run('operator', ['doctor'], '', trouble));
+  note('doctor with a wrong secret', await estate.command('operator', ['doctor'], '', trouble));
   const both = { AZURE_CLIENT_CERTIFICATE_PATH: pem };
-  note('doctor with two credentials', await estate.run('operator', ['doctor'], '', both));
+  note('doctor with two credentials', await estate.command('operator', ['doctor'], '', both));
   const garbled = { REDIS_URL: `${estate.redis.url('operator')}/x y@z` };
   note('status with a garbled REDIS_URL', await estate.run('operator', ['status'], '', garbled));
   const stranger = { REDIS_URL: estate.redis.url('operator').replace('standdown-operator', 'stranger') };
-  note('status as a stranger', await estate.run('operator', ['status'], '', stranger));
+  note('status as a stranger', await estate.command('operator', ['status'], '', stranger));
   assert.deepEqual(await estate.redis.refusals(), ['stranger: auth hello (toplevel)']);
 }
 

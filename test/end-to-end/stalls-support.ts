@@ -33,7 +33,8 @@ export async function killInARow(t: TestContext, server: TestRedis, options: Kil
   const field = await openField(server, {
     limits: '1000/1s,100000/1h',
     ids: IN_FLIGHT * kills + 5,
-    simulator: { latencyMs: { min: 1_500, max: 2_000 } },
+    apart: false,
+    simulator: { latencyMs: { min: 3_000, max: 3_500 } },
     env,
     timings,
   });
@@ -60,7 +61,7 @@ export async function killInARow(t: TestContext, server: TestRedis, options: Kil
       for (const id of caught) claimed.add(id);
     }
     // With room for all of them at once: what is measured is how long they lie, not how long they queue.
-    field.startWorker({ CONCURRENCY: String(IN_FLIGHT * (kills + 2)) });
+    field.startWorkerHere({ CONCURRENCY: String(IN_FLIGHT * (kills + 2)) });
     await field.untilDone(PATIENCE_MS);
     const results = await eventually(async () => {
       const found = await Promise.all(jobs.map(({ id }) => queue.getJob(id ?? '')));
