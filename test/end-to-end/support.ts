@@ -7,6 +7,7 @@ import { guidsToBytes } from '../../src/guid.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { makeActions, type PlainSimulatorOptions } from '../../src/simulator/index.ts';
 import type { Timings } from '../../src/timings.ts';
+import { type Command, startCommand } from '../support/command.ts';
 import { recount } from '../support/ledger.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
@@ -27,13 +28,15 @@ export interface FieldOptions {
   timings?: Timings;
 }
 
-/** A campaign that was submitted, a simulator, and workers in processes of their own. */
+/** A campaign that was submitted, a simulator, and workers. */
 export interface Field {
   redis: RedisClient;
   tenant: TestTenant;
   simulator: SimulatorProcess;
   ids: readonly string[];
   startWorker(env?: Record<string, string>): Process;
+  /** In this process: where nothing is about signals or the process itself. */
+  startWorkerHere(env?: Record<string, string>): Command;
   campaign(): Promise<Campaign>;
   untilDone(withinMs?: number): Promise<Campaign>;
   report(): Promise<Map<string, ReportLine>>;
@@ -59,6 +62,19 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
   })();
   await submitCampaign(tenant, { name: NAME, comment: 'test', now: Date.now() }, parts);
   const workers: Process[] = [];
+  const workersHere: Command[] = [];
+  const workerOptions = (more: Record<string, string>) => ({
+    timings: options.timings ?? SHORT,
+    env: {
+      ...simulator.settings,
+      REDIS_URL: server.url,
+      STANDDOWN_TENANT: tenant.label,
+      PRECHECK: 'off',
+      LOG_LEVEL: 'warn',
+      ...(env as Record<string, string>),
+      ...more,
+    },
+  });
 
   const campaign = () => findCampaign(redis, tenant.keys, NAME);
   const report = async () => {
@@ -78,25 +94,23 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
     campaign,
     report,
     startWorker: (more = {}) => {
-      const worker = startCli(['worker'], {
-        timings: options.timings ?? SHORT,
-        env: {
-          ...simulator.settings,
-          REDIS_URL: server.url,
-          STANDDOWN_TENANT: tenant.label,
-          PRECHECK: 'off',
-          LOG_LEVEL: 'warn',
-          ...(env as Record<string, string>),
-          ...more,
-        },
-      });
+      const worker = startCli(['worker'], workerOptions(more));
       workers.push(worker);
+      return worker;
+    },
+    startWorkerHere: (more = {}) => {
+      const worker = startCommand(['worker'], workerOptions(more));
+      workersHere.push(worker);
       return worker;
     },
     untilDone: (withinMs) =>
       eventually(async () => {
         const seen = await campaign();
-        assert.equal(seen.open, 0, JSON.stringify({ ...seen, said: workers.map(({ stderr }) => stderr) }));
+        assert.equal(
+          seen.open,
+          0,
+          JSON.stringify({ ...seen, said: [...workers, ...workersHere].map(({ stderr }) => stderr) }),
+        );
         return seen;
       }, withinMs),
     assertComplete: async () => {
@@ -108,7 +122,8 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
     },
     close: async () => {
       for (const worker of workers) worker.kill('SIGTERM');
-      await Promise.all(workers.map((worker) => worker.exited));
+      for (const worker of workersHere) worker.stop();
+      await Promise.all([...workers, ...workersHere].map((worker) => worker.exited));
       await simulator.stop();
     },
   };

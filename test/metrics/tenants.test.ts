@@ -7,7 +7,7 @@ import { eventually } from '../support/wait.ts';
 import { openEstate } from '../tenants/support.ts';
 import { type Sample, sampled, scrape } from './scrape.ts';
 
-async function portOf(worker: Process): Promise<string> {
+async function portOf(worker: Pick<Process, 'stderr'>): Promise<string> {
   return eventually(() => {
     const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
     assert.ok(port, worker.stderr);
@@ -52,7 +52,7 @@ test('each tenant has its own series, few of them, and takes them along', async 
     const seen = await scrape(port);
     assert.equal(sampled(seen, 'standdown_requests_total', { tenant: 'tenant-2', outcome: 'cancelled' }), 0);
   });
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
 });
 
