@@ -157,10 +157,10 @@ for (const manner of ['silent', 500, 'gone'] as const) {
 
 test('a worker that stops does not wait as long for its collector as the exporter would', async (t) => {
   const scene = await openScene(t, 'silent');
-  const worker = scene.startWorker({ ...scene.otel, OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
+  const worker = scene.startWorkerProcess({ ...scene.otel, OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
   await cancelOne(scene);
   await eventually(() => assert.ok(scene.collector.requests.length > 0));
-  worker.stop();
+  worker.kill('SIGTERM');
   assert.equal(await worker.exited, 0, worker.stderr);
 });
 
