@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { makeActions } from '../../src/simulator/index.ts';
 import { atEnd } from '../redis/support/machine.ts';
-import { type Command, startCommand } from '../support/command.ts';
-import { type Process, startCli } from '../support/processes.ts';
+import { type Command, runCommand, startCommand } from '../support/command.ts';
+import { type Process, type Ran, startCli } from '../support/processes.ts';
 import { openTestRedis } from '../support/redis.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
 import { startSimulatorHere } from '../support/simulator.ts';
@@ -27,12 +27,19 @@ export interface Scene {
   /** What switches tracing on. */
   otel: Record<string, string>;
   addActions(count: number): Promise<string[]>;
+  /** Runs a command in this process, while no worker starts; its OTEL variables are those of `env`. */
+  run(args: readonly string[], env: Record<string, string>, stdin: string): Promise<Ran>;
   /** In this process, one at a time: whose OTEL variables are those of `env` from then on, and no others. */
   startWorker(env?: Record<string, string>): Command;
   startWorkerProcess(env?: Record<string, string>): Process;
 }
 
 let seed = 0;
+
+/** OpenTelemetry's SDK reads the process's, where a command puts its own. */
+function forgetVariables(): void {
+  for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+}
 
 /** Redis, a simulator, an OTLP receiver, and workers. */
 export async function openScene(t: TestContext, manner: Manner = 200): Promise<Scene> {
@@ -67,9 +74,12 @@ export async function openScene(t: TestContext, manner: Manner = 200): Promise<S
       await simulator.addActions(made.actions);
       return made.ids;
     },
+    run: (args, more, stdin) => {
+      forgetVariables();
+      return runCommand(args, { env: { ...env, ...more }, stdin });
+    },
     startWorker: (more = otel) => {
-      // OpenTelemetry's SDK reads them there, where the worker puts its own.
-      for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+      forgetVariables();
       const worker = startCommand(['worker'], { env: { ...env, ...more }, timings: SHORT });
       atEnd(t, async () => {
         worker.stop();
