@@ -382,7 +382,7 @@ describe('standdown submit', () => {
   });
 
   it('that is killed at any point is simply run again', async () => {
-    const ids = newGuids(60_000);
+    const ids = newGuids(40_000);
     const file = await shell.write('ids', ids.join('\n'));
     const { redis, keys } = shell.tenant;
     const args = ['submit', file, ...INTO, '--yes', '--json'];

@@ -61,7 +61,7 @@ for (const [what, env] of OFF) {
 
 test('the protocol of the standard is protobuf, and an endpoint may be for traces alone', async (t) => {
   const scene = await openScene(t);
-  scene.startWorkerProcess({
+  scene.startWorker({
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${scene.collector.url}/somewhere/else`,
     OTEL_BSP_SCHEDULE_DELAY: '100',
     OTEL_RESOURCE_ATTRIBUTES: 'service.name=by-attributes',

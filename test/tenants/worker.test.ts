@@ -89,9 +89,9 @@ test('a tenant that cannot sign in holds only itself', async (t) => {
 
 test('tenants are added, changed and removed while the worker runs', async (t) => {
   const estate = await openEstate(t, 3, LIMITS);
-  const { entry, write, startWorkerProcess, openOf } = estate;
+  const { entry, write, startWorker, openOf } = estate;
   await write([entry(0)]);
-  const worker = startWorkerProcess();
+  const worker = startWorker();
   await said(worker, /"tenants":1/);
 
   await write([entry(0), entry(1)]);
@@ -107,14 +107,14 @@ test('tenants are added, changed and removed while the worker runs', async (t) =
 
   // By a signal, without a change of the file: what a secret's own file holds may be new.
   await write([entry(0), { ...entry(1), CONCURRENCY: '3' }]);
-  worker.kill('SIGHUP');
+  worker.hangUp();
   await said(worker, /"changed":\["tenant-2"\]/);
 
   await write([entry(0)]);
   await said(worker, /"removed":\["tenant-2"\]/);
   await write([entry(0), entry(1)]);
   await eventually(() => assert.equal(worker.stderr.match(/"added":\["tenant-2"\]/g)?.length, 2));
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
 });
 
@@ -139,15 +139,15 @@ test('a tenant that is removed is called for no more; what is open stays open', 
 
 test('a worker that stops begins with no tenant anew, whatever becomes of the file', async (t) => {
   const estate = await openEstate(t, 2, LIMITS, { latencyMs: { min: 3_000, max: 3_000 } });
-  const { entry, write, startWorkerProcess, simulator } = estate;
+  const { entry, write, startWorker, simulator } = estate;
   await write([entry(0), entry(1)]);
   for (const index of [0, 1]) await submit(estate, index, 100);
-  const worker = startWorkerProcess({ CONCURRENCY: '2' });
+  const worker = startWorker({ CONCURRENCY: '2' });
   await eventually(async () => assert.ok((await simulator.calls()).length >= 4, worker.stderr));
-  worker.kill('SIGTERM');
+  worker.stop();
   await said(worker, /worker stops/);
   const before = (await simulator.calls()).length;
-  worker.kill('SIGHUP');
+  worker.hangUp();
   await write([{ ...entry(0), CONCURRENCY: '3' }, entry(1)]);
   assert.equal(await worker.exited, 0, worker.stderr);
   assert.doesNotMatch(worker.stderr, /read again|not recorded/);
