@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import type { SeedAction } from '../../src/simulator/index.ts';
 import { startCommand } from '../support/command.ts';
@@ -16,6 +17,8 @@ import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
 
 const CAMPAIGN = 'wrong isolation';
 const INTO = ['--campaign', CAMPAIGN, '--comment', 'stop it'];
+/** Between two looks at how far a command is: less than a thousand ids take. */
+const LOOK_MS = 2;
 const NO_SIGN_IN = { AZURE_CLIENT_SECRET: '' };
 
 describe('standdown submit', () => {
@@ -397,7 +400,7 @@ describe('standdown submit', () => {
       child.exited.then(() => {
         isOver = true;
       });
-      while (!isOver && !(await isThere()));
+      while (!isOver && !(await isThere())) await delay(LOOK_MS);
       child.kill('SIGKILL');
       await child.exited;
       const listed = (await shell.listed(CAMPAIGN)) ?? [];

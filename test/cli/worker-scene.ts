@@ -176,3 +176,25 @@ export function itStops(scene: WorkerScene, signal: NodeJS.Signals, other: NodeJ
     logOf(second);
   });
 }
+
+/** A worker that is told to stop, and told again while it waits for its calls. */
+export function itExitsAtOnce(
+  scene: WorkerScene,
+  first: NodeJS.Signals,
+  second: NodeJS.Signals,
+  code: number,
+): void {
+  const { startWorker, submit, inFlight, logOf } = scene;
+  it(`${first}, then ${second} while a call hangs: exits at once with ${code}`, async () => {
+    await scene.simulator.setFaults([{ operation: 'cancel', fault: { kind: 'hang' } }]);
+    await submit(CONCURRENCY);
+    const worker = startWorker();
+    await inFlight();
+    worker.kill(first);
+    await eventually(() => assert.match(worker.stderr, /worker stops/));
+    worker.kill(second);
+    assert.equal(await worker.exited, code);
+    assert.doesNotMatch(worker.stderr, /worker stopped/, 'it waits for nothing');
+    logOf(worker);
+  });
+}

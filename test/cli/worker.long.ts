@@ -1,6 +1,8 @@
 import { describe } from 'node:test';
-import { itStops, useWorkers } from './worker-scene.ts';
+import { itExitsAtOnce, itStops, useWorkers } from './worker-scene.ts';
 
 describe('a worker process', () => {
-  itStops(useWorkers(), 'SIGINT', 'SIGTERM');
+  const scene = useWorkers();
+  itStops(scene, 'SIGINT', 'SIGTERM');
+  itExitsAtOnce(scene, 'SIGINT', 'SIGTERM', 143);
 });

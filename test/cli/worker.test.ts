@@ -4,31 +4,15 @@ import { campaignStatus } from '../../src/campaign/status.ts';
 import { TIMINGS } from '../../src/timings.ts';
 import { withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
-import { CAMPAIGN, CONCURRENCY, itStops, useWorkers } from './worker-scene.ts';
+import { CAMPAIGN, CONCURRENCY, itExitsAtOnce, itStops, useWorkers } from './worker-scene.ts';
 
 describe('a worker process', () => {
   const scene = useWorkers();
-  const { startWorker, startWorkerHere, submit, cancels, inFlight, logOf } = scene;
+  const { startWorker, startWorkerHere, submit, cancels } = scene;
 
   itStops(scene, 'SIGTERM', 'SIGINT');
 
-  for (const [first, second, code] of [
-    ['SIGTERM', 'SIGINT', 130],
-    ['SIGINT', 'SIGTERM', 143],
-  ] as const) {
-    it(`${first}, then ${second} while a call hangs: exits at once with ${code}`, async () => {
-      await scene.simulator.setFaults([{ operation: 'cancel', fault: { kind: 'hang' } }]);
-      await submit(CONCURRENCY);
-      const worker = startWorker();
-      await inFlight();
-      worker.kill(first);
-      await eventually(() => assert.match(worker.stderr, /worker stops/));
-      worker.kill(second);
-      assert.equal(await worker.exited, code);
-      assert.doesNotMatch(worker.stderr, /worker stopped/, 'it waits for nothing');
-      logOf(worker);
-    });
-  }
+  itExitsAtOnce(scene, 'SIGTERM', 'SIGINT', 130);
 
   it('that is refused a token says why, and does not ask again and again', async () => {
     await submit(CONCURRENCY);
