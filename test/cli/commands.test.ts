@@ -12,6 +12,7 @@ import { runCommand } from '../support/command.ts';
 import { createProbe } from '../support/ledger.ts';
 import { type Ran, ROOT, runCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { itRuns } from './as-process.ts';
 import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
 
 describe('the commands', () => {
@@ -433,23 +434,15 @@ describe('the commands', () => {
   });
 
   describe('as processes', () => {
-    /** One of each family: that its words and its exit code reach the outside. */
-    const PROCESSES: [args: string[], code: number, stdout: RegExp, stderr: RegExp][] = [
-      [[], 2, /^$/, /^Usage: standdown /],
-      [['list', '--json'], 0, /^\[\]\n$/, /^$/],
-      [['budget'], 0, /^calls +window/, /^$/],
-      [['pause', 'nobody'], 2, /^$/, /^standdown: no campaign is called "nobody"/],
-      [['doctor'], 1, /^problem {2}settings /, /^$/],
-      [['verify', 'nobody'], 2, /^$/, /^standdown: to read machine actions is to sign in; missing: /],
-    ];
-    for (const [args, code, stdout, stderr] of PROCESSES) {
-      it(`${['standdown', ...args].join(' ')}: exit ${code}`, async () => {
-        const ran = await runCli(args, { env: shell.env });
-        assert.equal(ran.code, code, ran.stderr);
-        assert.match(ran.stdout, stdout);
-        assert.match(ran.stderr, stderr);
-      });
-    }
+    // Those of the other families are in the full run.
+    itRuns(
+      () => shell,
+      [
+        [[], 2, /^$/, /^Usage: standdown /],
+        [['list', '--json'], 0, /^\[\]\n$/, /^$/],
+        [['doctor'], 1, /^problem {2}settings /, /^$/],
+      ],
+    );
   });
 
   it('on an older Node say so in one line', async (t) => {

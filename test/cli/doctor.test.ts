@@ -1,29 +1,41 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { Finding, Level } from '../../src/doctor/finding.ts';
-import type { Fault } from '../../src/simulator/index.ts';
+import { ALL_ROLES, type Fault } from '../../src/simulator/index.ts';
 import { testFolder } from '../redis/support/machine.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
 import { runCommand } from '../support/command.ts';
 import type { Ran } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack } from '../support/stack.ts';
+import { newTenant, type TestTenant } from '../support/tenant.ts';
 
 type Env = Record<string, string>;
 
 describe('doctor', () => {
   let server: TestRedis;
   let stack: Stack;
+  let tenant: TestTenant;
+  let seen: number;
 
   before(async () => {
     server = await openTestRedis();
-  });
-  beforeEach(async () => {
     // The real limits, which nothing is said against; the simulator has the same.
     stack = await openStack(server, { limits: '100/1m,1500/1h', env: { CALL_TIMEOUT: '2s' } });
   });
-  afterEach(() => stack.close());
-  after(() => server.close());
+  beforeEach(async () => {
+    const { STANDDOWN_TENANT: _, ...env } = stack.env;
+    tenant = await newTenant(stack.redis, env);
+    seen = stack.simulator.calls().length;
+  });
+  afterEach(() => {
+    stack.simulator.setFaults([]);
+    stack.simulator.setRoles(ALL_ROLES);
+  });
+  after(async () => {
+    await stack.close();
+    await server.close();
+  });
 
   interface Examined {
     code: Ran['code'];
@@ -33,7 +45,10 @@ describe('doctor', () => {
   }
 
   function run(args: readonly string[], env: Env = {}, columns?: number): Promise<Ran> {
-    return runCommand(args, { env: { ...stack.env, ...env }, ...(columns !== undefined && { columns }) });
+    return runCommand(args, {
+      env: { ...stack.env, STANDDOWN_TENANT: tenant.label, ...env },
+      ...(columns !== undefined && { columns }),
+    });
   }
 
   async function examine(env: Env = {}): Promise<Examined> {
@@ -59,7 +74,7 @@ describe('doctor', () => {
   }
 
   function calls(operation: string) {
-    return stack.simulator.calls().filter((call) => call.operation === operation);
+    return stack.simulator.calls(seen).filter((call) => call.operation === operation);
   }
 
   const ALL_WELL = [
@@ -79,11 +94,11 @@ describe('doctor', () => {
     assert.deepEqual([examined.code, examined.levels], [0, ALL_WELL]);
     assert.match(find(examined, 'api', 'ok').meaning, /404/);
     assert.deepEqual([calls('get').length, calls('cancel').length, calls('list').length], [1, 0, 0]);
-    assert.equal(await stack.redis.zcard(stack.tenant.keys.slots('get')), 1, 'its slot was taken and kept');
+    assert.equal(await stack.redis.zcard(tenant.keys.slots('get')), 1, 'its slot was taken and kept');
   });
 
   it('makes no Get that would be one too many', async () => {
-    const { redis, tenant } = stack;
+    const { redis } = stack;
     const now = Date.now();
     const slots = Array.from({ length: 100 }, (_, index) => [now, `${index + 1}`]).flat();
     await redis.zadd(tenant.keys.slots('get'), ...slots);
@@ -231,9 +246,9 @@ describe('doctor', () => {
       const examined = await examine();
       assert.equal(examined.code, 0);
       assert.match(find(examined, 'api', 'warning').finding, /asks to wait 30 s/);
-      const penalty = Number(await stack.redis.hget(stack.tenant.keys.state, 'get:penalty'));
+      const penalty = Number(await stack.redis.hget(tenant.keys.state, 'get:penalty'));
       assert.ok(penalty > Date.now() + 25_000, 'the budget knows of it');
-      assert.equal(await stack.redis.hget(stack.tenant.keys.state, 'cancel:penalty'), null);
+      assert.equal(await stack.redis.hget(tenant.keys.state, 'cancel:penalty'), null);
     });
 
     it('is not there', async () => {
@@ -295,7 +310,7 @@ describe('doctor', () => {
         'PRECHECK',
         'RATE_LIMITS',
       ]);
-      assert.equal(stack.simulator.calls().length, 0);
+      assert.equal(stack.simulator.calls().length, seen);
     });
 
     it('says what is missing to sign in', async () => {

@@ -4,6 +4,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { openDirectCampaign } from '../../src/campaign/registry.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import { type Detail, OUTCOMES, type Outcome } from '../../src/outcome.ts';
+import { startCommand } from '../support/command.ts';
 import { createProbe, recount } from '../support/ledger.ts';
 import { startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -179,7 +180,7 @@ describe('steering a campaign', () => {
       const [id = '', other = ''] = newGuids(2);
       await shell.submit(NAME, [id]);
       await shell.submit('second', [id, other]);
-      const watching = startCli(['watch', 'second', '--json'], { env: shell.env });
+      const watching = startCommand(['watch', 'second', '--json'], { env: shell.env });
       assert.equal(JSON.parse(await watching.line()).event, 'status');
       await end(id, 'cancelled', CANCELLED);
       const probe = createProbe(shell.tenant);
@@ -236,7 +237,7 @@ describe('steering a campaign', () => {
     it('shows lines when something changes, not every second', async () => {
       const [id = '', other = ''] = newGuids(2);
       await shell.submit(NAME, [id, other]);
-      const watching = startCli(['watch', NAME], { env: shell.env });
+      const watching = startCommand(['watch', NAME], { env: shell.env });
       await watching.line();
       await end(id, 'cancelled', CANCELLED);
       await end(other, 'cancelled', CANCELLED);

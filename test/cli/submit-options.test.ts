@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import type { SeedAction } from '../../src/simulator/index.ts';
 import { startCommand } from '../support/command.ts';
@@ -10,11 +11,14 @@ import { type LocalSimulator, startLocalSimulator } from '../support/simulator.t
 import { FREE_LIMITS } from '../support/stack.ts';
 import { newLabel } from '../support/tenant.ts';
 import { KEYS, NO_TERMINAL, startOnTerminal } from '../support/terminal.ts';
+import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
 
 const CAMPAIGN = 'wrong isolation';
 const INTO = ['--campaign', CAMPAIGN, '--comment', 'stop it'];
+/** Between two looks at how far a command is: less than a thousand ids take. */
+const LOOK_MS = 2;
 const NO_SIGN_IN = { AZURE_CLIENT_SECRET: '' };
 
 describe('standdown submit', () => {
@@ -368,7 +372,7 @@ describe('standdown submit', () => {
   });
 
   it('--wait watches the campaign to its end', async () => {
-    const worker = startCommand(['worker'], { env: { ...shell.env, PRECHECK: 'off' } });
+    const worker = startCommand(['worker'], { env: { ...shell.env, PRECHECK: 'off' }, timings: SHORT });
     try {
       const stopped = await submit(await add(3), '--wait');
       assert.equal(stopped.code, 0, stopped.stderr);
@@ -381,13 +385,13 @@ describe('standdown submit', () => {
   });
 
   it('that is killed at any point is simply run again', async () => {
-    const ids = newGuids(60_000);
+    const ids = newGuids(40_000);
     const file = await shell.write('ids', ids.join('\n'));
     const { redis, keys } = shell.tenant;
     const args = ['submit', file, ...INTO, '--yes', '--json'];
     const total = async () => Number((await redis.hget(keys.campaign(1), 'total')) ?? 0);
     // On a busy machine a kill may come late: what is left has to be enough for the last one.
-    for (let kill = 0; kill < 3 && (await total()) < ids.length / 2; kill++) {
+    for (let kill = 0; kill < 2 && (await total()) < ids.length / 2; kill++) {
       // The first time while room is made for them.
       const until = kill === 0 ? 0 : (await total()) + 1 + Math.floor(Math.random() * (ids.length / 12));
       const isThere = async () => (await redis.exists(keys.campaign(1))) === 1 && (await total()) >= until;
@@ -396,7 +400,7 @@ describe('standdown submit', () => {
       child.exited.then(() => {
         isOver = true;
       });
-      while (!isOver && !(await isThere()));
+      while (!isOver && !(await isThere())) await delay(LOOK_MS);
       child.kill('SIGKILL');
       await child.exited;
       const listed = (await shell.listed(CAMPAIGN)) ?? [];

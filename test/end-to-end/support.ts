@@ -28,14 +28,14 @@ export interface FieldOptions {
   timings?: Timings;
 }
 
-/** A campaign that was submitted, a simulator, and workers in processes of their own. */
+/** A campaign that was submitted, a simulator, and workers. */
 export interface Field {
   redis: RedisClient;
   tenant: TestTenant;
   simulator: SimulatorProcess;
   ids: readonly string[];
   startWorker(env?: Record<string, string>): Process;
-  /** One in this process: where it makes no difference, and is not killed. */
+  /** In this process: where nothing is about signals or the process itself. */
   startWorkerHere(env?: Record<string, string>): Command;
   campaign(): Promise<Campaign>;
   untilDone(withinMs?: number): Promise<Campaign>;
@@ -63,15 +63,17 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
   await submitCampaign(tenant, { name: NAME, comment: 'test', now: Date.now() }, parts);
   const workers: Process[] = [];
   const workersHere: Command[] = [];
-  const timings = options.timings ?? SHORT;
-  const envOfWorker = (more: Record<string, string>): Record<string, string> => ({
-    ...simulator.settings,
-    REDIS_URL: server.url,
-    STANDDOWN_TENANT: tenant.label,
-    PRECHECK: 'off',
-    LOG_LEVEL: 'warn',
-    ...(env as Record<string, string>),
-    ...more,
+  const workerOptions = (more: Record<string, string>) => ({
+    timings: options.timings ?? SHORT,
+    env: {
+      ...simulator.settings,
+      REDIS_URL: server.url,
+      STANDDOWN_TENANT: tenant.label,
+      PRECHECK: 'off',
+      LOG_LEVEL: 'warn',
+      ...(env as Record<string, string>),
+      ...more,
+    },
   });
 
   const campaign = () => findCampaign(redis, tenant.keys, NAME);
@@ -92,12 +94,12 @@ export async function openField(server: TestRedis, options: FieldOptions): Promi
     campaign,
     report,
     startWorker: (more = {}) => {
-      const worker = startCli(['worker'], { timings, env: envOfWorker(more) });
+      const worker = startCli(['worker'], workerOptions(more));
       workers.push(worker);
       return worker;
     },
     startWorkerHere: (more = {}) => {
-      const worker = startCommand(['worker'], { timings, env: envOfWorker(more) });
+      const worker = startCommand(['worker'], workerOptions(more));
       workersHere.push(worker);
       return worker;
     },

@@ -16,7 +16,7 @@ test('a receiver that was down hears of it when it is back, from whichever worke
   const again = await startReceiver(receiver.port, 503);
   t.after(() => again.close());
   const back = { ...scene, receiver: again };
-  const second = field.startWorker();
+  const second = field.startWorkerHere();
   await eventually(() => assert.match(second.stderr, /answered 503.*notice not sent yet/));
   again.manner = 200;
   again.received.length = 0;
@@ -31,7 +31,7 @@ test('a receiver that never answers slows no call', async (t) => {
     timings: withTimings({ noticePostMs: 60_000, noticeClaimMs: 120_000 }),
   });
   const { field, receiver, submit, openOf } = scene;
-  const worker = field.startWorker();
+  const worker = field.startWorkerHere();
   await eventually(() => assert.equal(receiver.received.length, 1, worker.stderr));
   await submit('meanwhile', 50, 4_714);
   await eventually(async () => assert.equal(await openOf('meanwhile'), 0, worker.stderr));
@@ -44,7 +44,7 @@ test('no private address is connected to unless that is allowed', async (t) => {
   const scene = await openScene(t, 5);
   const { field, receiver } = scene;
   const url = `https://localhost:${receiver.port}/hook`;
-  const worker = field.startWorker({ NOTIFY_URL: url, NOTIFY_ALLOW_PRIVATE: 'false' });
+  const worker = field.startWorkerHere({ NOTIFY_URL: url, NOTIFY_ALLOW_PRIVATE: 'false' });
   await eventually(() => assert.match(worker.stderr, /is not a public address.*notice not sent yet/));
   assert.equal(receiver.connections, 0);
   assert.equal((await field.campaign()).open, 0);

@@ -11,7 +11,7 @@ import { LIMITS, noticeOf, openScene, SECRET } from './scene.ts';
 test('two workers tell once that a campaign has ended, and again when it ends after a retry', async (t) => {
   const scene = await openScene(t, 40);
   const { field, receiver, submit } = scene;
-  const workers = [field.startWorker(), field.startWorker()];
+  const workers = [field.startWorkerHere(), field.startWorkerHere()];
   const told = await noticeOf(scene, 'ended');
   assert.deepEqual(
     [told.state, told.total, told.open, told.outcomes, told.hold],
@@ -34,7 +34,7 @@ test('two workers tell once that a campaign has ended, and again when it ends af
   const text = receiver.received.map(({ body }) => body).join();
   for (const id of field.ids) assert.ok(!text.includes(id));
   for (const worker of workers) {
-    worker.kill('SIGTERM');
+    worker.stop();
     assert.equal(await worker.exited, 0, worker.stderr);
     assert.ok(!worker.stderr.includes(SECRET));
   }
@@ -45,11 +45,11 @@ test('two workers tell once that a campaign has ended, and again when it ends af
 test('what ended before anybody asked is not told', async (t) => {
   const scene = await openScene(t, 10);
   const { field, receiver, submit } = scene;
-  const before = field.startWorker({ NOTIFY_URL: '' });
+  const before = field.startWorkerHere({ NOTIFY_URL: '' });
   await field.untilDone();
-  before.kill('SIGTERM');
+  before.stop();
   await before.exited;
-  field.startWorker();
+  field.startWorkerHere();
   // The first look says since when; only then something else ends.
   await eventually(async () => assert.equal(await field.redis.exists(field.tenant.keys.notices), 1));
   await submit('after', 5, 4_713);
@@ -61,8 +61,8 @@ test('a hold that lasts is told once, and the end', async (t) => {
   const scene = await openScene(t, 60, { env: { NOTIFY_HOLD: '1s' } });
   const { field, receiver } = scene;
   await field.simulator.setFaults([{ operation: 'cancel', fault: { kind: 'status', status: 503 } }]);
-  field.startWorker();
-  field.startWorker();
+  field.startWorkerHere();
+  field.startWorkerHere();
   const told = await noticeOf(scene, 'held');
   assert.deepEqual([told.state, told.hold?.reason], ['running', 'upstream']);
   assert.ok(told.open > 0);
@@ -80,7 +80,7 @@ test('a campaign that is refused is told once, and not that a person paused one'
   await submit('by hand', 5, 4_715);
   await steer(field.tenant, 'by hand', 'pause', TESTER);
   await field.simulator.setFaults([{ operation: 'cancel', fault: { kind: 'status', status: 403 } }]);
-  field.startWorker();
+  field.startWorkerHere();
   const told = await noticeOf(scene, 'refused');
   assert.equal(told.state, 'paused');
   assert.ok((told.outcomes.forbidden ?? 0) >= 20);

@@ -14,20 +14,20 @@ const WISH = { campaign: 'undo', comment: 'Started by mistake' };
 
 test('ids of any source become a campaign, whose outcomes are followed to its end', async (t) => {
   const { stack, producer } = await openService(t);
-  const ids = stack.addActions(700);
+  const ids = stack.addActions(300);
   const source = async function* () {
     yield ids[0] ?? '';
-    yield ids.slice(1, 600).map((id) => `{${id.toUpperCase()}}`);
-    yield* ids.slice(600);
+    yield ids.slice(1, 200).map((id) => `{${id.toUpperCase()}}`);
+    yield* ids.slice(200);
   };
   const summary = await producer.submit(source(), {
     ...WISH,
     priority: 2,
     requestedBy: 'soar',
-    expected: 700,
+    expected: 300,
   });
   const { accepted, already, created, priority } = summary;
-  assert.deepEqual([accepted, already, created, priority], [700, 0, true, 2]);
+  assert.deepEqual([accepted, already, created, priority], [300, 0, true, 2]);
   const outcomes = await all(producer.follow('undo'));
   assert.deepEqual(
     outcomes.map(({ position }) => position),
@@ -36,10 +36,10 @@ test('ids of any source become a campaign, whose outcomes are followed to its en
   assert.deepEqual(outcomes.map(({ result }) => result.machineActionId).sort(), [...ids].sort());
   assert.ok(outcomes.every(({ result }) => result.outcome === 'cancelled' && result.requestedBy === 'soar'));
   const status = await producer.status('undo');
-  assert.deepEqual([status.state, status.total, status.outcomes], ['done', 700, { cancelled: 700 }]);
+  assert.deepEqual([status.state, status.total, status.outcomes], ['done', 300, { cancelled: 300 }]);
 
   const again = await producer.submit(ids, WISH);
-  assert.deepEqual([again.accepted, again.already, again.created], [0, 700, false]);
+  assert.deepEqual([again.accepted, again.already, again.created], [0, 300, false]);
 });
 
 test('following goes on from a position, and sees retried and verified results as such', async (t) => {
@@ -113,11 +113,11 @@ test('what is urgent waits for no look of a worker, and overtakes what waits in 
   const { keys } = tenant;
   const said = { 'opts.maxLenEvents': '1000' };
   await redis.hset(keys.lane('cancel-urgent', 'meta'), said);
-  const ids = stack.addActions(300);
+  const ids = stack.addActions(60);
   await producer.submit(ids, { ...WISH, campaign: 'bulk' });
   const wish = { ...WISH, priority: 'urgent' } as const;
-  const more = stack.addActions(150);
-  const summary = await producer.submit([...ids.slice(290), ...more], wish);
+  const more = stack.addActions(120);
+  const summary = await producer.submit([...ids.slice(50), ...more], wish);
   assert.deepEqual([summary.priority, summary.accepted], [0, more.length]);
   assert.deepEqual(summary.elsewhere, [{ campaign: 'bulk', outcome: 'open', count: 10 }]);
   const wait = keys.lane('cancel-urgent', 'wait');
@@ -214,7 +214,7 @@ test('what is wrong with a campaign is said with a code, and what its source thr
 test('ids are taken no faster than Redis takes them', async (t) => {
   const { stack, producer } = await openService(t, { worker: false });
   const { keys } = stack.tenant;
-  const all_ = 40 * BATCH_IDS;
+  const all_ = 10 * BATCH_IDS;
   let farthest = 0;
   const source = async function* () {
     for (let taken = 0; taken < all_; taken++) {

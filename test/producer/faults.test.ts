@@ -4,15 +4,17 @@ import { keysFor } from '../../src/keys.ts';
 import { makeActions } from '../../src/simulator/index.ts';
 import { atEnd, freePort, testFolder } from '../redis/support/machine.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
+import { startCommand } from '../support/command.ts';
 import { type Process, startCli } from '../support/processes.ts';
 import { startSimulatorHere } from '../support/simulator.ts';
 import { newLabel, skipGrace } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 import { openFor } from './support/producers.ts';
 
 const LIMITS = '100000/1s,100000/1m';
 
-/** A Redis of its own that can be started anew, a simulator and workers as processes. */
+/** A Redis of its own that can be started anew, a simulator and workers. */
 async function openEstate(t: TestContext, latencyMs = 0) {
   const folder = testFolder(t);
   const port = await freePort();
@@ -35,21 +37,37 @@ async function openEstate(t: TestContext, latencyMs = 0) {
     URGENT_RESERVE: 'none',
     CALL_TIMEOUT: '2s',
   };
-  const startWorker = (): Process => {
-    const worker = startCli(['worker'], { env });
+  const startWorker = () => {
+    const worker = startCommand(['worker'], { env, timings: SHORT });
+    atEnd(t, async () => {
+      worker.stop();
+      await worker.exited;
+    });
+  };
+  /** For one that is killed. */
+  const startWorkerProcess = (): Process => {
+    const worker = startCli(['worker'], { env, timings: SHORT });
     atEnd(t, async () => {
       worker.kill('SIGKILL');
       await worker.exited;
     });
     return worker;
   };
-  return { redis, start, ids, simulator, startWorker, place: { redis: redis.url, tenant } };
+  return {
+    redis,
+    start,
+    ids,
+    simulator,
+    startWorker,
+    startWorkerProcess,
+    place: { redis: redis.url, tenant },
+  };
 }
 
 test('a worker that is killed in mid-call: whoever waits gets the outcome from the next one', async (t) => {
-  const { simulator, ids, startWorker, place } = await openEstate(t, 1_500);
+  const { simulator, ids, startWorker, startWorkerProcess, place } = await openEstate(t, 1_500);
   const producer = await openFor(t, place);
-  const first = startWorker();
+  const first = startWorkerProcess();
   const handle = await producer.cancel({ machineActionId: ids[0] ?? '', comment: 'x' });
   const waiting = handle.outcome({ timeoutMs: 60_000 });
   await eventually(async () => assert.ok((await simulator.calls()).length > 0));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { Cluster, Redis } from 'ioredis';
 import { openProducer, type Producer } from '../../src/index.ts';
 import type { Keys } from '../../src/keys.ts';
@@ -9,38 +9,6 @@ import { startRedis } from '../redis/support/plain-redis.ts';
 import { plainServer } from '../support/redis.ts';
 import { openStack } from '../support/stack.ts';
 import { all, openFor } from './support/producers.ts';
-
-test('a cluster does as well, by its URL and by a connection that is lent', async (t) => {
-  const folder = testFolder(t);
-  const { admin, port } = await startRedis(t, {
-    folder,
-    args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'],
-  });
-  await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
-  await eventually(async () => assert.match(String(await admin.call('CLUSTER', 'INFO')), /cluster_state:ok/));
-  const url = `redis-cluster://127.0.0.1:${port}`;
-  const server = plainServer({ url });
-  atEnd(t, () => server.close());
-  const stack = await openStack(server);
-  atEnd(t, () => stack.close());
-  await stack.startWorker();
-  const tenant = stack.tenant.label;
-  const own = new Cluster([{ host: '127.0.0.1', port }]);
-  atEnd(t, async () => own.disconnect());
-  const [first = '', second = '', ...rest] = stack.addActions(12);
-
-  const byUrl = await openFor(t, { redis: url, tenant });
-  const handle = await byUrl.cancel({ machineActionId: first, comment: 'x' });
-  assert.equal((await handle.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
-  await byUrl.submit(rest, { campaign: 'undo', comment: 'x' });
-
-  const lent = await openProducer({ redis: own, tenant });
-  const urgent = await lent.cancel({ machineActionId: second, comment: 'x' }, { priority: 'urgent' });
-  assert.equal((await urgent.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
-  assert.equal((await all(lent.follow('undo'))).length, rest.length);
-  await lent.close();
-  assert.equal(own.status, 'ready');
-});
 
 /** Puts everything in, lets the servers change places, and only then has a worker begin. */
 async function outlives(
@@ -80,43 +48,80 @@ async function outlives(
   for (const id of [first, second, third, ...rest]) assert.equal(stack.simulator.callsFor(id).length, 1);
 }
 
-test('sentinels that name another master: what waits goes on there', async (t) => {
-  const place = await openSentinels();
-  atEnd(t, () => place.close());
-  const { hosts, name } = /\/\/(?<hosts>[^/]+)\/(?<name>.+)$/.exec(place.url)?.groups ?? {};
-  const sentinels = (hosts ?? '')
-    .split(',')
-    .map((at) => ({ host: '127.0.0.1', port: Number(at.split(':')[1]) }));
-  await outlives(t, place, new Redis({ name: name ?? '', sentinels }), async () => {
-    const before = await place.server();
-    assert.ok((await before.admin.wait(1, 60_000)) >= 1);
-    await place.failOver?.();
-    await eventually(async () => assert.notEqual((await place.server()).port, before.port));
-    // Until then it takes writes that will be lost.
-    await eventually(async () => assert.equal((await before.admin.role())[0], 'slave'));
-  });
-});
-
-test('a master of a cluster that is killed: what waits goes on with its replica', async (t) => {
-  const place = await openCluster();
-  atEnd(t, () => place.close());
-  const { nodes } = place;
-  assert.ok(nodes);
-  const own = new Cluster(nodes.ports.map((port) => ({ host: '127.0.0.1', port })));
-  await outlives(t, place, own, async (keys) => {
-    await nodes.watch(keys.state);
-    const before = await nodes.owner();
-    assert.ok((await before.admin.wait(1, 60_000)) >= 1);
-    const [, , replicas] = (await before.admin.role()) as [string, number, [host: string, port: string][]];
-    const next = new Redis(Number(replicas[0]?.[1]));
-    atEnd(t, async () => next.disconnect());
-    await before.kill();
-    await eventually(async () => {
-      if ((await next.role())[0] === 'master') return;
-      assert.match(String(await next.call('CLUSTER', 'INFO')), /cluster_state:fail/);
-      // An election may take several turns.
-      await next.call('CLUSTER', 'FAILOVER', 'TAKEOVER');
+// Side by side: what they wait for is mostly Redis.
+describe('a producer on several servers', { concurrency: true }, () => {
+  it('a cluster does as well, by its URL and by a connection that is lent', async (t) => {
+    const folder = testFolder(t);
+    const { admin, port } = await startRedis(t, {
+      folder,
+      args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'],
     });
-    await eventually(async () => assert.notEqual((await nodes.owner()).port, before.port));
+    await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    await eventually(async () =>
+      assert.match(String(await admin.call('CLUSTER', 'INFO')), /cluster_state:ok/),
+    );
+    const url = `redis-cluster://127.0.0.1:${port}`;
+    const server = plainServer({ url });
+    atEnd(t, () => server.close());
+    const stack = await openStack(server);
+    atEnd(t, () => stack.close());
+    await stack.startWorker();
+    const tenant = stack.tenant.label;
+    const own = new Cluster([{ host: '127.0.0.1', port }]);
+    atEnd(t, async () => own.disconnect());
+    const [first = '', second = '', ...rest] = stack.addActions(12);
+
+    const byUrl = await openFor(t, { redis: url, tenant });
+    const handle = await byUrl.cancel({ machineActionId: first, comment: 'x' });
+    assert.equal((await handle.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
+    await byUrl.submit(rest, { campaign: 'undo', comment: 'x' });
+
+    const lent = await openProducer({ redis: own, tenant });
+    const urgent = await lent.cancel({ machineActionId: second, comment: 'x' }, { priority: 'urgent' });
+    assert.equal((await urgent.outcome({ timeoutMs: 60_000 })).outcome, 'cancelled');
+    assert.equal((await all(lent.follow('undo'))).length, rest.length);
+    await lent.close();
+    assert.equal(own.status, 'ready');
+  });
+
+  it('sentinels that name another master: what waits goes on there', async (t) => {
+    const place = await openSentinels();
+    atEnd(t, () => place.close());
+    const { hosts, name } = /\/\/(?<hosts>[^/]+)\/(?<name>.+)$/.exec(place.url)?.groups ?? {};
+    const sentinels = (hosts ?? '')
+      .split(',')
+      .map((at) => ({ host: '127.0.0.1', port: Number(at.split(':')[1]) }));
+    await outlives(t, place, new Redis({ name: name ?? '', sentinels }), async () => {
+      const before = await place.server();
+      assert.ok((await before.admin.wait(1, 60_000)) >= 1);
+      await place.failOver?.();
+      await eventually(async () => assert.notEqual((await place.server()).port, before.port));
+      // Until then it takes writes that will be lost.
+      await eventually(async () => assert.equal((await before.admin.role())[0], 'slave'));
+    });
+  });
+
+  it('a master of a cluster that is killed: what waits goes on with its replica', async (t) => {
+    const place = await openCluster();
+    atEnd(t, () => place.close());
+    const { nodes } = place;
+    assert.ok(nodes);
+    const own = new Cluster(nodes.ports.map((port) => ({ host: '127.0.0.1', port })));
+    await outlives(t, place, own, async (keys) => {
+      await nodes.watch(keys.state);
+      const before = await nodes.owner();
+      assert.ok((await before.admin.wait(1, 60_000)) >= 1);
+      const [, , replicas] = (await before.admin.role()) as [string, number, [host: string, port: string][]];
+      const next = new Redis(Number(replicas[0]?.[1]));
+      atEnd(t, async () => next.disconnect());
+      await before.kill();
+      await eventually(async () => {
+        if ((await next.role())[0] === 'master') return;
+        assert.match(String(await next.call('CLUSTER', 'INFO')), /cluster_state:fail/);
+        // An election may take several turns.
+        await next.call('CLUSTER', 'FAILOVER', 'TAKEOVER');
+      });
+      await eventually(async () => assert.notEqual((await nodes.owner()).port, before.port));
+    });
   });
 });

@@ -25,6 +25,8 @@ export interface Command {
   line(): Promise<string>;
   /** Does what the first signal does. */
   stop(): void;
+  /** Does what SIGHUP does. */
+  hangUp(): void;
   /** The code that the program returns; after a signal, a process exits with the signal's own instead. */
   exited: Promise<number>;
 }
@@ -61,7 +63,7 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
       timings,
       stdin: stdin instanceof Readable ? stdin : Readable.from(stdin.length > 0 ? [Buffer.from(stdin)] : []),
       stop: stop.signal,
-      onHangup: () => undefined,
+      onHangup: (listener) => void news.on('hangup', listener),
       version: '0.0.0',
       isErrorTerminal: false,
       logTo: {
@@ -106,6 +108,7 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
       }
     },
     stop: () => stop.abort(new Error('stopped')),
+    hangUp: () => void news.emit('hangup'),
     exited,
   };
 }

@@ -5,11 +5,13 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { makeActions } from '../../src/simulator/index.ts';
 import { atEnd } from '../redis/support/machine.ts';
-import { type Process, startCli } from '../support/processes.ts';
+import { type Command, runCommand, startCommand } from '../support/command.ts';
+import { type Process, type Ran, startCli } from '../support/processes.ts';
 import { openTestRedis } from '../support/redis.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
 import { startSimulatorHere } from '../support/simulator.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 import { type Collector, type Manner, type SeenSpan, startCollector } from './collector.ts';
 
@@ -25,12 +27,21 @@ export interface Scene {
   /** What switches tracing on. */
   otel: Record<string, string>;
   addActions(count: number): Promise<string[]>;
-  startWorker(env?: Record<string, string>): Process;
+  /** Runs a command in this process, while no worker starts; its OTEL variables are those of `env`. */
+  run(args: readonly string[], env: Record<string, string>, stdin: string): Promise<Ran>;
+  /** In this process, one at a time: whose OTEL variables are those of `env` from then on, and no others. */
+  startWorker(env?: Record<string, string>): Command;
+  startWorkerProcess(env?: Record<string, string>): Process;
 }
 
 let seed = 0;
 
-/** Redis, a simulator, an OTLP receiver, and workers in theirs. */
+/** OpenTelemetry's SDK reads the process's, where a command puts its own. */
+function forgetVariables(): void {
+  for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+}
+
+/** Redis, a simulator, an OTLP receiver, and workers. */
 export async function openScene(t: TestContext, manner: Manner = 200): Promise<Scene> {
   const server = await openTestRedis();
   atEnd(t, () => server.close());
@@ -63,8 +74,21 @@ export async function openScene(t: TestContext, manner: Manner = 200): Promise<S
       await simulator.addActions(made.actions);
       return made.ids;
     },
+    run: (args, more, stdin) => {
+      forgetVariables();
+      return runCommand(args, { env: { ...env, ...more }, stdin });
+    },
     startWorker: (more = otel) => {
-      const worker = startCli(['worker'], { env: { ...env, ...more } });
+      forgetVariables();
+      const worker = startCommand(['worker'], { env: { ...env, ...more }, timings: SHORT });
+      atEnd(t, async () => {
+        worker.stop();
+        await worker.exited;
+      });
+      return worker;
+    },
+    startWorkerProcess: (more = otel) => {
+      const worker = startCli(['worker'], { env: { ...env, ...more }, timings: SHORT });
       atEnd(t, async () => {
         worker.kill('SIGTERM');
         await worker.exited;
@@ -101,7 +125,7 @@ export async function childOf(scene: Scene, parent: SeenSpan, name: string): Pro
 }
 
 /** What a worker has logged, by line. */
-export function logOf(worker: Process): Record<string, unknown>[] {
+export function logOf(worker: Pick<Process, 'stderr'>): Record<string, unknown>[] {
   return worker.stderr
     .trim()
     .split('\n')

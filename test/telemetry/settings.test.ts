@@ -21,7 +21,7 @@ async function cancelOne(scene: Scene): Promise<string> {
 
 test('a worker loads nothing of OpenTelemetry and exports nothing when it is not wanted', async (t) => {
   const scene = await openScene(t);
-  const worker = scene.startWorker({
+  const worker = scene.startWorkerProcess({
     ...scene.otel,
     OTEL_SDK_DISABLED: 'TRUE',
     NODE_OPTIONS: `--import=${HOOK}`,
@@ -95,7 +95,7 @@ test('a sampler of the standard decides; what it leaves out is worked on all the
   const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
   await redis.xadd(keys.inbox, '*', 'machineActionId', sampled, 'comment', 'x', 'traceparent', trace);
   await spansOf(scene, 1, isOf(sampled));
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0);
   assert.deepEqual(
     [...new Set(scene.collector.spans.map(({ traceId }) => traceId))],
@@ -148,7 +148,7 @@ for (const manner of ['silent', 500, 'gone'] as const) {
     const isTold = ({ msg }: Record<string, unknown>) => msg === 'traces cannot be exported';
     await eventually(() => assert.ok(logOf(worker).some(isTold), worker.stderr));
     await cancelOne(scene);
-    worker.kill('SIGTERM');
+    worker.stop();
     assert.equal(await worker.exited, 0, worker.stderr);
     assert.equal(logOf(worker).filter(isTold).length, 1);
     assert.ok(logOf(worker).some(({ msg }) => msg === 'worker stopped'));
@@ -157,7 +157,7 @@ for (const manner of ['silent', 500, 'gone'] as const) {
 
 test('a worker that stops does not wait as long for its collector as the exporter would', async (t) => {
   const scene = await openScene(t, 'silent');
-  const worker = scene.startWorker({ ...scene.otel, OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
+  const worker = scene.startWorkerProcess({ ...scene.otel, OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
   await cancelOne(scene);
   await eventually(() => assert.ok(scene.collector.requests.length > 0));
   worker.kill('SIGTERM');
@@ -169,7 +169,7 @@ test('what is left is sent when a worker stops', async (t) => {
   const worker = scene.startWorker({ ...scene.otel, OTEL_BSP_SCHEDULE_DELAY: '600000' });
   const id = await cancelOne(scene);
   assert.deepEqual(scene.collector.spans, []);
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0);
   assert.equal(scene.collector.spans.filter(isOf(id)).length, 1);
 });

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findLeaks, needlesOf } from '../support/leaks.ts';
-import { ROOT, runCli, startNode } from '../support/processes.ts';
+import { ROOT, startNode } from '../support/processes.ts';
 import { eventually } from '../support/wait.ts';
 import { KIND, type SeenSpan } from './collector.ts';
 import { childOf, isOf, logOf, openScene, type Scene, spansOf, startApiTap } from './scene.ts';
@@ -125,13 +125,10 @@ test('nothing that is exported holds a comment, a secret or a token', async (t) 
   const scene = await openScene(t);
   const [id = '', other = ''] = await scene.addActions(2);
   const headers = { OTEL_EXPORTER_OTLP_HEADERS: 'api-key=the-collectors-own-key' };
-  const worker = scene.startWorker({ ...scene.otel, ...headers, LOG_LEVEL: 'trace' });
   const args = ['submit', '-', '--campaign', 'undo', '--comment', 'words-of-the-operator', '--yes'];
-  const submitted = await runCli(args, {
-    env: { ...scene.env, ...scene.otel, ...headers },
-    stdin: `${other}\n`,
-  });
+  const submitted = await scene.run(args, { ...scene.otel, ...headers }, `${other}\n`);
   assert.equal(submitted.code, 0, submitted.stderr);
+  const worker = scene.startWorker({ ...scene.otel, ...headers, LOG_LEVEL: 'trace' });
   const service = runService(scene, id);
   assert.equal(await service.exited, 0, service.stderr);
   await spansOf(scene, 1, isOf(id));
@@ -157,7 +154,7 @@ test('each id of a campaign has a trace of its own, linked to the submit', async
   const scene = await openScene(t);
   const ids = await scene.addActions(3);
   const args = ['submit', '-', '--campaign', 'undo', '--comment', 'x', '--yes'];
-  const submitted = await runCli(args, { env: { ...scene.env, ...scene.otel }, stdin: ids.join('\n') });
+  const submitted = await scene.run(args, scene.otel, ids.join('\n'));
   assert.equal(submitted.code, 0, submitted.stderr);
   const [submit] = await spansOf(scene, 1, ({ name }) => name === 'submit');
   assert.deepEqual(

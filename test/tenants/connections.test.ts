@@ -10,7 +10,7 @@ import { startCli } from '../support/processes.ts';
 import { newLabel } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 
-const TENANTS = 20;
+const TENANTS = 8;
 
 test('in a cluster, too, a tenant has no more than 5 connections', async (t) => {
   const folder = testFolder(t);

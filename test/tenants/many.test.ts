@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drainMany } from './many.ts';
 
-test('20 tenants with 50 requests each in one process, each within its limits', async (t) => {
-  const many = await drainMany(t, 20, 50, '10/1s,40/4s');
+test('10 tenants with 40 requests each in one process, each within its limits', async (t) => {
+  const many = await drainMany(t, 10, 40, '10/1s,25/3s');
   t.diagnostic(JSON.stringify(many));
   assert.equal(many.refused, 0);
   assert.ok(many.fullest <= 1);

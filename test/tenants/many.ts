@@ -32,7 +32,7 @@ export async function drainMany(
   requests: number,
   limits: string,
 ): Promise<Many> {
-  const estate = await openEstate(t, count, limits, { min: 5, max: 50 });
+  const estate = await openEstate(t, count, limits, { latencyMs: { min: 5, max: 50 }, apart: true });
   const { labels, entry, simulator } = estate;
   await estate.write(labels.map((_, index) => entry(index)));
   const server = plainServer({ url: estate.redis.url });
@@ -41,7 +41,7 @@ export async function drainMany(
   const tenants = labels.map((label) =>
     createTenant(readConfig({ RATE_LIMITS: limits, URGENT_RESERVE: 'none', STANDDOWN_TENANT: label }), redis),
   );
-  const worker = estate.startWorker({ LOG_LEVEL: 'warn', HEALTH_PORT: '0' });
+  const worker = estate.startWorkerProcess({ LOG_LEVEL: 'warn', HEALTH_PORT: '0' });
   await eventually(async () => {
     const alive = await Promise.all(tenants.map(({ keys }) => redis.hexists(keys.state, 'alive')));
     assert.equal(alive.filter((isAlive) => isAlive === 1).length, count, worker.stderr);

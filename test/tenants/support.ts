@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { findCampaign } from '../../src/campaign/registry.ts';
 import { keysFor } from '../../src/keys.ts';
 import { makeActions } from '../../src/simulator/index.ts';
 import { atEnd, testFolder } from '../redis/support/machine.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
-import { runCommand } from '../support/command.ts';
+import { type Command, runCommand, startCommand } from '../support/command.ts';
 import { type Process, type Ran, startCli } from '../support/processes.ts';
-import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';
+import { type SimulatorProcess, startSimulatorHere, startSimulatorProcess } from '../support/simulator.ts';
 import { skipGrace } from '../support/tenant.ts';
 import { SHORT } from '../support/timings.ts';
 
@@ -31,7 +32,18 @@ export interface Estate {
   idsFor(count: number): Promise<{ ids: string[]; path: string }>;
   /** Runs a command, with a file of its own that names them all. */
   cli(args: readonly string[]): Promise<Ran>;
-  startWorker(env?: Record<string, string>): Process;
+  /** How many ids of a campaign are open. */
+  openOf(index: number, campaign?: string): Promise<number>;
+  /** In this process: where nothing is about signals or the process itself. */
+  startWorker(env?: Record<string, string>): Command;
+  startWorkerProcess(env?: Record<string, string>): Process;
+}
+
+export interface EstateOptions {
+  /** Of the simulator's answers. */
+  latencyMs?: { min: number; max: number };
+  /** Whether the simulator has a process of its own: where limits are judged by when calls arrive. Default: false. */
+  apart?: boolean;
 }
 
 /** A Redis of its own, a simulator with many tenants, and a file that names them. `limits` as in RATE_LIMITS, for each. */
@@ -39,14 +51,15 @@ export async function openEstate(
   t: TestContext,
   count: number,
   limits: string,
-  latencyMs = { min: 0, max: 0 },
+  { latencyMs = { min: 0, max: 0 }, apart = false }: EstateOptions = {},
 ): Promise<Estate> {
   const folder = testFolder(t);
   const redis = await startRedis(t, { folder, args: ['--appendonly', 'yes', '--maxclients', '4000'] });
   const tenantIds = Array.from({ length: count }, () => randomUUID());
   const labels = tenantIds.map((_, index) => `tenant-${index + 1}`);
   const [tenantId = '', ...otherTenantIds] = tenantIds;
-  const simulator = await startSimulatorProcess(limits, { tenantId, otherTenantIds, latencyMs });
+  const start = apart ? startSimulatorProcess : startSimulatorHere;
+  const simulator = await start(limits, { tenantId, otherTenantIds, latencyMs });
   atEnd(t, () => simulator.stop());
   for (const label of labels) await skipGrace(redis.admin, keysFor(label));
   const file = join(folder, 'tenants.json');
@@ -84,7 +97,17 @@ export async function openEstate(
       return { ids, path };
     },
     cli: (args) => runCommand(args, { env: { ...env, TENANTS_FILE: all } }),
+    openOf: async (index, campaign = 'undo') =>
+      (await findCampaign(redis.admin, keysFor(labels[index] ?? ''), campaign)).open,
     startWorker: (more = {}) => {
+      const worker = startCommand(['worker'], { env: { ...env, ...more }, timings: SHORT });
+      atEnd(t, async () => {
+        worker.stop();
+        await worker.exited;
+      });
+      return worker;
+    },
+    startWorkerProcess: (more = {}) => {
       const worker = startCli(['worker'], { env: { ...env, ...more }, timings: SHORT });
       atEnd(t, async () => {
         worker.kill('SIGKILL');

@@ -9,13 +9,18 @@ import { type Estate, openEstate } from './support.ts';
 
 const LIMITS = '1000/1s';
 
-async function submit({ cli, idsFor, labels }: Estate, index: number, count: number): Promise<string[]> {
+async function submit(
+  { cli, idsFor, labels }: Estate,
+  index: number,
+  count: number,
+  campaign = 'undo',
+): Promise<string[]> {
   const { ids, path } = await idsFor(count);
   const args = [
     'submit',
     path,
     '--campaign',
-    'undo',
+    campaign,
     '--comment',
     'x',
     '--yes',
@@ -25,13 +30,6 @@ async function submit({ cli, idsFor, labels }: Estate, index: number, count: num
   const { code, stderr } = await cli(args);
   assert.equal(code, 0, stderr);
   return ids;
-}
-
-async function openOf({ cli, labels }: Estate, index: number): Promise<number> {
-  const { stdout, stderr } = await cli(['status', 'undo', '--json', '--tenant', labels[index] ?? '']);
-  const seen = JSON.parse(stdout || '{}') as { open?: number };
-  assert.equal(typeof seen.open, 'number', stderr);
-  return seen.open ?? -1;
 }
 
 /** Of which tenants' applications each id was called. */
@@ -44,49 +42,54 @@ async function calledFor({ simulator }: Estate, ids: readonly string[]): Promise
 
 const isCancel = ({ operation }: { operation: string | null }) => operation === 'cancel';
 
-const said = (worker: Process, pattern: RegExp) => eventually(() => assert.match(worker.stderr, pattern));
+const said = (worker: Pick<Process, 'stderr'>, pattern: RegExp) =>
+  eventually(() => assert.match(worker.stderr, pattern));
 
 test('one worker works for all tenants in the file, each with its own sign-in', async (t) => {
   const estate = await openEstate(t, 3, LIMITS);
-  const { entry, write, tenantIds, startWorker } = estate;
+  const { entry, write, tenantIds, startWorker, openOf } = estate;
   await write([entry(0), entry(1), entry(2)]);
   const ids = [];
   for (const index of [0, 1, 2]) ids.push(await submit(estate, index, 40));
   const worker = startWorker();
   for (const [index, its] of ids.entries()) {
-    await eventually(async () => assert.equal(await openOf(estate, index), 0, worker.stderr));
+    await eventually(async () => assert.equal(await openOf(index), 0, worker.stderr));
     assert.deepEqual(await calledFor(estate, its), [tenantIds[index]]);
   }
   assert.match(worker.stderr, /"tenant":"tenant-2".*worker started/);
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
 });
 
 test('a tenant that cannot sign in holds only itself', async (t) => {
   const estate = await openEstate(t, 3, LIMITS);
-  const { entry, write, startWorker, env } = estate;
+  const { entry, write, startWorker, openOf } = estate;
   await write([entry(0), { ...entry(1), AZURE_TENANT_ID: randomUUID() }, entry(2)]);
   for (const index of [0, 1, 2]) await submit(estate, index, 20);
   const worker = startWorker({ HEALTH_PORT: '0' });
-  await eventually(async () => assert.equal(await openOf(estate, 0), 0, worker.stderr));
-  await eventually(async () => assert.equal(await openOf(estate, 2), 0, worker.stderr));
-  assert.equal(await openOf(estate, 1), 20);
+  await eventually(async () => assert.equal(await openOf(0), 0, worker.stderr));
+  await eventually(async () => assert.equal(await openOf(2), 0, worker.stderr));
+  assert.equal(await openOf(1), 20);
   const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
-  const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
-  assert.equal(ready.status, 200, 'one of three is no reason to be taken out of service');
-  const { tenants } = (await ready.json()) as {
-    tenants: { running: number; trouble: Record<string, string> };
-  };
-  assert.equal(tenants.running, 3);
-  assert.deepEqual(Object.keys(tenants.trouble), ['tenant-2']);
-  const { stdout } = await estate.cli(['status', 'undo', '--json', '--tenant', 'tenant-2']);
-  assert.match(stdout, /sign-in|token/);
-  assert.ok(env['TENANTS_FILE']);
+  await eventually(async () => {
+    const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
+    assert.equal(ready.status, 200, 'one of three is no reason to be taken out of service');
+    const { tenants } = (await ready.json()) as {
+      tenants: { running: number; trouble: Record<string, string> };
+    };
+    assert.equal(tenants.running, 3);
+    assert.deepEqual(Object.keys(tenants.trouble), ['tenant-2']);
+  });
+  await eventually(async () => {
+    const { stdout } = await estate.cli(['status', 'undo', '--json', '--tenant', 'tenant-2']);
+    const status = JSON.parse(stdout) as { open: number; hold: { reason: string } | null };
+    assert.deepEqual([status.open, status.hold?.reason], [20, 'sign-in']);
+  });
 });
 
 test('tenants are added, changed and removed while the worker runs', async (t) => {
   const estate = await openEstate(t, 3, LIMITS);
-  const { entry, write, startWorker } = estate;
+  const { entry, write, startWorker, openOf } = estate;
   await write([entry(0)]);
   const worker = startWorker();
   await said(worker, /"tenants":1/);
@@ -94,66 +97,57 @@ test('tenants are added, changed and removed while the worker runs', async (t) =
   await write([entry(0), entry(1)]);
   await said(worker, /"added":\["tenant-2"\],"changed":\[\],"removed":\[\]/);
   await submit(estate, 1, 20);
-  await eventually(async () => assert.equal(await openOf(estate, 1), 0, worker.stderr));
+  await eventually(async () => assert.equal(await openOf(1), 0, worker.stderr));
 
   await writeFile(estate.file, '[{');
   await said(worker, /tenants stay as they are/);
   assert.doesNotMatch(worker.stderr, /removed":\["/);
-  await submitMore(estate, 1, 'later');
+  await submit(estate, 1, 5, 'later');
+  await eventually(async () => assert.equal(await openOf(1, 'later'), 0, worker.stderr));
 
   // By a signal, without a change of the file: what a secret's own file holds may be new.
   await write([entry(0), { ...entry(1), CONCURRENCY: '3' }]);
-  worker.kill('SIGHUP');
+  worker.hangUp();
   await said(worker, /"changed":\["tenant-2"\]/);
 
   await write([entry(0)]);
   await said(worker, /"removed":\["tenant-2"\]/);
   await write([entry(0), entry(1)]);
   await eventually(() => assert.equal(worker.stderr.match(/"added":\["tenant-2"\]/g)?.length, 2));
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
 });
 
-async function submitMore({ cli, idsFor, labels }: Estate, index: number, campaign: string): Promise<void> {
-  const { path } = await idsFor(5);
-  const tenant = labels[index] ?? '';
-  await cli(['submit', path, '--campaign', campaign, '--comment', 'x', '--yes', '--tenant', tenant]);
-  await eventually(async () => {
-    const { stdout } = await cli(['status', campaign, '--json', '--tenant', tenant]);
-    assert.equal((JSON.parse(stdout) as { open: number }).open, 0);
-  });
-}
-
 test('a tenant that is removed is called for no more; what is open stays open', async (t) => {
-  const estate = await openEstate(t, 2, '10/1s', { min: 50, max: 50 });
-  const { entry, write, startWorker, simulator } = estate;
+  const estate = await openEstate(t, 2, '10/1s', { latencyMs: { min: 50, max: 50 } });
+  const { entry, write, startWorker, simulator, openOf } = estate;
   await write([entry(0), entry(1)]);
   const ids = await submit(estate, 1, 200);
   const worker = startWorker();
-  await eventually(async () => assert.ok((await openOf(estate, 1)) < 190, worker.stderr));
+  await eventually(async () => assert.ok((await openOf(1)) < 190, worker.stderr));
   await write([entry(0)]);
   await said(worker, /"removed":\["tenant-2"\]/);
   await write([entry(0), entry(1)]).then(() => write([entry(0)]));
   const before = (await simulator.calls()).length;
   await submit(estate, 0, 10);
-  await eventually(async () => assert.equal(await openOf(estate, 0), 0, worker.stderr));
+  await eventually(async () => assert.equal(await openOf(0), 0, worker.stderr));
   const after = (await simulator.calls()).slice(before).filter(({ id }) => ids.includes(id ?? ''));
   assert.deepEqual(after, []);
   await write([entry(0), entry(1)]);
-  assert.ok((await openOf(estate, 1)) > 100);
+  assert.ok((await openOf(1)) > 100);
 });
 
 test('a worker that stops begins with no tenant anew, whatever becomes of the file', async (t) => {
-  const estate = await openEstate(t, 2, LIMITS, { min: 3_000, max: 3_000 });
+  const estate = await openEstate(t, 2, LIMITS, { latencyMs: { min: 3_000, max: 3_000 } });
   const { entry, write, startWorker, simulator } = estate;
   await write([entry(0), entry(1)]);
   for (const index of [0, 1]) await submit(estate, index, 100);
   const worker = startWorker({ CONCURRENCY: '2' });
   await eventually(async () => assert.ok((await simulator.calls()).length >= 4, worker.stderr));
-  worker.kill('SIGTERM');
+  worker.stop();
   await said(worker, /worker stops/);
   const before = (await simulator.calls()).length;
-  worker.kill('SIGHUP');
+  worker.hangUp();
   await write([{ ...entry(0), CONCURRENCY: '3' }, entry(1)]);
   assert.equal(await worker.exited, 0, worker.stderr);
   assert.doesNotMatch(worker.stderr, /read again|not recorded/);
@@ -163,9 +157,9 @@ test('a worker that stops begins with no tenant anew, whatever becomes of the fi
 
 test('a SIGHUP while a worker starts does not end it', async (t) => {
   const estate = await openEstate(t, 1, LIMITS);
-  const { entry, write, startWorker } = estate;
+  const { entry, write, startWorkerProcess } = estate;
   await write([entry(0)]);
-  const worker = startWorker();
+  const worker = startWorkerProcess();
   // As soon as our code runs: what comes before, Node does not keep from ending it.
   await eventually(async () => {
     const status = await readFile(`/proc/${worker.pid}/status`, 'utf8');
@@ -193,7 +187,7 @@ test('an application that gets another label is refused while its calls count', 
   await said(worker, /"removed":\["tenant-1"\]/);
   await write([{ ...entry(0), STANDDOWN_TENANT: 'renamed' }, entry(1)]);
   await eventually(() => assert.equal(worker.stderr.match(/is the application that was/g)?.length, 2));
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
 });
 
@@ -219,7 +213,7 @@ test('slots are remembered over a change: when Redis loses its data then, the li
     cancels.filter(({ verdict }) => verdict === 'refused'),
     [],
   );
-  worker.kill('SIGTERM');
+  worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
 });
 
