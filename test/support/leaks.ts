@@ -63,6 +63,8 @@ export async function dumpRedis(redis: Redis): Promise<Haystack[]> {
   const all: Haystack[] = [];
   for (const key of await redis.keys('*')) {
     const type = await redis.type(key);
+    // It has ended meanwhile.
+    if (type === 'none') continue;
     all.push(
       { where: 'the name of a key', text: key },
       { where: `${type} ${key}`, text: await read(redis, type, key) },
