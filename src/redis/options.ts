@@ -59,7 +59,13 @@ export interface OptionsParams<Target extends RedisTarget> {
 /** ioredis' options for everything but a cluster. */
 export function redisOptions(params: OptionsParams<Exclude<RedisTarget, ClusterTarget>>): RedisOptions {
   const { target, reactions } = params;
-  const options: RedisOptions = { ...commonOptions(params), db: target.db, retryStrategy: reactions.retry };
+  const options: RedisOptions = {
+    ...commonOptions(params),
+    db: target.db,
+    retryStrategy: reactions.retry,
+    // How long a socket may take to close. One that has closed already keeps the process for all of this time.
+    disconnectTimeout: 250,
+  };
   switch (target.kind) {
     case 'unix':
       return { ...options, path: target.path };

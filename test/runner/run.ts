@@ -113,8 +113,6 @@ async function runOnce(files: string[], options: Options): Promise<Totals> {
       files: files.map((file) => join(ROOT, file)),
       cwd: ROOT,
       concurrency: options.atOnce,
-      // A connection that was closed keeps a timer for seconds, and a slot for another file with it.
-      execArgv: ['--test-force-exit'],
       timeout: TEST_TIMEOUT_MS[length],
       signal: AbortSignal.timeout(RUN_TIMEOUT_MS[length]),
     });

@@ -49,6 +49,7 @@ export async function startRedis(
     host: '127.0.0.1',
     retryStrategy: () => 20,
     maxRetriesPerRequest: null,
+    disconnectTimeout: 100,
     ...admin,
   });
   redis.on('error', () => undefined);
