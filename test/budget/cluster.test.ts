@@ -21,8 +21,10 @@ test('a replica of a cluster takes over, and no connection breaks: a new epoch o
   const worker = newWorker(tenant, GRACE_MS);
   const before = await place.server();
   for (let index = 0; index < 5; index++) await worker.probe.decide(idAt(ids, index), campaign, 'cancelled');
-  // Waits until the replica has everything, so that only the process tells it from the old master.
-  await before.admin.wait(1, 60_000);
+  // Waits until the replica has everything, so that only the process tells it from the old master. WAIT waits for what
+  // its own connection wrote, and so for all that was written before that.
+  await before.admin.set(`${tenant.keys.prefix}:written`, '1');
+  assert.equal(await before.admin.wait(1, 60_000), 1);
   await place.nodes?.takeOver();
   await eventually(async () => assert.notEqual((await place.server()).port, before.port));
   const { answer } = await eventually(() => worker.probe.begin(idAt(ids, 5), campaign));

@@ -93,6 +93,8 @@ describe('a producer on several servers', { concurrency: true }, () => {
       .map((at) => ({ host: '127.0.0.1', port: Number(at.split(':')[1]) }));
     await outlives(t, place, new Redis({ name: name ?? '', sentinels }), async () => {
       const before = await place.server();
+      // WAIT waits for what its own connection wrote, and so for all that was written before that.
+      await before.admin.set('written', '1');
       assert.ok((await before.admin.wait(1, 60_000)) >= 1);
       await place.failOver?.();
       await eventually(async () => assert.notEqual((await place.server()).port, before.port));
@@ -110,6 +112,7 @@ describe('a producer on several servers', { concurrency: true }, () => {
     await outlives(t, place, own, async (keys) => {
       await nodes.watch(keys.state);
       const before = await nodes.owner();
+      await before.admin.set(`${keys.prefix}:written`, '1');
       assert.ok((await before.admin.wait(1, 60_000)) >= 1);
       const [, , replicas] = (await before.admin.role()) as [string, number, [host: string, port: string][]];
       const next = new Redis(Number(replicas[0]?.[1]));

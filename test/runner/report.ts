@@ -9,8 +9,6 @@ export interface Totals {
 }
 
 interface FileReport extends Totals {
-  /** What it wrote to its own output, the last part of it. */
-  output: string;
   failures: Failure[];
   skips: { name: string; reason: string }[];
   /** Names of the suites and tests around the one that was told of last, by nesting. */
@@ -40,62 +38,52 @@ export function createReport({
   files: number;
 }) {
   const reports = new Map<string, FileReport>();
+  const outputs = new Map<string, string>();
+  /**
+   * The file that is told of now: one is told of to its end before the next. Where a test says it stands is another thing: some are
+   * declared by a function of another file.
+   */
+  let current = newReport();
   const began = performance.now();
   const say = (line: string) => void out.write(`${line}\n`);
   say(`${files} ${files === 1 ? 'file' : 'files'}`);
 
-  function of(file: string): FileReport {
-    const name = relative(root, file);
-    const known = reports.get(name);
-    if (known) return known;
-    const made = { passed: 0, failed: 0, skipped: 0, output: '', failures: [], skips: [], path: [] };
-    reports.set(name, made);
-    return made;
-  }
-
   function ended(file: string, durationMs: number): void {
-    const report = of(file);
-    const { passed, failed, skipped } = report;
+    const { passed, failed, skipped } = current;
+    const name = relative(root, file);
     const counts = [`${passed} passed`, failed && `${failed} failed`, skipped && `${skipped} skipped`];
     const mark = failed > 0 ? '✖' : '✔';
     const seconds = `${(durationMs / 1_000).toFixed(1)} s`;
-    say(
-      `${mark} ${relative(root, file).padEnd(46)} ${seconds.padStart(8)}  ${counts.filter(Boolean).join(', ')}`,
-    );
+    say(`${mark} ${name.padEnd(46)} ${seconds.padStart(8)}  ${counts.filter(Boolean).join(', ')}`);
+    reports.set(name, current);
+    current = newReport();
   }
 
   return {
     take(event: TestEvent): void {
       switch (event.type) {
-        case 'test:start': {
-          const { file, nesting, name } = event.data;
-          if (file) of(file).path.splice(nesting, Number.POSITIVE_INFINITY, name);
+        case 'test:start':
+          current.path.splice(event.data.nesting, Number.POSITIVE_INFINITY, event.data.name);
           return;
-        }
         case 'test:pass':
         case 'test:fail': {
-          const { file, nesting, name, line, skip, details } = event.data;
-          if (!file) return;
-          const report = of(file);
-          const path = [...report.path.slice(0, nesting), name];
+          const { file = '', nesting, name, line, skip, details } = event.data;
+          const path = [...current.path.slice(0, nesting), name].join(' > ');
           if (skip !== undefined) {
-            report.skipped++;
-            report.skips.push({
-              name: path.join(' > '),
-              reason: typeof skip === 'string' ? skip : 'no reason given',
-            });
+            current.skipped++;
+            current.skips.push({ name: path, reason: typeof skip === 'string' ? skip : 'no reason given' });
             return;
           }
           if (event.type === 'test:pass') {
-            if (details.type !== 'suite') report.passed++;
+            if (details.type !== 'suite') current.passed++;
             return;
           }
           const error = event.data.details.error as Error & { failureType?: string };
           // That something within it failed is told there.
           if (error.failureType === 'subtestsFailed') return;
-          report.failed++;
-          report.failures.push({
-            name: path.join(' > '),
+          current.failed++;
+          current.failures.push({
+            name: path,
             place: `${relative(root, file)}:${line ?? 1}`,
             error: told(error),
           });
@@ -105,9 +93,8 @@ export function createReport({
         }
         case 'test:stdout':
         case 'test:stderr': {
-          const { file, message } = event.data;
-          const report = of(file);
-          report.output = (report.output + message).slice(-OUTPUT_SHOWN);
+          const name = relative(root, event.data.file);
+          outputs.set(name, ((outputs.get(name) ?? '') + event.data.message).slice(-OUTPUT_SHOWN));
           return;
         }
         case 'test:summary':
@@ -126,7 +113,8 @@ export function createReport({
         totals.failed += failed;
         totals.skipped += skipped;
       }
-      for (const [file, { failures, output }] of reports) {
+      for (const [file, { failures }] of reports) {
+        const output = outputs.get(file) ?? '';
         for (const { name, place, error } of failures) say(`\n✖ ${name}\n  ${place}\n\n${indented(error)}`);
         if (failures.length > 0 && output !== '') say(`\n  ${file} wrote:\n\n${indented(output.trimEnd())}`);
       }
@@ -145,6 +133,10 @@ export function createReport({
       return totals;
     },
   };
+}
+
+function newReport(): FileReport {
+  return { passed: 0, failed: 0, skipped: 0, failures: [], skips: [], path: [] };
 }
 
 /** The runner wraps what was thrown. */
