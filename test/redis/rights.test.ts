@@ -15,7 +15,7 @@ import { ROOT } from '../support/processes.ts';
 import { atEnd, eventually, quiet, testFolder } from './support/machine.ts';
 import { startRedis } from './support/plain-redis.ts';
 
-/* Rights that docs/redis.md gives and that end-to-end/acl.test.ts does not come to. */
+/* Rights that docs/redis.md gives and that end-to-end/acl.long.ts does not come to. */
 
 const TENANT = 't';
 

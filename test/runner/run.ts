@@ -16,7 +16,7 @@ const HELP = `usage: npm test [-- FILE|FOLDER …]
   --full     also what is long by nature (*.long.ts)
   --repeat   run TIMES times (default 20), and say how often it passed
   --load     keep every core busy with an endless loop meanwhile
-  --at-once  files that run at the same time; default: three for each core`;
+  --at-once  files that run at the same time; default: four for each core`;
 
 interface Options {
   full: boolean;
@@ -62,7 +62,7 @@ function readOptions(args: string[]): Options | string {
         full: { type: 'boolean', default: false },
         repeat: { type: 'boolean', default: false },
         load: { type: 'boolean', default: false },
-        'at-once': { type: 'string', default: String(3 * availableParallelism()) },
+        'at-once': { type: 'string', default: String(4 * availableParallelism()) },
       },
     });
     const last = values.repeat && /^\d+$/.test(positionals.at(-1) ?? '') ? Number(positionals.pop()) : null;

@@ -17,7 +17,7 @@ import { dump } from './dump.ts';
 
 /*
  * Records what a version leaves in Redis in mid-work: every state that a request, a job or a campaign can be in. Prints the
- * fixture that `upgrade.test.ts` restores. How to run it, also on an older version, is in `test/fixtures/README.md`.
+ * fixture that `upgrade.long.ts` restores. How to run it, also on an older version, is in `test/fixtures/README.md`.
  *
  * It uses only what has been there since the first version, so that it can be put into the folder of any of them.
  */
