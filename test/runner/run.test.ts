@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { processesIn } from '../redis/support/machine.ts';
 import { ROOT, startNode } from '../support/processes.ts';
+import { INSTALL_DIR } from '../support/redis.ts';
+import { eventually } from '../support/wait.ts';
 
 async function runTests(...args: string[]) {
   const child = startNode(join(ROOT, 'test/runner/run.ts'), args);
@@ -26,10 +30,40 @@ describe('the test command', { concurrency: 2 }, () => {
     assert.match(stdout, /^Skipped:\n {2}no zsh on this machine\n {4}.*mixed\.ts: is skipped$/m);
   });
 
-  it('counts a file that ends itself as failed', async () => {
-    const { code, stdout, last } = await runTests('test/runner/fixtures/ends.ts');
-    assert.deepEqual([code, last], [1, '0 passed, 1 failed']);
-    assert.match(stdout, /exitCode: 3/);
+  for (const [what, file, counts, says] of [
+    ['ends itself', 'ends', '0 passed, 1 failed', /exitCode: 3/],
+    ['ends itself as if all were well', 'ends-well', '0 passed, 1 failed', /without telling of its end/],
+    ['cannot close what it opened', 'after', '1 passed, 1 failed', /could not be closed/],
+    ['skips a test that then throws', 'skips-and-throws', '0 passed, 1 failed', /boom/],
+    ['has a suite without a test', 'empty', '0 passed, 1 failed', /told of no test/],
+    ['has no test', 'none', '0 passed, 1 failed', /without telling of its end/],
+  ] as const) {
+    it(`counts a file as failed that ${what}, also beside one that passes`, async () => {
+      const { code, stdout, last } = await runTests(`test/runner/fixtures/${file}.ts`);
+      assert.deepEqual([code, last], [1, counts], stdout);
+      assert.match(stdout, says);
+      const [bad, good] = [`test/runner/fixtures/${file}.ts`, 'test/runner/fixtures/passes.ts'];
+      for (const files of [
+        [bad, good],
+        [good, bad],
+      ]) {
+        const both = await runTests(...files);
+        const [passed = 0] = counts.split(' ').map(Number);
+        assert.deepEqual([both.code, both.last], [1, `${passed + 1} passed, 1 failed`], both.stdout);
+      }
+    });
+  }
+
+  it('that is told to stop ends what it runs, fails, and leaves nothing behind', async () => {
+    const child = startNode(join(ROOT, 'test/runner/run.ts'), ['test/runner/fixtures/hangs.ts']);
+    const prefix = `run-${child.pid}-`;
+    const folders = async () => (await readdir(INSTALL_DIR)).filter((name) => name.startsWith(prefix));
+    const running = () => processesIn(join(ROOT, 'test/runner/fixtures/hangs.ts'));
+    await eventually(() => assert.equal(running().filter(({ pid }) => pid !== child.pid).length, 1));
+    assert.equal((await folders()).length, 1);
+    child.kill('SIGTERM');
+    assert.equal(await child.exited, 130);
+    assert.deepEqual([await folders(), running()], [[], []]);
   });
 
   it('repeats, and says how often it passed', async () => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { globSync, rmSync, statSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { run } from 'node:test';
 import { parseArgs } from 'node:util';
 import { createReport, type Totals } from './report.ts';
@@ -31,7 +31,7 @@ interface Options {
 const TEST_TIMEOUT_MS = { short: 300_000, full: 900_000 };
 
 /** When a whole run is given up, in ms: a test in an endless loop cannot be ended by its own limit. */
-const RUN_TIMEOUT_MS = { short: 30 * 60_000, full: 120 * 60_000 };
+const RUN_TIMEOUT_MS = { short: 15 * 60_000, full: 120 * 60_000 };
 
 /** How many random inputs each fuzz test tries in a full run, unless FUZZ_RUNS says otherwise. */
 const FULL_FUZZ_RUNS = '2000';
@@ -102,19 +102,26 @@ function filesOf({ full, places }: Options): string[] | string {
   return [...found].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 }
 
-async function runOnce(files: string[], options: Options): Promise<Totals> {
+/** Aborted when the run is told to stop: it ends its files, and then itself. */
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => stop.abort(new Error(signal)));
+}
+
+async function runOnce(names: string[], options: Options): Promise<Totals> {
   const { openTestRedis, remove } = await openPlace(options);
   const length = options.full ? 'full' : 'short';
   const server = await openTestRedis();
-  const report = createReport({ out: process.stdout, root: ROOT, files: files.length });
+  const files = names.map((file) => join(ROOT, file));
+  const report = createReport({ out: process.stdout, root: ROOT, files });
   try {
     await server.connect();
     const events = run({
-      files: files.map((file) => join(ROOT, file)),
+      files,
       cwd: ROOT,
       concurrency: options.atOnce,
       timeout: TEST_TIMEOUT_MS[length],
-      signal: AbortSignal.timeout(RUN_TIMEOUT_MS[length]),
+      signal: AbortSignal.any([stop.signal, AbortSignal.timeout(RUN_TIMEOUT_MS[length])]),
     });
     for await (const event of events) report.take(event);
   } finally {
@@ -130,22 +137,39 @@ async function runOnce(files: string[], options: Options): Promise<Totals> {
  * connected. All processes share a cache of compiled sources: with it they start in half the time.
  */
 async function openPlace({ full }: Options) {
-  process.env['TEST_RUN'] = `run-${process.pid}`;
+  const installDir = join(ROOT, '.standdown');
+  mkdirSync(installDir, { recursive: true });
+  removeLeftOver(installDir);
+  process.env['TEST_RUN'] ??= basename(mkdtempSync(join(installDir, `run-${process.pid}-`)));
   if (full) process.env['FUZZ_RUNS'] ??= FULL_FUZZ_RUNS;
-  // Only now: it reads that name.
-  const { INSTALL_DIR, openTestRedis, TEST_DIR } = await import('../support/redis.ts');
-  process.env['NODE_COMPILE_CACHE'] = join(INSTALL_DIR, 'compile-cache');
+  process.env['NODE_COMPILE_CACHE'] = join(installDir, 'compile-cache');
+  // Only now: it reads the folder's name.
+  const { openTestRedis, TEST_DIR } = await import('../support/redis.ts');
   const remove = () => rmSync(TEST_DIR, { recursive: true, force: true, maxRetries: 5 });
-  // Removed also where the run is cut off.
-  process.once('exit', remove);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
   return { openTestRedis, remove };
+}
+
+/** What runs left that were killed. */
+function removeLeftOver(installDir: string): void {
+  for (const name of readdirSync(installDir)) {
+    const pid = /^run-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      rmSync(join(installDir, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 async function repeat(files: string[], options: Options): Promise<number> {
   const failed: number[] = [];
   const seconds: number[] = [];
-  for (let round = 1; round <= options.times; round++) {
+  for (let round = 1; round <= options.times && !stop.signal.aborted; round++) {
     const began = performance.now();
     if (exitCode(await runOnce(files, options)) !== 0) failed.push(round);
     seconds.push((performance.now() - began) / 1_000);
@@ -160,6 +184,7 @@ async function repeat(files: string[], options: Options): Promise<number> {
 }
 
 function exitCode({ passed, failed }: Totals): number {
+  if (stop.signal.aborted) return 130;
   return failed === 0 && passed > 0 ? 0 : 1;
 }
 
