@@ -279,7 +279,7 @@ describe('a worker with LOG_LEVEL=trace', () => {
       { operation: 'list', times: 1, fault: { kind: 'reset', when: 'before' } },
     ]);
     const draining = startWorker();
-    await eventually(async () => assert.equal((await status()).open, 0), 30_000);
+    await eventually(async () => assert.equal((await status()).open, 0));
     const log = await stop(draining);
     assert.equal((await status()).outcomes.forbidden, 1);
     const tokens = (await simulator.calls()).filter((call) => call.operation === 'token');

@@ -233,7 +233,8 @@ describe('doctor', () => {
     for (const [what, fault, level, finding] of ANSWERS) {
       it(what, async () => {
         stack.simulator.setFaults([{ operation: 'get', fault }]);
-        const examined = await examine({ CALL_TIMEOUT: '500ms' });
+        // Only what is to run out is short.
+        const examined = await examine(fault.kind === 'hang' ? { CALL_TIMEOUT: '500ms' } : {});
         assert.equal(examined.code, level === 'problem' ? 1 : 0);
         assert.match(find(examined, 'api', level).finding, finding);
       });
@@ -243,11 +244,12 @@ describe('doctor', () => {
       stack.simulator.setFaults([
         { operation: 'get', fault: { kind: 'status', status: 429, retryAfter: 30 } },
       ]);
+      const before = Date.now();
       const examined = await examine();
       assert.equal(examined.code, 0);
       assert.match(find(examined, 'api', 'warning').finding, /asks to wait 30 s/);
       const penalty = Number(await stack.redis.hget(tenant.keys.state, 'get:penalty'));
-      assert.ok(penalty > Date.now() + 25_000, 'the budget knows of it');
+      assert.ok(penalty > before + 29_000, 'the budget knows of it');
       assert.equal(await stack.redis.hget(tenant.keys.state, 'cancel:penalty'), null);
     });
 

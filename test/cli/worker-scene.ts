@@ -18,8 +18,9 @@ import { linesOf, openShell, type Shell } from './shell.ts';
 
 /** Nothing has to wait, and every slot of the test is still there to be counted. */
 const LIMITS = '100000/1h';
+/** Longer than a busy machine takes to see a call and to send a signal; shorter than a call may take. */
+const SLOW_MS = 6_000;
 export const CONCURRENCY = 5;
-const LATENCY_MS = 600;
 export const CAMPAIGN = 'wrong scan';
 
 /** For the tests of one suite: a simulator for all, a tenant for each, and its workers. */
@@ -33,7 +34,7 @@ export function useWorkers() {
 
   before(async () => {
     server = await openTestRedis();
-    simulator = await startSimulatorHere(LIMITS, { latencyMs: { min: LATENCY_MS, max: LATENCY_MS } });
+    simulator = await startSimulatorHere(LIMITS);
   });
   beforeEach(async () => {
     seen = (await simulator.calls()).length;
@@ -146,6 +147,9 @@ export function itStops(scene: WorkerScene, signal: NodeJS.Signals, other: NodeJ
   const { startWorker, submit, cancels, inFlight, logOf, untilDone } = scene;
   it(`${signal}: finishes its calls, takes no new one, leaves nothing behind; another does the rest`, async () => {
     const ids = await submit(6 * CONCURRENCY);
+    // As many as it may have at once are under way together, and still are when the signal comes.
+    const slow = { kind: 'slow', ms: SLOW_MS } as const;
+    await scene.simulator.setFaults([{ operation: 'cancel', times: CONCURRENCY, fault: slow }]);
     const first = startWorker();
     await inFlight();
     first.kill(signal);

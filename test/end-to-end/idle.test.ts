@@ -50,7 +50,8 @@ it('a worker that waits for an hour costs next to nothing', async (t) => {
     const share = ((await cpuMs(worker.pid)) - cpu) / (10 * FASTER * ((performance.now() - since) / 1_000));
     t.diagnostic(`${each.toFixed(1)} Redis commands a beat, about ${share.toFixed(1)} % of a core`);
     const stats = await field.redis.info('commandstats');
-    assert.ok(each <= 12, `${each} commands a beat: ${stats.replaceAll(/,usec.*/g, '')}`);
+    // A beat of a busy machine is longer; whoever polls asks hundreds of times.
+    assert.ok(each <= 30, `${each} commands a beat: ${stats.replaceAll(/,usec.*/g, '')}`);
     assert.equal((await field.simulator.calls()).filter(({ operation }) => operation === 'cancel').length, 3);
     assert.equal(worker.stderr, '');
   } finally {

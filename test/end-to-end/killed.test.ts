@@ -26,7 +26,7 @@ describe('workers die', { concurrency: true }, () => {
       ids: 60,
       apart: false,
       simulator: { latencyMs: { min: 200, max: 400 } },
-      env: { CONCURRENCY: String(concurrency), CALL_TIMEOUT: '2s' },
+      env: { CONCURRENCY: String(concurrency), CALL_TIMEOUT: '6s' },
     });
     try {
       const first = field.startWorker();
@@ -90,7 +90,7 @@ describe('workers die', { concurrency: true }, () => {
       ids: count,
       apart: false,
       simulator: { latencyMs: { min: 20, max: 200 } },
-      env: { CALL_TIMEOUT: '2s', CONCURRENCY: '8' },
+      env: { CALL_TIMEOUT: '6s', CONCURRENCY: '8' },
     });
     const { tenant, redis, simulator } = field;
     const read = async (name: string) => findCampaign(redis, tenant.keys, name);

@@ -34,7 +34,6 @@ export async function killInARow(t: TestContext, server: TestRedis, options: Kil
     limits: '1000/1s,100000/1h',
     ids: IN_FLIGHT * kills + 5,
     apart: false,
-    simulator: { latencyMs: { min: 3_000, max: 3_500 } },
     env,
     timings,
   });
@@ -46,6 +45,8 @@ export async function killInARow(t: TestContext, server: TestRedis, options: Kil
     const jobs = await queue.addBulk(
       singles.ids.map((machineActionId) => ({ name: JOB_NAME, data: { machineActionId, comment: 'one' } })),
     );
+    // No call ends before its worker does, however long that takes to be seen and killed.
+    await simulator.setFaults([{ operation: 'cancel', fault: { kind: 'hang' } }]);
     const claimed = new Set<string>();
     let killedAt = 0;
     for (let kill = 0; kill < kills; kill++) {
@@ -60,6 +61,7 @@ export async function killInARow(t: TestContext, server: TestRedis, options: Kil
       killedAt = Date.now();
       for (const id of caught) claimed.add(id);
     }
+    await simulator.setFaults([]);
     // With room for all of them at once: what is measured is how long they lie, not how long they queue.
     field.startWorkerHere({ CONCURRENCY: String(IN_FLIGHT * (kills + 2)) });
     await field.untilDone(PATIENCE_MS);

@@ -10,4 +10,4 @@ before(async () => {
 after(() => server.close());
 
 it('two workers are killed in mid-call, one after the other: their requests go on', (t) =>
-  killInARow(t, server, { kills: 2, env: { CALL_TIMEOUT: '5s' } }));
+  killInARow(t, server, { kills: 2, env: { CALL_TIMEOUT: '12s' } }));

@@ -34,7 +34,7 @@ export async function ask({ redis, keys }: Place, id: string): Promise<Record<st
 }
 
 /** Waits until its key has an outcome. */
-export function untilTold(place: Place, id: string, withinMs = 10_000): Promise<Record<string, unknown>> {
+export function untilTold(place: Place, id: string, withinMs?: number): Promise<Record<string, unknown>> {
   return eventually(async () => {
     const told = await ask(place, id);
     assert.ok(told?.['outcome'], JSON.stringify(told));
@@ -43,7 +43,7 @@ export function untilTold(place: Place, id: string, withinMs = 10_000): Promise<
 }
 
 /** Waits until the inbox is empty and nobody holds anything of it. */
-export async function untilEmpty({ redis, keys }: Place, withinMs = 10_000): Promise<void> {
+export async function untilEmpty({ redis, keys }: Place, withinMs?: number): Promise<void> {
   await eventually(async () => {
     const pending = (await redis.call('XPENDING', keys.inbox, 'workers')) as [number];
     assert.deepEqual([await redis.xlen(keys.inbox), pending[0]], [0, 0]);
