@@ -86,7 +86,7 @@ export interface Timings {
 /** A wait up to this long is slept in the job's processor; a longer one is the lane's business. */
 export const SHORT_WAIT_MS = 1_000;
 
-export const TIMINGS: Timings = {
+export const TIMINGS: Timings = Object.freeze({
   pulseMs: 2_000,
   graceMs: 6_000,
   lookAgainMs: 1_000,
@@ -121,14 +121,16 @@ export const TIMINGS: Timings = {
   noticeClaimMs: 30_000,
   noticeQuietMs: 3_000,
   noticeGapMs: 30_000,
-  noticeAgainMs: [5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000],
+  noticeAgainMs: Object.freeze([
+    5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000,
+  ]),
 
   stopGraceMs: 10_000,
 
   tenantsLookMs: 1_000,
   firstTenantPauseMs: 1_000,
   lastTenantPauseMs: 60_000,
-};
+});
 
 /** What a killed worker had in hand is taken up again within this, in ms; `docs/reliability.md` promises it. */
 export const TAKEN_UP_MS = 45_000;
@@ -140,6 +142,10 @@ function* brokenRelations(t: Timings): Generator<string> {
     if (all.length === 0 || !all.every((ms) => Number.isFinite(ms) && Number(ms) > 0))
       yield `${name} is no time`;
   }
+  // BullMQ renews a lock after half of it: a loop that is held up for a second must not lose it.
+  if (t.lockMs < 2_000) yield 'lockMs: is shorter than 2 s';
+  // Taking in a part of the inbox takes less.
+  if (t.inboxIdleMs < 2_000) yield 'inboxIdleMs: is shorter than 2 s';
   // A worker that missed a pulse still puts back what it remembers before anybody sends.
   if (t.graceMs < 3 * t.pulseMs) yield 'graceMs: is shorter than three of pulseMs';
   // A longer wait holds the whole lane, and nothing would wake it when the call that is waited for ends.

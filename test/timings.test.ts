@@ -34,6 +34,8 @@ describe('timings', () => {
     ],
     ['looks that a grace does not wait for', { pulseMs: 2_001 }, /graceMs.*three of pulseMs/],
     ['a look again that holds the lane', { lookAgainMs: 1_001 }, /lookAgainMs/],
+    ['a lock that a busy worker loses', { lockMs: 1_999 }, /lockMs: is shorter/],
+    ['an entry that is taken from whom takes it in', { inboxIdleMs: 1_999 }, /inboxIdleMs: is shorter/],
     ['a lock that outlasts the promise', { lockMs: 22_501 }, /lockMs/],
     ['an entry that lies longer than promised', { inboxIdleMs: 15_001 }, /inboxIdleMs.*promised/],
     [

@@ -234,8 +234,9 @@ describe('the report as a page, in a real browser', () => {
 /** The element that has the focus, by its name. */
 const FOCUSED = `(({ tagName, innerText }) => tagName === 'BUTTON' ? tagName + ' ' + innerText : tagName)(document.activeElement)`;
 
-/** For people to look at. */
+/** For people to look at, where TEST_PICTURES is set. */
 async function save(page: WatchedPage['page'], name: string): Promise<void> {
+  if (!process.env['TEST_PICTURES']) return;
   const folder = join(ROOT, 'test-results');
   await mkdir(folder, { recursive: true });
   await page.screenshot({ path: join(folder, name), fullPage: true });

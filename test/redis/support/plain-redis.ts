@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Redis } from 'ioredis';
+import { endWithUs } from '../../support/processes.ts';
 import { atEnd, endProcess, eventually, freePort, redisServer } from './machine.ts';
 
 export interface PlainRedis {
@@ -44,6 +45,7 @@ export async function startRedis(
     env: { ...env, LC_ALL: 'C' },
     stdio: 'ignore',
   });
+  endWithUs(child);
   const redis = new Redis({
     port,
     host: '127.0.0.1',
