@@ -448,7 +448,7 @@ describe('the commands', () => {
   it('on an older Node say so in one line', async (t) => {
     const old = await oldNode();
     if (!old) {
-      t.skip('no older Node on this machine');
+      t.skip('no Node.js before 22.19 on PATH');
       return;
     }
     // An older Node does not take TypeScript, but there is none in that file: as it is shipped, it is the same.

@@ -20,7 +20,7 @@ test('what cannot be read is named in one line', async () => {
 });
 
 test('a file without permission is refused', {
-  skip: process.getuid?.() === 0 && 'root may read anything',
+  skip: process.getuid?.() === 0 && 'root may read anything: run the tests as another user',
 }, async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'secret.txt');
