@@ -59,7 +59,9 @@ describe('completion', () => {
     );
   });
 
-  it('in zsh offers the same', { skip: hasZsh() ? false : 'no zsh on this machine (Debian: apt-get install zsh)' }, async () => {
+  it('in zsh offers the same', {
+    skip: hasZsh() ? false : 'no zsh on this machine (Debian: apt-get install zsh)',
+  }, async () => {
     for (const [line, words] of OFFERED) assert.deepEqual((await askZsh(line)).sort(), words, line);
   });
 
