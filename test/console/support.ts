@@ -141,9 +141,9 @@ export function textOf(page: Page, selector: string): Promise<string> {
   return page.locator(selector).first().innerText();
 }
 
-/** The text of what has the focus. */
+/** The text of what has the focus, as it is now: waiting for something to have it would be for nothing on the page itself. */
 export async function focused(page: Page): Promise<string> {
-  return (await page.locator(':focus').innerText()).trim();
+  return ((await page.evaluate(`document.querySelector(':focus')?.innerText ?? ''`)) as string).trim();
 }
 
 const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
