@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { StanddownError } from '../../src/errors.ts';
 import { type IdFileSummary, type IdLine, readIds } from '../../src/intake/id-file.ts';
+import { TEST_DIR } from '../support/folders.ts';
 
 export const ENCODINGS = ['utf-8', 'utf-16le', 'utf-16be'] as const;
 
-/** A folder of its own under `.standdown`, gone when the scope ends. */
+/** A folder of its own, gone when the scope ends. */
 export async function temporaryFolder(): Promise<{ path: string } & AsyncDisposable> {
-  const base = join(import.meta.dirname, '..', '..', '.standdown');
-  mkdirSync(base, { recursive: true });
-  const path = await mkdtemp(join(base, 'test-intake-'));
+  mkdirSync(TEST_DIR, { recursive: true });
+  const path = await mkdtemp(join(TEST_DIR, 'intake-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 

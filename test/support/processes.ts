@@ -18,7 +18,11 @@ const living = new Set<ChildProcess>();
 const killAll = () => {
   for (const child of living) child.kill('SIGKILL');
 };
-if (process.env['NODE_TEST_CONTEXT'] !== undefined) after(killAll);
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
+  after(killAll);
+  // A run that is told to stop tells its files so: without this they would end at once, and leave what they started.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+}
 process.once('exit', killAll);
 
 /** Lets a process not outlive this one. */

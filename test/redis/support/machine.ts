@@ -4,19 +4,19 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { silentLog } from '../../../src/log.ts';
 import { findServer, type RedisServer } from '../../../src/redis/server-binary.ts';
 import { installServer } from '../../../src/redis/server-install.ts';
+import { INSTALL_DIR, TEST_DIR } from '../../support/folders.ts';
 import { eventually } from '../../support/wait.ts';
 
 export { eventually };
 
 export const PATH = process.env['PATH'] ?? '';
-/** Kept from run to run: the Redis that the tests use is installed here once. */
-export const INSTALL_DIR = resolve(import.meta.dirname, '../../../.standdown');
+export { INSTALL_DIR };
 export const quiet = silentLog;
 
 let server: Promise<RedisServer> | undefined;
@@ -46,7 +46,7 @@ export function atEnd(t: TestContext, ending: () => Promise<void>): void {
 
 /** A folder for one test. At its end no process may be left that works in it, and it is removed. */
 export function testFolder(t: TestContext): string {
-  const folder = join(INSTALL_DIR, `test-redis-${randomBytes(4).toString('hex')}`);
+  const folder = join(TEST_DIR, `test-redis-${randomBytes(4).toString('hex')}`);
   mkdirSync(folder, { recursive: true });
   atEnd(t, async () => {
     try {
