@@ -8,9 +8,9 @@ import { LONGEST_BLOCK_MS } from './redis/options.ts';
 export interface Timings {
   /** A worker looks at the epoch, at its lanes' supply and at what others changed this often, in ms. */
   pulseMs: number;
-  /** Nothing is sent for so long after a new epoch opened, in ms; or for the longest window, if that is shorter. */
+  /** How long nothing is sent after a new epoch opened, in ms; the longest window, if that is shorter. */
   graceMs: number;
-  /** The end of another's call cannot be known: whoever waits for it looks again after so long, in ms. */
+  /** How soon a request looks again that waits for another worker's call, whose end cannot be known, in ms. */
   lookAgainMs: number;
 
   /** A BullMQ job's lock lasts so long without renewal, and stalled jobs are looked for this often, in ms. */
@@ -34,36 +34,36 @@ export interface Timings {
   lastProbeMs: number;
   /** Between two looks with Get at what a 400 was about, in ms … */
   checkAgainMs: number;
-  /** … which is taken as a refusal when it has not been explained for so long, in ms. */
+  /** … and after this long without an explanation the 400 is taken as a refusal, in ms. */
   checkMs: number;
   /** RFC 8628, 3.5: by so much longer a login waits that was told to slow down, or heard nothing, in ms. */
   loginSlowerMs: number;
-  /** After a renewal that failed, the token that stands serves for so long before another is tried, in ms. */
+  /** How long the current token serves after a failed renewal before the next one is tried, in ms. */
   renewAgainMs: number;
 
   /** The precheck waits for a list no longer than this, in ms: the list only saves calls. */
   precheckPatienceMs: number;
-  /** After an answer that is no list, the precheck is left out for so long, in ms. */
+  /** How long the precheck is left out after an answer that is no list, in ms. */
   precheckSilenceMs: number;
   /** What was not final is verified again after so long, in ms. */
   verifyAgainMs: number;
   /** A worker that verifies says so at each call; one that died is replaced after so long, in ms, or after two call timeouts. */
   verifyLeaseMs: number;
-  /** After a failure nothing is verified for so long, in ms. */
+  /** How long nothing is verified after a failure, in ms. */
   verifyFailedMs: number;
 
-  /** A read of the inbox waits for so long at most, in ms. */
+  /** The longest that a read of the inbox waits, in ms. */
   inboxBlockMs: number;
   /** How often it is looked for what dead workers held of the inbox, in ms. */
   inboxClaimMs: number;
-  /** What a worker held of the inbox for so long is another's, in ms: longer than taking in a part takes. */
+  /** An inbox entry that a worker has held for this long goes to another worker, in ms. Taking in a part takes less. */
   inboxIdleMs: number;
 
   /** How often it is looked for what is to be notified, and for notices that are due, in ms. */
   noticeLookMs: number;
   /** A notice's receiver has so long to answer, in ms. */
   noticePostMs: number;
-  /** One try to send a notice is one worker's for so long, in ms. */
+  /** How long one try to send a notice belongs to one worker, in ms. */
   noticeClaimMs: number;
   /** Before a campaign's end is told, in ms: it may be drained for a moment while its ids are being submitted. */
   noticeQuietMs: number;
