@@ -10,6 +10,8 @@ export interface Totals {
 
 interface FileReport extends Totals {
   failures: Failure[];
+  /** What its tests measured. */
+  notes: string[];
   skips: { name: string; reason: string }[];
   /** Names of the suites and tests around the one that was told of last, by nesting. */
   path: string[];
@@ -73,6 +75,8 @@ export function createReport({ out, root, files }: ReportOptions) {
         fail(current, { name, place: name, error: 'It told of no test.' });
       }
       say(lineOf(name, current, durationMs));
+      // Long tests measure what others must not assert.
+      if (name.endsWith('.long.ts')) for (const note of current.notes) say(indented(note));
     }
     current = newReport();
   }
@@ -104,6 +108,9 @@ export function createReport({ out, root, files }: ReportOptions) {
         case 'test:pass':
         case 'test:fail':
           takeResult(event);
+          return;
+        case 'test:diagnostic':
+          current.notes.push(event.data.message);
           return;
         case 'test:stdout':
         case 'test:stderr': {
@@ -175,7 +182,7 @@ function lineOf(name: string, { passed, failed, skipped }: Totals, durationMs: n
 }
 
 function newReport(): FileReport {
-  return { passed: 0, failed: 0, skipped: 0, failures: [], skips: [], path: [] };
+  return { passed: 0, failed: 0, skipped: 0, failures: [], notes: [], skips: [], path: [] };
 }
 
 /** The runner wraps what was thrown. */
