@@ -152,7 +152,13 @@ describe('the overview of the console, in a real browser', () => {
     await visitor.go('/');
     const { port } = new URL(first.url);
     await first.stop();
-    await eventually(async () => assert.match(await textOf(visitor.page, '#connection'), /does not answer/));
+    const stoppedAt = Date.now();
+    await eventually(async () => {
+      const words = await textOf(visitor.page, '#connection');
+      if (/does not answer/.test(words)) return;
+      const seen = await visitor.page.evaluate('[document.visibilityState, document.body.dataset.shown]');
+      assert.fail(`it says "${words}"; stopped at ${stoppedAt}, [visibility, shown at]: ${seen}`);
+    });
     const second = await openConsole({ env: { ...stack.env, CONSOLE_PORT: port } });
     await eventually(() => visitor.page.locator('#connection').waitFor({ state: 'hidden', timeout: 500 }));
     await visitor.context.close();

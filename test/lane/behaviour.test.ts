@@ -347,12 +347,13 @@ describe('the behaviour', () => {
     const worker = await stack.startWorker();
     await stack.submit(ids);
     await eventually(async () => assert.equal((await stack.status()).hold?.reason, 'upstream'));
+    // Only then is no probe on its way, which has a slot until it has failed.
+    await worker.stop();
     assert.equal(
       await stack.redis.zcard(stack.tenant.keys.slots('cancel')),
       0,
       'a call that never left costs no slot',
     );
-    await worker.stop();
     await stack.startWorker({ DEFENDER_API_URL: stack.simulator.apiUrl });
     const { outcomes } = await stack.untilDone();
     assert.deepEqual(outcomes, { cancelled: 15 });
