@@ -22,7 +22,8 @@ export function asksForChanges(request: FastifyRequest): boolean {
 
 /**
  * Sends what changes on a page as server-sent events, until whoever looks is gone: the regions that are not as they were,
- * and the data. The first event brings all of them, for the page may be older than the connection.
+ * and the data. The first event brings all of them, for the page may be older than the connection. After a trouble the next
+ * look that succeeds is told of even where nothing has changed: until then the page says that it is as it was.
  */
 export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
   reply.hijack();
@@ -41,6 +42,7 @@ export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
   const sent = new Map<string, string>();
   let spokenAt = performance.now();
   let everyMs = 2_000;
+  let inTrouble = false;
   while (!signal.aborted) {
     if (!deps.mayLook()) {
       send('leave', null);
@@ -56,12 +58,14 @@ export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
       everyMs = view.everyMs ?? everyMs;
       const changes = changesOf(view, sent);
       if (signal.aborted) break;
-      if (changes || performance.now() - spokenAt > WORD_MS) {
+      if (changes || inTrouble || performance.now() - spokenAt > WORD_MS) {
         send('change', changes ?? {});
+        inTrouble = false;
         spokenAt = performance.now();
       }
     } catch (error) {
       send('trouble', deps.describe(error));
+      inTrouble = true;
       spokenAt = performance.now();
     }
     await systemClock.sleep(everyMs, signal).catch(() => undefined);
