@@ -71,10 +71,12 @@ describe('the overview of the console, in a real browser', () => {
     // What is focused stays focused while the page changes around it.
     await campaign.getByRole('link').focus();
     await page.evaluate(() => Reflect.set(globalThis, 'isSame', true));
-    const worker = await stack.startWorker();
+    // It stops half-way, for however long the page takes to be looked at.
+    const worker = await stack.startWorker({ RATE_LIMITS: '40/1s,60/1h' });
     await eventually(async () => assert.match(await campaign.innerText(), /[1-9]\d* of 120 decided/));
     await picture(page, 'overview');
     assert.equal(await focused(page), 'undo-scan');
+    await steer(stack.tenant, 'undo-scan', 'abort', TESTER);
     await eventually(async () => assert.match(await textOf(page, '#summary'), / 0 ids open/));
     assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'isSame')), true);
     await worker.stop();
