@@ -231,7 +231,11 @@ export function createLanes(deps: LanesDeps) {
           log.error({ lane: lane.name, err }, 'lane ended');
           deps.onEnded(lane.name);
         };
-        void lane.worker.run();
+        // A hold that an earlier worker left may be of limits that hold no more; what holds now, the first job is told.
+        const forgotten = lane.queue
+          .removeRateLimitKey()
+          .catch((err) => log.debug({ lane: lane.name, err }, 'release'));
+        void forgotten.then(() => lane.worker.run());
       }
     },
     /** Those that have stopped taking jobs although nobody told them to. */

@@ -361,6 +361,19 @@ describe('the behaviour', () => {
       assert.deepEqual([line.attempts, line.uncertain], [1, false]);
   });
 
+  it('a worker with wider limits goes on at once, although one before it had to wait for an hour', async () => {
+    await open({ limits: '50/1s' });
+    const ids = stack.addActions(60);
+    const worker = await stack.startWorker({ RATE_LIMITS: '50/1s,20/1h', URGENT_RESERVE: 'none' });
+    await stack.submit(ids);
+    const limiter = stack.tenant.keys.lane('cancel-campaign', 'limiter');
+    await eventually(async () => assert.ok((await stack.redis.pttl(limiter)) > 60_000));
+    await worker.stop();
+    await stack.startWorker({ URGENT_RESERVE: 'none' });
+    const { outcomes } = await stack.untilDone();
+    assert.deepEqual(outcomes, { cancelled: 60 });
+  });
+
   describe('sign-in', () => {
     it('that is refused: holds with the code as the reason, stays up, goes on when it works', async () => {
       await open();
