@@ -10,6 +10,8 @@ export interface Totals {
 
 interface FileReport extends Totals {
   failures: Failure[];
+  /** Whether its process failed, or told of no end; what it said by the way may tell why. */
+  isBroken: boolean;
   /** What its tests measured. */
   notes: string[];
   skips: { name: string; reason: string }[];
@@ -28,7 +30,11 @@ export interface ReportOptions {
   /** Files are named from there. */
   root: string;
   files: readonly string[];
+  /** Aborted when the run is told to stop: what has not ended by then has neither passed nor failed. */
+  stop?: AbortSignal;
 }
+
+const NO_END = 'It ended without telling of its end: it has no test, or its process ended too early.';
 
 /** Of a failed file's own output, so many characters are shown. */
 const OUTPUT_SHOWN = 4_000;
@@ -41,9 +47,14 @@ const OUTPUT_SHOWN = 4_000;
  *
  * @param options.files absolute paths.
  */
-export function createReport({ out, root, files }: ReportOptions) {
+export function createReport({ out, root, files, stop }: ReportOptions) {
   const reports = new Map<string, FileReport>();
   const outputs = new Map<string, string>();
+  /** Files whose process has ended: how long it took in ms, and whether it ended well. */
+  const processes = new Map<string, { durationMs: number; isWell: boolean }>();
+  const unfinished = new Set<string>();
+  /** Told of, but not said yet: its process may still turn out to have failed. */
+  let unsaid: string | null = null;
   /**
    * The file that is told of now: one is told of to its end before the next. Where a test says it stands is another thing: some are
    * declared by a function of another file.
@@ -59,26 +70,43 @@ export function createReport({ out, root, files }: ReportOptions) {
     report.failures.push(failure);
   }
 
-  /** A file may be told of twice: that it failed as a whole, and then its summary. */
-  function ended(file: string, durationMs: number): void {
+  /** A file may be told of twice: its summary, and then that it failed as a whole. */
+  function ended(file: string): void {
     const name = relative(root, file);
     const known = reports.get(name);
     if (known) {
       known.passed += current.passed;
       known.failed += current.failed;
       known.skipped += current.skipped;
+      known.isBroken ||= current.isBroken;
       known.failures.push(...current.failures);
       known.skips.push(...current.skips);
+      known.notes.push(...current.notes);
     } else {
       reports.set(name, current);
       if (current.passed + current.failed + current.skipped === 0) {
         fail(current, { name, place: name, error: 'It told of no test.' });
       }
-      say(lineOf(name, current, durationMs));
-      // Long tests measure what others must not assert.
-      if (name.endsWith('.long.ts')) for (const note of current.notes) say(indented(note));
+      unsaid = name;
     }
     current = newReport();
+    sayLine();
+  }
+
+  /**
+   * Says the line of the file that was told of last, as soon as it can not change any more.
+   *
+   * @param isWhole that nothing more will be told of it.
+   */
+  function sayLine(isWhole = false): void {
+    const report = unsaid === null ? undefined : reports.get(unsaid);
+    const process = unsaid === null ? undefined : processes.get(unsaid);
+    if (unsaid === null || !report || !process) return;
+    if (!process.isWell && !report.isBroken && !isWhole) return;
+    say(lineOf(unsaid, report, process.durationMs));
+    // Long tests measure what others must not assert.
+    if (unsaid.endsWith('.long.ts')) for (const note of report.notes) say(indented(note));
+    unsaid = null;
   }
 
   function takeResult(event: Extract<TestEvent, { type: 'test:pass' | 'test:fail' }>): void {
@@ -88,13 +116,32 @@ export function createReport({ out, root, files }: ReportOptions) {
     if (event.type === 'test:fail') {
       const error = event.data.details.error as Error & { failureType?: string };
       // That something within it failed is told there.
-      if (error.failureType === 'subtestsFailed') return;
-      fail(current, { name: path, place: `${relative(root, file)}:${line ?? 1}`, error: told(error) });
-      if (isFile) ended(file, details.duration_ms);
+      if (error.failureType === 'subtestsFailed') {
+        if (isFile) sayLine(true);
+        return;
+      }
+      if (stop?.aborted && error.failureType === 'testAborted') {
+        unfinished.add(relative(root, file));
+        return;
+      }
+      const place = relative(root, file);
+      if (isFile) current.isBroken = true;
+      fail(
+        current,
+        isFile
+          ? { name: place, place, error: told(error) }
+          : { name: path, place: `${place}:${line ?? 1}`, error: told(error) },
+      );
+      if (isFile) ended(file);
+    } else if (isFile) {
+      // Its process ended well, and told of nothing that it did.
+      current.isBroken = true;
+      fail(current, { name: relative(root, file), place: relative(root, file), error: NO_END });
+      ended(file);
     } else if (skip !== undefined) {
       current.skipped++;
       current.skips.push({ name: path, reason: typeof skip === 'string' ? skip : 'no reason given' });
-    } else if (!isFile && details.type !== 'suite') {
+    } else if (details.type !== 'suite') {
       current.passed++;
     }
   }
@@ -109,6 +156,13 @@ export function createReport({ out, root, files }: ReportOptions) {
         case 'test:fail':
           takeResult(event);
           return;
+        case 'test:complete': {
+          const { file = '', name, nesting, details } = event.data;
+          if (nesting !== 0 || name !== file) return;
+          processes.set(relative(root, file), { durationMs: details.duration_ms, isWell: details.passed });
+          sayLine();
+          return;
+        }
         case 'test:diagnostic':
           current.notes.push(event.data.message);
           return;
@@ -119,9 +173,9 @@ export function createReport({ out, root, files }: ReportOptions) {
           return;
         }
         case 'test:summary': {
-          const { file, success, duration_ms: durationMs } = event.data;
+          const { file, success } = event.data;
           if (file === undefined) isSuccess = success;
-          else ended(file, durationMs);
+          else ended(file);
           return;
         }
         default:
@@ -131,16 +185,18 @@ export function createReport({ out, root, files }: ReportOptions) {
 
     /** Says the rest. */
     finish(): Totals {
+      sayLine(true);
       for (const file of files) {
         const name = relative(root, file);
         if (reports.has(name)) continue;
+        if (stop?.aborted) {
+          unfinished.add(name);
+          continue;
+        }
         const report = newReport();
-        fail(report, {
-          name,
-          place: name,
-          error: 'It ended without telling of its end: it has no test, or its process ended too early.',
-        });
+        fail(report, { name, place: name, error: NO_END });
         reports.set(name, report);
+        say(lineOf(name, report, processes.get(name)?.durationMs ?? 0));
       }
       const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
       for (const { passed, failed, skipped } of reports.values()) {
@@ -148,12 +204,16 @@ export function createReport({ out, root, files }: ReportOptions) {
         totals.failed += failed;
         totals.skipped += skipped;
       }
-      for (const [file, { failures }] of reports) {
-        for (const { name, place, error } of failures) say(`\n✖ ${name}\n  ${place}\n\n${indented(error)}`);
+      for (const [file, { failures, isBroken, notes }] of reports) {
+        for (const { name, place, error } of failures) {
+          const head = name === place ? `✖ ${name}` : `✖ ${name}\n  ${place}`;
+          say(`\n${head}\n\n${indented(error)}`);
+        }
+        if (isBroken && notes.length > 0) say(`\n  Node says:\n\n${indented(notes.join('\n'))}`);
         const output = outputs.get(file) ?? '';
         if (failures.length > 0 && output !== '') say(`\n  ${file} wrote:\n\n${indented(output.trimEnd())}`);
       }
-      if (!isSuccess && totals.failed === 0) {
+      if (!isSuccess && totals.failed === 0 && !stop?.aborted) {
         totals.failed++;
         say('\n✖ Node’s test runner says that something failed, and not what');
       }
@@ -167,6 +227,7 @@ export function createReport({ out, root, files }: ReportOptions) {
       for (const [reason, names] of skips)
         say(`  ${reason}\n${names.map((name) => `    ${name}`).join('\n')}`);
       say(`\n${((performance.now() - began) / 1_000).toFixed(1)} s`);
+      if (stop?.aborted) say(`Stopped before the end of\n  ${[...unfinished].join('\n  ')}`);
       const { passed, failed, skipped } = totals;
       say(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
       return totals;
@@ -182,7 +243,7 @@ function lineOf(name: string, { passed, failed, skipped }: Totals, durationMs: n
 }
 
 function newReport(): FileReport {
-  return { passed: 0, failed: 0, skipped: 0, failures: [], notes: [], skips: [], path: [] };
+  return { passed: 0, failed: 0, skipped: 0, failures: [], isBroken: false, notes: [], skips: [], path: [] };
 }
 
 /** The runner wraps what was thrown. */

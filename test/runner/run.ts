@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, join, relative } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { parseArgs } from 'node:util';
 import { createReport, type Totals } from './report.ts';
@@ -70,6 +70,8 @@ function readOptions(args: string[]): Options | string {
     if (!Number.isInteger(atOnce) || atOnce < 1) return '--at-once takes a whole number from 1';
     const times = last ?? (values.repeat ? 20 : 1);
     if (times < 1) return 'TIMES must be 1 or more';
+    if (values.repeat && positionals.length === 0)
+      return 'say what to repeat: a FILE or a FOLDER; "test" is all of it';
     return { full: values.full, load: values.load, times, atOnce, places: positionals };
   } catch (error) {
     return (error as Error).message;
@@ -85,13 +87,15 @@ function refuse(reason: string): number {
 function filesOf({ full, places }: Options): string[] | string {
   const found = new Set<string>();
   for (const place of places.length > 0 ? places : ['test']) {
-    const stat = statSync(join(ROOT, place), { throwIfNoEntry: false });
+    const path = resolve(ROOT, place);
+    const stat = statSync(path, { throwIfNoEntry: false });
     if (!stat) return `${place}: no such file or folder`;
     if (stat.isFile()) {
-      found.add(relative(ROOT, join(ROOT, place)));
+      found.add(relative(ROOT, path));
       continue;
     }
-    const patterns = [`${place}/**/*.test.ts`, ...(full ? [`${place}/**/*.long.ts`] : [])];
+    const folder = relative(ROOT, path) || '.';
+    const patterns = [`${folder}/**/*.test.ts`, ...(full ? [`${folder}/**/*.long.ts`] : [])];
     for (const file of globSync(patterns, { cwd: ROOT })) found.add(relative(ROOT, join(ROOT, file)));
   }
   if (found.size === 0) return `${places.join(', ')}: no tests there`;
@@ -107,13 +111,18 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => stop.abort(new Error(signal)));
 }
+// npm passes no signal on: who ends it would leave the run behind.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) stop.abort(new Error('whoever started the run is gone'));
+}, 1_000).unref();
 
 async function runOnce(names: string[], options: Options): Promise<Totals> {
   const { openTestRedis, remove } = await openPlace(options);
   const length = options.full ? 'full' : 'short';
   const server = await openTestRedis();
   const files = names.map((file) => join(ROOT, file));
-  const report = createReport({ out: process.stdout, root: ROOT, files });
+  const report = createReport({ out: process.stdout, root: ROOT, files, stop: stop.signal });
   try {
     await server.connect();
     const events = run({
@@ -169,14 +178,21 @@ function isAlive(pid: number): boolean {
 async function repeat(files: string[], options: Options): Promise<number> {
   const failed: number[] = [];
   const seconds: number[] = [];
-  for (let round = 1; round <= options.times && !stop.signal.aborted; round++) {
+  for (let round = 1; round <= options.times; round++) {
     const began = performance.now();
-    if (exitCode(await runOnce(files, options)) !== 0) failed.push(round);
+    const code = exitCode(await runOnce(files, options));
+    if (stop.signal.aborted) {
+      process.stdout.write(
+        `\nstopped in round ${round} of ${options.times}: ${failed.length} failed before it\n`,
+      );
+      return 130;
+    }
+    if (code !== 0) failed.push(round);
     seconds.push((performance.now() - began) / 1_000);
     process.stdout.write(`\nround ${round} of ${options.times}: ${failed.length} failed so far\n\n`);
   }
   const times = `${Math.min(...seconds).toFixed(1)} to ${Math.max(...seconds).toFixed(1)} s`;
-  const which = failed.length > 0 ? ` (rounds ${failed.join(', ')})` : '';
+  const which = failed.length > 0 ? ` (failed: ${failed.join(', ')})` : '';
   process.stdout.write(
     `${options.times - failed.length} of ${options.times} rounds passed${which}; ${times} each\n`,
   );
