@@ -9,6 +9,7 @@ import { type Environment, readConfig } from '../../src/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { skipWithoutChromium } from '../support/chromium.ts';
 import { ROOT } from '../support/processes.ts';
+import { PATIENCE_MS } from '../support/wait.ts';
 
 /** Who acts where nobody has to sign in. */
 export const OPERATOR = 'operator@here';
@@ -90,7 +91,7 @@ export async function visit(
 ): Promise<Visitor> {
   const context = await browser.newContext({ viewport: { width: 1_280, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const origin = new URL(url).origin;
   const strangers: string[] = [];
   const complaints: string[] = [];

@@ -10,6 +10,7 @@ import { createBrotliDecompress } from 'node:zlib';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { withLock } from '../../src/redis/lock.ts';
 import { INSTALL_DIR } from './redis.ts';
+import { PATIENCE_MS } from './wait.ts';
 
 /** A browser, and what it needs of the environment. */
 interface Installed {
@@ -20,9 +21,6 @@ interface Installed {
 /** Names of a system's browser, for machines that the package has no build for (arm64, macOS). */
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 const MISSING = 'no Chromium for this machine in npm, and none on PATH (Debian: apt-get install chromium)';
-
-/** Long enough for a busy machine; it only says when to give up. */
-const PATIENCE_MS = 60_000;
 
 /** Null where this machine has none: then the test is skipped. In CI there must be one. */
 export async function startChromium(): Promise<Browser | null> {

@@ -7,6 +7,7 @@ import type { CommandLimits, RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { INSTALL_DIR, TEST_DIR } from './folders.ts';
+import { PATIENCE_MS } from './wait.ts';
 
 export { INSTALL_DIR, TEST_DIR };
 
@@ -18,10 +19,10 @@ export interface TestRedis {
 
 /** Those of a command in production fail it on a machine that is busy with something else. */
 const PATIENT: Partial<CommandLimits> = {
-  openMs: 60_000,
-  connectMs: 60_000,
-  answerMs: 60_000,
-  outageMs: 60_000,
+  openMs: PATIENCE_MS,
+  connectMs: PATIENCE_MS,
+  answerMs: PATIENCE_MS,
+  outageMs: PATIENCE_MS,
 };
 
 /** A real Redis for tests, shared by all that name the same folder. It ends by itself. */

@@ -25,7 +25,7 @@ import { sharedKeys, trust } from './certificate.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from './redis.ts';
 import { newLabel, newTenant, type TestTenant } from './tenant.ts';
 import { SHORT } from './timings.ts';
-import { eventually } from './wait.ts';
+import { eventually, PATIENCE_MS } from './wait.ts';
 
 /** Windows in which nothing has to wait. */
 export const FREE_LIMITS = '100000/1s';
@@ -156,7 +156,7 @@ export async function openStack(server: TestRedis, options: StackOptions = {}): 
     },
     enqueue: async (data, lane = 'cancel', name = JOB_NAME, options = {}) =>
       (await queueOf(lane)).queue.add(name, data, options),
-    result: async (job, withinMs = 60_000) => {
+    result: async (job, withinMs = PATIENCE_MS) => {
       const { events } = await queueOf(job.queueName as LaneName);
       return (await job.waitUntilFinished(events, withinMs)) as CancelResult;
     },

@@ -129,7 +129,6 @@ test('a tenant that is removed is called for no more; what is open stays open', 
   await eventually(async () => assert.ok((await openOf(1)) < 190, worker.stderr));
   await write([entry(0)]);
   await said(worker, /"removed":\["tenant-2"\]/);
-  await write([entry(0), entry(1)]).then(() => write([entry(0)]));
   const before = (await simulator.calls()).length;
   await submit(estate, 0, 10);
   await eventually(async () => assert.equal(await openOf(0), 0, worker.stderr));
