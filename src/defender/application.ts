@@ -37,10 +37,13 @@ export function applicationTokens(
     return application.msal;
   }
 
-  return async (unlike) => {
+  return async () => {
     try {
       const app = await msal();
-      return await app.acquireTokenByClientCredential({ scopes: [config.scope], skipCache: unlike !== null });
+      // Nothing that msal keeps is wanted: its copy of a token may be one that the API refused, and after a 429 or 5xx it would
+      // give that answer again for a minute without asking.
+      app.clearCache();
+      return await app.acquireTokenByClientCredential({ scopes: [config.scope], skipCache: true });
     } catch (error) {
       const failure = toSignInError(error, way.failure());
       if (!failure.code.includes(UNTIMELY)) throw failure;
