@@ -105,7 +105,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
 }
 
 function describe(error: SignInError): string {
-  return withoutSecrets(`${error.code}: ${gistOf(error)}`);
+  return withoutSecrets(`${error.code}: ${gistOf(error).replace(/^AADSTS\d+: /, '')}`);
 }
 
 function toSignInError(error: unknown): SignInError {
