@@ -86,9 +86,10 @@ export async function statusOf(
     elsewhere,
     outcomes: campaign.outcomes,
     hold: campaign.open === 0 ? null : holdOf(campaign, budget.holds),
-    etaAt: isRunning && hasForecast(budget)
-      ? toIso(completion(deps.limits, budget, first + campaign.open, campaign.priority === URGENT))
-      : null,
+    etaAt:
+      isRunning && hasForecast(budget)
+        ? toIso(completion(deps.limits, budget, first + campaign.open, campaign.priority === URGENT))
+        : null,
   };
 }
 

@@ -65,7 +65,9 @@ async function readCertificate({ path, password }: CertificateFile) {
 function openKey(pem: string, password: CertificateFile['password']): KeyObject {
   if (!pem.includes('ENCRYPTED')) return createPrivateKey(pem);
   if (password === null)
-    throw new Error('its private key is encrypted: its password belongs into AZURE_CLIENT_CERTIFICATE_PASSWORD');
+    throw new Error(
+      'its private key is encrypted: its password belongs into AZURE_CLIENT_CERTIFICATE_PASSWORD',
+    );
   try {
     return createPrivateKey({ key: pem, passphrase: password.reveal() });
   } catch (cause) {

@@ -55,6 +55,7 @@ type Answer =
 
 /** No token for now. */
 interface NoToken {
+  failure: SignInError;
   detail: Detail;
   /** Until the sign-in service may be asked again, in ms. */
   waitMs: number;
@@ -93,6 +94,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
   return async (query) => {
     let faults = 0;
     let doubted: Token | null = null;
+    let failure: SignInError | null = null;
     let renewed = false;
     const retry = async (detail: Detail, waitMs = backoff(faults + 1, deps.random(), deps.timings)) => {
       if (++faults >= MOST_TRIES) throw failed(detail, `${faults} times in a row`);
@@ -102,7 +104,10 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       signal.throwIfAborted();
       const token: Token | NoToken = await tokenOf(deps, doubted);
       if (!('accessToken' in token)) {
-        await retry(token.detail, token.waitMs);
+        // The same one, told again, is no further try.
+        if (token.failure === failure) await pause(token.waitMs, 'fault', describe(token.detail));
+        else await retry(token.detail, token.waitMs);
+        failure = token.failure;
         continue;
       }
       doubted = null;
@@ -139,7 +144,9 @@ async function tokenOf({ signIn, clock }: ListerDeps, doubted: Token | null): Pr
   } catch (error) {
     if (!(error instanceof SignInError)) throw error;
     const detail = { errorCode: error.code, errorMessage: error.message };
-    if (!LASTING.test(error.code)) return { detail, waitMs: Math.max(0, error.retryAt - clock.monotonic()) };
+    if (!LASTING.test(error.code)) {
+      return { failure: error, detail, waitMs: Math.max(0, error.retryAt - clock.monotonic()) };
+    }
     throw new StanddownError(
       'UPSTREAM_FAILED',
       `cannot sign in (${error.code}): ${gistOf(error)}; "standdown doctor" says what to do`,
