@@ -81,7 +81,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       accessToken: token.accessToken,
       timeoutMs: Math.max(1, deps.callTimeoutMs - elapsed()),
       signal,
-      maySend: () => deps.signIn.isUsable(token) && elapsed() < MAY_SEND_MS,
+      maySend: () => !deps.signIn.isRefused(token) && elapsed() < MAY_SEND_MS,
     });
     const judged = judge(answer, token, clock.wall());
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;

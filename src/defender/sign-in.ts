@@ -30,8 +30,7 @@ export interface SignIn {
   token(): Promise<Token>;
   /** The API refused this one with 401: it is given to nobody any more. */
   refuse(token: Token): void;
-  /** Whether it may still be sent: it was not refused, and has not ended. */
-  isUsable(token: Token): boolean;
+  isRefused(token: Token): boolean;
   /** Whether a 403 to it can be believed; no: a permission may have been granted since it was asked for. */
   believes(token: Token): boolean;
   /** A token that was asked for after this one. @throws SignInError; this one may still be sent */
@@ -165,7 +164,7 @@ export function createSignIn(deps: {
       }
     },
     refuse: ({ accessToken }) => refused.add(accessToken),
-    isUsable,
+    isRefused: ({ accessToken }) => refused.has(accessToken),
     believes: ({ askedAt }) =>
       askedAt > doubtedAt && clock.monotonic() - askedAt < timings.permissionsBelievedMs,
     renewed: async (token) => {

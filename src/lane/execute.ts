@@ -155,7 +155,7 @@ export function createExecutor(deps: ExecuteDeps) {
     const options = {
       accessToken: token.accessToken,
       timeoutMs: Math.max(1, deps.callTimeoutMs - elapsed()),
-      maySend: () => signIn.isUsable(token) && elapsed() < Math.min(MOST_DELAY_MS, deps.callTimeoutMs),
+      maySend: () => !signIn.isRefused(token) && elapsed() < Math.min(MOST_DELAY_MS, deps.callTimeoutMs),
     };
     const answer =
       pass.operation === 'get'

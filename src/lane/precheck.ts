@@ -44,7 +44,7 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
     const answer = await deps.client.list(ids, {
       accessToken: token.accessToken,
       timeoutMs: Math.max(1, Math.min(deps.callTimeoutMs, timings.precheckPatienceMs) - elapsed()),
-      maySend: () => deps.signIn.isUsable(token) && elapsed() < 2_000,
+      maySend: () => !deps.signIn.isRefused(token) && elapsed() < 2_000,
     });
     const meaning =
       answer.kind === 'answer' && answer.status === 200 ? null : classify(answer, '', deps.clock.wall());

@@ -22,6 +22,9 @@ const SIGNING_IN = 'signing in';
 /** A hold is noted anew this often, in ms: an older note counts as that of a dead worker. */
 const NOTE_AGAIN_MS = 30_000;
 
+/** Also where tokens that have ended already are given out, in ms. */
+const LEAST_REST_MS = 5_000;
+
 /**
  * Keeps a worker signed in, from its start on: what is wrong shows before a token is needed. While none is to be had this worker takes
  * no jobs, and tries again when the sign-in service may be asked. Other workers, whose sign-in may be in order, go on.
@@ -88,7 +91,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
         await holding;
       } else {
         if (!holding) trouble = '';
-        await rest(signIn.dueMs());
+        await rest(Math.max(signIn.dueMs(), LEAST_REST_MS));
       }
     }
   }

@@ -54,5 +54,5 @@ test('a managed identity that gets the same token again: refused ones rest for 5
   await assert.rejects(signIn.token(), { code: 'token_refused' });
   assert.equal(asked, 4);
   aheadMs = 303_000;
-  assert.ok(signIn.isUsable(await signIn.token()));
+  assert.ok(!signIn.isRefused(await signIn.token()));
 });

@@ -6,7 +6,8 @@ import { createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn, SignInError } from '../../src/defender/sign-in.ts';
 import type { FaultRule } from '../../src/simulator/index.ts';
 import { TIMINGS } from '../../src/timings.ts';
-import { openStack, openTestRedis, type Stack, type TestRedis } from '../support/stack.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
 
 /** What msal keeps to itself must not decide: the sign-in service is asked, or it is not. */
 describe('signing in', () => {
@@ -101,14 +102,14 @@ describe('signing in', () => {
     const first = await signIn.token();
     stack.simulator.addFault(token({ kind: 'status', status: 503 }, 2));
     signIn.refuse(first);
-    assert.ok(!signIn.isUsable(first));
+    assert.ok(signIn.isRefused(first));
     await failure();
     moveOn(2_000);
     await failure();
     moveOn(4_000);
     const second = await signIn.token();
     assert.notEqual(second.accessToken, first.accessToken);
-    assert.ok(signIn.isUsable(second));
+    assert.ok(!signIn.isRefused(second));
   });
 
   it('doubts a 403 to a token of before 5 minutes, or of before a resume, and gets a newer one', async (t) => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { steer } from '../../src/campaign/steer.ts';
 import { TESTER } from '../support/actor.ts';
-import { openStack, openTestRedis, type Stack, type StackOptions, type TestRedis } from '../support/stack.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis, type Stack, type StackOptions } from '../support/stack.ts';
 import { withTimings } from '../support/timings.ts';
 
 describe('a token', () => {

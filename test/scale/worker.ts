@@ -109,7 +109,7 @@ function signedIn(mayRead: boolean): SignIn {
     token: async () => token,
     renewed: async () => token,
     refuse: () => undefined,
-    isUsable: () => true,
+    isRefused: () => false,
     believes: () => true,
     doubt: () => undefined,
     dueMs: () => 3_600_000,
