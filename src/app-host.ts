@@ -13,6 +13,7 @@ import type { Metrics } from './metrics/metrics.ts';
 import { closeRedis, openRedis } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
 import type { Traces } from './telemetry/open.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 /* What all tenants of a worker process share: connections to Redis, its health, the watchdog. */
 
@@ -23,6 +24,8 @@ export interface Host {
   ledgerRedis: RedisClient;
   /** The way to the API and to the sign-in. */
   dispatcher: Dispatcher;
+  /** For sign-ins that no request waits for. */
+  signInTurn: Turns;
   /** Another connection, for what blocks. */
   openWaiting(name: string): Promise<RedisClient>;
   /** Ends the process' work: nothing but a new one can help. */
@@ -50,6 +53,9 @@ export interface Guards {
   stop(): Promise<void>;
 }
 
+/** Hundreds of tenants start together, and all of them sign in at one place. */
+const SIGN_INS_AT_ONCE = 8;
+
 /**
  * @param connections to one host of the API, at most.
  * @throws StanddownError CONFIG_INVALID, REDIS_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE
@@ -74,6 +80,7 @@ export async function openHost(deps: AppDeps, connections: number): Promise<Host
   return {
     place,
     dispatcher,
+    signInTurn: createTurns(SIGN_INS_AT_ONCE),
     lanesRedis,
     ledgerRedis,
     openWaiting: (name) =>

@@ -7,7 +7,8 @@ import { systemClock } from './clock.ts';
 import type { Config, SignInConfig } from './config.ts';
 import { createClient } from './defender/client.ts';
 import { exposureOf } from './defender/credential-file.ts';
-import { createSignIn } from './defender/sign-in.ts';
+import { identityOf } from './defender/identity.ts';
+import { createSignIn, type Token } from './defender/sign-in.ts';
 import { StanddownError } from './errors.ts';
 import { createFleet, type Member } from './fleet.ts';
 import type { Changes } from './fleet-changes.ts';
@@ -187,9 +188,11 @@ async function startTenant(
       timeoutMs: callTimeoutMs,
       timings,
       onAsked: watch?.signedIn,
+      onToken: sayWho(signInConfig, log),
       onUnkept: (err) => log.warn({ err }, 'the login is kept in memory for now: it cannot be written'),
       send,
     }),
+    signInTurn: host.signInTurn,
     client: createClient({ apiUrl: config.apiUrl, dispatcher, send }),
     clock: systemClock,
     callTimeoutMs,
@@ -224,6 +227,18 @@ async function startTenant(
       watch?.leave();
       await closeRedis(inboxRedis);
     },
+  };
+}
+
+/** Says as whom it signed in and with which roles: at first, and when that has changed. */
+function sayWho(config: SignInConfig, log: Logger): (token: Token) => void {
+  let said = '';
+  return (token) => {
+    const identity = identityOf(token, config);
+    const text = JSON.stringify(identity);
+    const until = new Date(token.expiresAt).toISOString();
+    log[text === said ? 'debug' : 'info']({ ...identity, until }, 'signed in');
+    said = text;
   };
 }
 

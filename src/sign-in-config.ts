@@ -7,8 +7,8 @@ import { remember, Secret } from './secret.ts';
 /** How an application proves who it is. */
 export type ClientCredential =
   | { kind: 'secret'; secret: Secret }
-  /** A PEM file with the private key and the certificate, read afresh whenever it changes. */
-  | { kind: 'certificate'; path: string }
+  /** A PEM file with the private key and the certificate, read afresh whenever it changes. The password is that of an encrypted key. */
+  | { kind: 'certificate'; path: string; password: Secret | null }
   /** A file with a token of another issuer, which Entra trusts; read afresh at each sign-in. */
   | { kind: 'federated'; path: string };
 
@@ -59,6 +59,7 @@ export const signInSettings = {
   AZURE_CLIENT_ID: z.string().optional(),
   AZURE_CLIENT_SECRET: z.string().optional(),
   AZURE_CLIENT_CERTIFICATE_PATH: z.string().optional(),
+  AZURE_CLIENT_CERTIFICATE_PASSWORD: z.string().optional(),
   AZURE_FEDERATED_TOKEN_FILE: z.string().optional(),
   AZURE_MANAGED_IDENTITY: z
     .string()
@@ -148,7 +149,8 @@ function loginOf({ AZURE_TENANT_ID = '', AZURE_CLIENT_ID = '' }: Settings, dataD
 function credentialOf(env: Settings): ClientCredential | null {
   if (env.AZURE_CLIENT_SECRET) return { kind: 'secret', secret: new Secret(env.AZURE_CLIENT_SECRET) };
   if (env.AZURE_CLIENT_CERTIFICATE_PATH) {
-    return { kind: 'certificate', path: resolve(env.AZURE_CLIENT_CERTIFICATE_PATH) };
+    const { AZURE_CLIENT_CERTIFICATE_PATH: path, AZURE_CLIENT_CERTIFICATE_PASSWORD: password } = env;
+    return { kind: 'certificate', path: resolve(path), password: password ? new Secret(password) : null };
   }
   if (env.AZURE_FEDERATED_TOKEN_FILE) {
     return { kind: 'federated', path: resolve(env.AZURE_FEDERATED_TOKEN_FILE) };

@@ -21,7 +21,11 @@ type Setting = z.infer<typeof settingSchema>;
 const PATHS: ReadonlySet<string> = new Set(['AZURE_CLIENT_CERTIFICATE_PATH', 'AZURE_FEDERATED_TOKEN_FILE']);
 
 /** What may stand in the file only as a reference … */
-const SECRETS: ReadonlySet<string> = new Set(['AZURE_CLIENT_SECRET', 'NOTIFY_SECRET']);
+const SECRETS: ReadonlySet<string> = new Set([
+  'AZURE_CLIENT_SECRET',
+  'AZURE_CLIENT_CERTIFICATE_PASSWORD',
+  'NOTIFY_SECRET',
+]);
 
 /** … and what may, but need not. Of anything else a mistake may quote the value. */
 const PERHAPS_SECRET: ReadonlySet<string> = new Set(['NOTIFY_URL']);

@@ -40,6 +40,8 @@ export interface Timings {
   loginSlowerMs: number;
   /** How long the current token serves after a failed renewal before the next one is tried, in ms. */
   renewAgainMs: number;
+  /** A 403 to a token that is older than this is believed only once a new token got it as well, in ms. */
+  permissionsBelievedMs: number;
 
   /** The precheck waits for a list no longer than this, in ms: the list only saves calls. */
   precheckPatienceMs: number;
@@ -105,6 +107,7 @@ export const TIMINGS: Timings = Object.freeze({
   checkMs: 60_000,
   loginSlowerMs: 5_000,
   renewAgainMs: 15_000,
+  permissionsBelievedMs: 5 * 60_000,
 
   precheckPatienceMs: 10_000,
   precheckSilenceMs: 60_000,

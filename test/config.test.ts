@@ -320,6 +320,7 @@ describe('the settings', () => {
     assert.deepEqual(readConfig({ ...rest, AZURE_CLIENT_CERTIFICATE_PATH: 'cert.pem' }).signIn?.credential, {
       kind: 'certificate',
       path: resolve('cert.pem'),
+      password: null,
     });
     assert.deepEqual(readConfig({ ...rest, AZURE_FEDERATED_TOKEN_FILE: 'token' }).signIn?.credential, {
       kind: 'federated',

@@ -10,7 +10,7 @@ import { LASTING_OUTCOMES, type RecordState } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { createElsewhereCounter, type ElsewhereCount } from './elsewhere.ts';
 import { type Campaign, readCampaign } from './registry.ts';
-import { completion, openAhead } from './status.ts';
+import { completion, hasForecast, openAhead } from './status.ts';
 
 export interface PlanDeps {
   redis: RedisClient;
@@ -28,7 +28,7 @@ export interface SubmitPlan {
   elsewhere: ElsewhereCount[];
   /** Ids of the campaign that would be open afterwards. */
   open: number;
-  /** ISO 8601 UTC: when the last call would have been made; null: none would be, or the campaign is paused. */
+  /** ISO 8601 UTC: when the last call would have been made; null: none would be, the campaign is paused, or signing in fails. */
   etaAt: string | null;
 }
 
@@ -99,5 +99,6 @@ async function etaOf(
     viewBudget(deps.redis, deps.keys, deps.limits),
     openAhead(deps, place),
   ]);
+  if (!hasForecast(budget)) return null;
   return new Date(Math.ceil(completion(deps.limits, budget, ahead + open, isUrgent))).toISOString();
 }

@@ -86,10 +86,16 @@ export async function statusOf(
     elsewhere,
     outcomes: campaign.outcomes,
     hold: campaign.open === 0 ? null : holdOf(campaign, budget.holds),
-    etaAt: isRunning
-      ? toIso(completion(deps.limits, budget, first + campaign.open, campaign.priority === URGENT))
-      : null,
+    etaAt:
+      isRunning && hasForecast(budget)
+        ? toIso(completion(deps.limits, budget, first + campaign.open, campaign.priority === URGENT))
+        : null,
   };
+}
+
+/** Whether there is anything to forecast: nobody knows when signing in works again. */
+export function hasForecast({ holds }: BudgetView): boolean {
+  return holds.every(({ reason }) => reason !== 'sign-in');
 }
 
 /** When so many further calls will have been made, in ms of Redis' clock. */

@@ -8,44 +8,38 @@ import type { SignInWay } from './sign-in-way.ts';
 /** What was signed is not valid yet, or not any more. */
 const UNTIMELY = 'AADSTS700024';
 
-/** An application that proves who it is by a secret, a certificate or a federated token. */
+/**
+ * An application that proves who it is by a secret, a certificate or a federated token.
+ *
+ * msal is made anew for each token, for nothing that it keeps is wanted: its copy of a token may be one that the API refused, after a
+ * 429 or 5xx it gives that answer again for a minute without asking, and what it signed was signed by a clock that may be set right
+ * meanwhile.
+ */
 export function applicationTokens(
   config: RegisteredSignIn,
   proof: ClientCredential,
   way: SignInWay,
 ): TokenSource {
-  let application: { credential: string; msal: ConfidentialClientApplication } | null = null;
-
   async function msal(): Promise<ConfidentialClientApplication> {
-    const credential = await readCredential(proof);
-    const fingerprint = JSON.stringify(credential);
-    if (application?.credential !== fingerprint) {
-      const authority = `${config.authorityHost}/${config.tenantId}`;
-      application = {
-        credential: fingerprint,
-        msal: new ConfidentialClientApplication({
-          auth: {
-            clientId: config.clientId,
-            authority,
-            knownAuthorities: [new URL(authority).host],
-            ...credential,
-          },
-          system: { networkClient: way.client, disableInternalRetries: true },
-        }),
-      };
-    }
-    return application.msal;
+    const authority = `${config.authorityHost}/${config.tenantId}`;
+    return new ConfidentialClientApplication({
+      auth: {
+        clientId: config.clientId,
+        authority,
+        knownAuthorities: [new URL(authority).host],
+        ...(await readCredential(proof)),
+      },
+      system: { networkClient: way.client, disableInternalRetries: true },
+    });
   }
 
-  return async (unlike) => {
+  return async () => {
     try {
       const app = await msal();
-      return await app.acquireTokenByClientCredential({ scopes: [config.scope], skipCache: unlike !== null });
+      return await app.acquireTokenByClientCredential({ scopes: [config.scope] });
     } catch (error) {
       const failure = toSignInError(error, way.failure());
       if (!failure.code.includes(UNTIMELY)) throw failure;
-      // It keeps what it signed, up to ten minutes: a clock that was set right meanwhile would not help.
-      application = null;
       throw new SignInError(failure.code, `${gistOf(failure)} (${describeClock(way.aheadMs())})`, error);
     }
   };

@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Configuration } from '@azure/msal-node';
 import { messageOf, unreachable } from '../errors.ts';
@@ -10,6 +10,9 @@ export class CredentialError extends Error {
   override readonly name = 'CredentialError';
   readonly code = 'credential_unreadable';
 }
+
+/** Both the key, encrypted by a password that it asks for, and the certificates. */
+const CONVERT = 'convert it: openssl pkcs12 -in FILE.pfx -out FILE.pem';
 
 type MsalCredential = Pick<Configuration['auth'], 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
 
@@ -23,7 +26,7 @@ export async function readCredential(credential: ClientCredential): Promise<Msal
     case 'secret':
       return { clientSecret: credential.secret.reveal() };
     case 'certificate':
-      return { clientCertificate: await readCertificate(credential.path) };
+      return { clientCertificate: await readCertificate(credential) };
     case 'federated':
       return { clientAssertion: await readAssertion(credential.path) };
     default:
@@ -31,13 +34,15 @@ export async function readCredential(credential: ClientCredential): Promise<Msal
   }
 }
 
-async function readCertificate(path: string) {
+type CertificateFile = Extract<ClientCredential, { kind: 'certificate' }>;
+
+async function readCertificate({ path, password }: CertificateFile) {
   const pem = await readPem(path);
   try {
+    if (pem.isPfx) throw new Error(`it is no PEM file; if it is a PFX (.pfx, .p12), ${CONVERT}`);
     if (pem.certificates.length === 0) throw new Error('it holds no certificate');
     if (!pem.key) throw new Error('it holds no private key');
-    if (pem.key.includes('ENCRYPTED')) throw new Error('its private key is encrypted');
-    const key = createPrivateKey(pem.key);
+    const key = openKey(pem.key, password);
     if (key.asymmetricKeyType !== 'rsa')
       throw new Error('its private key is none of RSA, which Entra asks for');
     const certificates = pem.certificates.map((text) => new X509Certificate(text));
@@ -45,10 +50,11 @@ async function readCertificate(path: string) {
     const own = certificates.find((certificate) => certificate.checkPrivateKey(key));
     if (!own) throw new Error('its key and certificate do not belong together');
     const chain = [own, ...certificates.filter((certificate) => certificate !== own)];
-    remember(pem.key);
+    const privateKey = key.export({ type: 'pkcs8', format: 'pem' }).toString();
+    for (const text of [pem.key, privateKey]) remember(text);
     return {
       thumbprintSha256: own.fingerprint256.replaceAll(':', ''),
-      privateKey: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      privateKey,
       x5c: chain.map(String).join('\n'),
     };
   } catch (cause) {
@@ -56,10 +62,24 @@ async function readCertificate(path: string) {
   }
 }
 
-/** When the certificate ends, in ms since 1970; null where it cannot be read: signing in says why. */
-export async function certificateEnd(path: string): Promise<number | null> {
+function openKey(pem: string, password: CertificateFile['password']): KeyObject {
+  if (!pem.includes('ENCRYPTED')) return createPrivateKey(pem);
+  if (password === null)
+    throw new Error(
+      'its private key is encrypted: its password belongs into AZURE_CLIENT_CERTIFICATE_PASSWORD',
+    );
   try {
-    return Date.parse(new X509Certificate((await readCertificate(path)).x5c).validTo);
+    return createPrivateKey({ key: pem, passphrase: password.reveal() });
+  } catch (cause) {
+    const message = `AZURE_CLIENT_CERTIFICATE_PASSWORD does not open its private key (${messageOf(cause)})`;
+    throw new Error(message, { cause });
+  }
+}
+
+/** When the certificate ends, in ms since 1970; null where it cannot be read: signing in says why. */
+export async function certificateEnd(file: CertificateFile): Promise<number | null> {
+  try {
+    return Date.parse(new X509Certificate((await readCertificate(file)).x5c).validTo);
   } catch {
     return null;
   }
@@ -80,10 +100,14 @@ async function readText(path: string, what: string): Promise<string> {
   }
 }
 
-async function readPem(path: string): Promise<{ key: string | undefined; certificates: string[] }> {
+async function readPem(
+  path: string,
+): Promise<{ key: string | undefined; certificates: string[]; isPfx: boolean }> {
   const text = await readText(path, 'certificate');
   const blocks = text.match(/-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g) ?? [];
   return {
+    // DER begins with a sequence's tag and a length, which is no text.
+    isPfx: text.startsWith('0\ufffd'),
     key: blocks.find((block) => block.includes('PRIVATE KEY-----')),
     certificates: blocks.filter((block) => block.startsWith('-----BEGIN CERTIFICATE-----')),
   };

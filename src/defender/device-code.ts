@@ -92,9 +92,12 @@ const PENDING = 'authorization_pending';
 function patiently({ way, clock, timings, signal }: LoginDeps, last: Refusal): INetworkModule {
   const { client } = way;
   let slowerMs = 0;
+  /** Before the next question alone, at the service's word. */
+  let namedMs = 0;
 
   function later<T>(): NetworkResponse<T> {
     slowerMs += timings.loginSlowerMs;
+    namedMs = way.namedWaitMs();
     return { status: 400, headers: {}, body: { error: PENDING } as T };
   }
 
@@ -108,7 +111,10 @@ function patiently({ way, clock, timings, signal }: LoginDeps, last: Refusal): I
         const begun = await client.sendPostRequestAsync<T>(url, options);
         return { ...begun, body: codeIn<T>(begun.body, last) };
       }
-      if (slowerMs > 0) await clock.sleep(slowerMs, signal);
+      const waitMs = Math.max(slowerMs, namedMs);
+      namedMs = 0;
+      if (waitMs > 0) await clock.sleep(waitMs, signal);
+      way.begin();
       const answer = await client.sendPostRequestAsync<T>(url, options).catch(() => null);
       const refusal = refusalIn(answer?.body);
       if (!answer || answer.status === 429 || answer.status >= 500 || refusal.error === 'slow_down')

@@ -50,7 +50,16 @@ type Answer =
   | { kind: 'listing'; listing: Listing }
   | { kind: 'again'; waitMs: number }
   | { kind: 'fault'; detail: Detail }
-  | { kind: 'unauthorized'; detail: Detail };
+  | { kind: 'unauthorized'; detail: Detail }
+  | { kind: 'forbidden'; error: StanddownError };
+
+/** No token for now. */
+interface NoToken {
+  failure: SignInError;
+  detail: Detail;
+  /** Until the sign-in service may be asked again, in ms. */
+  waitMs: number;
+}
 
 /**
  * Brings one call of the list to its answer: within the budget, however long that takes; with another token after a 401,
@@ -72,7 +81,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       accessToken: token.accessToken,
       timeoutMs: Math.max(1, deps.callTimeoutMs - elapsed()),
       signal,
-      maySend: () => elapsed() < MAY_SEND_MS,
+      maySend: () => !deps.signIn.isRefused(token) && elapsed() < MAY_SEND_MS,
     });
     const judged = judge(answer, token, clock.wall());
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
@@ -84,21 +93,29 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
 
   return async (query) => {
     let faults = 0;
-    let refused: Token | null = null;
+    let doubted: Token | null = null;
+    let failure: SignInError | null = null;
     let renewed = false;
-    const retry = async (detail: Detail) => {
+    const retry = async (detail: Detail, waitMs = backoff(faults + 1, deps.random(), deps.timings)) => {
       if (++faults >= MOST_TRIES) throw failed(detail, `${faults} times in a row`);
-      await pause(backoff(faults, deps.random(), deps.timings), 'fault', describe(detail));
+      await pause(waitMs, 'fault', describe(detail));
     };
     for (;;) {
       signal.throwIfAborted();
-      const token: Token | Detail = await tokenOf(deps.signIn, refused);
+      const token: Token | NoToken = await tokenOf(deps, doubted);
       if (!('accessToken' in token)) {
-        await retry(token);
+        // The same one, told again, is no further try.
+        if (token.failure === failure) await pause(token.waitMs, 'fault', describe(token.detail));
+        else await retry(token.detail, token.waitMs);
+        failure = token.failure;
         continue;
       }
-      refused = null;
-      if (!mayRead(token.roles)) throw notPermitted(token, {});
+      doubted = null;
+      if (!mayRead(token.roles)) {
+        if (deps.signIn.believes(token)) throw notPermitted(token, {});
+        doubted = token;
+        continue;
+      }
       const asked = await deps.budget.ask('list');
       if (asked.kind === 'wait') {
         // A millisecond more: a call is allowed when the deciding one has left the window, not when it is about to.
@@ -108,22 +125,28 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       const answer = await call(query, token, asked.grant);
       if (answer.kind === 'listing') return answer.listing;
       if (answer.kind === 'fault') await retry(answer.detail);
+      if (answer.kind === 'forbidden') {
+        if (deps.signIn.believes(token)) throw answer.error;
+        doubted = token;
+      }
       if (answer.kind !== 'unauthorized') continue;
+      deps.signIn.refuse(token);
       if (renewed) throw failed(answer.detail, 'also with a fresh token');
-      refused = token;
       renewed = true;
     }
   };
 }
 
-/** A token, another one than that which was refused; or what stands in the way for now. */
-async function tokenOf(signIn: SignIn, refused: Token | null): Promise<Token | Detail> {
+/** A token, a newer one than that whose permissions are in doubt; or what stands in the way for now. */
+async function tokenOf({ signIn, clock }: ListerDeps, doubted: Token | null): Promise<Token | NoToken> {
   try {
-    return await (refused ? signIn.renewed(refused) : signIn.token());
+    return await (doubted ? signIn.renewed(doubted) : signIn.token());
   } catch (error) {
     if (!(error instanceof SignInError)) throw error;
     const detail = { errorCode: error.code, errorMessage: error.message };
-    if (!LASTING.test(error.code)) return detail;
+    if (!LASTING.test(error.code)) {
+      return { failure: error, detail, waitMs: Math.max(0, error.retryAt - clock.monotonic()) };
+    }
     throw new StanddownError(
       'UPSTREAM_FAILED',
       `cannot sign in (${error.code}): ${gistOf(error)}; "standdown doctor" says what to do`,
@@ -153,7 +176,7 @@ function judge(
     case 'fault':
       return { kind: 'fault', detail: meaning.detail };
     case 'forbidden':
-      return { kind: 'refused', error: notPermitted(token, meaning.detail) };
+      return { kind: 'forbidden', error: notPermitted(token, meaning.detail) };
     case 'not_found':
     case 'bad_request':
     case 'rejected':

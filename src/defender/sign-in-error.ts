@@ -6,6 +6,8 @@ import { withoutSecrets } from '../secret.ts';
 export class SignInError extends Error {
   override readonly name = 'SignInError';
   readonly code: string;
+  /** The sign-in service is not asked again before; monotonic, in ms. */
+  retryAt = 0;
 
   constructor(code: string, message: string, cause?: unknown) {
     super(withoutSecrets(message), { cause });

@@ -1,17 +1,23 @@
 import { AuthError, type INetworkModule, type NetworkRequestOptions } from '@azure/msal-node';
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
-import { exchange, type Send } from './exchange.ts';
+import { retryAfter } from './classify.ts';
+import { exchange, type HttpAnswer, type Send } from './exchange.ts';
 
 /** The way to the sign-in service, and what was seen on it. */
 export interface SignInWay {
   client: INetworkModule;
   /** What it last failed of: msal keeps that to itself. Empty: of nothing since `begin`. */
   failure(): string;
+  /** How long the service said to wait, in ms; 0: it did not since `begin`. */
+  namedWaitMs(): number;
   begin(): void;
   /** How far this machine's clock is ahead of the sign-in service's, in ms; as coarse as its answers tell the time. */
   aheadMs(): number;
 }
+
+/** No longer than this is waited at the service's word, in ms. */
+const LONGEST_WAIT_MS = 3_600_000;
 
 /**
  * msal's way out: undici, with a time limit, through the proxy where there is one.
@@ -27,7 +33,13 @@ export function createSignInWay(deps: {
 }): SignInWay {
   const { send: exchangeBy = exchange } = deps;
   let failure = '';
+  let namedWaitMs = 0;
   let aheadMs = 0;
+
+  function noteWait(answer: HttpAnswer): void {
+    if (answer.status < 300 || answer.headers['retry-after'] === undefined) return;
+    namedWaitMs = Math.min(retryAfter(answer, undefined, deps.clock.wall()), LONGEST_WAIT_MS);
+  }
 
   const send = async <T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) => {
     const { origin, pathname, search } = new URL(url);
@@ -44,6 +56,7 @@ export function createSignInWay(deps: {
       failure = `${code}: ${answer.code} from ${origin}: ${answer.message}`;
       throw new AuthError(code, '', `${answer.code}: ${answer.message}`);
     }
+    noteWait(answer);
     const servedAt = Date.parse(String(answer.headers['date']));
     if (!Number.isNaN(servedAt)) aheadMs = deps.clock.wall() - servedAt;
     const headers = Object.fromEntries(
@@ -58,8 +71,10 @@ export function createSignInWay(deps: {
       sendPostRequestAsync: (url, options) => send('POST', url, options),
     },
     failure: () => failure,
+    namedWaitMs: () => namedWaitMs,
     begin: () => {
       failure = '';
+      namedWaitMs = 0;
     },
     aheadMs: () => aheadMs,
   };

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
 import { forget, remember } from '../secret.ts';
 import type { SignInConfig } from '../sign-in-config.ts';
 import type { Timings } from '../timings.ts';
 import { applicationTokens } from './application.ts';
+import { backoff } from './classify.ts';
 import type { Send } from './exchange.ts';
 import { managedIdentityTokens } from './managed-identity.ts';
 import { type Permissions, permissionsOf } from './roles.ts';
@@ -15,6 +17,8 @@ export { gistOf, SignInError } from './sign-in-error.ts';
 
 export interface Token extends Permissions {
   accessToken: string;
+  /** When it was asked for; monotonic, in ms. */
+  askedAt: number;
   /** Wall time from which on a newer one is wanted, in ms. */
   renewAt: number;
   /** Wall time at which it ends, in ms. */
@@ -22,29 +26,54 @@ export interface Token extends Permissions {
 }
 
 export interface SignIn {
-  /** A token that still holds. @throws SignInError */
+  /** A token that may be sent. @throws SignInError, until its `retryAt` without asking again */
   token(): Promise<Token>;
-  /** Another token than this one, which the API refused. @throws SignInError */
-  renewed(refused: Token): Promise<Token>;
+  /** The API refused this one with 401: it is given to nobody any more. */
+  refuse(token: Token): void;
+  isRefused(token: Token): boolean;
+  /** Whether a 403 to it can be believed; no: a permission may have been granted since it was asked for. */
+  believes(token: Token): boolean;
+  /** A token that was asked for after this one. @throws SignInError; this one may still be sent */
+  renewed(token: Token): Promise<Token>;
+  /** Somebody resumed something, and may have granted a permission before. */
+  doubt(): void;
+  /** In how many ms a newer token is wanted; 0: now. */
+  dueMs(): number;
 }
 
-/** Asks msal for a token: another one than `unlike`, if there is any. Throws whatever msal does, or a SignInError. */
+/**
+ * Asks the sign-in service for a token, which is not one of the unwanted ones if that can be helped. Throws whatever msal does, or
+ * a SignInError.
+ */
 export type TokenSource = (
-  unlike: string | null,
+  isUnwanted: (accessToken: string) => boolean,
 ) => Promise<{ accessToken: string; expiresOn: Date | null } | null>;
 
 /** A token is renewed this long before it ends, or after half of its time, whichever is later. As msal does. */
 const RENEW_BEFORE_MS = 300_000;
 
+/** So many refused tokens are remembered: more than a source gives out again. */
+const MOST_REFUSED = 100;
+
+/**
+ * The platform of a managed identity gives the same token for up to a day, and nothing makes it give another. It is tried again
+ * after this long, in ms, so that one mistaken 401 does not cost the day.
+ */
+const SAME_TOKEN_AGAIN_MS = 300_000;
+
 /**
  * Signs in through msal-node, in the way that is configured. One request at a time, however many calls ask for a token.
  * Once there is a token, a renewal that fails does no harm until the token has ended.
+ *
+ * After a failure the service is left alone for as long as it says, or for a time that grows with each real failure. Until then
+ * whoever asks is told of that failure again.
  *
  * @param deps.timeoutMs most time for one request to the sign-in service; it may hang.
  * @param deps.send default: `exchange`.
  * @param deps.onUnkept told why what a user's login was exchanged for cannot be written; it is kept in memory, for as long as this
  *   lasts. Default: then there is no token.
  * @param deps.onAsked told whether that gave a token, also where the one that stands still does.
+ * @param deps.onToken told of each new token.
  */
 export function createSignIn(deps: {
   config: SignInConfig;
@@ -53,44 +82,60 @@ export function createSignIn(deps: {
   timeoutMs: number;
   timings: Timings;
   onAsked?: ((ok: boolean) => void) | undefined;
+  onToken?: ((token: Token) => void) | undefined;
   onUnkept?: ((error: unknown) => void) | undefined;
   send?: Send | undefined;
 }): SignIn {
-  const { clock } = deps;
+  const { clock, timings } = deps;
   let current: Token | null = null;
   let asking: Promise<Token> | null = null;
+  let failures = 0;
+  let failure: SignInError | null = null;
+  let doubtedAt = Number.NEGATIVE_INFINITY;
   const way = createSignInWay(deps);
   const source = tokenSource(deps, way);
+  const refused = createRefusals(deps.config, clock);
 
   async function ask(unlike: string | null): Promise<Token> {
+    const askedAt = clock.monotonic();
     way.begin();
     try {
-      const result = await source(unlike);
+      const result = await source((accessToken) => accessToken === unlike || refused.has(accessToken));
       if (!result?.accessToken) throw new SignInError('empty_answer', 'the sign-in service gave no token');
       // msal passes on whatever stands there; it becomes part of a header.
       if (!isToken(result.accessToken))
         throw new SignInError('unreadable_answer', 'the sign-in service gave something that is no token');
+      if (refused.has(result.accessToken))
+        throw new SignInError('token_refused', 'the API refused the token (401), and no other is given');
       const endsAt = result.expiresOn?.getTime();
+      failures = 0;
+      failure = null;
       return toToken(
         result.accessToken,
+        askedAt,
         endsAt && Number.isFinite(endsAt) ? endsAt : clock.wall() + 3_600_000,
       );
     } catch (error) {
-      throw toSignInError(error, way.failure());
+      failure = toSignInError(error, way.failure());
+      const pauseMs = backoff(++failures, Math.random(), timings);
+      failure.retryAt = clock.monotonic() + Math.max(pauseMs, way.namedWaitMs());
+      throw failure;
     }
   }
 
-  function toToken(accessToken: string, expiresAt: number): Token {
+  function toToken(accessToken: string, askedAt: number, expiresAt: number): Token {
     const now = clock.wall();
     const renewAt = Math.max(expiresAt - RENEW_BEFORE_MS, now + (expiresAt - now) / 2);
     if (current && current.accessToken !== accessToken) forget(current.accessToken);
     remember(accessToken);
-    current = { accessToken, ...permissionsOf(accessToken), renewAt, expiresAt };
+    current = { accessToken, ...permissionsOf(accessToken), askedAt, renewAt, expiresAt };
+    deps.onToken?.(current);
     return current;
   }
 
   function askOnce(unlike: Token | null): Promise<Token> {
     if (asking) return asking;
+    if (failure && clock.monotonic() < failure.retryAt) return Promise.reject(failure);
     asking = ask(unlike?.accessToken ?? null).finally(() => {
       asking = null;
     });
@@ -103,23 +148,51 @@ export function createSignIn(deps: {
     return asking;
   }
 
+  const isUsable = (token: Token) => !refused.has(token.accessToken) && clock.wall() < token.expiresAt;
+
   return {
     token: async () => {
-      const standing = current;
+      const standing = current && isUsable(current) ? current : null;
       if (standing && clock.wall() < standing.renewAt) return standing;
       try {
         return await askOnce(standing);
       } catch (error) {
-        // The attempt may have taken longer than the token lasted.
-        const now = clock.wall();
-        if (!standing || now >= standing.expiresAt) throw error;
-        standing.renewAt = Math.min(now + deps.timings.renewAgainMs, standing.expiresAt);
+        // Meanwhile it may have ended, or been refused.
+        if (!standing || !isUsable(standing)) throw error;
+        standing.renewAt = Math.min(clock.wall() + timings.renewAgainMs, standing.expiresAt);
         return standing;
       }
     },
-    renewed: async (refused) => {
-      if (current && current.accessToken !== refused.accessToken) return current;
-      return askOnce(refused);
+    refuse: ({ accessToken }) => refused.add(accessToken),
+    isRefused: ({ accessToken }) => refused.has(accessToken),
+    believes: ({ askedAt }) =>
+      askedAt > doubtedAt && clock.monotonic() - askedAt < timings.permissionsBelievedMs,
+    renewed: async (token) => {
+      const isNewer = current !== null && current.askedAt > token.askedAt && isUsable(current);
+      return isNewer && current ? current : askOnce(token);
+    },
+    doubt: () => {
+      doubtedAt = clock.monotonic();
+    },
+    dueMs: () => (current && isUsable(current) ? Math.max(0, current.renewAt - clock.wall()) : 0),
+  };
+}
+
+/** Tokens that the API refused, by their hashes. */
+function createRefusals(config: SignInConfig, clock: Clock) {
+  const since = new Map<string, number>();
+  const hashOf = (accessToken: string) => createHash('sha256').update(accessToken).digest('base64');
+  return {
+    add: (accessToken: string): void => {
+      since.set(hashOf(accessToken), clock.monotonic());
+      const [oldest] = since.keys();
+      if (since.size > MOST_REFUSED && oldest !== undefined) since.delete(oldest);
+    },
+    has: (accessToken: string): boolean => {
+      if (since.size === 0) return false;
+      const at = since.get(hashOf(accessToken));
+      if (at === undefined) return false;
+      return config.credential.kind !== 'managed' || clock.monotonic() - at < SAME_TOKEN_AGAIN_MS;
     },
   };
 }

@@ -60,11 +60,11 @@ export function userTokens(
     }
   }
 
-  return async (unlike) => {
+  return async (isUnwanted) => {
     try {
       return await aloneWithLogin(path, timeoutMs, async () => {
         const before = await readLatest();
-        const { result, after } = await renew(config, before, way, unlike);
+        const { result, after } = await renew(config, before, way, isUnwanted);
         if (after !== null || unkept) await keep(before, after ?? before);
         return result;
       });
@@ -79,8 +79,9 @@ async function renew(
   config: RegisteredSignIn,
   login: string,
   way: SignInWay,
-  unlike: string | null,
+  isUnwanted: (accessToken: string) => boolean,
 ): Promise<{ result: AuthenticationResult; after: string | null }> {
+  // A new one each time: after a 429 or 5xx it would give that answer again for a minute without asking.
   const msal = publicClient(config, way.client);
   const cache = msal.getTokenCache();
   cache.deserialize(login);
@@ -89,7 +90,7 @@ async function renew(
   if (!account) throw new SignInError('login_needed', 'the login names nobody: run "standdown login" again');
   const request = { account, scopes: [config.scope] };
   let result = await msal.acquireTokenSilent(request);
-  if (result.accessToken === unlike) {
+  if (isUnwanted(result.accessToken)) {
     result = await msal.acquireTokenSilent({ ...request, forceRefresh: true });
   }
   // Not by `fromCache`: past `refresh_in` msal returns the cached token, and has exchanged the refresh token besides.

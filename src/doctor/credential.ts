@@ -33,7 +33,7 @@ const SOON_MS = 30 * 86_400_000;
 
 async function judgeEnd(credential: Credential, now: number): Promise<Finding | null> {
   if (credential.kind !== 'certificate') return null;
-  const endsAt = await certificateEnd(credential.path);
+  const endsAt = await certificateEnd(credential);
   if (endsAt === null || endsAt - now > SOON_MS) return null;
   const advice = `Make a new one, upload its public part, and put it into ${credential.path}: it is read afresh.`;
   if (endsAt <= now)

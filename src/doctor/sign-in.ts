@@ -139,7 +139,7 @@ const BY_CODE: Readonly<Record<string, Known>> = {
   ],
   credential_unreadable: [
     'The application cannot prove who it is.',
-    'AZURE_CLIENT_CERTIFICATE_PATH must name a PEM file with a private key (not encrypted) and its certificate; AZURE_FEDERATED_TOKEN_FILE a file with one token.',
+    'AZURE_CLIENT_CERTIFICATE_PATH must name a PEM file with a private key and its certificate, AZURE_CLIENT_CERTIFICATE_PASSWORD the password of an encrypted key; AZURE_FEDERATED_TOKEN_FILE a file with one token.',
   ],
   endpoints_resolution_error: [
     'The sign-in service does not describe itself: there is no such tenant, or it is no sign-in service.',

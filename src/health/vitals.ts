@@ -8,7 +8,7 @@ export interface Vitals {
   seenAt: number | null;
   /** Lanes that have stopped taking jobs although nobody told them to. */
   endedLanes: readonly LaneName[];
-  /** Why no token is to be had, as a code; empty: sign-in is in order, or was not needed yet. */
+  /** Why there is no token, its code first; empty: there is one. */
   signIn: string;
   stopping: boolean;
 }
@@ -50,8 +50,8 @@ function redis({ seenAt }: Vitals, now: number): Check {
   return check('redis', seenAt !== null && now - seenAt <= SILENCE_MS, detail);
 }
 
-function signIn({ signIn: code }: Vitals): Check {
-  return check('sign-in', code === '', code);
+function signIn({ signIn: trouble }: Vitals): Check {
+  return check('sign-in', trouble === '', trouble);
 }
 
 function stopping(vitals: Vitals): Check {

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { classify, type Meaning } from '../defender/classify.ts';
 import type { DefenderClient } from '../defender/client.ts';
 import { describeRefusal, mayRead } from '../defender/roles.ts';
-import type { SignIn, Token } from '../defender/sign-in.ts';
+import { type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
 import { messageOf, unreachable } from '../errors.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Request } from '../job.ts';
@@ -84,12 +84,12 @@ export function createExecutor(deps: ExecuteDeps) {
       id,
       operation: 'cancel',
       campaign: work.campaign,
-      refused: false,
       freshToken: false,
+      doubted: null,
+      renewed: false,
       called: false,
     };
     for (;;) {
-      const token = await signIn.token();
       const begun = await begin(work, pass);
       pass.campaign = begun.campaign;
       if (begun.answer.kind !== 'granted') {
@@ -97,19 +97,16 @@ export function createExecutor(deps: ExecuteDeps) {
         if (disposition) return { disposition, called: pass.called };
         continue;
       }
+      const { token } = begun;
       const judgement = await call(work, pass, token, begun.answer);
       const finished = await finish(work, pass, token, begun.answer, judgement);
-      if (pass.refused) {
-        await signIn.renewed(token);
-        pass.refused = false;
-        pass.freshToken = true;
-      }
-      const disposition = await conclude(work, pass, finished);
+      const disposition = (await conclude(work, pass, finished)) ?? (await renewDoubted(pass));
       if (disposition) return { disposition, called: pass.called };
     }
   };
 
-  function begin(work: Work, pass: Pass): Promise<Begun> {
+  /** No slot is taken without a token to send: also where others had to be waited for, and one was refused meanwhile. */
+  function begin(work: Work, pass: Pass): Promise<Begun & { token: Token }> {
     const { request } = work;
     const ask: Ask = {
       id: pass.id,
@@ -121,13 +118,20 @@ export function createExecutor(deps: ExecuteDeps) {
       requestedBy: work.fed ? null : request.requestedBy,
       requestedAt: work.requestedAt,
     };
-    return gate.pass(work.slotClass, () => ledger.begin(ask), stopping);
+    const beginWithToken = async () => {
+      const token = await signIn.token();
+      return { ...(await ledger.begin(ask)), token };
+    };
+    return gate.pass(work.slotClass, beginWithToken, stopping);
   }
 
   async function call(work: Work, pass: Pass, token: Token, grant: Grant): Promise<Judgement> {
     const meaning = await send(work, pass, token, grant);
     pass.called ||= meaning.kind !== 'fault' || meaning.detail.httpStatus !== undefined || meaning.lost;
-    pass.refused = meaning.kind === 'unauthorized' && !pass.freshToken;
+    // At once, so that no other call goes out with it.
+    if (meaning.kind === 'unauthorized') signIn.refuse(token);
+    const isDoubtful = meaning.kind === 'forbidden' && !pass.renewed && !signIn.believes(token);
+    pass.doubted = isDoubtful ? token : null;
     const circumstances = {
       attempts: grant.attempts,
       random: deps.random(),
@@ -135,10 +139,12 @@ export function createExecutor(deps: ExecuteDeps) {
       freshToken: pass.freshToken,
       timings,
     };
-    const judgement =
-      pass.operation === 'get'
+    const judgement = pass.doubted
+      ? judgeDoubted(meaning.detail)
+      : pass.operation === 'get'
         ? judgeCheck(meaning, circumstances, detailFromArguments(grant.check))
         : judgeCancel(meaning, circumstances);
+    pass.freshToken ||= meaning.kind === 'unauthorized';
     deps.notices.observe(pass.operation, judgement, meaning.detail);
     return judgement;
   }
@@ -149,7 +155,7 @@ export function createExecutor(deps: ExecuteDeps) {
     const options = {
       accessToken: token.accessToken,
       timeoutMs: Math.max(1, deps.callTimeoutMs - elapsed()),
-      maySend: () => elapsed() < Math.min(MOST_DELAY_MS, deps.callTimeoutMs),
+      maySend: () => !signIn.isRefused(token) && elapsed() < Math.min(MOST_DELAY_MS, deps.callTimeoutMs),
     };
     const answer =
       pass.operation === 'get'
@@ -261,6 +267,19 @@ export function createExecutor(deps: ExecuteDeps) {
     }
   }
 
+  /** Gets the token with which the same call shall be made again. Where none is to be had, the request waits for one; others go on. */
+  async function renewDoubted(pass: Pass): Promise<Disposition | null> {
+    if (!pass.doubted) return null;
+    try {
+      await signIn.renewed(pass.doubted);
+      pass.renewed = true;
+      return null;
+    } catch (error) {
+      if (!(error instanceof SignInError)) throw error;
+      return { kind: 'later', ms: Math.max(SHORT_WAIT_MS, error.retryAt - clock.monotonic()) };
+    }
+  }
+
   async function pauseOrLeave(ms: number): Promise<Disposition | null> {
     if (ms > SHORT_WAIT_MS) return { kind: 'later', ms };
     await clock.sleep(ms, stopping);
@@ -282,11 +301,18 @@ interface Pass {
   id: Buffer;
   operation: Operation;
   campaign: number;
-  /** The first 401: another token is to be tried. */
-  refused: boolean;
-  /** Whether that was done. */
+  /** Whether a token was refused with 401, so that the next one is another. */
   freshToken: boolean;
+  /** The token that met a 403 which a newer one may not meet. */
+  doubted: Token | null;
+  /** Whether that was followed by a newer one: its 403 counts. */
+  renewed: boolean;
   called: boolean;
+}
+
+/** A 403 says nothing of the request before a token has met it that holds what was granted meanwhile. */
+function judgeDoubted(detail: Detail): Judgement {
+  return { slotFate: 'answered', verdict: { kind: 'wait', delayMs: 0, detail }, penaltyMs: 0, sign: 'alive' };
 }
 
 function wishOf({

@@ -44,10 +44,11 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
     const answer = await deps.client.list(ids, {
       accessToken: token.accessToken,
       timeoutMs: Math.max(1, Math.min(deps.callTimeoutMs, timings.precheckPatienceMs) - elapsed()),
-      maySend: () => elapsed() < 2_000,
+      maySend: () => !deps.signIn.isRefused(token) && elapsed() < 2_000,
     });
     const meaning =
       answer.kind === 'answer' && answer.status === 200 ? null : classify(answer, '', deps.clock.wall());
+    if (meaning?.kind === 'unauthorized') deps.signIn.refuse(token);
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
     await deps.budget.settle('list', grant, fate, meaning?.kind === 'throttled' ? meaning.retryAfterMs : 0);
     if (meaning) {

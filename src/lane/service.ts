@@ -24,7 +24,7 @@ import { createLanes } from './lanes.ts';
 import { createNotices } from './notices.ts';
 import { type Observer, observeChronicle, observeClient, observeLedger } from './observer.ts';
 import { createPrecheck } from './precheck.ts';
-import { createSignInHold } from './sign-in-hold.ts';
+import { createSignInHold, type SignInHoldDeps } from './sign-in-hold.ts';
 import { createSupply } from './supply.ts';
 import { apart, type Tracing, traceSteps } from './tracing.ts';
 import { createVerifier } from './verifier.ts';
@@ -41,6 +41,7 @@ export interface ServiceDeps {
   epoch: EpochContext;
   limits: Limits;
   signIn: SignIn;
+  signInTurn: SignInHoldDeps['inTurn'];
   client: DefenderClient;
   clock: Clock;
   callTimeoutMs: number;
@@ -94,8 +95,7 @@ export function createService(given: ServiceDeps): Service {
     signIn: deps.signIn,
     notices,
     clock,
-    timings,
-    random,
+    inTurn: deps.signInTurn,
     pauseLanes: () => lanes.pause(),
     resumeLanes: () => lanes.resume(),
     log,
@@ -167,6 +167,8 @@ export function createService(given: ServiceDeps): Service {
     notices,
     verifier,
     onStance: (seen) => {
+      // Whoever resumed something may have granted a permission before.
+      if (stance && stance.steer !== seen.steer) deps.signIn.doubt();
       stance = seen;
       observer?.looked(memory.expect('cancel', 0).epoch);
     },
@@ -191,6 +193,7 @@ export function createService(given: ServiceDeps): Service {
       lanes.start();
       heartbeat.start();
       inbox.start();
+      signInHold.start();
     },
     stop: () => {
       stopped ??= (async () => {

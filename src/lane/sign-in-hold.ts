@@ -1,41 +1,45 @@
 import type { Clock } from '../clock.ts';
-import { backoff } from '../defender/classify.ts';
-import type { SignIn, SignInError } from '../defender/sign-in.ts';
+import { gistOf, type SignIn, SignInError } from '../defender/sign-in.ts';
 import type { Logger } from '../log.ts';
-import type { Timings } from '../timings.ts';
+import { withoutSecrets } from '../secret.ts';
 import type { Notices } from './notices.ts';
 
 export interface SignInHoldDeps {
   signIn: SignIn;
   notices: Notices;
   clock: Clock;
-  timings: Timings;
-  random(): number;
+  /** Runs a sign-in that no request waits for, when it is its turn among those of other tenants. */
+  inTurn<T>(run: () => Promise<T>): Promise<T>;
   pauseLanes(): Promise<unknown>;
   resumeLanes(): void;
   log: Logger;
   stopping: AbortSignal;
 }
 
+/** Before the first token. */
+const SIGNING_IN = 'signing in';
+
+/** A hold is noted anew this often, in ms: an older note counts as that of a dead worker. */
+const NOTE_AGAIN_MS = 30_000;
+
+/** Also where tokens that have ended already are given out, in ms. */
+const LEAST_REST_MS = 5_000;
+
 /**
- * While no token is to be had, this worker takes no jobs and tries again, later and later. Other workers,
- * whose sign-in may be in order, go on.
+ * Keeps a worker signed in, from its start on: what is wrong shows before a token is needed. While none is to be had this worker takes
+ * no jobs, and tries again when the sign-in service may be asked. Other workers, whose sign-in may be in order, go on.
  */
 export function createSignInHold(deps: SignInHoldDeps) {
-  const { clock, log, notices, stopping } = deps;
+  const { signIn, clock, log, notices, stopping } = deps;
   let holding: Promise<void> | null = null;
-  let trouble = '';
+  let trouble = SIGNING_IN;
 
   async function hold(first: SignInError): Promise<void> {
     await deps.pauseLanes();
     let error: SignInError | null = first;
-    for (let failures = 1; error && !stopping.aborted; failures++) {
-      trouble = error.code;
-      const waitMs = backoff(failures, deps.random(), deps.timings);
-      const until = clock.wall() + waitMs;
-      log.warn({ code: error.code, err: error, retryInMs: Math.round(waitMs) }, 'sign-in failed: holding');
-      notices.note('sign-in', { code: error.code, message: error.message, until });
-      await clock.sleep(waitMs, stopping).catch(() => undefined);
+    while (error && !stopping.aborted) {
+      trouble = describe(error);
+      await untilRetry(error);
       error = await tryAgain();
     }
     if (error) return;
@@ -45,26 +49,69 @@ export function createSignInHold(deps: SignInHoldDeps) {
     deps.resumeLanes();
   }
 
+  async function untilRetry(error: SignInError): Promise<void> {
+    const waitMs = () => error.retryAt - clock.monotonic();
+    const until = clock.wall() + Math.max(0, waitMs());
+    log.warn({ code: error.code, err: error, retryInMs: Math.round(waitMs()) }, 'sign-in failed: holding');
+    do {
+      notices.note('sign-in', { code: error.code, message: error.message, until });
+      await rest(Math.min(waitMs(), NOTE_AGAIN_MS));
+    } while (waitMs() > 0 && !stopping.aborted);
+  }
+
   async function tryAgain(): Promise<SignInError | null> {
     try {
-      await deps.signIn.token();
+      await signIn.token();
       return null;
     } catch (error) {
-      return error as SignInError;
+      return toSignInError(error);
+    }
+  }
+
+  /** Ends early when the worker stops. */
+  function rest(ms: number): Promise<void> {
+    return clock.sleep(ms, stopping).catch(() => undefined);
+  }
+
+  /** Begins to hold, or joins the hold that stands. Resolves at once; no more jobs are taken soon after. */
+  async function enter(error: SignInError): Promise<void> {
+    if (holding || stopping.aborted) return;
+    holding = hold(error)
+      .catch((err) => log.error({ err }, 'sign-in hold'))
+      .finally(() => {
+        holding = null;
+      });
+  }
+
+  async function keep(): Promise<void> {
+    while (!stopping.aborted) {
+      const error = await deps.inTurn(async () => (stopping.aborted ? null : tryAgain()));
+      if (error) {
+        await enter(error);
+        await holding;
+      } else {
+        if (!holding) trouble = '';
+        await rest(Math.max(signIn.dueMs(), LEAST_REST_MS));
+      }
     }
   }
 
   return {
-    /** Why no token is to be had, as a code; empty: nothing is the matter. */
-    trouble: () => trouble,
-    /** Begins to hold, or joins the hold that stands. Resolves once no more jobs are taken. */
-    enter: async (error: SignInError): Promise<void> => {
-      if (holding) return;
-      holding = hold(error)
-        .catch((err) => log.error({ err }, 'sign-in hold'))
-        .finally(() => {
-          holding = null;
-        });
+    /** Signs in, and stays signed in until the worker stops. */
+    start: (): void => {
+      keep().catch((err) => log.error({ err }, 'sign-in'));
     },
+    /** Why no token is to be had, its code first; empty: nothing is the matter. */
+    trouble: () => trouble,
+    enter,
   };
+}
+
+function describe(error: SignInError): string {
+  return withoutSecrets(`${error.code}: ${gistOf(error).replace(/^AADSTS\d+: /, '')}`);
+}
+
+function toSignInError(error: unknown): SignInError {
+  if (error instanceof SignInError) return error;
+  throw error;
 }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { keysFor } from '../../src/keys.ts';
 import { startCli } from '../support/processes.ts';
 import { TEST_DIR } from '../support/redis.ts';
+import { startSimulatorProcess } from '../support/simulator.ts';
 import { newLabel, skipGrace } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { type AtRest, peakRssMiB, watchAtRest } from './measure.ts';
@@ -29,11 +30,14 @@ export async function idleTenants(count: number): Promise<Idle> {
   for (const label of labels) await skipGrace(client, keysFor(label));
   const tenants = labels.map((label) => ({ STANDDOWN_TENANT: label, AZURE_TENANT_ID: `${label}.example` }));
   await writeFile(file, JSON.stringify(tenants));
+  // They sign in when they start.
+  const [tenantId = '', ...otherTenantIds] = tenants.map((tenant) => tenant.AZURE_TENANT_ID);
+  const simulator = await startSimulatorProcess('100/1m,1500/1h', { tenantId, otherTenantIds });
+  const { AZURE_TENANT_ID: _, STANDDOWN_TENANT: __, ...shared } = simulator.settings;
   const worker = startCli(['worker'], {
     env: {
+      ...shared,
       TENANTS_FILE: file,
-      AZURE_CLIENT_ID: 'bench',
-      AZURE_CLIENT_SECRET: 'bench-secret',
       REDIS_URL: redis.url,
       STANDDOWN_DATA_DIR: TEST_DIR,
       LOG_LEVEL: 'warn',
@@ -55,6 +59,7 @@ export async function idleTenants(count: number): Promise<Idle> {
   } finally {
     worker.kill('SIGTERM');
     await worker.exited;
+    await simulator.stop();
     await rm(file, { force: true });
     await redis.close();
   }

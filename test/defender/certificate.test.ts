@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -56,7 +56,7 @@ describe('a certificate with its chain', () => {
     await server.close();
   });
 
-  async function examine(pem: string) {
+  async function examine(pem: string | Buffer, password = '') {
     const path = join(folder, newLabel());
     await writeFile(path, pem, { mode: 0o600 });
     const { AZURE_CLIENT_SECRET: _, ...rest } = simulator.settings;
@@ -65,12 +65,14 @@ describe('a certificate with its chain', () => {
         ...rest,
         REDIS_URL: server.url,
         AZURE_CLIENT_CERTIFICATE_PATH: path,
+        AZURE_CLIENT_CERTIFICATE_PASSWORD: password,
         AZURE_AUTHORITY_HOST: tap.url,
         NODE_EXTRA_CA_CERTS: join(folder, 'tap.pem'),
       },
     });
     const { findings } = JSON.parse(stdout) as { findings: Finding[] };
     assert.doesNotMatch(stdout, /PRIVATE KEY/);
+    assert.ok(password === '' || !stdout.includes(password));
     return { code, signIn: findings.find(({ check }) => check === 'sign-in') };
   }
 
@@ -122,7 +124,8 @@ describe('a certificate with its chain', () => {
     const elliptic = await make('elliptic', undefined, { algorithm: 'sha256', keyType: 'ec' });
     const seen = tap.seen.assertions.size;
     for (const [pem, says] of [
-      [encrypted + leaf.cert, /its private key is encrypted/],
+      [encrypted + leaf.cert, /its private key is encrypted: .*AZURE_CLIENT_CERTIFICATE_PASSWORD/],
+      [Buffer.from('3082', 'hex'), /if it is a PFX .*openssl pkcs12 -in FILE.pfx -out FILE.pem/],
       [elliptic.private + elliptic.cert, /none of RSA/],
       [stranger.private + leaf.cert, /do not belong together/],
       [leaf.cert, /holds no private key/],
@@ -133,6 +136,19 @@ describe('a certificate with its chain', () => {
       assert.match(signIn?.finding ?? '', /^no token \(credential_unreadable\)/);
       assert.match(signIn?.finding ?? '', says);
     }
+    const { signIn } = await examine(encrypted + leaf.cert, 'another password');
+    assert.match(signIn?.finding ?? '', /AZURE_CLIENT_CERTIFICATE_PASSWORD does not open its private key/);
     assert.equal(tap.seen.assertions.size, seen);
+  });
+
+  it('whose key is encrypted is used by its password, in the forms that openssl writes', async () => {
+    assert.ok(leaf && middle);
+    const key = createPrivateKey(leaf.private);
+    for (const type of ['pkcs8', 'pkcs1'] as const) {
+      const options = { type, format: 'pem', cipher: 'aes-256-cbc', passphrase: 'the password' } as const;
+      const pem = `Bag Attributes\n    friendlyName: x\n${key.export(options)}${leaf.cert}${middle.cert}`;
+      const { code, signIn } = await examine(pem, 'the password');
+      assert.equal(code, 0, JSON.stringify(signIn));
+    }
   });
 });

@@ -20,8 +20,11 @@ test('a renewal that fails is not tried at each call: the token that stands serv
     await server.close();
   });
   let aheadMs = 0;
-  const clock = { ...systemClock, wall: () => systemClock.wall() + aheadMs };
-  // Tries, not requests: msal refuses some by itself for a while after a 503.
+  const clock = {
+    ...systemClock,
+    wall: () => systemClock.wall() + aheadMs,
+    monotonic: () => systemClock.monotonic() + aheadMs,
+  };
   const tries: boolean[] = [];
   const signIn = createSignIn({
     config: config.signIn,
@@ -41,6 +44,8 @@ test('a renewal that fails is not tried at each call: the token that stands serv
   aheadMs += 16_000;
   await signIn.token();
   assert.deepEqual(tries, [true, false, false]);
+  const asked = simulator.calls().filter(({ operation }) => operation === 'token');
+  assert.equal(asked.length, tries.length, 'each of them reached the sign-in service');
   aheadMs = 601_000;
   await assert.rejects(signIn.token());
 });

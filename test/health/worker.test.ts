@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
 import { runCommand } from '../support/command.ts';
 import type { TestRedis } from '../support/redis.ts';
-import { openStack, openTestRedis } from '../support/stack.ts';
+import { keepingLog, openStack, openTestRedis } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
 
 describe('a worker’s health', () => {
@@ -44,6 +44,45 @@ describe('a worker’s health', () => {
       await stack.untilDone();
       await worker.stop();
       await assert.rejects(statusOf(worker.healthPort, '/healthz'), 'nobody listens any more');
+    } finally {
+      await stack.close();
+    }
+  });
+
+  it('says at the start, without any work, what is wrong with the sign-in, and then as whom it signed in', async () => {
+    const { log, lines } = await keepingLog();
+    const stack = await openStack(server, { log });
+    const { simulator } = stack;
+    const said = (msg: string) =>
+      lines.map((line): Record<string, unknown> => JSON.parse(line)).filter((line) => line['msg'] === msg);
+    try {
+      simulator.addFault({ operation: 'token', fault: { kind: 'status', status: 401 } });
+      const worker = await stack.startWorker({ HEALTH_PORT: '0' });
+      await eventually(async () => {
+        const { status, bad } = await statusOf(worker.healthPort, '/readyz');
+        assert.equal(status, 503);
+        assert.match(bad.join(), /^sign-in: invalid_client AADSTS7000215: Invalid client secret provided/);
+        assert.ok(!bad.join().includes(simulator.clientSecret));
+      });
+      // Whoever submits now is told so, in place of a time when it will be done.
+      await stack.submit(stack.addActions(1));
+      await eventually(async () => {
+        const { hold, etaAt } = await stack.status();
+        assert.match(hold?.detail ?? '', /AADSTS7000215/);
+        assert.equal(etaAt, null);
+      });
+      assert.deepEqual(said('signed in'), []);
+      simulator.setFaults([]);
+      await stack.untilDone();
+      assert.deepEqual(await statusOf(worker.healthPort, '/readyz'), { status: 200, bad: [] });
+      const [{ level, application, tenant, user, roles, until } = {}, ...more] = said('signed in');
+      assert.deepEqual(
+        [level, application, tenant, user, more.length],
+        ['info', simulator.clientId, simulator.tenantId, null, 0],
+      );
+      assert.ok(Array.isArray(roles) && roles.includes('Machine.Scan'));
+      assert.ok(Date.parse(String(until)) > Date.now());
+      assert.ok(!lines.join().includes('eyJ'), 'the token is nobody’s business');
     } finally {
       await stack.close();
     }

@@ -101,8 +101,17 @@ function signedIn(mayRead: boolean): SignIn {
     accessToken: 'scale',
     roles: ['Machine.Scan', ...(mayRead ? ['Machine.Read.All'] : [])],
     isDelegated: false,
+    askedAt: 0,
     renewAt: Number.POSITIVE_INFINITY,
     expiresAt: Number.POSITIVE_INFINITY,
   };
-  return { token: async () => token, renewed: async () => token };
+  return {
+    token: async () => token,
+    renewed: async () => token,
+    refuse: () => undefined,
+    isRefused: () => false,
+    believes: () => true,
+    doubt: () => undefined,
+    dueMs: () => 3_600_000,
+  };
 }

@@ -7,6 +7,7 @@ import { keysFor } from '../../src/keys.ts';
 import { openCluster } from '../gauntlet/place.ts';
 import { atEnd, testFolder } from '../redis/support/machine.ts';
 import { startCli } from '../support/processes.ts';
+import { startLocalSimulator } from '../support/simulator.ts';
 import { newLabel } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -20,15 +21,17 @@ test('in a cluster, too, a tenant has no more than 5 connections', async (t) => 
   assert(redis instanceof Cluster);
   const labels = Array.from({ length: TENANTS }, () => newLabel());
   const file = join(folder, 'tenants.json');
-  await writeFile(
-    file,
-    JSON.stringify(labels.map((label) => ({ STANDDOWN_TENANT: label, AZURE_TENANT_ID: `${label}.example` }))),
-  );
+  const entries = labels.map((label) => ({ STANDDOWN_TENANT: label, AZURE_TENANT_ID: `${label}.example` }));
+  await writeFile(file, JSON.stringify(entries));
+  // They sign in when they start.
+  const [tenantId = '', ...otherTenantIds] = entries.map((entry) => entry.AZURE_TENANT_ID);
+  const simulator = await startLocalSimulator('100/1m', { tenantId, otherTenantIds });
+  atEnd(t, () => simulator.stop());
+  const { AZURE_TENANT_ID: _, STANDDOWN_TENANT: __, ...shared } = simulator.settings;
   const worker = startCli(['worker'], {
     env: {
+      ...shared,
       TENANTS_FILE: file,
-      AZURE_CLIENT_ID: 'test',
-      AZURE_CLIENT_SECRET: 'test-secret',
       REDIS_URL: place.url,
       STANDDOWN_DATA_DIR: folder,
       LOG_LEVEL: 'warn',

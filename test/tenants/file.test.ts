@@ -71,7 +71,11 @@ describe('the file of tenants', () => {
   it('replaces the environment’s credential by its own, of whichever kind', async (t) => {
     const path = await fileWith(t, [{ ...A, AZURE_CLIENT_CERTIFICATE_PATH: 'a.pem' }]);
     const [only] = await readTenants(path, ENV);
-    assert.deepEqual(only?.signIn?.credential, { kind: 'certificate', path: join(path, '../a.pem') });
+    assert.deepEqual(only?.signIn?.credential, {
+      kind: 'certificate',
+      path: join(path, '../a.pem'),
+      password: null,
+    });
   });
 
   it('is refused with all that is wrong, and quotes no secret', async (t) => {

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { steer } from '../../src/campaign/steer.ts';
+import { TESTER } from '../support/actor.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { openStack, openTestRedis, type Stack, type StackOptions } from '../support/stack.ts';
+import { withTimings } from '../support/timings.ts';
+
+describe('a token', () => {
+  let server: TestRedis;
+  before(async () => {
+    server = await openTestRedis();
+  });
+  after(() => server.close());
+
+  async function withStack(options: StackOptions, run: (stack: Stack) => Promise<void>): Promise<void> {
+    const stack = await openStack(server, options);
+    try {
+      await run(stack);
+    } finally {
+      await stack.close();
+    }
+  }
+
+  it('that was revoked costs no more than the calls in flight, however long signing in fails', () =>
+    withStack({ env: { CONCURRENCY: '5' } }, async (stack) => {
+      await stack.startWorker();
+      await stack.submit(stack.addActions(5), 'before');
+      await stack.untilDone('before');
+      stack.simulator.revokeTokens();
+      stack.simulator.setFaults([
+        { operation: 'token', times: 3, fault: { kind: 'status', status: 503 } },
+        { operation: 'token', times: 1, fault: { kind: 'status', status: 429, retryAfter: 2 } },
+      ]);
+      await stack.submit(stack.addActions(60));
+      await stack.untilDone();
+      for (const { outcome, attempts } of (await stack.report()).values())
+        assert.deepEqual([outcome, attempts], ['cancelled', 1]);
+      const cancels = stack.simulator.calls().filter(({ operation }) => operation === 'cancel');
+      const refused = cancels.filter(({ status }) => status === 401).length;
+      assert.ok(refused >= 1 && refused <= 5, `${refused} calls with the revoked token`);
+      assert.equal(cancels.length, 65 + refused);
+    }));
+
+  it('without a permission is replaced after a resume, and no worker is restarted', () =>
+    withStack({ simulator: { roles: ['Machine.Read.All'] } }, async (stack) => {
+      const { tenant, simulator } = stack;
+      await stack.submit(stack.addActions(10), 'later');
+      await steer(tenant, 'later', 'pause', TESTER);
+      await stack.startWorker();
+      await stack.submit(stack.addActions(3), 'first');
+      assert.deepEqual((await stack.untilDone('first')).outcomes, { forbidden: 3 });
+      simulator.setRoles(['Machine.Read.All', 'Machine.Scan']);
+      const seen = simulator.calls().length;
+      await steer(tenant, 'later', 'resume', TESTER);
+      assert.deepEqual((await stack.untilDone('later')).outcomes, { cancelled: 10 });
+      for (const { attempts } of (await stack.report('later')).values()) assert.equal(attempts, 1);
+      const asked = simulator.calls().slice(seen);
+      assert.equal(asked.filter(({ operation }) => operation === 'token').length, 1, 'one for all');
+    }));
+
+  it('that cannot be renewed after a 403 leaves the action pending, and others go on', () =>
+    withStack({ timings: withTimings({ permissionsBelievedMs: 1 }) }, async (stack) => {
+      const [denied = '', ...rest] = stack.addActions(6);
+      await stack.startWorker();
+      await stack.submit(stack.addActions(1), 'before');
+      await stack.untilDone('before');
+      stack.simulator.setFaults([
+        { operation: 'cancel', ids: [denied], times: 1, fault: { kind: 'status', status: 403 } },
+        { operation: 'token', times: 2, fault: { kind: 'status', status: 503 } },
+      ]);
+      await stack.submit([denied, ...rest]);
+      assert.deepEqual((await stack.untilDone()).outcomes, { cancelled: 6 });
+    }));
+});
