@@ -18,6 +18,8 @@ export interface IssuedToken {
   token: string;
   jti: string;
   expiresInSeconds: number;
+  /** Seconds since 1970, as in the token. */
+  expiresAt: number;
 }
 
 /** Whom a token is for, and what it permits. */
@@ -105,7 +107,7 @@ export async function createAccessTokens(deps: AccessTokensDeps): Promise<Access
         .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid })
         .sign(signingKey);
       issued.add(jti);
-      return { token, jti, expiresInSeconds };
+      return { token, jti, expiresInSeconds, expiresAt: times.exp };
     },
     issueIdToken: ({ appId, user }, issuer, tenantId) => {
       const iat = seconds();

@@ -117,16 +117,15 @@ async function serve(
   const identity = identify(deps, endpoint, request);
   if (typeof identity !== 'string')
     return { answer: endpoint.refuse(identity), applied: false, verdict: 'unauthorized' };
-  const { token, jti, expiresInSeconds } = await deps.tokens.issue(
+  const { token, jti, expiresAt } = await deps.tokens.issue(
     { appId: identity, roles: deps.roles(), user: null },
     deps.tenantId,
   );
   call.tokenJti = jti;
-  const expiresOn = Math.floor(deps.clock.wall() / 1_000) + expiresInSeconds;
   const body = {
     access_token: token,
     client_id: identity,
-    expires_on: String(expiresOn),
+    expires_on: String(expiresAt),
     resource: resourceOf(deps),
     token_type: 'Bearer',
   };

@@ -45,7 +45,8 @@ describe('the console as a command', () => {
     const { page } = visitor;
     await visitor.go('/');
     const tabTo = async (text: string) => {
-      for (let tabs = 0; tabs < 40; tabs++) {
+      await page.getByText(text, { exact: true }).first().waitFor();
+      for (let tabs = 0; tabs < 100; tabs++) {
         await page.keyboard.press('Tab');
         if ((await focused(page).catch(() => '')) === text) return page.keyboard.press('Enter');
       }
