@@ -23,6 +23,9 @@ export interface SubmitCount {
 /** How many buckets one submit of a batch splits at most: enough to keep up with it. */
 const SPLITS_PER_BATCH = 64;
 
+/** Room is made for so many ids at most before they come: it is no more than a hint, and for more it is made as they come. */
+const MOST_EXPECTED = 1_000_000;
+
 export type Ledger = ReturnType<typeof createLedger>;
 
 /**
@@ -64,10 +67,11 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       return count;
     },
 
-    /** Makes room for so many ids before they come: what is not there yet need not be moved. */
+    /** Makes room for so many ids before they come, at most MOST_EXPECTED: what is not there yet need not be moved. */
     async expect(count: number): Promise<void> {
       const { buckets, records } = await ledgerSize(redis, keys);
-      view.buckets = await grow(redis, keys, buckets, records + count, Number.POSITIVE_INFINITY);
+      const wanted = records + Math.min(count, MOST_EXPECTED);
+      view.buckets = await grow(redis, keys, buckets, wanted, MOST_EXPECTED);
     },
 
     /** What the ledger says of ids, in their order; null: unknown. */
