@@ -11,13 +11,19 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** What a timer can be set to, in ms: a longer one would fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   wall: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: async (ms, signal) => {
     signal?.throwIfAborted();
     try {
-      await delay(Math.max(0, Math.ceil(ms)), undefined, signal ? { signal } : {});
+      let left = Math.max(0, Math.ceil(ms));
+      for (; left > LONGEST_TIMER_MS; left -= LONGEST_TIMER_MS)
+        await delay(LONGEST_TIMER_MS, undefined, signal ? { signal } : {});
+      await delay(left, undefined, signal ? { signal } : {});
     } catch (error) {
       throw signal?.aborted ? signal.reason : error;
     }

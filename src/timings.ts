@@ -1,4 +1,5 @@
 import { StanddownError } from './errors.ts';
+import { MOST_DELAY_MS } from './ledger/record.ts';
 import { LONGEST_BLOCK_MS } from './redis/options.ts';
 
 /**
@@ -175,6 +176,9 @@ function* brokenRelations(t: Timings): Generator<string> {
   if (t.firstProbeMs > t.lastProbeMs) yield 'firstProbeMs: is longer than lastProbeMs';
   if (t.firstTenantPauseMs > t.lastTenantPauseMs)
     yield 'firstTenantPauseMs: is longer than lastTenantPauseMs';
+  // A record does not believe in a longer wait: the next attempt would follow at once.
+  if (Math.max(t.lastRetryMs, t.checkAgainMs) > MOST_DELAY_MS)
+    yield `lastRetryMs, checkAgainMs: longer than a record may wait (${MOST_DELAY_MS})`;
 }
 
 /** @throws StanddownError INTERNAL when they do not fit each other. */

@@ -24,16 +24,18 @@ return 1
 );
 
 /**
- * Removes the campaign itself, and its name unless another one bears it by now.
+ * Removes a closed campaign and what belongs to it, and its name unless another one bears it by now. Not one that has this number since
+ * Redis lost its data.
  *
- * KEYS  1 campaign, 2 campaigns
+ * KEYS  1 campaign, 2 campaigns, 3… what belongs to it
  * ARGV  1 number, 2 name
  */
 const removeScript = defineScript(
   'remove-campaign',
   /* lua */ `
+if redis.call('HGET', KEYS[1], 'state') ~= 'deleted' then return {} end
 if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[2]) end
-redis.call('UNLINK', KEYS[1])
+redis.call('UNLINK', KEYS[1], unpack(KEYS, 3))
 return {}
 `,
 );
@@ -57,13 +59,7 @@ export async function forgetCampaign(
   const isClosed = await closeScript(redis, [keys.campaign(number), keys.running], [number, before]);
   if (isClosed !== 1) return false;
   for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
-  await redis.unlink(
-    keys.ids(number),
-    keys.elsewhere(number),
-    keys.results(number),
-    keys.attempts(number),
-    keys.audit(number),
-  );
-  await removeScript(redis, [keys.campaign(number), keys.campaigns], [number, campaign.name]);
+  const owned = [keys.ids, keys.elsewhere, keys.results, keys.attempts, keys.audit].map((of) => of(number));
+  await removeScript(redis, [keys.campaign(number), keys.campaigns, ...owned], [number, campaign.name]);
   return true;
 }

@@ -67,13 +67,14 @@ export const DIRECT_PREFIX = 'direct-';
  *
  * KEYS  1 campaigns, 2 campaign, 3 expiries
  * ARGV  1 name, 2 number to give it, 3 when it expires (ms, 0: never), 4… fields
- * Returns  {number, '1' when created}
+ * Returns  {number, '1' when created}; {'', '0'} when another one has the number: Redis lost its data since it was given
  */
 const openScript = defineScript(
   'open-campaign',
   /* lua */ `
 local number = redis.call('HGET', KEYS[1], ARGV[1])
 if number then return {number, '0'} end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'', '0'} end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], unpack(ARGV, 4))
 if ARGV[3] ~= '0' then redis.call('ZADD', KEYS[3], ARGV[3], 'c' .. ARGV[2]) end
@@ -110,12 +111,17 @@ export async function openCampaign(
       [wanted.name, number, fields.expiresAt, ...Object.entries(fields).flat()],
     ),
   );
+  if (reply[0] === '') return openCampaign(redis, keys, wanted);
   return { number: asNumber(reply[0]), created: reply[1] === '1' };
 }
 
-/** The campaign of the day's single cancels, by UTC. */
-export function openDirectCampaign(redis: RedisClient, keys: Keys, now: number) {
-  const name = `${DIRECT_PREFIX}${new Date(now).toISOString().slice(0, 10)}`;
+/** What the campaign of a day's single cancels is called, by UTC. */
+export function directName(now: number): string {
+  return `${DIRECT_PREFIX}${new Date(now).toISOString().slice(0, 10)}`;
+}
+
+/** The campaign of a day's single cancels; by default this day's. */
+export function openDirectCampaign(redis: RedisClient, keys: Keys, now: number, name = directName(now)) {
   return openCampaign(redis, keys, { name, comment: '', direct: true, now });
 }
 
@@ -172,8 +178,18 @@ export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>):
 
 /** Of all campaigns, in the order of their creation. */
 export async function campaignNumbers(redis: RedisClient, keys: Keys): Promise<number[]> {
-  const numbers = Object.values(await redis.hgetall(keys.campaigns)).map(Number);
-  return numbers.sort((a, b) => a - b);
+  return (await campaignNames(redis, keys)).map(([, number]) => number);
+}
+
+/** Names and numbers of all campaigns, in the order of their creation. */
+export async function campaignNames(
+  redis: RedisClient,
+  keys: Keys,
+): Promise<[name: string, number: number][]> {
+  const numbers = Object.entries(await redis.hgetall(keys.campaigns));
+  return numbers
+    .map(([name, number]): [string, number] => [name, Number(number)])
+    .sort(([, a], [, b]) => a - b);
 }
 
 /** What the campaign adds to its results. */

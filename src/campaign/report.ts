@@ -39,7 +39,8 @@ export async function* reportCampaign(deps: ReportDeps, campaign: Campaign): Asy
   const isComplete = yield* decided(deps, campaign, start, given);
   if (!isComplete) yield* rest(deps, campaign, start, given);
   const now = await readCampaign(deps.redis, deps.keys, campaign.number);
-  if (!now || now.state === 'deleted') {
+  // Where Redis lost its data, another one may have the number.
+  if (!now || now.state === 'deleted' || now.name !== campaign.name) {
     const message = `${campaign.name} was deleted meanwhile: its report is not complete`;
     throw new StanddownError('CAMPAIGN_UNKNOWN', message);
   }

@@ -167,6 +167,6 @@ export async function retryCampaign(
   await appendAudit(deps, number, { ...actor, action: 'retry', detail: outcomes.join(', ') });
   let reopened = 0;
   for await (const ids of eachPart(redis, keys, number, PART))
-    reopened += await ledger.retry(number, ids, outcomes);
+    reopened += await ledger.retry(number, ids, outcomes, name);
   return reopened;
 }

@@ -48,7 +48,7 @@ export async function expiryOf(redis: RedisClient, expiresInMs: number | null): 
  * changes nothing.
  *
  * @param ids 16 bytes each, in parts of any number of them.
- * @param options.expected about how many they are, where that is known: saves time.
+ * @param options.expected about how many they are, where that is known: saves time. Any number does no harm.
  * @param options.actor who submits, for the campaign's history.
  * @param options.signal keeps it from opening the campaign; from then on `ids` say when it ends.
  * @throws StanddownError USAGE for a bad name or an empty comment, CAMPAIGN_CLOSED, DATA_NEWER
@@ -72,7 +72,7 @@ export async function submitCampaign(
   const elsewhere = createElsewhereCounter(deps);
   for await (const part of ids) {
     if (part.length % ID_BYTES !== 0) throw new TypeError('ids are 16 bytes each');
-    const done = await ledger.submit(number, part);
+    const done = await ledger.submit(number, part, wanted.name);
     total.accepted += done.accepted;
     total.already += done.already;
     done.elsewhere.forEach(elsewhere.add);

@@ -30,6 +30,20 @@ return {}
 `,
 );
 
+/**
+ * Takes a campaign out of those that are ending, if nothing of it is open.
+ *
+ * KEYS  1 ending, 2 campaign
+ * ARGV  1 number
+ */
+const sweptScript = defineScript(
+  'swept',
+  /* lua */ `
+if (redis.call('HGET', KEYS[2], 'open') or '0') == '0' then redis.call('SREM', KEYS[1], ARGV[1]) end
+return {}
+`,
+);
+
 export interface SweepDeps {
   redis: RedisClient;
   keys: Keys;
@@ -62,7 +76,8 @@ export function createSweep(deps: SweepDeps) {
     let progress: Progress = 'done';
     for (const number of (await redis.smembers(keys.ending)).map(Number)) {
       const campaign = await readCampaign(redis, keys, number);
-      if (!campaign || campaign.open === 0) await redis.srem(keys.ending, number);
+      if (!campaign || campaign.open === 0)
+        await sweptScript(redis, [keys.ending, keys.campaign(number)], [number]);
       else if ((await endSome(campaign)) === 'more') progress = 'more';
       else if (progress === 'done') progress = 'claims';
     }
@@ -109,9 +124,8 @@ export function createSweep(deps: SweepDeps) {
     const ids = due.filter((member) => member.length === ID_BYTES);
     const records = await ledger.look(Buffer.concat(ids));
     for (const [index, id] of ids.entries()) {
-      const record = records[index];
-      if (record) await ledger.end(record.campaign, id, 'expired', true);
-      else await redis.zrem(keys.expiries, id);
+      // Of an id that is unknown only its place in the index is left; 0 is no campaign's number.
+      await ledger.end(records[index]?.campaign ?? 0, id, 'expired', true);
     }
     for (const member of due)
       if (member.length !== ID_BYTES) await expire(Number(member.toString().slice(1)));

@@ -153,6 +153,7 @@ export function addActions(site: Site, deps: ActionsDeps): void {
     });
     site.form(path, action.role, async (visit) => {
       const { shown, campaign } = await find(deps, visit);
+      assertSame(campaign, visit.fields);
       const actor = { by: visit.viewer.name, command: `console: ${name} ${campaign.name}` };
       const doing = { ...deps, shown, campaign, actor, fields: visit.fields };
       if ('answer' in action) return action.answer(doing, visit);
@@ -170,10 +171,18 @@ async function find({ directory }: ActionsDeps, { params }: Visit) {
   return { shown, campaign: await findByNumber(shown.tenant, params['number']) };
 }
 
+/** The page may be of before: where Redis lost its data, another campaign may have the number. */
+function assertSame({ name }: Campaign, fields: URLSearchParams): void {
+  const named = fields.get('named');
+  if (named === null || named === name) return;
+  throw new StanddownError('CAMPAIGN_UNKNOWN', `this page was about ${JSON.stringify(named)}, which is gone`);
+}
+
 function askFirst({ label }: ShownTenant, campaign: Campaign, action: Action, { viewer }: Visit): View {
   const back = campaignPath(label, campaign.number);
   const form = html`<form method="post" class="stacked">
 ${formKeyField(viewer)}
+<input type="hidden" name="named" value="${campaign.name}">
 ${action.fields?.(campaign) ?? ''}
 <p class="note">The history of the campaign will show that ${viewer.name} did it.</p>
 <div class="actions"><button class="${action.grave ? 'grave' : 'main'}">${action.title}</button> <a class="button" href="${back}">Do nothing</a></div>

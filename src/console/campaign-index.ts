@@ -26,6 +26,9 @@ const PART = 1_000;
 const UPDATE_MS = 4_000;
 
 interface State {
+  /** Whose it is: where Redis lost its data, another campaign may have the number. */
+  name: string;
+  createdAt: number;
   version: number;
   rows: Row[];
   byId: Map<string, Row>;
@@ -52,6 +55,7 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
   async function update(): Promise<State> {
     const campaign = await readCampaign(deps.redis, deps.keys, number);
     if (!campaign) throw new StanddownError('CAMPAIGN_UNKNOWN', 'the campaign is gone');
+    if (state && (state.name !== campaign.name || state.createdAt !== campaign.createdAt)) state = null;
     if (state && state.total === campaign.total) await addResults(deps, campaign, state);
     if (!state || state.total !== campaign.total || state.open !== campaign.open) {
       const built = await build(deps, campaign);
@@ -137,6 +141,8 @@ function note(
 
 async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
   const state: State = {
+    name: campaign.name,
+    createdAt: campaign.createdAt,
     version: 0,
     rows: [],
     byId: new Map(),

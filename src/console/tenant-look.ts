@@ -1,6 +1,6 @@
 import type { Tenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
-import { type Campaign, campaignNumbers, readCampaign } from '../campaign/registry.ts';
+import { type Campaign, campaignNames, readCampaign } from '../campaign/registry.ts';
 import { type CampaignLook, statusOf } from '../campaign/status.ts';
 import { describeAbsence } from '../words.ts';
 import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
@@ -37,9 +37,9 @@ export function createTenantLook(tenant: Tenant) {
   let last: { at: number; look: Promise<TenantLook>; isDone: boolean } | null = null;
 
   async function read(): Promise<TenantLook> {
-    const [budget, numbers, running, refused] = await Promise.all([
+    const [budget, named, running, refused] = await Promise.all([
       viewBudget(redis, keys, limits),
-      campaignNumbers(redis, keys),
+      campaignNames(redis, keys),
       redis.zrange(keys.running, '0', '-1'),
       redis.hmget(keys.state, 'cancel:pacedAt', 'cancel:penalty'),
     ]);
@@ -47,9 +47,11 @@ export function createTenantLook(tenant: Tenant) {
     const fed = new Set(running.map(Number));
     const now = performance.now();
     const found = await Promise.all(
-      numbers.map(async (number): Promise<[number, Known] | null> => {
+      named.map(async ([name, number]): Promise<[number, Known] | null> => {
         const before = known.get(number);
-        if (before && !fed.has(number) && !isChanging(before, now)) return [number, before];
+        // Where Redis lost its data, another campaign may have the number.
+        const isSame = before?.campaign.name === name;
+        if (before && isSame && !fed.has(number) && !isChanging(before, now)) return [number, before];
         const campaign = await readCampaign(redis, keys, number);
         return campaign && campaign.state !== 'deleted' ? [number, { campaign, readAt: now }] : null;
       }),

@@ -137,7 +137,7 @@ export function createIntake(deps: IntakeDeps) {
     if (wishes.length === 0) return true;
     const ids = guidsToBytes(wishes.map(({ request }) => request.machineActionId));
     try {
-      const { accepted } = await ledger.submit(number, ids);
+      const { accepted } = await ledger.submit(number, ids, name);
       if (accepted > 0) await noteInbox(deps, number, askers(wishes), accepted);
       return true;
     } catch (error) {

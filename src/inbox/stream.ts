@@ -62,6 +62,8 @@ export function createInboxStream({
     async prepare(): Promise<void> {
       try {
         await call('XGROUP', 'CREATE', keys.inbox, GROUP, '0', 'MKSTREAM');
+        // Another stream's places: Redis may have lost its data, and its clock may be another one.
+        seen = FIRST;
       } catch (error) {
         if (!messageOf(error).startsWith('BUSYGROUP')) throw error;
       }

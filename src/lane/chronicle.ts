@@ -9,20 +9,28 @@ import type { RedisClient } from '../script.ts';
 export type Chronicle = ReturnType<typeof createChronicle>;
 
 /** Turns what the ledger recorded into results as jobs return them. */
-export function createChronicle(deps: { redis: RedisClient; keys: Keys; wall(): number }) {
+export function createChronicle(deps: {
+  redis: RedisClient;
+  keys: Keys;
+  wall(): number;
+  /** The epoch of Redis' data, as far as is known. */
+  epoch(): string;
+}) {
   const { redis, keys } = deps;
   const origins = new Map<number, ResultOrigin>();
+  let epoch = '';
 
-  /** A campaign's name and time never change. */
+  /** A campaign's name and time never change, and no number is given twice: while Redis keeps its data. */
   async function originFor(number: number): Promise<ResultOrigin> {
+    if (epoch !== deps.epoch() || origins.size > 1_000) origins.clear();
+    epoch = deps.epoch();
     const known = origins.get(number);
     if (known) return known;
+    const asked = epoch;
     const campaign = await readCampaign(redis, keys, number);
-    const origin = campaign
-      ? originOf(campaign)
-      : { campaign: '', requestedBy: null, requestedAt: deps.wall() };
-    if (origins.size > 1_000) origins.clear();
-    origins.set(number, origin);
+    if (!campaign) return { campaign: '', requestedBy: null, requestedAt: deps.wall() };
+    const origin = originOf(campaign);
+    if (asked === epoch) origins.set(number, origin);
     return origin;
   }
 
@@ -54,17 +62,17 @@ export function createChronicle(deps: { redis: RedisClient; keys: Keys; wall(): 
     },
 
     /** What a job is told that asks for nothing that can be done. */
-    invalid: async (
+    invalid: (
       bad: { machineActionId: string; reason: string },
-      campaign: number,
+      campaign: string,
       requestedAt: number,
-    ): Promise<CancelResult> => ({
+    ): CancelResult => ({
       machineActionId: bad.machineActionId,
       outcome: 'invalid',
       errorMessage: bad.reason,
       attempts: 0,
       uncertain: false,
-      campaign: (await originFor(campaign)).campaign,
+      campaign,
       requestedAt: new Date(requestedAt).toISOString(),
       decidedAt: new Date(deps.wall()).toISOString(),
     }),

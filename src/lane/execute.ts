@@ -8,7 +8,7 @@ import { messageOf, unreachable } from '../errors.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Request } from '../job.ts';
 import type { Operation } from '../keys.ts';
-import type { Answer, Ask, Begun, Finish, Grant } from '../ledger/calls.ts';
+import type { Answer, Ask, Begun, DirectCampaign, Finish, Grant } from '../ledger/calls.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { detailFromArguments } from '../ledger/result.ts';
 import type { Logger } from '../log.ts';
@@ -25,6 +25,8 @@ export interface Work {
   slotClass: SlotClass;
   /** The campaign that is believed to own the action: the job's own, or the day's of single cancels. */
   campaign: number;
+  /** The latter; absent where the feeder put it into the lane. */
+  direct?: DirectCampaign;
   /** Whether the feeder put it into the lane; otherwise a service did. */
   fed: boolean;
   /** Ms since 1970; null: when its campaign was. */
@@ -114,6 +116,7 @@ export function createExecutor(deps: ExecuteDeps) {
       slotClass: work.slotClass,
       campaign: pass.campaign,
       register: !work.fed,
+      direct: work.direct,
       expiresAt: request.expiresAt,
       requestedBy: work.fed ? null : request.requestedBy,
       requestedAt: work.requestedAt,

@@ -47,6 +47,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
   const stop = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let steer: string | null = null;
+  let epoch = '';
   let trouble = '';
   let said = '';
   let seenAt: number | null = null;
@@ -84,6 +85,10 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     }
     if (trouble === '' && seen.trouble !== '') log.warn({ trouble: seen.trouble }, 'holding');
     trouble = seen.trouble;
+    // Without its data Redis counts anew: the same number need not mean that nothing was aborted.
+    const { epoch: current } = deps.epoch.memory.expect('cancel', 0);
+    if (epoch !== current) ending = 'more';
+    epoch = current;
     if (steer !== null && steer !== seen.steer) {
       ending = 'more';
       await deps.lanes.promote();

@@ -1,5 +1,5 @@
 import { type Job, type KeepJobs, Queue } from 'bullmq';
-import { openDirectCampaign } from '../campaign/registry.ts';
+import { directName } from '../campaign/registry.ts';
 import type { Clock } from '../clock.ts';
 import type { SignInError } from '../defender/sign-in.ts';
 import { guidToBytes } from '../guid.ts';
@@ -14,6 +14,7 @@ import { isCommandRefused } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
 import type { Timings } from '../timings.ts';
 import type { Chronicle } from './chronicle.ts';
+import { createDirects } from './direct.ts';
 import { giveBackPlace } from './door.ts';
 import type { Executed, Work } from './execute.ts';
 import { fedJobSchema } from './fed-job.ts';
@@ -73,7 +74,7 @@ export type Lanes = ReturnType<typeof createLanes>;
 /** The three queues and their workers in this process. */
 export function createLanes(deps: LanesDeps) {
   const { redis, keys, log } = deps;
-  const directs = new Map<string, Promise<number>>();
+  const today = createDirects({ ...deps, wall: () => deps.clock.wall() });
   const lanes = LANES.map((name) => ({
     name,
     queue: openQueue(name),
@@ -173,18 +174,6 @@ export function createLanes(deps: LanesDeps) {
     await job?.promote().catch(() => undefined);
   }
 
-  /** Number of the day's campaign of single cancels. */
-  function direct(now: number): Promise<number> {
-    const day = new Date(now).toISOString().slice(0, 10);
-    const known = directs.get(day);
-    if (known) return known;
-    const opening = openDirectCampaign(redis, keys, now).then(({ number }) => number);
-    directs.clear();
-    directs.set(day, opening);
-    opening.catch(() => directs.delete(day));
-    return opening;
-  }
-
   async function readFed(job: Job<unknown>): Promise<Intake> {
     const parsed = fedJobSchema.safeParse(job.data);
     if (!parsed.success) return { kind: 'drop' };
@@ -195,31 +184,36 @@ export function createLanes(deps: LanesDeps) {
 
   async function readWish(name: LaneName, job: Job<unknown>): Promise<Intake> {
     const now = deps.clock.wall();
-    const campaign = await direct(now);
+    const direct = today();
     const parsed = parseJob(job.name, job.data, { comment: deps.defaultComment });
     const requestedAt = isTime(job.timestamp) ? job.timestamp : now;
     if (!parsed.ok) {
-      return { kind: 'result', result: await deps.chronicle.invalid(parsed, campaign, requestedAt) };
+      return { kind: 'result', result: deps.chronicle.invalid(parsed, direct.name, requestedAt) };
     }
     const { request } = parsed;
     if (request.again && job.id !== undefined) {
       const id = guidToBytes(request.machineActionId);
       const wish = { ...request, requestedAt };
-      if ((await deps.ledger.renew(id, campaign, keys.lane(name, job.id), wish)) === 'refused') {
+      if ((await deps.ledger.renew(id, direct, keys.lane(name, job.id), wish)) === 'refused') {
         // What the id has as an outcome is of before, and no answer to this.
-        const result = await deps.chronicle.unrecorded({ request, requestedAt }, campaign, 'withdrawn');
+        const result = await deps.chronicle.unrecorded(
+          { request, requestedAt },
+          await direct.number(),
+          'withdrawn',
+        );
         return { kind: 'result', result, unrecorded: true };
       }
     }
     const slotClass = name === 'cancel-urgent' ? 'urgent' : 'bulk';
-    return { kind: 'work', work: { request, slotClass, campaign, fed: false, requestedAt } };
+    const campaign = await direct.number();
+    return { kind: 'work', work: { request, slotClass, campaign, direct, fed: false, requestedAt } };
   }
 
   /** What a job is told that cannot be read. */
   async function refuse({ data, reason, timestamp }: BadJob): Promise<CancelResult> {
     const now = deps.clock.wall();
     const bad = { machineActionId: quotedId(data), reason };
-    return deps.chronicle.invalid(bad, await direct(now), isTime(timestamp) ? timestamp : now);
+    return deps.chronicle.invalid(bad, directName(now), isTime(timestamp) ? timestamp : now);
   }
 
   return {

@@ -65,7 +65,11 @@ export function observeChronicle(chronicle: Chronicle, observer: Observer): Chro
   return {
     ...chronicle,
     decided: (...of) => first(chronicle.decided(...of)),
-    invalid: (...of) => first(chronicle.invalid(...of)),
+    invalid: (...of) => {
+      const result = chronicle.invalid(...of);
+      observer.ended(result.outcome, 1);
+      return result;
+    },
     unrecorded: (...of) => first(chronicle.unrecorded(...of)),
   };
 }

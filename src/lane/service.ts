@@ -80,7 +80,7 @@ export function createService(given: ServiceDeps): Service {
   const failing = new AbortController();
   const random = Math.random;
   const notices = createNotices({ redis, keys, wall, log });
-  const unobserved = createChronicle({ redis, keys, wall });
+  const unobserved = createChronicle({ redis, keys, wall, epoch: () => memory.expect('cancel', 0).epoch });
   const chronicle = observer ? observeChronicle(unobserved, observer) : unobserved;
   const gate = createGate(clock);
   const sweep = createSweep({ redis, keys, ledger, log, wall });

@@ -23,7 +23,8 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome,
  *       11 attempts
- * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 '1' to register an unknown id, 5 nonce, 6 call timeout ms,
+ * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 to register an unknown id, what that campaign of
+ *       single cancels is called ('1': whatever it is called; empty: it is not registered), 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
  *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at (empty: when
  *       the campaign was), 20 ms in which a pace comes back, 21 ms to look again after, 22… max, length of each
@@ -74,7 +75,10 @@ end
 
 local isNew = not r
 if isNew then
-  if ARGV[4] ~= '1' then return {'unknown'} end
+  if ARGV[4] == '' then return {'unknown'} end
+  -- The number is of before: it was deleted, or Redis lost its data and the number is another's, or nobody's yet.
+  local isNamed = ARGV[4] == '1' or redis.call('HGET', k.campaign, 'name') == ARGV[4]
+  if c[3] ~= '1' or c[1] == 'deleted' or not isNamed then return {'again', 'direct'} end
   if c[1] ~= 'running' and c[1] ~= 'paused' then return {'owner', c[1] or 'deleted'} end
   r = newRecord(number, 1)
   save(k.bucket, id, r)
@@ -185,6 +189,8 @@ export interface BeginInput {
   campaign: number;
   /** Whether an id the ledger does not know is to be opened in that campaign. */
   register: boolean;
+  /** What that campaign is called, if it is still there; default: whatever it is called. */
+  directName?: string | undefined;
   /** A number that no other run of any job uses; below 2^31. */
   nonce: number;
   /** When this wish expires, in ms since 1970; null: never. */
@@ -233,7 +239,7 @@ export async function begin(
       input.id,
       operation,
       campaign,
-      input.register ? 1 : 0,
+      input.register ? (input.directName ?? '1') : '',
       input.nonce,
       settings.callTimeoutMs,
       settings.maxAttempts,

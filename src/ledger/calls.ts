@@ -15,6 +15,18 @@ export interface CallSettings {
   maxAttempts: number;
 }
 
+/**
+ * The campaign of single cancels of one day. It may be deleted at any time, and be lost with Redis' data; then its number is nobody's, or
+ * another campaign's.
+ */
+export interface DirectCampaign {
+  name: string;
+  /** Its number, as far as is known. */
+  number(): Promise<number>;
+  /** Its number when `gone` is not it any more: it is opened anew. */
+  reopen(gone: number): Promise<number>;
+}
+
 /** One request's wish to call now. */
 export interface Ask {
   /** The action's 16 bytes. */
@@ -25,6 +37,8 @@ export interface Ask {
   campaign: number;
   /** Whether an id the ledger does not know is to be opened in that campaign. */
   register: boolean;
+  /** That campaign, so that it can be opened anew; default: `campaign` is not looked at more closely. */
+  direct?: DirectCampaign | undefined;
   /** When this wish expires, in ms since 1970; null: never. */
   expiresAt: number | null;
   requestedBy: string | null;
@@ -104,7 +118,8 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
       const expectation = memory.expect(ask.operation, deps.monotonic());
       // The reserve is of cancels only: nobody is in a hurry to read.
       const windows = windowsFor(settings.limits, ask.operation === 'cancel' ? ask.slotClass : 'urgent');
-      const input = { ...ask, campaign, nonce, buckets: view.buckets, windows, expectation };
+      const target = { campaign, directName: ask.direct?.name, buckets: view.buckets };
+      const input = { ...ask, ...target, nonce, windows, expectation };
       const reply = await begin(redis, keys, view.bucketKey(ask.id), input, beginSettings);
       if (reply.permit.kind !== 'refused') return { ...reply, ...reply.permit };
       await recover(
@@ -124,8 +139,16 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
         isRepeat = true;
         return attempt();
       });
-    const { permit, sighting } = await view.settled(attemptTwice, (again) => {
-      if (again.permit.kind === 'again') campaign = again.permit.campaign ?? campaign;
+    let isGone = false;
+    const attemptThere = async () => {
+      if (isGone && ask.direct) campaign = await ask.direct.reopen(campaign);
+      isGone = false;
+      return attemptTwice();
+    };
+    const { permit, sighting } = await view.settled(attemptThere, (again) => {
+      if (again.permit.kind !== 'again') return;
+      campaign = again.permit.campaign ?? campaign;
+      isGone = again.permit.direct === true;
     });
     const settledPermit = permit as SettledPermit;
     const answer = await takeIn({ ...ask, campaign }, settledPermit, { permit, sighting }, asked);

@@ -8,12 +8,13 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
 /**
  * Ends what is still open among ids of an aborted or expired campaign. Live claims are left alone: their call counts. A
- * 400 that is being looked into is left alone for as long as a look may take.
+ * 400 that is being looked into is left alone for as long as a look may take. Whoever asks has read beforehand what is to end: whether it
+ * still is, is looked at here.
  *
  * KEYS  1 state, 2 campaign, 3 results, 4 expiries, 5 checking, 6 outcomes, 7 attempts, then the batch's buckets, then each id's
  *       outcome
  * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5 outcome, 6 ms for a check, 7 '1' to end only what the index of
- *       expiries says is due
+ *       expiries says is due by now, and to take out of it what has no end of its own (any more)
  * Returns  {'done', ended, left} | {'again', buckets}
  */
 const endScript = defineScript(
@@ -63,8 +64,12 @@ local isAsked = areAsked(place)
 each(ARGV[3], ARGV[4], 8, function(id, bucket)
   place = place + 1
   local r = load(bucket, id)
+  if ARGV[7] == '1' then
+    if not r or isDecided(r) or not hasFlag(r, EXPIRES) then redis.call('ZREM', KEYS[4], id) return end
+    local due = tonumber(redis.call('ZSCORE', KEYS[4], id))
+    if not due or due > now then return end
+  end
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
-  if ARGV[7] == '1' and not hasFlag(r, EXPIRES) then return end
   k.bucket, k.outcome = bucket, isAsked and KEYS[place]
   local isCalled = isClaimed(r, now) or wasBefore(r, s[2]) and now - tonumber(s[3]) < LONGEST_CALL
   local done = not isCalled and (r[STATE] == OPEN and endOpen(id, r) or r[STATE] == CHECKING and endCheck(id, r))

@@ -6,9 +6,10 @@ import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
 /**
  * Removes the records of a campaign whose retention is over, and what is told of them by key: should an id come again, that
- * would be of before. Records that another campaign owns by now stay.
+ * would be of before. Records that another campaign owns by now stay, and all of a campaign that is not closed: it has this number since
+ * Redis lost its data.
  *
- * KEYS  1 state, then the batch's buckets, then each id's outcome
+ * KEYS  1 state, 2 campaign, then the batch's buckets, then each id's outcome
  * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places
  * Returns  {'done', removed} | {'again', buckets}
  */
@@ -21,10 +22,11 @@ ${ASKED_LUA}
 local number, removed = tonumber(ARGV[1]), 0
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
+if redis.call('HGET', KEYS[2], 'state') ~= 'deleted' then return {'done', '0'} end
 -- The place before that of the next id's outcome.
 local place = #KEYS - #ARGV[3] / ${ID_BYTES}
 local isAsked = areAsked(place)
-each(ARGV[3], ARGV[4], 2, function(id, bucket)
+each(ARGV[3], ARGV[4], 3, function(id, bucket)
   place = place + 1
   local r = load(bucket, id)
   if not r or r[CAMPAIGN] ~= number then return end
@@ -47,7 +49,7 @@ export async function forgetBatch(
   const reply = asList(
     await forgetScript(
       redis,
-      [keys.state, ...batch.bucketKeys, ...outcomeKeysOf(keys, batch.ids)],
+      [keys.state, keys.campaign(input.campaign), ...batch.bucketKeys, ...outcomeKeysOf(keys, batch.ids)],
       [input.campaign, input.buckets, batch.ids, batch.places],
     ),
   );

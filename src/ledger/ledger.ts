@@ -2,7 +2,7 @@ import type { EpochContext } from '../budget/epoch.ts';
 import { StanddownError } from '../errors.ts';
 import type { Detail, Outcome } from '../outcome.ts';
 import type { Batch } from './batch.ts';
-import { type CallSettings, createCalls } from './calls.ts';
+import { type CallSettings, createCalls, type DirectCampaign } from './calls.ts';
 import { endBatch } from './end.ts';
 import { forgetBatch } from './forget.ts';
 import { grow, ledgerSize } from './grow.ts';
@@ -23,6 +23,9 @@ export interface SubmitCount {
 /** How many buckets one submit of a batch splits at most: enough to keep up with it. */
 const SPLITS_PER_BATCH = 64;
 
+/** Room is made for so many ids at most before they come: it is no more than a hint, and for more it is made as they come. */
+const MOST_EXPECTED = 1_000_000;
+
 export type Ledger = ReturnType<typeof createLedger>;
 
 /**
@@ -42,13 +45,14 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
     /**
      * Puts ids into a campaign; splits buckets where the ledger has outgrown them.
      *
+     * @param name the campaign's, where its number was read a while ago; default: it is not looked at.
      * @throws StanddownError CAMPAIGN_CLOSED
      */
-    async submit(campaign: number, ids: Buffer): Promise<SubmitCount> {
+    async submit(campaign: number, ids: Buffer, name = ''): Promise<SubmitCount> {
       const count: SubmitCount = { accepted: 0, already: 0, elsewhere: [] };
       let owners: number[] = [];
       const run = (batch: Batch) =>
-        submitBatch(redis, keys, { campaign, buckets: view.buckets, batch, owners });
+        submitBatch(redis, keys, { campaign, name, buckets: view.buckets, batch, owners });
       const learn = (again: Submitted) => {
         if (again.kind === 'again' && again.owners) owners = [...new Set([...owners, ...again.owners])];
       };
@@ -64,10 +68,11 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       return count;
     },
 
-    /** Makes room for so many ids before they come: what is not there yet need not be moved. */
+    /** Makes room for so many ids before they come, at most MOST_EXPECTED: what is not there yet need not be moved. */
     async expect(count: number): Promise<void> {
       const { buckets, records } = await ledgerSize(redis, keys);
-      view.buckets = await grow(redis, keys, buckets, records + count, Number.POSITIVE_INFINITY);
+      const wanted = records + Math.min(count, MOST_EXPECTED);
+      view.buckets = await grow(redis, keys, buckets, wanted, MOST_EXPECTED);
     },
 
     /** What the ledger says of ids, in their order; null: unknown. */
@@ -125,12 +130,13 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
     /**
      * Opens this campaign's own ids again that ended in one of these ways.
      *
+     * @param name as in `submit`.
      * @throws StanddownError CAMPAIGN_CLOSED
      */
-    async retry(campaign: number, ids: Buffer, outcomes: readonly Outcome[]): Promise<number> {
+    async retry(campaign: number, ids: Buffer, outcomes: readonly Outcome[], name = ''): Promise<number> {
       let reopened = 0;
       const run = (batch: Batch) =>
-        retryBatch(redis, keys, { campaign, buckets: view.buckets, batch, outcomes });
+        retryBatch(redis, keys, { campaign, name, buckets: view.buckets, batch, outcomes });
       for await (const done of view.overBatches(ids, run)) {
         if (done.kind === 'closed') throw closed(done.state);
         reopened += done.reopened;
@@ -138,31 +144,34 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       return reopened;
     },
 
-    /**
-     * Carries out a job's `again`, once per job. `direct`: number of the campaign of single cancels; `refused`: it takes no
-     * more ids.
-     */
-    async renew(id: Buffer, direct: number, jobKey: string, wish: Wish): Promise<'done' | 'refused'> {
-      let owner = direct;
-      const { kind } = await view.settled(
-        () =>
-          renew(redis, keys, {
-            id,
-            bucketKey: view.bucketKey(id),
-            jobKey,
-            direct,
-            owner,
-            buckets: view.buckets,
-            wish,
-          }),
-        (again) => {
-          if (again.kind === 'again') owner = again.campaign ?? owner;
-        },
-      );
+    /** Carries out a job's `again`, once per job. `refused`: the campaign of single cancels takes no more ids. */
+    async renew(id: Buffer, direct: DirectCampaign, jobKey: string, wish: Wish): Promise<'done' | 'refused'> {
+      let number = await direct.number();
+      let owner = number;
+      let isGone = false;
+      const attempt = async () => {
+        if (isGone) number = await direct.reopen(number);
+        isGone = false;
+        return renew(redis, keys, {
+          id,
+          bucketKey: view.bucketKey(id),
+          jobKey,
+          direct: number,
+          directName: direct.name,
+          owner,
+          buckets: view.buckets,
+          wish,
+        });
+      };
+      const { kind } = await view.settled(attempt, (again) => {
+        if (again.kind !== 'again') return;
+        owner = again.campaign ?? owner;
+        isGone = again.direct === true;
+      });
       return kind;
     },
 
-    /** Removes a campaign's records. */
+    /** Removes a closed campaign's records. */
     async forget(campaign: number, ids: Buffer): Promise<number> {
       let removed = 0;
       const run = (batch: Batch) => forgetBatch(redis, keys, { campaign, buckets: view.buckets, batch });

@@ -3,6 +3,20 @@ import type { Sighting } from '../budget/memory.ts';
 import type { Outcome } from '../outcome.ts';
 import { asList, asNumber, asText } from '../script.ts';
 
+/** Keys were built from an outdated view; `direct`: the campaign of single cancels is gone, or the number another's. */
+export interface Again {
+  kind: 'again';
+  buckets?: number;
+  campaign?: number;
+  direct?: true;
+}
+
+/** Reads what a script says of an outdated view. */
+export function readAgain([, what, number]: readonly unknown[]): Again {
+  if (what === 'direct') return { kind: 'again', direct: true };
+  return { kind: 'again', [what === 'buckets' ? 'buckets' : 'campaign']: asNumber(number) };
+}
+
 /** What the ledger and the budget say to a request. Waits in ms. */
 export type Permit =
   /** Call now. `lapse`: when the claim ends, on Redis' clock. */
@@ -25,8 +39,7 @@ export type Permit =
   /** `look`: not an exact wait, only when to look again. */
   | { kind: 'hold'; reason: string; ms: number; look: boolean }
   | { kind: 'window'; ms: number; look: boolean }
-  /** Keys were built from an outdated view. */
-  | { kind: 'again'; buckets?: number; campaign?: number }
+  | Again
   /** The epoch is another one, or Redis' clock is off: nothing was taken. */
   | { kind: 'refused'; refusal: string; now: number; why: string };
 
@@ -75,7 +88,7 @@ function readPermit(reply: readonly unknown[]): Permit {
     case 'window':
       return { kind, ms: asNumber(first), look: asNumber(second) === 1 };
     case 'again':
-      return first === 'buckets' ? { kind, buckets: asNumber(second) } : { kind, campaign: asNumber(second) };
+      return readAgain(reply);
     case 'epoch':
     case 'time':
       return { kind: 'refused', refusal: kind, now: asNumber(first), why: asText(second) };

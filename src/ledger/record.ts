@@ -3,6 +3,15 @@ import { RECORD_STATES } from '../outcome.ts';
 /** The longest CALL_TIMEOUT, in ms. */
 export const MOST_CALL_TIMEOUT_MS = 300_000;
 
+/** The longest wait between two attempts for one action, in ms: no timing and no answer makes it longer. */
+export const MOST_DELAY_MS = 60_000;
+
+/**
+ * What was written with the longest of these may seem to last longer: it was rounded up to whole ms, and Redis' clock may have been put
+ * back by as much as goes unnoticed, which is about a second. In ms; more than it takes does no harm.
+ */
+const SLACK_MS = 60_000;
+
 /**
  * The ledger's records, as the scripts see them.
  *
@@ -63,7 +72,7 @@ local function isDecided(r)
 end
 
 -- Redis' clock may have been put back: what seems to last longer than anything can, lasts no more. ms.
-local LONGEST_CALL, LONGEST_DELAY = ${MOST_CALL_TIMEOUT_MS}, 60000
+local LONGEST_CALL, LONGEST_DELAY = ${MOST_CALL_TIMEOUT_MS + SLACK_MS}, ${MOST_DELAY_MS + SLACK_MS}
 
 local function isClaimed(r, now)
   return r[SLOT] ~= 0 and r[LAPSE] > now and r[LAPSE] - now <= LONGEST_CALL

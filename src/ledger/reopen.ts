@@ -4,6 +4,7 @@ import type { Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
 import { ASKED_LUA, OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
+import { type Again, readAgain } from './permit.ts';
 import { PLACE_LUA } from './place.ts';
 import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 
@@ -20,7 +21,7 @@ end
  * Opens again what ended in one of the given ways and is this campaign's own.
  *
  * KEYS  1 state, 2 campaign, 3 running, then the batch's buckets, then each id's outcome
- * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5… outcomes
+ * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5 the campaign's name (empty: any), 6… outcomes
  * Returns  {'done', reopened} | {'again', buckets} | {'closed', state}
  */
 const retryScript = defineScript(
@@ -35,10 +36,11 @@ ${OUTCOME_OPEN_LUA}
 local number = tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', buckets} end
-local c = redis.call('HMGET', KEYS[2], 'state', 'priority')
+local c = redis.call('HMGET', KEYS[2], 'state', 'priority', 'name')
+if ARGV[5] ~= '' and c[3] ~= ARGV[5] then return {'closed', 'deleted'} end
 if c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
 local wanted, count, stopped, by = {}, 0, 0, {}
-for i = 5, #ARGV do wanted[ARGV[i]] = true end
+for i = 6, #ARGV do wanted[ARGV[i]] = true end
 -- The place before that of the next id's outcome.
 local place = #KEYS - #ARGV[3] / ${ID_BYTES}
 local isAsked = areAsked(place)
@@ -71,7 +73,7 @@ export type Retried =
 export async function retryBatch(
   redis: RedisClient,
   keys: Keys,
-  input: { campaign: number; buckets: number; batch: Batch; outcomes: readonly Outcome[] },
+  input: { campaign: number; name: string; buckets: number; batch: Batch; outcomes: readonly Outcome[] },
 ): Promise<Retried> {
   const { campaign, batch } = input;
   const reply = asList(
@@ -84,7 +86,7 @@ export async function retryBatch(
         ...batch.bucketKeys,
         ...outcomeKeysOf(keys, batch.ids),
       ],
-      [campaign, input.buckets, batch.ids, batch.places, ...input.outcomes],
+      [campaign, input.buckets, batch.ids, batch.places, input.name, ...input.outcomes],
     ),
   );
   if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(reply[1]) };
@@ -100,8 +102,8 @@ export async function retryBatch(
  * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 its elsewhere,
  *       9 expiries, 10 checking, 11 the id's outcome
  * ARGV  1 id (16 bytes), 2 number of the campaign of single cancels, 3 buckets, 4 number of the owner declared, or 0,
- *       5 expiry of this wish (ms, 0: none), 6 requested by, 7 requested at
- * Returns  {'done'} | {'refused'} | {'again', 'buckets' | 'campaign', n}
+ *       5 expiry of this wish (ms, 0: none), 6 requested by, 7 requested at, 8 name of the campaign of single cancels (empty: any)
+ * Returns  {'done'} | {'refused'} | {'again', 'buckets' | 'campaign', n} | {'again', 'direct'}
  */
 const renewScript = defineScript(
   'renew',
@@ -120,8 +122,9 @@ local r = load(KEYS[2], id)
 if r and isDecided(r) and r[CAMPAIGN] ~= owner then return {'again', 'campaign', r[CAMPAIGN]} end
 local generation = r and r[GENERATION] or 1
 if r and isDecided(r) then
-  local direct = redis.call('HGET', KEYS[4], 'state')
-  if direct ~= 'running' and direct ~= 'paused' then return {'refused'} end
+  local c = redis.call('HMGET', KEYS[4], 'state', 'direct', 'name')
+  if c[2] ~= '1' or c[1] == 'deleted' or (ARGV[8] ~= '' and c[3] ~= ARGV[8]) then return {'again', 'direct'} end
+  if c[1] ~= 'running' and c[1] ~= 'paused' then return {'refused'} end
   local new = reopened(r, number)
   generation = new[GENERATION]
   if tonumber(ARGV[5]) > 0 then expires(new, id, {expiries = KEYS[9], checking = KEYS[10]}, tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
@@ -157,16 +160,15 @@ export interface RenewInput {
   /** BullMQ's key of the job. */
   jobKey: string;
   direct: number;
+  /** What it is called, if it is still there; empty: whatever it is called. */
+  directName: string;
   /** The campaign believed to own the action. */
   owner: number;
   buckets: number;
   wish: Wish;
 }
 
-export type Renewed =
-  | { kind: 'done' }
-  | { kind: 'refused' }
-  | { kind: 'again'; buckets?: number; campaign?: number };
+export type Renewed = { kind: 'done' } | { kind: 'refused' } | Again;
 
 export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): Promise<Renewed> {
   const { direct, owner, wish } = input;
@@ -186,11 +188,18 @@ export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): 
         keys.checking,
         keys.outcome(bytesToGuid(input.id)),
       ],
-      [input.id, direct, input.buckets, owner, wish.expiresAt ?? 0, wish.requestedBy ?? '', wish.requestedAt],
+      [
+        input.id,
+        direct,
+        input.buckets,
+        owner,
+        wish.expiresAt ?? 0,
+        wish.requestedBy ?? '',
+        wish.requestedAt,
+        input.directName,
+      ],
     ),
   );
   if (reply[0] === 'done' || reply[0] === 'refused') return { kind: reply[0] };
-  return reply[1] === 'buckets'
-    ? { kind: 'again', buckets: asNumber(reply[2]) }
-    : { kind: 'again', campaign: asNumber(reply[2]) };
+  return readAgain(reply);
 }

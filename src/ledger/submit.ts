@@ -15,7 +15,8 @@ import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
  *
  * KEYS  1 state, 2 campaign, 3 ids, 4 elsewhere, 5 running, then the batch's buckets, then campaign and elsewhere of
  *       each other owner that is declared, then, where there are any, each id's outcome
- * ARGV  1 campaign number, 2 buckets, 3 number of bucket keys, 4 ids, 5 places, 6… numbers of the declared owners
+ * ARGV  1 campaign number, 2 buckets, 3 number of bucket keys, 4 ids, 5 places, 6 the campaign's name (empty: any),
+ *       7… numbers of the declared owners
  * Returns  {'done', accepted, already, records, buckets, {owner, state, count, …}}
  *          {'again', 'buckets', n} | {'again', 'owners', n, …} | {'closed', state}
  */
@@ -30,12 +31,14 @@ ${OUTCOME_OPEN_LUA}
 local FIRST, number = 6, tonumber(ARGV[1])
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', 'buckets', buckets} end
-local c = redis.call('HMGET', KEYS[2], 'state', 'priority')
+local c = redis.call('HMGET', KEYS[2], 'state', 'priority', 'name')
+-- A list may take hours to come: meanwhile Redis can have lost its data, and given the number to another campaign.
+if ARGV[6] ~= '' and c[3] ~= ARGV[6] then return {'closed', 'deleted'} end
 if c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
 
 local owners = {}
-for i = 6, #ARGV do
-  local at = FIRST + tonumber(ARGV[3]) + 2 * (i - 6)
+for i = 7, #ARGV do
+  local at = FIRST + tonumber(ARGV[3]) + 2 * (i - 7)
   owners[tonumber(ARGV[i])] = {campaign = KEYS[at], elsewhere = KEYS[at + 1]}
 end
 local OWN = {}
@@ -75,8 +78,8 @@ local function noteElsewhere(id, r)
 end
 
 -- The place before that of the next id's outcome, where outcomes are declared: as owners are, for nearly always there are none.
-local place = FIRST - 1 + tonumber(ARGV[3]) + 2 * (#ARGV - 5)
-local isAsked = #ARGV > 5 and areAsked(place)
+local place = FIRST - 1 + tonumber(ARGV[3]) + 2 * (#ARGV - 6)
+local isAsked = #ARGV > 6 and areAsked(place)
 
 local function takeOver(id, bucket, r)
   local owner = owners[r[CAMPAIGN]]
@@ -151,7 +154,7 @@ export type Submitted =
 export async function submitBatch(
   redis: RedisClient,
   keys: Keys,
-  input: { campaign: number; buckets: number; batch: Batch; owners: readonly number[] },
+  input: { campaign: number; name: string; buckets: number; batch: Batch; owners: readonly number[] },
 ): Promise<Submitted> {
   const { campaign, batch, owners } = input;
   const reply = asList(
@@ -167,7 +170,7 @@ export async function submitBatch(
         ...owners.flatMap((owner) => [keys.campaign(owner), keys.elsewhere(owner)]),
         ...(owners.length > 0 ? outcomeKeysOf(keys, batch.ids) : []),
       ],
-      [campaign, input.buckets, batch.bucketKeys.length, batch.ids, batch.places, ...owners],
+      [campaign, input.buckets, batch.bucketKeys.length, batch.ids, batch.places, input.name, ...owners],
     ),
   );
   return readSubmitted(reply);

@@ -26,7 +26,7 @@ export interface CampaignRequest {
   expiresAt?: Date | string | number | null | undefined;
   /** Who wants it, for reports and history; at most 200 characters. */
   requestedBy?: string | null | undefined;
-  /** About how many ids will come, where that is known: saves time. */
+  /** About how many ids will come, where that is known: saves time. A hint only, of which no more than 1,000,000 counts. */
   expected?: number | undefined;
   /** Ends it, with its reason: no further id is taken or sent. What was submitted stays. */
   signal?: AbortSignal | undefined;

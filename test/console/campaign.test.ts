@@ -336,7 +336,11 @@ describe('a campaign in the console, in a real browser', () => {
     }
     assert.equal(await state(), 'running');
     assert.deepEqual(await audit('guarded'), []);
-    assert.equal((await post(`${base}/pause`, acting.cookie, { formKey: acting.formKey })).status, 303);
+    const before = await post(`${base}/abort`, acting.cookie, { formKey: acting.formKey, named: 'another' });
+    assert.match(before.text, /this page was about &quot;another&quot;, which is gone/);
+    assert.equal(await state(), 'running', 'a page of before, whose campaign had this number');
+    const { formKey } = acting;
+    assert.equal((await post(`${base}/pause`, acting.cookie, { formKey, named: 'guarded' })).status, 303);
     assert.equal(await state(), 'paused');
     assert.deepEqual(await audit('guarded'), ['pause|eve@127.0.0.1|console: pause guarded|']);
     const exported = await post(`${base}/export`, reading.cookie, {

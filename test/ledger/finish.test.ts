@@ -162,6 +162,7 @@ describe('finish', () => {
 
     it('is settled also when the request belongs to nobody any more', async () => {
       const grant = await probe.grant(id, number);
+      await redis.hset(tenant.keys.campaign(number), 'state', 'deleted');
       await tenant.ledger.forget(number, id);
       assert.deepEqual(await probe.finish(id, number, grant), { kind: 'unknown' });
       assert.ok(Number(await score(grant.slot)) < grant.untilMs);

@@ -92,7 +92,8 @@ describe('opening again and ending early', () => {
 
     function renew(id: Buffer, job: string, wish: Partial<Wish> = {}) {
       const nobodys = { expiresAt: null, requestedBy: null, requestedAt: 0 };
-      return tenant.ledger.renew(id, direct, job, { ...nobodys, ...wish });
+      const day = { name: '', number: async () => direct, reopen: async () => direct };
+      return tenant.ledger.renew(id, day, job, { ...nobodys, ...wish });
     }
 
     async function newJob(): Promise<string> {
@@ -144,7 +145,7 @@ describe('opening again and ending early', () => {
       const id = newIds(1);
       await tenant.ledger.submit(number, id);
       await probe.decide(id, number, 'cancelled');
-      const wish = { expiresAt: Date.now() + 60_000, requestedBy: 'soar', requestedAt: 1_764_081_942_123 };
+      const wish = { expiresAt: Date.now() - 1, requestedBy: 'soar', requestedAt: 1_764_081_942_123 };
       await renew(id, await newJob(), wish);
       const { expiries, checking } = tenant.keys;
       assert.equal(Number(await redis.zscore(expiries, id)), wish.expiresAt);
@@ -285,6 +286,8 @@ describe('opening again and ending early', () => {
       await probe.decide(idAt(ids, 0), number, 'rejected');
       const other = await probe.campaign('other');
       await tenant.ledger.submit(other, idAt(ids, 0));
+      assert.equal(await tenant.ledger.forget(number, ids), 0, 'it is not closed');
+      await redis.hset(tenant.keys.campaign(number), 'state', 'deleted');
       assert.equal(await tenant.ledger.forget(number, ids), 2_499);
       assert.equal((await probe.look(idAt(ids, 0)))?.campaign, other);
       assert.equal(await probe.look(idAt(ids, 1)), null, bytesToGuid(idAt(ids, 1)));

@@ -61,7 +61,7 @@ export function startWorker(deps: WorkerDeps): Hand {
     signIn: signedIn(deps.mayRead),
     client: deps.network(life, clock),
     gate: createGate(clock),
-    chronicle: createChronicle({ redis, keys, wall }),
+    chronicle: createChronicle({ redis, keys, wall, epoch: () => memory.expect('cancel', 0).epoch }),
     notices: createNotices({ redis, keys, wall }),
     clock,
     timings: TIMINGS,
