@@ -2,6 +2,7 @@ import { AuthError, type INetworkModule, type NetworkRequestOptions } from '@azu
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
 import { exchange, type Send } from './exchange.ts';
+import { httpDate } from './retry-after.ts';
 
 /** The way to the sign-in service, and what was seen on it. */
 export interface SignInWay {
@@ -44,8 +45,8 @@ export function createSignInWay(deps: {
       failure = `${code}: ${answer.code} from ${origin}: ${answer.message}`;
       throw new AuthError(code, '', `${answer.code}: ${answer.message}`);
     }
-    const servedAt = Date.parse(String(answer.headers['date']));
-    if (!Number.isNaN(servedAt)) aheadMs = deps.clock.wall() - servedAt;
+    const servedAt = httpDate(String(answer.headers['date']));
+    if (servedAt !== null) aheadMs = deps.clock.wall() - servedAt;
     const headers = Object.fromEntries(
       Object.entries(answer.headers).map(([key, value]) => [key, String(value)]),
     );
