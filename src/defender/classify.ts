@@ -105,8 +105,7 @@ export function classify(answer: HttpAnswer | NoAnswer, id: string, nowWall: num
   const detail = { httpStatus: answer.status, ...errorDetail(body) };
   const { status } = answer;
   const namedMs = retryAfter(answer, detail.errorMessage, nowWall);
-  if (status === 429)
-    return { kind: 'throttled', retryAfterMs: namedMs ?? DEFAULT_RETRY_MS, detail };
+  if (status === 429) return { kind: 'throttled', retryAfterMs: namedMs ?? DEFAULT_RETRY_MS, detail };
   if (status === 401) return { kind: 'unauthorized', detail };
   if (status >= 500)
     return {

@@ -54,7 +54,11 @@ describe('the wait that an answer names', () => {
   });
 
   it('is never anything but whole seconds, whatever stands there', () => {
-    const header = fc.oneof(fc.string(), fc.double().map(String), fc.date({ noInvalidDate: true }).map(String));
+    const header = fc.oneof(
+      fc.string(),
+      fc.double().map(String),
+      fc.date({ noInvalidDate: true }).map(String),
+    );
     fc.assert(
       fc.property(header, fc.string(), (value, message) => {
         const named = retryAfter({ headers: { 'retry-after': value } }, message, NOW);

@@ -114,7 +114,10 @@ describe('an outage', () => {
     it(`puts off an id for the ${wait / 1_000} s that the server named, and no other`, async () => {
       await fail(id, { busyMs: wait });
       const { answer } = await probe.begin(id, number);
-      assert.ok(answer.kind === 'later' && answer.ms > wait - 5_000 && answer.ms <= wait + 1, JSON.stringify(answer));
+      assert.ok(
+        answer.kind === 'later' && answer.ms > wait - 5_000 && answer.ms <= wait + 1,
+        JSON.stringify(answer),
+      );
       assert.equal((await probe.look(id))?.busy, true, 'the feeder leaves it alone');
       await probe.decide(other, number, 'cancelled');
       assert.equal((await probe.begin(id, number)).answer.kind, 'later', 'that is for the id');
@@ -236,10 +239,13 @@ describe('an outage', () => {
       const verdict = { kind: 'decided', outcome: 'already_final', detail: {} } as const;
       for (const which of [id, other])
         await probe.finish(which, number, await probe.grant(which, number, asGet), { ...asGet, verdict });
-      assert.deepEqual([await look(id), await look(other)], [
-        ['already_final', 1],
-        ['already_final', 1],
-      ]);
+      assert.deepEqual(
+        [await look(id), await look(other)],
+        [
+          ['already_final', 1],
+          ['already_final', 1],
+        ],
+      );
     });
 
     it('is given up in the end', async () => {
