@@ -70,7 +70,7 @@ export interface CancelResult {
   /** Defender's `error.target`, for a support case. */
   correlationId?: string;
   action?: ActionSummary;
-  /** Calls that counted as an attempt. 429s, 401s and probes of an upstream that is down are not among them. */
+  /** Calls that counted as an attempt. 429s, 401s and failures while the API was down are not among them. */
   attempts: number;
   /** An earlier attempt's answer was lost, so this outcome may be our own doing. */
   uncertain: boolean;

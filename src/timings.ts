@@ -29,6 +29,8 @@ export interface Timings {
   firstRetryMs: number;
   /** … up to so long, in ms. */
   lastRetryMs: number;
+  /** An API of which every call failed for so long is down, in ms; it is sooner when many failed. */
+  downMs: number;
   /** The first probe of an upstream that is down goes out after this, in ms; twice as long after each that fails … */
   firstProbeMs: number;
   /** … up to so long, in ms. */
@@ -102,6 +104,7 @@ export const TIMINGS: Timings = Object.freeze({
 
   firstRetryMs: 1_000,
   lastRetryMs: 60_000,
+  downMs: 20_000,
   firstProbeMs: 1_000,
   lastProbeMs: 30_000,
   checkAgainMs: 5_000,
@@ -172,6 +175,8 @@ function* brokenRelations(t: Timings): Generator<string> {
   if (t.noticeGapMs < 3 * t.noticeLookMs) yield 'noticeGapMs: is shorter than three of noticeLookMs';
   // What cannot be read at first would be taken as a refusal without a second look.
   if (t.checkMs < 2 * t.checkAgainMs) yield 'checkMs: is shorter than two of checkAgainMs';
+  // An outage of Get would be taken as its answer to what a 400 was about.
+  if (t.checkMs < t.downMs + t.checkAgainMs) yield 'checkMs: is shorter than downMs and checkAgainMs';
   if (t.firstRetryMs > t.lastRetryMs) yield 'firstRetryMs: is longer than lastRetryMs';
   if (t.firstProbeMs > t.lastProbeMs) yield 'firstProbeMs: is longer than lastProbeMs';
   if (t.firstTenantPauseMs > t.lastTenantPauseMs)

@@ -44,16 +44,16 @@ export function describeAbsence({ now, workerSeenAt }: BudgetView): string | nul
   return `no worker runs${since}: start one with "standdown worker"`;
 }
 
-/** That somebody else uses the quota, for a person; null while nothing says so. */
+/** That fewer calls go out after refusals, for a person; null while as many go out as may. The API does not say why it refuses. */
 export function describePace({ now, pace, windows }: BudgetView): string | null {
   if (!pace) return null;
   const [whole] = windows.filter(({ lengthMs }) => lengthMs === pace.lengthMs);
   const until = clockTime(new Date(pace.until).toISOString(), now);
   const calls = pace.refusals === 1 ? '1 call was' : `${count(pace.refusals)} calls were`;
   return (
-    `${calls} refused (429) that RATE_LIMITS allows: somebody else uses this quota, or it is smaller. ` +
+    `${calls} refused (429) although RATE_LIMITS allows ${pace.refusals === 1 ? 'it' : 'them'}; the API does not say why. ` +
     `At most ${count(pace.max)} of ${count(whole?.max ?? pace.max)} calls in ${formatDuration(pace.lengthMs)} now, all of them again ` +
-    `from ${until}; if it goes on, lower RATE_LIMITS`
+    `from ${until}; if it goes on, another program may use this application's quota, or it is smaller: lower RATE_LIMITS`
   );
 }
 

@@ -52,6 +52,7 @@ describe('timings', () => {
     ['a claim that ends while its notice is posted', { noticeClaimMs: 19_999 }, /noticeClaimMs/],
     ['a hold that ends between two looks', { noticeGapMs: 14_999 }, /noticeGapMs/],
     ['a 400 that is looked at only once', { checkMs: 9_999 }, /checkMs/],
+    ['a 400 that ends before an outage is known', { checkMs: 24_999 }, /checkMs.*downMs/],
     ['retries that come sooner and sooner', { firstRetryMs: 60_001 }, /firstRetryMs/],
     ['probes that come sooner and sooner', { firstProbeMs: 30_001 }, /firstProbeMs/],
     ['starts that come sooner and sooner', { firstTenantPauseMs: 60_001 }, /firstTenantPauseMs/],

@@ -217,7 +217,7 @@ const ALL: readonly Operation[] = ['cancel', 'get', 'list'];
 
 /** Fields of the state that are times on Redis' clock, and last beyond a grace. */
 const TIMES = ALL.flatMap((operation) =>
-  ['penalty', 'hold', 'probing', 'pacedAt'].map((field) => `${operation}:${field}`),
+  ['penalty', 'hold', 'probing', 'pacedAt', 'failing', 'until'].map((field) => `${operation}:${field}`),
 );
 
 function slotArguments({ slot, stamp, own }: Remembered): string[] {

@@ -21,13 +21,13 @@ ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
 local now, op = clock(), ARGV[7]
-local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt')
+local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt', op .. ':hold')
 local expected = {epoch = ARGV[2], seq = tonumber(ARGV[3]), time = tonumber(ARGV[4]), tolerance = tonumber(ARGV[5])}
 local refusal = guard(KEYS[1], now, {run = s[1], epoch = s[2], seq = s[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
-local grace, penalty = tonumber(s[4]) or 0, tonumber(s[5]) or 0
-local held = math.max(grace, penalty)
-if held > now then return {'wait', ms(held - now), grace > penalty and 'grace' or 'penalty'} end
+local grace, penalty, hold = tonumber(s[4]) or 0, tonumber(s[5]) or 0, tonumber(s[8]) or 0
+local held = math.max(grace, penalty, hold)
+if held > now then return {'wait', ms(held - now), held == hold and 'fault' or held == penalty and 'penalty' or 'grace'} end
 local wait = waitFor(KEYS[2], now, 12, paceOf(s[6], s[7], now, tonumber(ARGV[10])), tonumber(ARGV[11]))
 if wait then return {'wait', ms(wait), 'window'} end
 local untilMs = math.ceil(now + 2 * tonumber(ARGV[8]))
@@ -37,11 +37,12 @@ return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(s
 );
 
 /**
- * Settles such a slot.
+ * Settles such a slot. The list belongs to no request that could be put off: a wait that the server names holds all of it, until a
+ * call that was sent later succeeds.
  *
  * KEYS  1 state, 2 slots
  * ARGV  1 operation, 2 slot, 3 until ms, 4 answered | lost | unsent, 5 penalty ms, 6 longest window ms,
- *       7 ms in which a pace comes back
+ *       7 ms in which a pace comes back, 8 ms that a list that failed asks to wait, 9 '1': a list succeeded
  */
 const settleScript = defineScript(
   'settle-slot',
@@ -53,6 +54,16 @@ local now, op, longest = clock(), ARGV[1], tonumber(ARGV[6])
 settle(KEYS[2], ARGV[2], ARGV[4], now, tonumber(ARGV[3]), longest)
 local penalty = tonumber(ARGV[5])
 if penalty > 0 then refused(KEYS[1], op, ARGV[2], now, penalty, longest, tonumber(ARGV[7])) end
+local slot, busy = tonumber(ARGV[2]), tonumber(ARGV[8])
+local s = redis.call('HMGET', KEYS[1], op .. ':hold', op .. ':failed', op .. ':alive')
+local failed, alive = tonumber(s[2]) or 0, tonumber(s[3]) or 0
+if busy > 0 and slot > alive then
+  local untilMs = math.max(tonumber(s[1]) or 0, math.ceil(now + math.min(busy, longest)))
+  redis.call('HSET', KEYS[1], op .. ':hold', untilMs, op .. ':failed', math.max(failed, slot))
+elseif ARGV[9] == '1' then
+  if slot > alive then redis.call('HSET', KEYS[1], op .. ':alive', slot) end
+  if slot > failed then redis.call('HDEL', KEYS[1], op .. ':hold', op .. ':failed') end
+end
 return {}
 `,
 );
@@ -70,7 +81,7 @@ export interface SlotWait {
   kind: 'wait';
   waitMs: number;
   /** As in `budget` and `status`. */
-  reason: 'window' | 'penalty' | 'grace';
+  reason: 'window' | 'penalty' | 'grace' | 'fault';
 }
 
 export interface OperationBudget {
@@ -83,8 +94,12 @@ export interface OperationBudget {
     grant: SlotGrant,
     fate: 'answered' | 'lost' | 'unsent',
     penaltyMs: number,
+    list?: ListEnd,
   ): Promise<void>;
 }
+
+/** What a list says of all others: how long it asks to wait, or that it succeeded. */
+export type ListEnd = { busyMs: number } | 'alive' | null;
 
 export function createOperationBudget(
   deps: EpochContext & { windows: readonly Window[]; callTimeoutMs: number },
@@ -98,11 +113,14 @@ export function createOperationBudget(
     grant: SlotGrant,
     fate: 'answered' | 'lost' | 'unsent',
     penaltyMs: number,
+    list: ListEnd = null,
   ) {
     if (fate === 'answered') memory.settled(operation, grant.slot, deps.monotonic());
     if (fate === 'unsent') memory.returned(operation, grant.slot);
     const { slot, untilMs } = grant;
-    const args = [operation, slot, untilMs, fate, Math.ceil(penaltyMs), longest, recovery];
+    const busyMs = list === 'alive' ? 0 : (list?.busyMs ?? 0);
+    const ended = [Math.ceil(busyMs), list === 'alive' ? 1 : 0];
+    const args = [operation, slot, untilMs, fate, Math.ceil(penaltyMs), longest, recovery, ...ended];
     await settleScript(redis, [keys.state, keys.slots(operation)], args);
   }
 

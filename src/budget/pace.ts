@@ -10,8 +10,8 @@ const RECOVERY_WINDOWS = 10;
 /**
  * The pace: what share of the shortest window is used.
  *
- * Our own calls are never one too many, so a 429 means that others use the same quota, or that it is smaller than
- * RATE_LIMITS says. The penalty waits as long as the API asks for; the pace keeps the next window from ending the same
+ * Our own calls are never one too many by what is documented, so a 429 has a reason that is not known here: others may use the same
+ * quota, it may be smaller than RATE_LIMITS says, or the API ran short of processor time. The penalty waits as long as the API asks for; the pace keeps the next window from ending the same
  * way. It is lowered by a part at each refusal and comes back evenly, as TCP does. Only the shortest window is narrowed:
  * over the longest one a penalty is the whole answer, and a narrower one would cost hours.
  */

@@ -30,7 +30,8 @@ export function readingHooks({ out, stop }: Context, patienceMs = Number.POSITIV
 function describeWait({ reason, until, detail }: ReadWait, now: number): string {
   const iso = new Date(until).toISOString();
   if (reason !== 'fault') return `reading ${describeHold({ reason, until: iso, detail: '' }, now)}`;
-  return `reading is tried again at ${clockTime(iso, now)} (${describeDuration(until - now)}): ${detail}`;
+  const words = `reading is tried again at ${clockTime(iso, now)} (${describeDuration(until - now)})`;
+  return detail === '' ? words : `${words}: ${detail}`;
 }
 
 /** The options of commands that select. */

@@ -46,16 +46,20 @@ export const SIZES = [50, 100, 500] as const;
 
 export function readWanted(query: Readonly<Record<string, string>>): Wanted {
   const sort = query['sort'] ?? '';
-  const size = Number(query['size']);
   return {
     search: (query['q'] ?? '').trim().slice(0, MOST_SEARCH),
     outcome: query['outcome'] ?? '',
     type: query['type'] ?? '',
     sort: Object.hasOwn(SORT_COLUMNS, sort) ? (sort as SortColumn) : null,
     descending: query['dir'] === 'desc',
-    page: Math.max(1, Math.floor(Number(query['page'])) || 1),
-    size: SIZES.find((known) => known === size) ?? SIZES[0],
+    page: readPage(query['page']),
+    size: SIZES.find((known) => String(known) === query['size']) ?? SIZES[0],
   };
+}
+
+/** From 1; 1 for what is no page number. */
+export function readPage(text = ''): number {
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : 1;
 }
 
 /** The same as a query, with some of it changed. What says nothing is left out. */

@@ -5,6 +5,7 @@ import { type Html, html } from '../report/html.ts';
 import { count } from '../words.ts';
 import { renderActive } from './overview.ts';
 import { at, campaignPath, renderHolds, renderProgress, scrolling, tenantPath } from './parts.ts';
+import { readPage } from './requests.ts';
 import type { Site } from './site.ts';
 import type { Directory } from './tenants.ts';
 import { type Link, live, type Viewer } from './view.ts';
@@ -18,7 +19,7 @@ export function addTenantPage(site: Site, directory: Directory): void {
     const shown = directory.find(params['tenant'] ?? '');
     const { label } = shown;
     const { budget, active, ended } = await shown.look();
-    const page = Math.max(1, Number(query['page']) || 1);
+    const page = readPage(query['page']);
     const regions = {
       windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget)}</section>`,
       active: html`<section><h2>At work</h2>${active.length > 0 ? active.map((one) => renderActive(label, one)) : html`<p class="note">Nothing is open.</p>`}</section>`,

@@ -3,6 +3,7 @@ import type { ActionSummary, Detail, Outcome } from '../outcome.ts';
 import { withoutSecrets } from '../secret.ts';
 import type { Timings } from '../timings.ts';
 import type { HttpAnswer, NoAnswer } from './exchange.ts';
+import { retryAfter } from './retry-after.ts';
 
 /** What an answer means for a request. */
 export type Meaning =
@@ -14,7 +15,13 @@ export type Meaning =
   | { kind: 'unauthorized'; detail: Detail }
   | { kind: 'throttled'; retryAfterMs: number; detail: Detail }
   /** Not an answer of the API, or not one to build on. */
-  | { kind: 'fault'; lost: boolean; detail: Detail };
+  | {
+      kind: 'fault';
+      lost: boolean;
+      /** The wait that the answer names; none: it names none. */
+      retryAfterMs?: number;
+      detail: Detail;
+    };
 
 /** The states from which an action does not change any more. Microsoft's list grows: an unknown one is not final. */
 export const FINAL_STATUSES: readonly string[] = ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'];
@@ -97,13 +104,14 @@ export function classify(answer: HttpAnswer | NoAnswer, id: string, nowWall: num
   const body = parseJson(answer.body);
   const detail = { httpStatus: answer.status, ...errorDetail(body) };
   const { status } = answer;
-  if (status === 429)
-    return { kind: 'throttled', retryAfterMs: retryAfter(answer, detail.errorMessage, nowWall), detail };
+  const namedMs = retryAfter(answer, detail.errorMessage, nowWall);
+  if (status === 429) return { kind: 'throttled', retryAfterMs: namedMs ?? DEFAULT_RETRY_MS, detail };
   if (status === 401) return { kind: 'unauthorized', detail };
   if (status >= 500)
     return {
       kind: 'fault',
       lost: detail.errorCode === undefined,
+      ...(namedMs !== null && { retryAfterMs: namedMs }),
       detail: { ...detail, ...unread(body, answer) },
     };
   if (status === 200) return readSuccess(body, answer, id);
@@ -124,18 +132,6 @@ export function backoff(
 ): number {
   const ceiling = Math.min(lastRetryMs, firstRetryMs * 2 ** (attempts - 1));
   return ceiling / 2 + (random * ceiling) / 2;
-}
-
-/** Ms to wait after a 429: the header (seconds or a date), else what the message says, else a minute. */
-export function retryAfter(answer: HttpAnswer, message: string | undefined, nowWall: number): number {
-  const header = headerOf(answer, 'retry-after')?.trim();
-  if (header && /^\d{1,7}$/.test(header)) return Math.max(1_000, Number(header) * 1_000);
-  const date = header ? Date.parse(header) : Number.NaN;
-  // Against the server's own clock where it tells the time, so that a clock that is off does no harm.
-  const served = Date.parse(headerOf(answer, 'date') ?? '');
-  if (!Number.isNaN(date)) return Math.max(1_000, date - (Number.isNaN(served) ? nowWall : served));
-  const seconds = /\bin (\d{1,7}) seconds?\b/i.exec(message ?? '')?.[1];
-  return seconds === undefined ? DEFAULT_RETRY_MS : Math.max(1_000, Number(seconds) * 1_000);
 }
 
 function readSuccess(body: unknown, answer: HttpAnswer, id: string): Meaning {
@@ -182,11 +178,6 @@ export function parseJson(body: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function headerOf(answer: HttpAnswer, name: string): string | undefined {
-  const value = answer.headers[name];
-  return Array.isArray(value) ? value[0] : value;
 }
 
 /** Words of whoever answered, to be kept and shown: some gateways repeat what they were sent, the token with it. */

@@ -1,4 +1,4 @@
-import type { OperationBudget, SlotGrant, SlotWait } from '../budget/operation.ts';
+import type { ListEnd, OperationBudget, SlotGrant, SlotWait } from '../budget/operation.ts';
 import type { Clock } from '../clock.ts';
 import { StanddownError, unreachable } from '../errors.ts';
 import type { Detail } from '../outcome.ts';
@@ -12,7 +12,7 @@ import { gistOf, type SignIn, SignInError, type Token } from './sign-in.ts';
 /** Why reading waits, and until when. */
 export interface ReadWait {
   /** `fault`: the API or its sign-in failed and is tried again. */
-  reason: SlotWait['reason'] | 'fault';
+  reason: SlotWait['reason'];
   /** Ms since 1970. */
   until: number;
   /** In words; empty: nothing more to say. */
@@ -49,7 +49,8 @@ const LASTING = /^(invalid|unauthorized|credential|access_denied)/;
 type Answer =
   | { kind: 'listing'; listing: Listing }
   | { kind: 'again'; waitMs: number }
-  | { kind: 'fault'; detail: Detail }
+  /** `busyMs`: it asks to wait for so long; 0: it does not say. */
+  | { kind: 'fault'; busyMs: number; detail: Detail }
   | { kind: 'unauthorized'; detail: Detail }
   | { kind: 'forbidden'; error: StanddownError };
 
@@ -85,7 +86,8 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
     });
     const judged = judge(answer, token, clock.wall());
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
-    await deps.budget.settle('list', grant, fate, judged.kind === 'again' ? judged.waitMs : 0);
+    const penaltyMs = judged.kind === 'again' ? judged.waitMs : 0;
+    await deps.budget.settle('list', grant, fate, penaltyMs, endOf(judged));
     signal.throwIfAborted();
     if (judged.kind === 'refused') throw judged.error;
     return judged;
@@ -173,8 +175,9 @@ function judge(
     case 'unauthorized':
       return { kind: 'unauthorized', detail: meaning.detail };
     case 'action':
+      return { kind: 'fault', busyMs: 0, detail: meaning.detail };
     case 'fault':
-      return { kind: 'fault', detail: meaning.detail };
+      return { kind: 'fault', busyMs: meaning.retryAfterMs ?? 0, detail: meaning.detail };
     case 'forbidden':
       return { kind: 'forbidden', error: notPermitted(token, meaning.detail) };
     case 'not_found':
@@ -184,6 +187,11 @@ function judge(
     default:
       return unreachable(meaning);
   }
+}
+
+function endOf(judged: ReturnType<typeof judge>): ListEnd {
+  if (judged.kind === 'listing') return 'alive';
+  return judged.kind === 'fault' && judged.busyMs > 0 ? { busyMs: judged.busyMs } : null;
 }
 
 function notPermitted(token: Token, detail: Detail): StanddownError {

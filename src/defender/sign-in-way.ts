@@ -1,8 +1,8 @@
 import { AuthError, type INetworkModule, type NetworkRequestOptions } from '@azure/msal-node';
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
-import { retryAfter } from './classify.ts';
 import { exchange, type HttpAnswer, type Send } from './exchange.ts';
+import { httpDate, retryAfter } from './retry-after.ts';
 
 /** The way to the sign-in service, and what was seen on it. */
 export interface SignInWay {
@@ -37,8 +37,8 @@ export function createSignInWay(deps: {
   let aheadMs = 0;
 
   function noteWait(answer: HttpAnswer): void {
-    if (answer.status < 300 || answer.headers['retry-after'] === undefined) return;
-    namedWaitMs = Math.min(retryAfter(answer, undefined, deps.clock.wall()), LONGEST_WAIT_MS);
+    if (answer.status < 300) return;
+    namedWaitMs = Math.min(retryAfter(answer, undefined, deps.clock.wall()) ?? 0, LONGEST_WAIT_MS);
   }
 
   const send = async <T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) => {
@@ -57,8 +57,8 @@ export function createSignInWay(deps: {
       throw new AuthError(code, '', `${answer.code}: ${answer.message}`);
     }
     noteWait(answer);
-    const servedAt = Date.parse(String(answer.headers['date']));
-    if (!Number.isNaN(servedAt)) aheadMs = deps.clock.wall() - servedAt;
+    const servedAt = httpDate(String(answer.headers['date']));
+    if (servedAt !== null) aheadMs = deps.clock.wall() - servedAt;
     const headers = Object.fromEntries(
       Object.entries(answer.headers).map(([key, value]) => [key, String(value)]),
     );

@@ -81,8 +81,8 @@ export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Find
       return api.warning({
         finding: `${apiUrl} asks to wait ${describeDuration(meaning.retryAfterMs)}: ${said}`,
         meaning:
-          'Something else uses this quota, too: Get has one of its own here, but Microsoft does not say so.',
-        advice: 'See what else runs with this application; give it one of its own.',
+          'The limit is for each tenant and application, and processor time is another reason: one refusal does not tell which.',
+        advice: 'If it goes on, see what else runs with this application, and give it one of its own.',
       });
     case 'forbidden':
       return api.warning({

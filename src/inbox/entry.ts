@@ -126,7 +126,7 @@ function problemWith(campaign: string, { isUrgent, isAgain }: { isUrgent: boolea
 function jobDataOf(values: Values, again: boolean): object {
   const { v, machineActionId, comment, requestedBy, expiresAt } = values;
   return {
-    ...(v !== undefined && { v: Number(v) }),
+    ...(v !== undefined && { v: /^\d{1,9}$/.test(v) ? Number(v) : v }),
     machineActionId,
     comment,
     requestedBy,

@@ -50,13 +50,16 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
       answer.kind === 'answer' && answer.status === 200 ? null : classify(answer, '', deps.clock.wall());
     if (meaning?.kind === 'unauthorized') deps.signIn.refuse(token);
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
-    await deps.budget.settle('list', grant, fate, meaning?.kind === 'throttled' ? meaning.retryAfterMs : 0);
+    const penaltyMs = meaning?.kind === 'throttled' ? meaning.retryAfterMs : 0;
+    const busyMs = meaning?.kind === 'fault' ? (meaning.retryAfterMs ?? 0) : 0;
+    const page = answer.kind === 'answer' && !meaning ? readPage(answer) : null;
+    await deps.budget.settle('list', grant, fate, penaltyMs, page ? 'alive' : { busyMs });
     if (meaning) {
       silentUntil = deps.clock.monotonic() + timings.precheckSilenceMs;
       log.info({ answer: meaning.kind, ...meaning.detail }, 'precheck left out for a while');
       return [];
     }
-    return answer.kind === 'answer' ? (readPage(answer) ?? []) : [];
+    return page ?? [];
   }
 
   /** No token is no reason not to feed: whoever calls meets the same trouble, and holds with the reason. */

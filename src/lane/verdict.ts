@@ -6,10 +6,10 @@ import type { Detail } from '../outcome.ts';
 import type { Timings } from '../timings.ts';
 
 /** What a call's answer means for its slot, its request and the upstream. */
-export type Judgement = Pick<FinishInput, 'slotFate' | 'verdict' | 'penaltyMs' | 'sign'>;
+export type Judgement = Pick<FinishInput, 'slotFate' | 'verdict' | 'penaltyMs' | 'busyMs' | 'sign'>;
 
 export interface Circumstances {
-  /** Attempts made before this call. */
+  /** Calls that failed before this one. */
   attempts: number;
   /** From 0 to 1, for jitter. */
   random: number;
@@ -99,6 +99,7 @@ function judgeFault(meaning: Extract<Meaning, { kind: 'fault' }>, circumstances:
     slotFate,
     verdict: { kind: 'retry', delayMs, uncertain: lost, costsAttempt, detail },
     penaltyMs: 0,
+    ...(meaning.retryAfterMs !== undefined && { busyMs: meaning.retryAfterMs }),
     sign,
   };
 }

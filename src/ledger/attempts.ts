@@ -54,6 +54,14 @@ local function noteAttempt(key, id, r, now, op, how, fate, waitMs, detail)
   redis.call('HSET', key, id, before .. cjson.encode(line) .. '\\n')
 end
 
+-- What the last call that decided nothing was answered, added to a detail.
+local function lastWords(key, id, detail)
+  local line = string.match(redis.call('HGET', key, id) or '', '([^\\n]+)\\n$')
+  local said = line and cjson.decode(line) or {}
+  for i = 1, 4 do detail[i] = said[6 + i] end
+  return detail
+end
+
 -- Of whom the claim was says the state: one of Get is never held while the record is open.
 local function noteLapsed(key, id, r, now)
   noteAttempt(key, id, r, now, r[STATE] == CHECKING and 'get' or 'cancel', 'lapsed', 'lost', 0, {})

@@ -45,7 +45,7 @@ local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
 local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason', op .. ':probing',
-  op .. ':pace', op .. ':pacedAt', 'jumped', 'jumpedAt')
+  op .. ':pace', op .. ':pacedAt', 'jumped', 'jumpedAt', op .. ':alive', op .. ':excused')
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
@@ -105,11 +105,12 @@ local function noteExpiry()
   save(k.bucket, id, r)
 end
 
+local timeout, longest = tonumber(ARGV[6]), tonumber(ARGV[16])
 local check = r[STATE] == CHECKING and cjson.decode(redis.call('HGET', KEYS[7], id) or '{}')
 local function granted(probe)
-  return {'granted', tostring(r[SLOT]), tostring(r[LAPSE]), r[ATTEMPTS], probe, check and cjson.encode(check.detail or {}) or ''}
+  return {'granted', tostring(r[SLOT]), tostring(r[LAPSE]), r[ATTEMPTS] + r[PROBES], probe,
+    check and cjson.encode(check.detail or {}) or ''}
 end
-local timeout = tonumber(ARGV[6])
 if wasBefore(r, s[12]) then r[LAPSE] = tonumber(s[13]) + timeout end
 if isClaimed(r, now) then
   if ARGV[5] ~= tostring(r[NONCE]) then return {'claimed', ms(r[LAPSE] - now)} end
@@ -127,11 +128,14 @@ if r[SLOT] ~= 0 then
   save(k.bucket, id, r)
 end
 
+local checkEnd = check and (tonumber(check.since) or 0) + tonumber(ARGV[17])
+local function rejected()
+  redis.call('HDEL', KEYS[7], id)
+  return decided('rejected', check.detail or {})
+end
 if check then
-  if (tonumber(check.since) or 0) + tonumber(ARGV[17]) <= now then
-    redis.call('HDEL', KEYS[7], id)
-    return decided('rejected', check.detail or {})
-  end
+  -- However long Get is held.
+  if checkEnd + longest <= now then return rejected() end
   if op ~= 'get' then return {'check'} end
 else
   if op ~= 'cancel' then return {'open'} end
@@ -145,7 +149,7 @@ else
   if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', wish()) end
   if c[1] ~= 'running' then return {'owner', c[1] or 'deleted'} end
 end
-if isPutOff(r, now) then return {'later', ms(r[NOT_BEFORE] - now)} end
+if isPutOff(r, now, longest) then return {'later', ms(r[NOT_BEFORE] - now)} end
 
 local function seen(answer)
   answer[#answer + 1] = {ms(now), s[3], s[4]}
@@ -164,7 +168,16 @@ if penalty > now then return hold('penalty', penalty) end
 if upstream > now and s[7] == s[9] then return seen({'hold', s[8], ms(math.min(upstream - now, again)), 1}) end
 if upstream > now then return hold(s[8], upstream) end
 
-local longest = tonumber(ARGV[16])
+-- Its last call failed, and one that was sent after it succeeded: that was its own trouble, unless the API was down between.
+if r[FAILED] > 0 and (tonumber(s[14]) or 0) > r[FAILED] and r[FAILED] > (tonumber(s[15]) or 0) then
+  if check and checkEnd <= now then return rejected() end
+  if not check then
+    r[ATTEMPTS], r[PROBES], r[FAILED] = r[ATTEMPTS] + 1, r[PROBES] - 1, 0
+    save(k.bucket, id, r)
+    if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', lastWords(KEYS[11], id, wish())) end
+  end
+end
+
 local wait, look = waitFor(KEYS[3], now, 22, paceOf(s[10], s[11], now, tonumber(ARGV[20])), again)
 if wait then return seen({'window', ms(wait), look and 1 or 0}) end
 
@@ -175,7 +188,8 @@ if upstream > 0 then
 end
 local slot = take(KEYS[1], KEYS[3], now, lapse + timeout, longest)
 s[4] = tostring(slot)
-r[SLOT], r[LAPSE], r[NONCE] = slot, lapse, tonumber(ARGV[5])
+if upstream > 0 then redis.call('HSET', KEYS[1], op .. ':probe', slot) end
+r[SLOT], r[LAPSE], r[NONCE], r[FAILED] = slot, lapse, tonumber(ARGV[5]), 0
 save(k.bucket, id, r)
 return seen(granted(upstream > 0 and 'probe' or ''))
 `,

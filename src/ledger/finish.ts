@@ -11,9 +11,9 @@ import { outcomeKeys } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, detailArguments } from './result.ts';
 
-/** After so many failures in a row, with no success between, the upstream is taken as down. */
+/** After so many failures in a row, with no success between, the upstream is taken as down; or after `downMs` of nothing else. */
 export const DOWN_AFTER = 10;
-/** Probes that fall to one id beyond this count as its attempts. */
+/** So many failed calls of one id may be left uncharged. It is far above DOWN_AFTER, so that one request alone outlasts an outage. */
 export const FREE_PROBES = 100;
 /** After so many refusals (403) in a row within a named campaign it is paused. */
 export const PAUSE_AFTER_REFUSALS = 20;
@@ -21,16 +21,20 @@ export const PAUSE_AFTER_REFUSALS = 20;
 /**
  * Ends a call: settles its slot in any case, and, with the claim's token only, records what became of the request.
  *
- * A 429 sets a penalty and lowers the pace. A success ends the hold of an upstream that was down; a failure counts towards it. While
- * that hold stands, and for probes, a failure costs the request no attempt: it is not the request's own trouble.
+ * A 429 sets a penalty and lowers the pace. A failure counts towards the hold of an upstream that is down, a success of a call that
+ * was sent later ends it. What was sent before the last success is no evidence any more, however late its answer comes.
+ *
+ * Whether a failure was the request's own trouble is known only later: `begin` charges it as an attempt if a call that was sent
+ * after it succeeded. Failures of an outage are excused: those of a run that lasted as long as it takes to be down, and those
+ * in a row after which the server named a wait.
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit,
  *       10 outcomes, 11 the id's outcome, 12 attempts
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
- *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
+ *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
  *       pause, 18 buckets, 19 ms in which a pace comes back, 20 ms until the first probe of an upstream that is down, 21 at most between
- *       two, 22… detail
+ *       two, 22 ms for which every call has to fail until it is down, 23 ms that the server asked to wait (0: none), 24… detail
  * Returns  {answer, …}, see `readFinished`
  */
 const finishScript = defineScript(
@@ -45,7 +49,8 @@ ${ATTEMPTS_LUA}
 ${AUDIT_LUA}
 local id, op, number, slot, verdict = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7]
 local now, longest = clock(), tonumber(ARGV[16])
-local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':hold', op .. ':step', op .. ':streak')
+local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':hold', op .. ':step', op .. ':streak', op .. ':alive', op .. ':failing',
+  op .. ':failed', op .. ':until', op .. ':probe')
 if (s[1] or '${FIRST_BUCKETS}') ~= ARGV[18] then return {'again', 'buckets', s[1] or '${FIRST_BUCKETS}'} end
 local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = KEYS[7], checking = KEYS[6], outcomes = KEYS[10],
   outcome = KEYS[11]}
@@ -57,23 +62,48 @@ settle(KEYS[3], slot, ARGV[6], now, tonumber(ARGV[5]), longest)
 local penalty = tonumber(ARGV[12])
 if penalty > 0 then refused(KEYS[1], op, slot, now, penalty, longest, tonumber(ARGV[19])) end
 
-local sign, hold, streak = ARGV[13], tonumber(s[2]) or 0, tonumber(s[4]) or 0
-local wasDown = hold > 0
-local function holdOn(reason, step)
-  local untilMs = math.ceil(now + math.min(tonumber(ARGV[20]) * 2 ^ step, tonumber(ARGV[21])))
-  redis.call('HSET', KEYS[1], op .. ':hold', untilMs, op .. ':reason', reason, op .. ':step', step)
+local function set(...) redis.call('HSET', KEYS[1], ...) end
+local call, sign, busy = tonumber(slot), ARGV[13], math.min(tonumber(ARGV[23]), longest)
+local hold, streak, alive = tonumber(s[2]) or 0, tonumber(s[4]) or 0, tonumber(s[5]) or 0
+-- Of the run of failures since the last success: when it began, its latest slot, and until when the server asked to wait.
+local failing, failed, named = tonumber(s[6]) or now, tonumber(s[7]) or 0, tonumber(s[8]) or 0
+local wasDown, isDown = hold > 0, streak >= ${DOWN_AFTER} or now - failing >= tonumber(ARGV[22])
+-- By its slot: another probe goes out when this one has had its time.
+local isProbe = s[9] == slot or not s[9] and ARGV[14] == '1'
+local function holdUntil(untilMs)
+  hold = math.max(untilMs, named)
+  set(op .. ':hold', hold)
 end
-if sign == 'alive' and (wasDown or streak > 0) then
-  redis.call('HDEL', KEYS[1], op .. ':hold', op .. ':reason', op .. ':step', op .. ':streak')
-elseif sign == 'fault' or sign == 'unauthorized' then
-  if sign == 'fault' then streak = redis.call('HINCRBY', KEYS[1], op .. ':streak', 1) end
-  local reason = sign == 'fault' and 'upstream' or 'unauthorized'
-  if ARGV[14] == '1' then holdOn(reason, (tonumber(s[3]) or 0) + 1)
-  elseif not wasDown and (sign == 'unauthorized' or streak >= ${DOWN_AFTER}) then holdOn(reason, 0)
+local function holdOn(reason, step)
+  holdUntil(math.ceil(now + math.min(tonumber(ARGV[20]) * 2 ^ step, tonumber(ARGV[21]))))
+  set(op .. ':reason', reason, op .. ':step', step)
+end
+if sign == 'alive' then
+  if call > alive then set(op .. ':alive', slot) end
+  if (wasDown or streak > 0) and call > failed then
+    if wasDown or isDown or (named > 0 and streak > 1) then set(op .. ':excused', slot) end
+    hold = 0
+    redis.call('HDEL', KEYS[1], op .. ':hold', op .. ':reason', op .. ':step', op .. ':streak', op .. ':failing', op .. ':failed',
+      op .. ':until', op .. ':probe')
   end
-elseif ARGV[14] == '1' and wasDown then
+elseif (sign == 'fault' or sign == 'unauthorized') and call > alive then
+  set(op .. ':failed', math.max(failed, call))
+  if sign == 'fault' then
+    isDown = isDown or streak + 1 >= ${DOWN_AFTER}
+    set(op .. ':streak', streak + 1, op .. ':failing', math.floor(failing))
+    if busy > 0 then
+      named = math.max(named, math.ceil(now + busy))
+      set(op .. ':until', named)
+    end
+  end
+  local reason = sign == 'fault' and 'upstream' or 'unauthorized'
+  if isProbe and wasDown then holdOn(reason, (tonumber(s[3]) or 0) + 1)
+  elseif not wasDown and (sign == 'unauthorized' or isDown) then holdOn(reason, 0)
+  elseif wasDown and named > hold then holdUntil(named)
+  end
+elseif isProbe and wasDown then
   -- It told nothing (a stale token, a 429): the next one need not wait until this one would have had its time.
-  redis.call('HSET', KEYS[1], op .. ':hold', math.floor(now))
+  holdUntil(math.floor(now))
 end
 
 if not r then return {'unknown'} end
@@ -85,11 +115,11 @@ end
 local function note(waitMs)
   -- What was given back before it left is no attempt.
   if ARGV[6] == 'unsent' and sign ~= 'fault' then return end
-  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(22))
+  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(24))
 end
 
 if verdict == 'check' then
-  local check = {since = math.floor(now), detail = detailFrom(22)}
+  local check = {since = math.floor(now), detail = detailFrom(24)}
   redis.call('HSET', KEYS[6], id, cjson.encode(check))
   r[STATE], r[NOT_BEFORE] = CHECKING, 0
   r[ATTEMPTS] = r[ATTEMPTS] + 1
@@ -103,7 +133,7 @@ if verdict == 'decided' then
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
   if r[STATE] == CHECKING then redis.call('HDEL', KEYS[6], id)
   else r[ATTEMPTS] = r[ATTEMPTS] + 1 end
-  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(22), now)
+  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(24), now)
   if refusals < ${PAUSE_AFTER_REFUSALS} then return {'decided', values} end
   local c = redis.call('HMGET', k.campaign, 'state', 'direct', 'tolerant')
   if c[1] ~= 'running' or c[2] == '1' or c[3] == '1' then return {'decided', values} end
@@ -115,14 +145,21 @@ if verdict == 'decided' then
 end
 
 -- Another attempt is needed, or another look.
-local costs = ARGV[10] == '1' and not wasDown and ARGV[14] ~= '1'
+local delay = tonumber(ARGV[11])
+if sign == 'fault' then
+  if busy > 0 then delay = math.max(delay, busy)
+  -- While it is down the hold says when the next one goes out.
+  elseif hold > 0 then delay = math.min(delay, math.max(0, hold - now)) end
+  if ARGV[10] == '1' or r[STATE] == CHECKING and ARGV[6] ~= 'unsent' then r[FAILED] = call end
+end
 if verdict == 'retry' and r[STATE] == OPEN then
-  if not costs then r[PROBES] = r[PROBES] + 1 end
-  if costs or r[PROBES] > ${FREE_PROBES} then r[ATTEMPTS] = r[ATTEMPTS] + 1 end
+  r[PROBES] = r[PROBES] + 1
+  if r[PROBES] > ${FREE_PROBES} then
+    r[ATTEMPTS], r[PROBES], r[FAILED] = r[ATTEMPTS] + 1, ${FREE_PROBES}, -r[FAILED]
+  end
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
 end
 release(r)
-local delay = tonumber(ARGV[11])
 r[NOT_BEFORE] = delay > 0 and math.ceil(now + delay) or 0
 if r[STATE] == OPEN then
   local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt')
@@ -134,7 +171,7 @@ if r[STATE] == OPEN then
   end
   if ending then
     note(penalty)
-    local _, values = decide(k, id, r, ending, detailFrom(22), now)
+    local _, values = decide(k, id, r, ending, detailFrom(24), now)
     return {'decided', values}
   end
 end
@@ -147,7 +184,10 @@ return {'open', ms(delay)}
 /** What a call came to, for the ledger. */
 export type Verdict =
   | { kind: 'decided'; outcome: Outcome; detail: Detail }
-  /** Not answered as it should be: another attempt after `delayMs`. `uncertain`: its answer was lost. */
+  /**
+   * Not answered as it should be: another attempt after `delayMs`. `uncertain`: its answer was lost. `costsAttempt`: if it turns out
+   * to have been the request's own trouble.
+   */
   | { kind: 'retry'; delayMs: number; uncertain: boolean; costsAttempt: boolean; detail: Detail }
   /** Not its own trouble (429, 401, given back): no attempt. */
   | { kind: 'wait'; delayMs: number; detail: Detail }
@@ -167,6 +207,8 @@ export interface FinishInput {
   verdict: Verdict;
   /** From a 429; 0 for none. */
   penaltyMs: number;
+  /** How long the answer of a call that failed asks to wait, in ms. Kept for the id; for all of the operation while nothing succeeds. */
+  busyMs?: number;
   /** What the answer says about the upstream. */
   sign: 'alive' | 'fault' | 'unauthorized' | 'none';
   probe: boolean;
@@ -190,7 +232,7 @@ export interface FinishSettings {
   longestMs: number;
   /** From `recoveryMs`. */
   recoveryMs: number;
-  timings: Pick<Timings, 'firstProbeMs' | 'lastProbeMs'>;
+  timings: Pick<Timings, 'downMs' | 'firstProbeMs' | 'lastProbeMs'>;
 }
 
 export async function finish(
@@ -234,6 +276,8 @@ export async function finish(
       settings.recoveryMs,
       settings.timings.firstProbeMs,
       settings.timings.lastProbeMs,
+      settings.timings.downMs,
+      Math.ceil(input.busyMs ?? 0),
       ...detailArguments(verdict.detail),
     ],
   );

@@ -29,24 +29,26 @@ local CODES = {}
 for code, state in pairs(STATES) do CODES[state] = code end
 
 local OPEN, CHECKING = ${RECORD_STATES.indexOf('open')}, ${RECORD_STATES.indexOf('checking')}
-local STATE, GENERATION, CAMPAIGN, FLAGS, ATTEMPTS, POSITION, PROBES, NOT_BEFORE, SLOT, LAPSE, NONCE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local STATE, GENERATION, CAMPAIGN, FLAGS, ATTEMPTS, POSITION, PROBES, NOT_BEFORE, SLOT, LAPSE, NONCE, FAILED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+-- PROBES: calls that failed and were not charged as attempts. FAILED: the slot of the last one, as long as it waits for
+-- another try; negative where it is charged already.
 -- Flags: an answer was lost; the record is in the index of expiries; the action is known not to take place.
 local UNCERTAIN, EXPIRES, STOPPED = 1, 2, 4
 
 local function newRecord(campaign, generation)
-  return {OPEN, generation, campaign, 0, 0, 0, 0, 0, 0, 0, 0}
+  return {OPEN, generation, campaign, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 end
 
 local function load(bucket, id)
   local raw = redis.call('HGET', bucket, id)
   if not raw then return nil end
   local r = cmsgpack.unpack(raw)
-  for i = #r + 1, NONCE do r[i] = 0 end
+  for i = #r + 1, FAILED do r[i] = 0 end
   return r
 end
 
 local function packed(r)
-  local last = NONCE
+  local last = FAILED
   while r[last] == 0 do last = last - 1 end
   return cmsgpack.pack({unpack(r, 1, last)})
 end
@@ -78,8 +80,10 @@ local function isClaimed(r, now)
   return r[SLOT] ~= 0 and r[LAPSE] > now and r[LAPSE] - now <= LONGEST_CALL
 end
 
-local function isPutOff(r, now)
-  return r[NOT_BEFORE] > now and r[NOT_BEFORE] - now <= LONGEST_DELAY
+-- After a call that failed it may be as long as the server asked for: at most the longest window, where that is known.
+local function isPutOff(r, now, longest)
+  local most = r[FAILED] ~= 0 and math.max(LONGEST_DELAY, longest or math.huge) or LONGEST_DELAY
+  return r[NOT_BEFORE] > now and r[NOT_BEFORE] - now <= most + 1
 end
 
 -- jumped, jumpedAt: as they stand in the state. A claim from before that jump lasts one call's time, counted from it: on

@@ -57,7 +57,7 @@ describe('the budget in the console, in a real browser', () => {
     await eventually(async () => assert.equal(await page.locator('.chart canvas').count(), 2));
     await eventually(async () => assert.match(await textOf(page, '#refusals'), /refused at \d\d:\d\d:\d\d/));
     await eventually(async () =>
-      assert.match(await textOf(page, '#windows'), /refused \(429\) that RATE_LIMITS allows/),
+      assert.match(await textOf(page, '#windows'), /refused \(429\) although RATE_LIMITS allows/),
     );
     assert.match(await textOf(page, 'figcaption'), /In any 2 s: at most 30 calls, 5 of them kept for urgent/);
     for (const index of [0, 1]) assert.ok((await colours(page, index)) > 20, 'it is drawn');

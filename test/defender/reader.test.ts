@@ -276,6 +276,20 @@ describe('reader', () => {
   });
 
   describe('in trouble', () => {
+    it('waits after a 503 as long as it says, for everybody, until a later call succeeds', async () => {
+      const reader = await open();
+      const ids = stack.addActions(2);
+      const fault: Fault = { kind: 'status', status: 503, retryAfter: '0.5' };
+      stack.simulator.setFaults([{ operation: 'list', times: 1, fault }]);
+      assert.equal((await idsOf(reader.byFilter(ALL))).length, ids.length);
+      const [failed, next, ...others] = calls();
+      assert.ok(failed && next && others.length === 0);
+      assert.ok(next.arrivedAtMs - failed.arrivedAtMs >= 1_000);
+      assert.ok(waits.every(({ reason }) => reason === 'fault'));
+      const { redis, keys } = stack.tenant;
+      assert.deepEqual(await redis.hmget(keys.state, 'list:hold', 'cancel:hold'), [null, null]);
+    });
+
     it('signs in again after a 401, once', async () => {
       const reader = await open();
       stack.addActions(2);

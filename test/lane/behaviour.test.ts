@@ -277,14 +277,14 @@ describe('the behaviour', () => {
     ['a redirect', { kind: 'redirect' }, false],
   ] as const;
   for (const [name, fault, uncertain] of troubles) {
-    it(`${name}, once: retried, ${uncertain ? 'and uncertain' : 'and certain'}`, async () => {
+    it(`${name}, once: retried without using an attempt, ${uncertain ? 'and uncertain' : 'and certain'}`, async () => {
       share();
       stack.simulator.setBehaviour({ finalState: '200' });
       const [id = ''] = stack.addActions(1);
       stack.simulator.setFaults([{ operation: 'cancel', times: 1, fault }]);
       const [result] = await drain([id]);
       assert.equal(result?.outcome, 'cancelled');
-      assert.deepEqual([result?.attempts, result?.uncertain], [2, uncertain]);
+      assert.deepEqual([result?.attempts, result?.uncertain], [1, uncertain]);
       assert.equal(cancels(id), 2);
     });
   }
@@ -294,13 +294,12 @@ describe('the behaviour', () => {
     const [id = ''] = stack.addActions(1);
     stack.simulator.setFaults([{ operation: 'cancel', times: 1, fault: { kind: 'hang', applied: true } }]);
     const [result] = await drain([id]);
-    assert.deepEqual([result?.outcome, result?.attempts, result?.uncertain], ['cancelled', 2, true]);
+    assert.deepEqual([result?.outcome, result?.attempts, result?.uncertain], ['cancelled', 1, true]);
   });
 
-  it('trouble each time: unresolved after MAX_ATTEMPTS', async () => {
+  it('trouble each time, while others succeed: unresolved after MAX_ATTEMPTS', async () => {
     await open({ env: { MAX_ATTEMPTS: '3' } });
-    const ids = stack.addActions(2);
-    const [bad = '', good = ''] = ids;
+    const [bad = ''] = stack.addActions(1);
     stack.simulator.setFaults([
       {
         operation: 'cancel',
@@ -308,11 +307,17 @@ describe('the behaviour', () => {
         fault: { kind: 'status', status: 500, code: 'InternalServerError', message: 'oops' },
       },
     ]);
-    const [result, other] = await drain(ids);
+    await stack.startWorker();
+    await stack.submit([bad]);
+    await eventually(async () => {
+      const [good] = stack.addActions(1);
+      const job = await stack.enqueue({ v: 1, machineActionId: good, comment: 'x' });
+      assert.equal((await stack.result(job)).outcome, 'cancelled');
+      assert.equal((await stack.status()).open, 0);
+    });
+    const result = (await stack.report()).get(bad);
     assert.deepEqual([result?.outcome, result?.attempts, result?.errorMessage], ['unresolved', 3, 'oops']);
-    assert.equal(other?.outcome, 'cancelled');
-    assert.equal(cancels(bad), 3);
-    assert.equal(cancels(good), 1);
+    assert.ok(cancels(bad) >= 3);
   });
 
   it('an upstream that is down: holds, probes one at a time, fails no request', async () => {

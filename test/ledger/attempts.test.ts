@@ -139,10 +139,11 @@ describe('the attempts that decided nothing', () => {
   });
 
   it('say of the last one that nothing was waited for', async () => {
-    await use({ ...FREE, MAX_ATTEMPTS: '2' });
     const verdict = { ...LOST.verdict, delayMs: 1 };
     await finish({ ...LOST, verdict });
-    await eventually(() => finish({ ...LOST, verdict }));
+    const last = await eventually(() => probe.grant(id, number));
+    await redis.hset(tenant.keys.campaign(number), 'state', 'aborted');
+    await probe.finish(id, number, last, { ...LOST, verdict });
     assert.equal((await probe.look(id))?.state, 'unresolved');
     assert.deepEqual(
       (await attempts()).map(({ waitMs }) => waitMs),

@@ -170,7 +170,7 @@ describe('finish', () => {
   });
 
   describe('a retry', () => {
-    it('releases the claim, counts the attempt and waits', async () => {
+    it('releases the claim and waits', async () => {
       const grant = await probe.grant(id, number);
       const verdict = { ...FAULT.verdict, delayMs: 5_000 };
       assert.deepEqual(await probe.finish(id, number, grant, { ...FAULT, verdict }), {
@@ -179,17 +179,18 @@ describe('finish', () => {
       });
       const { answer } = await probe.begin(id, number);
       assert.ok(answer.kind === 'later' && answer.ms > 4_900 && answer.ms <= 5_001, JSON.stringify(answer));
-      assert.equal((await probe.look(id))?.attempts, 1);
     });
 
     it('ends as unresolved when the attempts ran out, with the last trouble', async () => {
-      for (let attempt = 1; attempt < 3; attempt++)
+      const others = await more(3);
+      for (let attempt = 1; attempt <= 3; attempt++) {
         await probe.finish(id, number, await probe.grant(id, number), FAULT);
-      const finished = await probe.finish(id, number, await probe.grant(id, number), FAULT);
-      assert.equal(finished.kind, 'decided');
+        await probe.decide(idAt(others, attempt - 1), number, 'cancelled');
+      }
+      assert.equal((await probe.begin(id, number)).answer.kind, 'decided');
       const record = await probe.look(id);
       assert.deepEqual([record?.state, record?.attempts, record?.uncertain], ['unresolved', 3, true]);
-      const [entry] = await redis.xrange(tenant.keys.results(number), '-', '+');
+      const [entry] = await redis.xrevrange(tenant.keys.results(number), '+', '-', 'COUNT', 1);
       assert.ok(entry?.[1].includes('ECONNRESET'));
       await recount(tenant, number);
     });
@@ -420,8 +421,7 @@ describe('finish', () => {
         grants.push(await probe.grant(idAt(ids, index), number));
       for (const [index, grant] of grants.entries())
         await probe.finish(idAt(ids, index), number, grant, FAULT);
-      assert.equal((await probe.look(idAt(ids, DOWN_AFTER - 1)))?.attempts, 1);
-      assert.equal((await probe.look(idAt(ids, DOWN_AFTER)))?.attempts, 0);
+      for (const index of [0, DOWN_AFTER]) assert.equal((await probe.look(idAt(ids, index)))?.attempts, 0);
     });
 
     it('lets another probe out when the one that probed died', async () => {
@@ -529,13 +529,23 @@ describe('finish', () => {
       await recount(tenant, number);
     });
 
-    it('ends as rejected, with its own words, when Get says nothing for a minute', async () => {
+    it('ends as rejected, with its own words, when Get fails for it alone for a minute', async () => {
       await probe.finish(id, number, await probe.grant(id, number), check);
       const stored = JSON.parse((await redis.hvals(tenant.keys.checking))[0] ?? '{}');
       await redis.hset(tenant.keys.checking, id, JSON.stringify({ ...stored, since: stored.since - 60_001 }));
-      assert.equal((await probe.begin(id, number)).answer.kind, 'decided');
+      const grant = await probe.grant(id, number, asGet);
+      const verdict = { kind: 'wait', delayMs: 0, detail: {} } as const;
+      await probe.finish(id, number, grant, { ...asGet, verdict, sign: 'fault' });
+      const [other] = [await more(1)];
+      await probe.finish(other, number, await probe.grant(other, number), check);
+      const answered = { kind: 'decided', outcome: 'already_final', detail: {} } as const;
+      await probe.finish(other, number, await probe.grant(other, number, asGet), {
+        ...asGet,
+        verdict: answered,
+      });
+      assert.equal((await probe.begin(id, number, asGet)).answer.kind, 'decided');
       assert.equal((await probe.look(id))?.state, 'rejected');
-      const [entry] = await redis.xrange(tenant.keys.results(number), '-', '+');
+      const [entry] = await redis.xrevrange(tenant.keys.results(number), '+', '-', 'COUNT', 1);
       assert.ok(entry?.[1].includes('BadRequest'));
       assert.equal(await redis.hlen(tenant.keys.checking), 0);
     });

@@ -36,7 +36,7 @@ describe('records', () => {
       costsAttempt: true,
       detail: {},
     } as const;
-    await probe.finish(idAt(ids, 0), number, waiting, { verdict, slotFate: 'lost' });
+    await probe.finish(idAt(ids, 0), number, waiting, { verdict, slotFate: 'lost', sign: 'fault' });
     await probe.grant(idAt(ids, 1), number);
     await redis.hset(tenant.keys.campaign(number), 'results', 3_999_999_999);
     await probe.decide(idAt(ids, 2), number, 'cancelled');

@@ -18,6 +18,7 @@ export const SHORT: Timings = {
   lostSearchMs: 500,
   firstRetryMs: 100,
   lastRetryMs: 1_000,
+  downMs: 2_000,
   firstProbeMs: 100,
   lastProbeMs: 1_000,
   checkAgainMs: 250,
