@@ -65,8 +65,9 @@ export function newLife(): Life {
 
 /** The machine is suspended from now on: nothing of this life happens before it wakes. */
 export function suspend(timeline: Timeline, life: Life, ms: number): void {
-  life.sleptMs += ms;
-  life.asleepUntil = timeline.now() + ms;
+  life.sleptMs += Math.ceil(timeline.now() + ms) - timeline.now();
+  // In whole ms: time goes in whole microseconds.
+  life.asleepUntil = Math.ceil(timeline.now() + ms);
 }
 
 /** What reaches a process that sleeps reaches it when it wakes; a dead one never. */
