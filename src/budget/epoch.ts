@@ -212,18 +212,18 @@ async function shiftSlots(context: EpochContext, jumpMs: number): Promise<boolea
   const { redis, keys, memory } = context;
   const jump = memory.lastJump();
   if (jump?.cause === 'suspended') {
-    memory.slept(jump);
+    memory.slept();
     return true;
   }
   const isSmall = Math.abs(jumpMs) <= SMALL_STEP_MS;
   // Without a grace a settled slot may be moved twice: that is safe forward only. Back, a small step is waited for instead.
   const moveMs = isSmall ? Math.max(0, jumpMs) : jumpMs;
-  const sleepMs = jump?.cause === 'perhaps' && jump.least >= 2 * TIME_TOLERANCE_MS ? jump.least : '';
+  const sleepMs = jump?.cause === 'perhaps' ? jump.least : '';
   const { epoch } = memory.expect('cancel', 0);
   const args = [isSmall ? 0 : context.graceMs, epoch, moveMs, sleepMs, ...TIMES];
   const reply = asList(await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], args));
-  if (jump === null || reply[0] !== 'asleep') return false;
-  memory.slept(jump);
+  if (reply[0] !== 'asleep') return false;
+  memory.slept();
   return true;
 }
 

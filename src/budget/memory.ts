@@ -44,8 +44,6 @@ export interface Jump {
    * Then either it slept, or Redis runs on the same machine, whose clock was set.
    */
   cause: 'redis' | 'suspended' | 'perhaps';
-  /** The last reading before, monotonic. */
-  after: number;
 }
 
 export interface Memory {
@@ -70,7 +68,7 @@ export interface Memory {
   /** The last jump that was seen. */
   lastJump(): Jump | null;
   /** That jump was this machine's own sleep: what is remembered from before is older than the monotonic clock says. */
-  slept(jump: Jump): void;
+  slept(): void;
   /** What a round trip to Redis takes, in ms: the longest of late, up to 5 s. */
   roundTripMs(): number;
   /** Another epoch holds from slot number `seq` on; what is remembered stays. */
@@ -109,6 +107,8 @@ interface Slots {
 const DRIFT = 0.001;
 /** What two readings of a steady clock may differ by beyond that, in ms. */
 const JITTER_MS = 5;
+/** What is shorter is taken as a step of Redis' clock: no other clock, and no other worker's look, tells it for certain. In ms. */
+const SHORTEST_SLEEP_MS = 2 * TIME_TOLERANCE_MS;
 /** A sleep and what another clock says of it may differ by so much, in ms. */
 const SLEEP_TOLERANCE_MS = 500;
 /** A Redis that takes longer to answer is in trouble, and not just far away. In ms. */
@@ -130,6 +130,8 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
   let seq = 0;
   let jumps = 0;
   let lastJump: Jump | null = null;
+  /** What was remembered when it came. */
+  let fromBefore: Entry[] = [];
   let roundTripMs = 0;
   let suspendedMs = signs?.suspendedMs() ?? 0;
   /** How far the wall clock is ahead of the monotonic one. */
@@ -162,7 +164,8 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
     if (low - high > JITTER_MS) {
       const least = read.low - offset.high;
       const most = read.high - offset.low;
-      lastJump = { least, most, cause: causeOf(least, most, wallAheadMs - aheadBefore), after: offset.readAt };
+      lastJump = { least, most, cause: causeOf(least, most, wallAheadMs - aheadBefore) };
+      fromBefore = stampedUpTo(offset.readAt);
       offset = read;
       jumps++;
       return most;
@@ -181,9 +184,20 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
     const before = suspendedMs;
     suspendedMs = signs.suspendedMs();
     const explains = (ms: number) => ms >= least - SLEEP_TOLERANCE_MS && ms <= most + SLEEP_TOLERANCE_MS;
-    if (least <= SLEEP_TOLERANCE_MS) return 'redis';
+    if (least < SHORTEST_SLEEP_MS) return 'redis';
     if (explains(suspendedMs - before)) return 'suspended';
     return explains(wallJump) ? 'perhaps' : 'redis';
+  }
+
+  /** In flight, or settled by then. What was settled since may have been so before a sleep or after it: better too late. */
+  function stampedUpTo(monotonic: number): Entry[] {
+    return [...operations.values()].flatMap(({ known, othersInFlight }) =>
+      [...known]
+        .filter(
+          ([slot, { at, takenAt }]) => at <= monotonic || takenAt !== undefined || othersInFlight.has(slot),
+        )
+        .map(([, entry]) => entry),
+    );
   }
 
   function takeIn(operation: Operation, sighting: Sighting, mid: number): void {
@@ -245,14 +259,9 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
     compare: compareClocks,
     jumps: () => jumps,
     lastJump: () => lastJump,
-    slept: ({ least, after }) => {
-      for (const { known, othersInFlight } of operations.values()) {
-        for (const [slot, entry] of known) {
-          // Settled since the last look: before the sleep or after it. Better too late.
-          const isInFlight = entry.takenAt !== undefined || othersInFlight.has(slot);
-          if (isInFlight || entry.at <= after) entry.at -= Math.max(0, least);
-        }
-      }
+    slept: () => {
+      for (const entry of fromBefore) entry.at -= lastJump?.least ?? 0;
+      fromBefore = [];
     },
     roundTripMs: () => roundTripMs,
     entered: (next, number) => {

@@ -198,7 +198,7 @@ describe('the epoch', () => {
         worker.shiftClock(-by);
         await expectGrace(worker, 1);
         const penalty = Number(await redis.hget(tenant.keys.state, 'cancel:penalty'));
-        assert.ok(Math.abs(penalty - now - 2_000 - by) < 15, `${penalty - now}`);
+        assert.ok(Math.abs(penalty - now - 2_000 - by) < 90, `${penalty - now}`);
       });
 
       it(`by ${by} ms: a claim lasts as long as one call, and no longer`, async () => {
@@ -235,7 +235,7 @@ describe('the epoch', () => {
           for (const worker of workers) await pulse(worker.context, ['cancel']);
         assertLike(await stamps(), new Map([...before].map(([its, stamp]) => [its, stamp + by])));
         const penalty = Number(await redis.hget(tenant.keys.state, 'cancel:penalty'));
-        assert.ok(Math.abs(penalty - now - 50_000 - by) < 15, `${penalty - now}`);
+        assert.ok(Math.abs(penalty - now - 50_000 - by) < 90, `${penalty - now}`);
       });
     }
 
@@ -266,10 +266,13 @@ describe('the epoch', () => {
         for (let index = 0; index < 4; index++) await call(worker, index);
         await pulse(worker.context, ['cancel']);
         const before = await stamps();
+        const [forgotten = ''] = before.keys();
+        worker.memory.returned('cancel', forgotten);
         worker.shiftClock(-by);
         assert.equal((await pulse(worker.context, ['cancel'])).kind, 'reopened');
-        // Forward they move along. Back they may stay: a slot that seems newer is only waited for longer.
+        // Forward all move along. Back, what nobody remembers stays: a slot that seems newer is only waited for longer.
         const moved = new Map([...before].map(([slot, stamp]) => [slot, stamp + by]));
+        moved.set(forgotten, (before.get(forgotten) ?? 0) + Math.max(0, by));
         assertLike(await stamps(), moved);
         await call(worker, 4);
         await expectWindow(worker, 5);
@@ -290,13 +293,17 @@ describe('the epoch', () => {
   describe('when a worker’s machine was suspended', () => {
     const TEN_MINUTES = 600_000;
 
-    /** Two workers that look regularly, five calls of each of which the server knows, and a penalty that is over. */
+    /** Two workers that look regularly, two calls of each, and a penalty that is over. */
     async function twoWorkers() {
       const [sleeper, awake] = [newWorker(), newWorker()];
       for (let index = 0; index < 4; index++) await call(index % 2 === 0 ? sleeper : awake, index);
       const { now } = await viewBudget(redis, tenant.keys, tenant.limits);
       await redis.hset(tenant.keys.state, 'cancel:penalty', Math.ceil(now - 2_000));
-      for (const worker of [sleeper, awake, sleeper, awake]) await pulse(worker.context, ['cancel']);
+      for (const worker of [sleeper, awake]) {
+        // Who is held up meanwhile is no witness.
+        do await pulse(worker.context, ['cancel']);
+        while (worker.memory.roundTripMs() > 200);
+      }
       return { sleeper, awake };
     }
 

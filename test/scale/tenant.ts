@@ -228,13 +228,14 @@ function keepWorker(stage: Stage, lane: Lane, place: number): void {
       plan();
     });
   };
-  /** The machine is suspended: for a moment, for some seconds, or for longer than a minute's window. */
+  /** The machine is suspended: for some seconds, or for longer than a minute's window. */
   const planSleep = () => {
     timeline.after((-Math.log(1 - random()) * spanMs) / SLEEPS, () => {
       if (stage.isOver) return;
       if (hand) {
         tenant.sleeps++;
-        suspend(timeline, hand.life, [2_000, 20_000, 600_000][Math.floor(3 * random())]! * random());
+        const mostMs = random() < 0.5 ? 20_000 : 600_000;
+        suspend(timeline, hand.life, mostMs * random());
       }
       planSleep();
     });

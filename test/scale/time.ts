@@ -65,9 +65,11 @@ export function newLife(): Life {
 
 /** The machine is suspended from now on: nothing of this life happens before it wakes. */
 export function suspend(timeline: Timeline, life: Life, ms: number): void {
-  life.sleptMs += Math.ceil(timeline.now() + ms) - timeline.now();
-  // In whole ms: time goes in whole microseconds.
-  life.asleepUntil = Math.ceil(timeline.now() + ms);
+  const now = timeline.now();
+  if (life.asleepUntil > now) return;
+  // In whole ms: the timeline's times are rounded.
+  life.asleepUntil = Math.ceil(now + ms);
+  life.sleptMs += life.asleepUntil - now;
 }
 
 /** What reaches a process that sleeps reaches it when it wakes; a dead one never. */
