@@ -143,7 +143,8 @@ function createMemories() {
   return {
     of: (config: Config): Memory => {
       const label = tenantOf(config);
-      const memory = known.get(label) ?? createMemory({ keepMs: longestMs(config.limits.windows), signs: systemSigns });
+      const memory =
+        known.get(label) ?? createMemory({ keepMs: longestMs(config.limits.windows), signs: systemSigns });
       known.set(label, memory);
       return memory;
     },

@@ -137,7 +137,8 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
         deps.monotonic(),
       );
       if (found.kind === 'skipped' && ++slower > MOST_SLOWER) {
-        const problem = 'Redis takes longer and longer to answer: its clock cannot be compared with this machine’s';
+        const problem =
+          'Redis takes longer and longer to answer: its clock cannot be compared with this machine’s';
         throw new StanddownError('REDIS_FAILED', problem);
       }
       return { ...reply, kind: 'again' as const };

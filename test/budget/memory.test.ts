@@ -222,7 +222,13 @@ describe('a worker’s memory of the slots', () => {
       memory.took('cancel', 'new', BASE + SLEPT + 700, 130);
       memory.slept();
       const stamps = memory.remembered('cancel').map(({ slot, stamp }) => [slot, Math.round(stamp - BASE)]);
-      assert.deepEqual(Object.fromEntries(stamps), { other: 50, settled: 90, flying: 500, late: SLEPT + 110, new: SLEPT + 700 });
+      assert.deepEqual(Object.fromEntries(stamps), {
+        other: 50,
+        settled: 90,
+        flying: 500,
+        late: SLEPT + 110,
+        new: SLEPT + 700,
+      });
     });
 
     /** Wall clock and system as they stand before and after 600 s that the monotonic clock does not show. */

@@ -28,9 +28,13 @@ async function play(weather: Weather) {
   return { ...all, sleeps: fleet.tenants.reduce((sum, { sleeps }) => sum + sleeps, 0) };
 }
 
-test('a Redis whose clock runs as fast as NTP lets it: no window is exceeded, as the server counts', options, async () => {
-  await play({ redisRate: 1.0005 });
-});
+test(
+  'a Redis whose clock runs as fast as NTP lets it: no window is exceeded, as the server counts',
+  options,
+  async () => {
+    await play({ redisRate: 1.0005 });
+  },
+);
 
 test('besides, its clock is set by little and by much, and machines are suspended', options, async () => {
   const { sleeps } = await play({ redisRate: 1.0005, steps: true, sleeps: true, pulseMs: 5_000 });
