@@ -3,7 +3,7 @@ import { type AppDeps, createTenant, tenantOf } from './app.ts';
 import { type Host, openHost } from './app-host.ts';
 import { createMemory, type Memory } from './budget/memory.ts';
 import { formatWindows, longestMs } from './budget/windows.ts';
-import { systemClock } from './clock.ts';
+import { systemClock, systemSigns } from './clock.ts';
 import type { Config, SignInConfig } from './config.ts';
 import { createClient } from './defender/client.ts';
 import { exposureOf } from './defender/credential-file.ts';
@@ -144,7 +144,8 @@ function createMemories() {
   return {
     of: (config: Config): Memory => {
       const label = tenantOf(config);
-      const memory = known.get(label) ?? createMemory({ keepMs: longestMs(config.limits.windows) });
+      const memory =
+        known.get(label) ?? createMemory({ keepMs: longestMs(config.limits.windows), signs: systemSigns });
       known.set(label, memory);
       return memory;
     },

@@ -2,7 +2,7 @@ import type { EpochContext } from './budget/epoch.ts';
 import { graceFor } from './budget/guard.ts';
 import { createMemory, type Memory } from './budget/memory.ts';
 import { type Limits, longestMs } from './budget/windows.ts';
-import { systemClock } from './clock.ts';
+import { systemClock, systemSigns } from './clock.ts';
 import type { Config } from './config.ts';
 import { StanddownError } from './errors.ts';
 import { type Keys, keysFor } from './keys.ts';
@@ -99,14 +99,15 @@ export function createTenant(
   const { limits } = config;
   const keys = keysFor(tenantOf(config));
   const longest = longestMs(limits.windows);
-  const memory = known ?? createMemory({ keepMs: longest });
+  const memory = known ?? createMemory({ keepMs: longest, signs: systemSigns });
   memory.keepFor(longest);
-  const { monotonic } = systemClock;
+  const { monotonic, wall } = systemClock;
   const epoch: EpochContext = {
     redis,
     keys,
     memory,
     monotonic,
+    wall,
     timings,
     graceMs: graceFor(timings, longest),
   };

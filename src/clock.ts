@@ -1,3 +1,4 @@
+import { uptime } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -13,6 +14,27 @@ export interface Clock {
 
 /** What a timer can be set to, in ms: a longer one would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** What tells a worker that its monotonic clock stood still: on Linux and macOS it does while the machine is suspended. */
+export interface SleepSigns {
+  wall: Clock['wall'];
+  /** How long the machine was suspended, in ms. Only what it grows by counts; it does not where the system does not tell. */
+  suspendedMs(): number;
+}
+
+export const systemSigns: SleepSigns = {
+  wall: () => Date.now(),
+  suspendedMs: () => 1_000 * uptime() - performance.now(),
+};
+
+/**
+ * Starts to measure how many ms pass, by the clock that goes further: the monotonic one stands still while the machine is suspended, and
+ * the wall clock may be set back.
+ */
+export function stopwatch(clock: Pick<Clock, 'wall' | 'monotonic'>): () => number {
+  const [wall, monotonic] = [clock.wall(), clock.monotonic()];
+  return () => Math.max(clock.wall() - wall, clock.monotonic() - monotonic);
+}
 
 export const systemClock: Clock = {
   wall: () => Date.now(),

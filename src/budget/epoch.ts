@@ -29,6 +29,10 @@ if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local version = noteVersion(KEYS[1], f[9])
 local news = {'alive', math.floor(now)}
 if ARGV[6] ~= '' then news[3], news[4] = 'cancel:latency', ARGV[6] end
+-- A witness that this clock ran on: see the shift. One to whom Redis is too far away could miss a jump.
+if expected.time > 0 and expected.tolerance <= ${1.5 * TIME_TOLERANCE_MS} then
+  news[#news + 1], news[#news + 2] = 'steady', math.floor(now)
+end
 redis.call('HSET', KEYS[1], unpack(news))
 local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or '', tostring(version)}
 for i = 2, #KEYS do
@@ -70,26 +74,34 @@ return {f[2], tostring(seq), f[4] or ''}
  * Redis' clock jumped: moves every stamp and the end of every hold by as much, and opens a new epoch. Only the first to
  * notice does so.
  *
+ * Where that may be the caller's own sleep, nothing is moved if another worker has looked since and found this clock steady: that look would
+ * be older than the jump if there had been one.
+ *
  * KEYS  state, slots of each operation
- * ARGV  grace ms, the epoch in which the jump was noticed, ms to move by, fields of the state that are times…
- * Returns  {epoch, seq} that hold now
+ * ARGV  grace ms, the epoch in which the jump was noticed, ms to move by, ms of the jump that may be a sleep (empty: it is none), fields
+ *       of the state that are times…
+ * Returns  {epoch, seq} that hold now | {'asleep'}
  */
 const shiftScript = defineScript(
   'shift',
   /* lua */ `
 ${GUARD_LUA}
-local f = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+local f = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'steady', 'grace')
 if f[1] ~= ARGV[2] then return {f[1] or '', f[2] or '0'} end
+local now, move = clock(), tonumber(ARGV[3])
+local age = f[3] and now - tonumber(f[3])
+if ARGV[4] ~= '' and age and age >= 0 and age < tonumber(ARGV[4]) then return {'asleep'} end
 for i = 2, #KEYS do
   local slots = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES')
-  for s = 1, #slots, 2 do redis.call('ZADD', KEYS[i], tonumber(slots[s + 1]) + tonumber(ARGV[3]), slots[s]) end
+  for s = 1, #slots, 2 do redis.call('ZADD', KEYS[i], tonumber(slots[s + 1]) + move, slots[s]) end
 end
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local time = redis.call('HGET', KEYS[1], ARGV[i])
-  if time then redis.call('HSET', KEYS[1], ARGV[i], math.ceil(tonumber(time) + tonumber(ARGV[3]))) end
+  if time then redis.call('HSET', KEYS[1], ARGV[i], math.ceil(tonumber(time) + move)) end
 end
-local now = clock()
-local epoch = reopen(KEYS[1], now, tonumber(f[2]) or 0, tonumber(ARGV[1]), 'clock')
+-- A grace that stands is kept: others may still have slots to put back.
+local grace = math.max(tonumber(ARGV[1]), (tonumber(f[4]) or 0) + move - now)
+local epoch = reopen(KEYS[1], now, tonumber(f[2]) or 0, grace, 'clock')
 -- For claims from before: see wasBefore in the ledger's records.
 redis.call('HSET', KEYS[1], 'jumped', epoch, 'jumpedAt', math.floor(now))
 return {tostring(epoch), tostring(epoch)}
@@ -105,6 +117,8 @@ export interface EpochContext {
   timings: Timings;
   /** The monotonic clock, in ms. */
   monotonic(): number;
+  /** The machine's own wall clock, in ms since 1970. */
+  wall(): number;
 }
 
 /** What stands for the tenant's cancels, in ms of Redis' clock. */
@@ -119,7 +133,7 @@ export interface Stance {
 
 export type Pulse =
   | ({ kind: 'steady' } & Stance)
-  /** Redis was slow to answer: nothing was learned. */
+  /** Redis was slow to answer, or this machine slept: nothing was learned. */
   | { kind: 'skipped' }
   /** Another epoch holds: what this worker remembers was put back. */
   | { kind: 'reopened'; why: string };
@@ -177,20 +191,40 @@ export async function recover(
   // In any case: what is put back has to be told in the time that Redis' clock shows by now.
   const jump = context.memory.compare(now, sentAt, receivedAt);
   if (refusal === 'time') return jump === 0 ? { kind: 'skipped' } : shift(context, jump);
-  if (jump !== 0 && (await enter(context)) !== 'clock') await shiftSlots(context, jump);
+  // Where others have moved the slots already, only a sleep that is certain tells this worker's from their jump.
+  if (jump !== 0 && ((await enter(context)) !== 'clock' || context.memory.lastJump()?.cause === 'suspended'))
+    await shiftSlots(context, jump);
   return putBack(context, why);
 }
 
-/** Redis' clock jumped by so many ms: moves the slots along. */
+/** Redis' clock jumped by so many ms: moves the slots along. Or this machine slept: then only what it remembers has aged. */
 export async function shift(context: EpochContext, jumpMs: number): Promise<Pulse> {
-  await shiftSlots(context, jumpMs);
+  if (await shiftSlots(context, jumpMs)) return { kind: 'skipped' };
   return putBack(context, 'clock');
 }
 
-/** Only in the epoch that this worker knows of: whoever is in a later one has heard of the jump, too. */
-async function shiftSlots({ redis, keys, memory, graceMs }: EpochContext, jumpMs: number): Promise<void> {
+/**
+ * Only in the epoch that this worker knows of: whoever is in a later one has heard of the jump, too.
+ *
+ * @returns whether nothing was moved, because it was this machine that slept.
+ */
+async function shiftSlots(context: EpochContext, jumpMs: number): Promise<boolean> {
+  const { redis, keys, memory } = context;
+  const jump = memory.lastJump();
+  if (jump?.cause === 'suspended') {
+    memory.slept();
+    return true;
+  }
+  const isSmall = Math.abs(jumpMs) <= SMALL_STEP_MS;
+  // Without a grace a settled slot may be moved twice: that is safe forward only. Back, a small step is waited for instead.
+  const moveMs = isSmall ? Math.max(0, jumpMs) : jumpMs;
+  const sleepMs = jump?.cause === 'perhaps' ? jump.least : '';
   const { epoch } = memory.expect('cancel', 0);
-  await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], [graceMs, epoch, jumpMs, ...TIMES]);
+  const args = [isSmall ? 0 : context.graceMs, epoch, moveMs, sleepMs, ...TIMES];
+  const reply = asList(await shiftScript(redis, [keys.state, ...ALL.map(keys.slots)], args));
+  if (reply[0] !== 'asleep') return false;
+  memory.slept();
+  return true;
 }
 
 async function putBack(context: EpochContext, why: string): Promise<Pulse> {
@@ -213,6 +247,9 @@ async function enter(
   return asText(reply[2]);
 }
 
+/** A step of Redis' clock up to this, in ms, is no reason to pause. */
+const SMALL_STEP_MS = 1_500;
+
 const ALL: readonly Operation[] = ['cancel', 'get', 'list'];
 
 /** Fields of the state that are times on Redis' clock, and last beyond a grace. */
@@ -226,8 +263,8 @@ function slotArguments({ slot, stamp, own }: Remembered): string[] {
 
 /** The first arguments of every guarded script, after the grace. */
 export function expectationArguments(expectation: Expectation): (string | number)[] {
-  const { epoch, seq, time } = expectation;
-  return [epoch, seq, time.toFixed(3), TIME_TOLERANCE_MS];
+  const { epoch, seq, time, tolerance } = expectation;
+  return [epoch, seq, time.toFixed(3), tolerance.toFixed(3)];
 }
 
 /** Reads `now, epoch, seq` and a flat list of slots and stamps. */

@@ -54,7 +54,7 @@ local function since(slotsKey, seen)
 end
 `;
 
-/** How far Redis' clock may be from what the caller expects before nothing is sent, in ms. Covers a slow round trip. */
+/** How far Redis' clock may be from what the caller expects before nothing is sent, in ms; the usual round trip comes on top. */
 export const TIME_TOLERANCE_MS = 1_000;
 
 /** After a time as long as the longest window no earlier call matters, so that is the longest grace needed. */

@@ -1,4 +1,7 @@
+import type { SleepSigns } from '../clock.ts';
 import type { Operation } from '../keys.ts';
+import { TIME_TOLERANCE_MS } from './guard.ts';
+import { lengthen } from './windows.ts';
 
 /** What a script is told, so that it can refuse before it takes anything. Times in ms of Redis' clock. */
 export interface Expectation {
@@ -7,6 +10,8 @@ export interface Expectation {
   seq: number;
   /** What Redis' clock should show now; 0 before the first look. */
   time: number;
+  /** How far it may be from that, in ms. */
+  tolerance: number;
   /** Changes since this time are wanted; 0 for all. */
   seen: number;
 }
@@ -29,6 +34,18 @@ export interface Remembered {
   own: boolean;
 }
 
+/** Redis' clock did not run on as this worker's monotonic one did. */
+export interface Jump {
+  /** By how many ms at least and at most; negative: it was set back. */
+  least: number;
+  most: number;
+  /**
+   * `redis`: Redis' clock jumped. `suspended`: this machine slept for as long, says its system. `perhaps`: its wall clock agrees with Redis'.
+   * Then either it slept, or Redis runs on the same machine, whose clock was set.
+   */
+  cause: 'redis' | 'suspended' | 'perhaps';
+}
+
 export interface Memory {
   /** Keeps slots for at least so many ms: a window has become longer. */
   keepFor(ms: number): void;
@@ -41,13 +58,19 @@ export interface Memory {
   /**
    * Takes in an answer. `sentAt` and `receivedAt` are monotonic.
    *
-   * @returns by how many ms Redis' clock has jumped since the last answer; 0 when it ran on.
+   * @returns by how many ms, at most, Redis' clock has jumped since the last answer; 0 when it ran on.
    */
   learn(operation: Operation, sighting: Sighting, sentAt: number, receivedAt: number): number;
   /** Compares clocks only; for an answer that says nothing about slots. Returns as `learn` does. */
   compare(now: number, sentAt: number, receivedAt: number): number;
   /** How many jumps were seen so far. */
   jumps(): number;
+  /** The last jump that was seen. */
+  lastJump(): Jump | null;
+  /** That jump was this machine's own sleep: what is remembered from before is older than the monotonic clock says. */
+  slept(): void;
+  /** What a round trip to Redis takes, in ms: the longest of late, up to 5 s. */
+  roundTripMs(): number;
   /** Another epoch holds from slot number `seq` on; what is remembered stays. */
   entered(epoch: string, seq: number): void;
   /** `takenAt` is monotonic. */
@@ -84,20 +107,35 @@ interface Slots {
 const DRIFT = 0.001;
 /** What two readings of a steady clock may differ by beyond that, in ms. */
 const JITTER_MS = 5;
+/** What is shorter is taken as a step of Redis' clock: no other clock, and no other worker's look, tells it for certain. In ms. */
+const SHORTEST_SLEEP_MS = 2 * TIME_TOLERANCE_MS;
+/** A sleep and what another clock says of it may differ by so much, in ms. */
+const SLEEP_TOLERANCE_MS = 500;
+/** A Redis that takes longer to answer is in trouble, and not just far away. In ms. */
+const MOST_ROUND_TRIP_MS = 5_000;
 
 /**
  * Each worker's own memory of the slots of the last hour, in monotonic time: its own, and the others' from what Redis
  * returns. Redis is the truth while it is whole; this is what is put back when it is not, or when its clock jumped.
  *
  * @param options.keepMs how long a slot can matter: the longest window.
+ * @param options.signs without them each jump is taken as one of Redis' clock.
  */
-export function createMemory(options: { keepMs: number }): Memory {
-  let { keepMs } = options;
+export function createMemory(options: { keepMs: number; signs?: SleepSigns }): Memory {
+  const { signs } = options;
+  let keepMs = lengthen(options.keepMs);
   const operations = new Map<Operation, Slots>();
   const seen = new Map<Operation, Pick<Sighting, 'now' | 'seq'>>();
   let epoch = '';
   let seq = 0;
   let jumps = 0;
+  let lastJump: Jump | null = null;
+  /** What was remembered when it came. */
+  let fromBefore: Entry[] = [];
+  let roundTripMs = 0;
+  let suspendedMs = signs?.suspendedMs() ?? 0;
+  /** How far the wall clock is ahead of the monotonic one. */
+  let wallAheadMs = 0;
   /** Redis' clock minus the monotonic one lies between these, as read at `readAt`. */
   let offset: { low: number; high: number; readAt: number } | null = null;
 
@@ -113,6 +151,9 @@ export function createMemory(options: { keepMs: number }): Memory {
 
   function compareClocks(now: number, sentAt: number, receivedAt: number): number {
     const read = { low: now - receivedAt, high: now - sentAt, readAt: receivedAt };
+    roundTripMs = Math.min(MOST_ROUND_TRIP_MS, Math.max(receivedAt - sentAt, 0.75 * roundTripMs));
+    const aheadBefore = wallAheadMs;
+    if (signs) wallAheadMs = signs.wall() - receivedAt;
     if (!offset) {
       offset = read;
       return 0;
@@ -121,14 +162,42 @@ export function createMemory(options: { keepMs: number }): Memory {
     const low = Math.max(read.low, offset.low - slack);
     const high = Math.min(read.high, offset.high + slack);
     if (low - high > JITTER_MS) {
-      const jump = middle(read) - middle(offset);
+      const least = read.low - offset.high;
+      const most = read.high - offset.low;
+      lastJump = { least, most, cause: causeOf(least, most, wallAheadMs - aheadBefore) };
+      fromBefore = stampedUpTo(offset.readAt);
       offset = read;
       jumps++;
-      return jump;
+      return most;
     }
     // Readings that miss each other by less than the jitter: the newer one is as good.
     offset = low <= high ? { low, high, readAt: receivedAt } : read;
     return 0;
+  }
+
+  /**
+   * Who is wrong, Redis' clock or this worker's monotonic one, which only stands still. Where the wall clock agrees with neither, both may
+   * have jumped: then it is taken as Redis', since stamps that are moved too far only wait longer.
+   */
+  function causeOf(least: number, most: number, wallJump: number): Jump['cause'] {
+    if (!signs) return 'redis';
+    const before = suspendedMs;
+    suspendedMs = signs.suspendedMs();
+    const explains = (ms: number) => ms >= least - SLEEP_TOLERANCE_MS && ms <= most + SLEEP_TOLERANCE_MS;
+    if (least < SHORTEST_SLEEP_MS) return 'redis';
+    if (explains(suspendedMs - before)) return 'suspended';
+    return explains(wallJump) ? 'perhaps' : 'redis';
+  }
+
+  /** In flight, or settled by then. What was settled since may have been so before a sleep or after it: better too late. */
+  function stampedUpTo(monotonic: number): Entry[] {
+    return [...operations.values()].flatMap(({ known, othersInFlight }) =>
+      [...known]
+        .filter(
+          ([slot, { at, takenAt }]) => at <= monotonic || takenAt !== undefined || othersInFlight.has(slot),
+        )
+        .map(([, entry]) => entry),
+    );
   }
 
   function takeIn(operation: Operation, sighting: Sighting, mid: number): void {
@@ -167,12 +236,13 @@ export function createMemory(options: { keepMs: number }): Memory {
 
   return {
     keepFor: (ms) => {
-      keepMs = Math.max(keepMs, ms);
+      keepMs = Math.max(keepMs, lengthen(ms));
     },
     expect: (operation, monotonic) => ({
       epoch,
       seq,
       time: offset ? monotonic + middle(offset) : 0,
+      tolerance: TIME_TOLERANCE_MS + roundTripMs,
       seen: seen.get(operation)?.now ?? 0,
     }),
     quietAt: (operation, monotonic) =>
@@ -188,6 +258,12 @@ export function createMemory(options: { keepMs: number }): Memory {
     },
     compare: compareClocks,
     jumps: () => jumps,
+    lastJump: () => lastJump,
+    slept: () => {
+      for (const entry of fromBefore) entry.at -= lastJump?.least ?? 0;
+      fromBefore = [];
+    },
+    roundTripMs: () => roundTripMs,
     entered: (next, number) => {
       epoch = next;
       seq = number;

@@ -4,6 +4,7 @@ import { type EpochContext, expectationArguments, recover, shift, sighting } fro
 import { GUARD_LUA } from './guard.ts';
 import { PACE_LUA, recoveryMs } from './pace.ts';
 import { SLOTS_LUA } from './slots.ts';
+import { startTerm, type Term } from './term.ts';
 import { longestMs, type Window } from './windows.ts';
 
 /**
@@ -72,8 +73,7 @@ export interface SlotGrant {
   slot: string;
   /** Up to when the call may be counted, on Redis' clock, in ms. */
   untilMs: number;
-  /** Monotonic time before which the slot was not taken. */
-  askedAt: number;
+  term: Term;
 }
 
 /** There is no slot now; ask again after so many ms. */
@@ -126,6 +126,7 @@ export function createOperationBudget(
 
   async function ask(operation: Operation): Promise<{ kind: 'granted'; grant: SlotGrant } | SlotWait> {
     const askedAt = deps.monotonic();
+    const term = startTerm(deps, { callTimeoutMs: deps.callTimeoutMs, roundTripMs: memory.roundTripMs() });
     const expectation = memory.expect(operation, askedAt);
     const reply = asList(
       await takeScript(
@@ -153,7 +154,7 @@ export function createOperationBudget(
       await recover(deps, asText(kind), asNumber(first), asText(second), askedAt, receivedAt);
       return RECOVERED;
     }
-    const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), askedAt };
+    const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), term };
     const jump = memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt);
     if (jump === 0) {
       memory.took(operation, grant.slot, grant.untilMs, askedAt);

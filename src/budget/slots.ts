@@ -1,8 +1,11 @@
+import { FAST_CLOCK } from './windows.ts';
+
 /**
  * Taking and settling slots, inside the scripts that begin and finish a call.
  *
  * One sorted set per operation holds the slots of the longest window: member = the slot's number, score = its stamp in
- * ms of Redis' clock. A call is allowed when, for every window, the max-th newest slot is older than the window's length.
+ * ms of Redis' clock. A call is allowed when, for every window, the max-th newest slot is older than the window's length, and a
+ * little more: Redis' clock may run fast.
  *
  * A slot is stamped when the answer arrives: the server counted the call somewhere between sending and answer, so the
  * stamp is never earlier than its count, and network delay cannot squeeze too many into one of its windows. Until then
@@ -10,6 +13,10 @@
  * second because a lost call may still arrive. A lost answer therefore needs no further bookkeeping.
  */
 export const SLOTS_LUA = /* lua */ `
+local function lengthen(length)
+  return length * ${1 + FAST_CLOCK}
+end
+
 -- How long until every window has room. windows: max, length, max, length, … from ARGV[first] on; of the shortest one
 -- only as much as the pace says is used. again: ms after which to look again while the deciding slot is in flight.
 -- Returns nil when there is room now, else ms and whether that only says when to look again (the deciding slot is in flight).
@@ -20,6 +27,7 @@ local function waitFor(slotsKey, now, first, pace, again)
   for i = first, #ARGV, 2 do
     local max, length = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
     if length == shortest then max = math.max(1, math.floor(max * pace)) end
+    length = lengthen(length)
     local slot = redis.call('ZREVRANGE', slotsKey, max - 1, max - 1, 'WITHSCORES')
     local stamp = tonumber(slot[2])
     if stamp and stamp > now then inFlight = true
@@ -34,7 +42,7 @@ end
 local function take(stateKey, slotsKey, now, untilMs, longest)
   local slot = redis.call('HINCRBY', stateKey, 'seq', 1)
   redis.call('ZADD', slotsKey, untilMs, slot)
-  if slot % 64 == 0 then redis.call('ZREMRANGEBYSCORE', slotsKey, '-inf', now - longest) end
+  if slot % 64 == 0 then redis.call('ZREMRANGEBYSCORE', slotsKey, '-inf', now - lengthen(longest)) end
   return slot
 end
 
@@ -45,7 +53,7 @@ local function settle(slotsKey, slot, how, now, untilMs, longest)
   -- So far in the past only a clock that jumped meanwhile can put it: then the slot was moved along.
   elseif untilMs < now and redis.call('ZSCORE', slotsKey, slot) then
     redis.call('ZADD', slotsKey, math.min(now, tonumber(redis.call('ZSCORE', slotsKey, slot))), slot)
-  elseif untilMs > now - longest then redis.call('ZADD', slotsKey, math.min(now, untilMs), slot)
+  elseif untilMs > now - lengthen(longest) then redis.call('ZADD', slotsKey, math.min(now, untilMs), slot)
   end
 end
 `;

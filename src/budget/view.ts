@@ -2,7 +2,7 @@ import type { Keys, Operation } from '../keys.ts';
 import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
-import { type Limits, reservedIn, type Window, windowsFor } from './windows.ts';
+import { type Limits, lengthen, reservedIn, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
 export interface WindowUse extends Window {
@@ -152,9 +152,9 @@ function windowHold(windows: readonly Window[], stamps: readonly number[], now: 
   let detail = '';
   for (const window of windows) {
     const deciding = stamps[stamps.length - window.max];
-    if (deciding === undefined || deciding + window.lengthMs < now || deciding + window.lengthMs <= until)
-      continue;
-    until = deciding + window.lengthMs;
+    const endsAt = deciding === undefined ? 0 : deciding + lengthen(window.lengthMs);
+    if (endsAt < now || endsAt <= until) continue;
+    until = endsAt;
     detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that is allowed`;
   }
   return until === 0 ? null : { reason: 'window', until, detail };

@@ -40,9 +40,6 @@ const TOLD_MS = 2_000;
 /** Tries in a row for one page. */
 const MOST_TRIES = 5;
 
-/** A slot is for a call that is sent at once, in ms. As with cancels. */
-const MAY_SEND_MS = 2_000;
-
 /** Sign-in troubles of which a second try would say the same: a wrong secret, an unknown application. */
 const LASTING = /^(invalid|unauthorized|credential|access_denied)/;
 
@@ -77,12 +74,11 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
   }
 
   async function call(query: string, token: Token, grant: SlotGrant): Promise<Answer> {
-    const elapsed = () => clock.monotonic() - grant.askedAt;
     const answer = await deps.client.page(query, {
       accessToken: token.accessToken,
-      timeoutMs: Math.max(1, deps.callTimeoutMs - elapsed()),
+      timeoutMs: Math.max(1, deps.callTimeoutMs - grant.term.elapsed()),
       signal,
-      maySend: () => !deps.signIn.isRefused(token) && elapsed() < MAY_SEND_MS,
+      maySend: () => !deps.signIn.isRefused(token) && grant.term.maySend(),
     });
     const judged = judge(answer, token, clock.wall());
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;

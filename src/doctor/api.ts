@@ -27,9 +27,6 @@ export interface ApiDeps {
   signal: AbortSignal;
 }
 
-/** A slot is for a call that is sent at once, in ms. As with cancels. */
-const MAY_SEND_MS = 2_000;
-
 /**
  * Looks whether the API answers, without cancelling anything: with a Get for an id that nobody has, in Get's own budget,
  * where that is permitted; else with a request that asks for nothing.
@@ -45,14 +42,13 @@ async function askForNobody(deps: ApiDeps, token: Token, budget: OperationBudget
   const { clock } = deps;
   const grant = await budget.take('get');
   if (!grant) return null;
-  const elapsed = () => clock.monotonic() - grant.askedAt;
   const id = randomUUID();
   const sentAt = clock.monotonic();
   const answer = await deps.client.get(id, {
     accessToken: token.accessToken,
-    timeoutMs: Math.max(1, deps.timeoutMs - elapsed()),
+    timeoutMs: Math.max(1, deps.timeoutMs - grant.term.elapsed()),
     signal: deps.signal,
-    maySend: () => elapsed() < MAY_SEND_MS,
+    maySend: grant.term.maySend,
   });
   const tookMs = clock.monotonic() - sentAt;
   const meaning = classify(answer, id, clock.wall());

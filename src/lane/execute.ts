@@ -69,9 +69,6 @@ export interface ExecuteDeps {
   stopping: AbortSignal;
 }
 
-/** A worker that was held up for longer than this between begin and sending does not send. */
-const MOST_DELAY_MS = 2_000;
-
 /**
  * The way of a request: token ─ begin ─ call ─ finish, until it is decided or has to wait.
  *
@@ -154,11 +151,10 @@ export function createExecutor(deps: ExecuteDeps) {
 
   async function send(work: Work, pass: Pass, token: Token, grant: Grant): Promise<Meaning> {
     const { machineActionId, comment } = work.request;
-    const elapsed = () => clock.monotonic() - grant.askedAt;
     const options = {
       accessToken: token.accessToken,
-      timeoutMs: Math.max(1, deps.callTimeoutMs - elapsed()),
-      maySend: () => !signIn.isRefused(token) && elapsed() < Math.min(MOST_DELAY_MS, deps.callTimeoutMs),
+      timeoutMs: Math.max(1, deps.callTimeoutMs - grant.term.elapsed()),
+      maySend: () => !signIn.isRefused(token) && grant.term.maySend(),
     };
     const answer =
       pass.operation === 'get'

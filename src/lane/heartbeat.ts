@@ -73,6 +73,8 @@ export function createHeartbeat(deps: HeartbeatDeps) {
   async function follow(seen: Pulse): Promise<void> {
     if (seen.kind === 'reopened') {
       if (seen.why === 'new') log.info('new in this Redis: nothing is sent for a few seconds');
+      else if (seen.why === 'clock')
+        log.warn('Redis’ clock was set: the call history was moved along with it');
       else log.warn({ why: seen.why }, 'slots put back from memory: nothing is sent for a few seconds');
       return deps.lanes.release();
     }

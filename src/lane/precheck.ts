@@ -40,11 +40,10 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
     if (token === null || !mayRead(token.roles)) return [];
     const grant = await deps.budget.take('list');
     if (!grant) return [];
-    const elapsed = () => deps.clock.monotonic() - grant.askedAt;
     const answer = await deps.client.list(ids, {
       accessToken: token.accessToken,
-      timeoutMs: Math.max(1, Math.min(deps.callTimeoutMs, timings.precheckPatienceMs) - elapsed()),
-      maySend: () => !deps.signIn.isRefused(token) && elapsed() < 2_000,
+      timeoutMs: Math.max(1, Math.min(deps.callTimeoutMs, timings.precheckPatienceMs) - grant.term.elapsed()),
+      maySend: () => !deps.signIn.isRefused(token) && grant.term.maySend(),
     });
     const meaning =
       answer.kind === 'answer' && answer.status === 200 ? null : classify(answer, '', deps.clock.wall());

@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { type EpochContext, recover, shift } from '../budget/epoch.ts';
 import { recoveryMs } from '../budget/pace.ts';
+import { startTerm, type Term } from '../budget/term.ts';
 import { type Limits, longestMs, type SlotClass, windowsFor } from '../budget/windows.ts';
+import { StanddownError } from '../errors.ts';
 import type { Operation } from '../keys.ts';
 import { begin } from './begin.ts';
 import { type Finished, type FinishInput, finish } from './finish.ts';
@@ -58,6 +60,7 @@ export interface Grant {
   check: readonly string[];
   /** Monotonic time before which the slot was not taken: the call's time starts here. */
   askedAt: number;
+  term: Term;
 }
 
 type SettledPermit = Exclude<Permit, { kind: 'again' } | { kind: 'refused' }>;
@@ -71,8 +74,19 @@ export interface Begun {
   campaign: number;
 }
 
+/** When a slot was asked for. */
+interface Asked {
+  askedAt: number;
+  /** How many jumps had been seen by then. */
+  jumps: number;
+  term: Term;
+}
+
 export type FinishAsk = Omit<FinishInput, 'buckets'>;
 export type Finish = Exclude<Finished, { kind: 'again' }>;
+
+/** So often in a row Redis may take longer to answer than it did before; then something is wrong with it. */
+const MOST_SLOWER = 10;
 
 /** The two steps around a call. Each keeps the worker's own memory of the slots up to date. */
 export function createCalls(deps: EpochContext & { settings: CallSettings; view: View }) {
@@ -89,18 +103,19 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
     ask: Ask,
     permit: SettledPermit,
     reply: BeginReply,
-    { askedAt, jumps }: { askedAt: number; jumps: number },
+    { askedAt, jumps, term }: Asked,
   ): Promise<Answer> {
     const jump = reply.sighting ? memory.learn(ask.operation, reply.sighting, askedAt, deps.monotonic()) : 0;
     const grant: Grant | null =
       permit.kind === 'granted'
-        ? { ...permit, untilMs: permit.lapse + settings.callTimeoutMs, askedAt }
+        ? { ...permit, untilMs: permit.lapse + settings.callTimeoutMs, askedAt, term }
         : null;
     if (memory.jumps() !== jumps) {
       // This answer, or another one meanwhile, was told from slots that had not been moved yet.
       if (grant) await giveBack(ask, grant);
       if (jump !== 0) await shift(deps, jump);
-      if (grant || jump !== 0) return { kind: 'hold', reason: 'grace', ms: deps.graceMs, look: false };
+      // Whether there is a grace, and for how long, the next answer says.
+      if (grant || jump !== 0) return { kind: 'hold', reason: 'grace', ms: 0, look: false };
     }
     if (permit.kind !== 'granted' || !grant) return permit as Exclude<SettledPermit, { kind: 'granted' }>;
     memory.took(ask.operation, permit.slot, grant.untilMs, askedAt);
@@ -111,10 +126,16 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
   async function beginCall(ask: Ask): Promise<Begun> {
     const nonce = randomInt(1, 2 ** 31);
     let { campaign } = ask;
-    let asked = { askedAt: 0, jumps: 0 };
+    const start = (): Asked => ({
+      askedAt: deps.monotonic(),
+      jumps: memory.jumps(),
+      term: startTerm(deps, { callTimeoutMs: settings.callTimeoutMs, roundTripMs: memory.roundTripMs() }),
+    });
+    let asked = start();
     let isRepeat = false;
+    let slower = 0;
     const attempt = async () => {
-      asked = { askedAt: isRepeat ? asked.askedAt : deps.monotonic(), jumps: memory.jumps() };
+      asked = isRepeat ? { ...asked, jumps: memory.jumps() } : start();
       const expectation = memory.expect(ask.operation, deps.monotonic());
       // The reserve is of cancels only: nobody is in a hurry to read.
       const windows = windowsFor(settings.limits, ask.operation === 'cancel' ? ask.slotClass : 'urgent');
@@ -122,7 +143,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
       const input = { ...ask, ...target, nonce, windows, expectation };
       const reply = await begin(redis, keys, view.bucketKey(ask.id), input, beginSettings);
       if (reply.permit.kind !== 'refused') return { ...reply, ...reply.permit };
-      await recover(
+      const found = await recover(
         deps,
         reply.permit.refusal,
         reply.permit.now,
@@ -130,6 +151,11 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
         asked.askedAt,
         deps.monotonic(),
       );
+      if (found.kind === 'skipped' && ++slower > MOST_SLOWER) {
+        const problem =
+          'Redis takes longer and longer to answer: its clock cannot be compared with this machine’s';
+        throw new StanddownError('REDIS_FAILED', problem);
+      }
       return { ...reply, kind: 'again' as const };
     };
     // An answer lost on the way may have granted: asked with the same nonce, Redis says so.

@@ -158,9 +158,9 @@ async function recorded(
 /** Enough of a ledger to submit and to look: no call is ever made with it. */
 function ledgerFor({ redis, keys, limits }: CampaignsDeps): Ledger {
   const memory = createMemory({ keepMs: longestMs(limits.windows) });
-  const { monotonic } = systemClock;
+  const { monotonic, wall } = systemClock;
   const settings = { limits, callTimeoutMs: 0, maxAttempts: 1 };
-  return createLedger({ redis, keys, memory, monotonic, graceMs: 0, timings: TIMINGS, settings });
+  return createLedger({ redis, keys, memory, monotonic, wall, graceMs: 0, timings: TIMINGS, settings });
 }
 
 /** @throws StanddownError CONFIG_INVALID */

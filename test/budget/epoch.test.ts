@@ -198,7 +198,7 @@ describe('the epoch', () => {
         worker.shiftClock(-by);
         await expectGrace(worker, 1);
         const penalty = Number(await redis.hget(tenant.keys.state, 'cancel:penalty'));
-        assert.ok(Math.abs(penalty - now - 2_000 - by) < 15, `${penalty - now}`);
+        assert.ok(Math.abs(penalty - now - 2_000 - by) < 90, `${penalty - now}`);
       });
 
       it(`by ${by} ms: a claim lasts as long as one call, and no longer`, async () => {
@@ -235,7 +235,7 @@ describe('the epoch', () => {
           for (const worker of workers) await pulse(worker.context, ['cancel']);
         assertLike(await stamps(), new Map([...before].map(([its, stamp]) => [its, stamp + by])));
         const penalty = Number(await redis.hget(tenant.keys.state, 'cancel:penalty'));
-        assert.ok(Math.abs(penalty - now - 50_000 - by) < 15, `${penalty - now}`);
+        assert.ok(Math.abs(penalty - now - 50_000 - by) < 90, `${penalty - now}`);
       });
     }
 
@@ -258,6 +258,132 @@ describe('the epoch', () => {
       await Promise.all(workers.map((worker) => pulse(worker.context, ['cancel'])));
       for (const worker of workers) await pulse(worker.context, ['cancel']);
       assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + 50_000])));
+    });
+
+    for (const by of [-900, -20, 20, 900]) {
+      it(`by no more than ${by} ms: nobody pauses, and no slot counts for too short`, async () => {
+        const worker = newWorker();
+        for (let index = 0; index < 4; index++) await call(worker, index);
+        await pulse(worker.context, ['cancel']);
+        const before = await stamps();
+        const [forgotten = ''] = before.keys();
+        worker.memory.returned('cancel', forgotten);
+        worker.shiftClock(-by);
+        assert.equal((await pulse(worker.context, ['cancel'])).kind, 'reopened');
+        // Forward all move along. Back, what nobody remembers stays: a slot that seems newer is only waited for longer.
+        const moved = new Map([...before].map(([slot, stamp]) => [slot, stamp + by]));
+        moved.set(forgotten, (before.get(forgotten) ?? 0) + Math.max(0, by));
+        assertLike(await stamps(), moved);
+        await call(worker, 4);
+        await expectWindow(worker, 5);
+      });
+    }
+
+    it('a little while others still put back what was lost: their grace is kept', async () => {
+      const worker = newWorker();
+      await call(worker, 0);
+      await redis.del(tenant.keys.slots('cancel'), tenant.keys.state);
+      await pulse(worker.context, ['cancel']);
+      worker.shiftClock(-50);
+      await pulse(worker.context, ['cancel']);
+      await expectGrace(worker, 1);
+    });
+  });
+
+  describe('when a worker’s machine was suspended', () => {
+    const TEN_MINUTES = 600_000;
+
+    /** Two workers that look regularly, two calls of each, and a penalty that is over. */
+    async function twoWorkers() {
+      const [sleeper, awake] = [newWorker(), newWorker()];
+      for (let index = 0; index < 4; index++) await call(index % 2 === 0 ? sleeper : awake, index);
+      const { now } = await viewBudget(redis, tenant.keys, tenant.limits);
+      await redis.hset(tenant.keys.state, 'cancel:penalty', Math.ceil(now - 2_000));
+      for (const worker of [sleeper, awake]) {
+        // Who is held up meanwhile is no witness.
+        do await pulse(worker.context, ['cancel']);
+        while (worker.memory.roundTripMs() > 200);
+      }
+      return { sleeper, awake };
+    }
+
+    const standing = async () => ({
+      stamps: await stamps(),
+      state: await redis.hmget(tenant.keys.state, 'epoch', 'cancel:penalty', 'grace'),
+    });
+
+    for (const told of [false, true]) {
+      it(`nobody’s times move, and it goes on at once (${told ? 'its system tells' : 'another worker is the witness'})`, async () => {
+        const { sleeper, awake } = await twoWorkers();
+        const before = await standing();
+        sleeper.sleep(TEN_MINUTES, told);
+        await pulse(sleeper.context, ['cancel']);
+        assert.equal((await pulse(sleeper.context, ['cancel'])).kind, 'steady');
+        assert.equal((await pulse(awake.context, ['cancel'])).kind, 'steady');
+        assert.deepEqual(await standing(), before);
+        await call(sleeper, 4);
+        await expectWindow(awake, 5);
+      });
+    }
+
+    it('also when it notices by a request', async () => {
+      const { sleeper } = await twoWorkers();
+      const before = await standing();
+      sleeper.sleep(TEN_MINUTES);
+      await call(sleeper, 4);
+      const now = await standing();
+      for (const [slot, stamp] of before.stamps) assert.equal(now.stamps.get(slot), stamp);
+      assert.deepEqual(now.state, before.state);
+    });
+
+    it('and Redis lost its data meanwhile: it puts back what it remembers as old as that is', async () => {
+      const { sleeper, awake } = await twoWorkers();
+      const before = await stamps();
+      await redis.del(tenant.keys.slots('cancel'), tenant.keys.state);
+      for (let round = 0; round < 2; round++) await pulse(awake.context, ['cancel']);
+      sleeper.sleep(TEN_MINUTES);
+      await pulse(sleeper.context, ['cancel']);
+      assertLike(await stamps(), before);
+    });
+
+    it('a call begun before is not sent after', async () => {
+      const { sleeper } = await twoWorkers();
+      const { term } = await sleeper.probe.grant(idAt(ids, 4), number);
+      assert.equal(term.maySend(), true);
+      // Nothing of it shows in the monotonic clock; the wall clock has gone on.
+      sleeper.setWall(TEN_MINUTES);
+      assert.equal(term.maySend(), false);
+    });
+
+    it('its wall clock being set is no sleep: nothing moves', async () => {
+      const { sleeper, awake } = await twoWorkers();
+      const before = await standing();
+      for (const by of [TEN_MINUTES, -2 * TEN_MINUTES]) {
+        awake.setWall(by);
+        assert.equal((await pulse(awake.context, ['cancel'])).kind, 'steady');
+      }
+      assert.equal((await pulse(sleeper.context, ['cancel'])).kind, 'steady');
+      assert.deepEqual(await standing(), before);
+    });
+
+    it('or Redis runs on the same machine, whose clock was set: without a witness the slots move along', async () => {
+      const { sleeper } = await twoWorkers();
+      const before = await stamps();
+      // No worker has looked since then.
+      await redis.hincrby(tenant.keys.state, 'steady', -TEN_MINUTES);
+      sleeper.sleep(TEN_MINUTES);
+      await expectGrace(sleeper, 4);
+      assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + TEN_MINUTES])));
+    });
+
+    it('and Redis’ clock jumped while it slept: the slots move far enough', async () => {
+      const { sleeper } = await twoWorkers();
+      const before = await stamps();
+      sleeper.sleep(TEN_MINUTES);
+      sleeper.shiftClock(-50_000);
+      await expectGrace(sleeper, 4);
+      const now = await stamps();
+      for (const [slot, stamp] of before) assert.ok((now.get(slot) ?? 0) >= stamp + 50_000);
     });
   });
 });

@@ -195,4 +195,70 @@ describe('a worker’s memory of the slots', () => {
       }
     });
   });
+
+  it('bears with a Redis that is far away as much longer as its answers took of late', () => {
+    const memory = memoryAt();
+    assert.equal(memory.expect('cancel', 0).tolerance, 1_000);
+    assert.equal(memory.compare(BASE + 2_500, 1_000, 4_000), 0);
+    assert.equal(memory.expect('cancel', 4_000).tolerance, 4_000);
+    assert.equal(memory.compare(BASE + 99_500, 90_000, 100_000), 0);
+    assert.equal(memory.expect('cancel', 4_000).tolerance, 6_000, 'within reason');
+    for (let t = 200_000; t < 200_020; t++) memory.compare(BASE + t, t, t + 1);
+    assert.ok(memory.expect('cancel', 4_000).tolerance < 1_100, 'until they come sooner again');
+  });
+
+  describe('after a sleep of its machine', () => {
+    const SLEPT = 600_000;
+
+    it('has the slots from before as old as they are, and those settled meanwhile no older than they can be', () => {
+      const memory = memoryAt();
+      memory.learn('cancel', seen(100, [['other', 50]], 1), 100, 100);
+      memory.took('cancel', 'settled', BASE + 500, 60);
+      memory.settled('cancel', 'settled', 90);
+      memory.took('cancel', 'flying', BASE + 500, 95);
+      memory.took('cancel', 'late', BASE + 500, 96);
+      memory.settled('cancel', 'late', 110);
+      memory.compare(BASE + SLEPT + 120, 120, 120);
+      memory.took('cancel', 'new', BASE + SLEPT + 700, 130);
+      memory.slept();
+      const stamps = memory.remembered('cancel').map(({ slot, stamp }) => [slot, Math.round(stamp - BASE)]);
+      assert.deepEqual(Object.fromEntries(stamps), {
+        other: 50,
+        settled: 90,
+        flying: 500,
+        late: SLEPT + 110,
+        new: SLEPT + 700,
+      });
+    });
+
+    /** Wall clock and system as they stand before and after 600 s that the monotonic clock does not show. */
+    const cases = [
+      { wall: SLEPT, told: SLEPT, cause: 'suspended' },
+      { wall: 0, told: SLEPT, cause: 'suspended' },
+      { wall: SLEPT, told: 0, cause: 'perhaps' },
+      { wall: 0, told: 0, cause: 'redis' },
+      { wall: SLEPT / 2, told: 0, cause: 'redis' },
+      { wall: SLEPT / 2, told: SLEPT / 2, cause: 'redis' },
+    ] as const;
+    for (const { wall, told, cause } of cases) {
+      it(`wall clock ${wall / 1_000} s on, system tells of ${told / 1_000} s: ${cause}`, () => {
+        let [wallMs, suspendedMs] = [5_000_000, 70_000];
+        const signs = { wall: () => wallMs, suspendedMs: () => suspendedMs };
+        const memory = createMemory({ keepMs: 1_000, signs });
+        memory.compare(BASE, 0, 0);
+        [wallMs, suspendedMs] = [wallMs + 10 + wall, suspendedMs + told];
+        assert.equal(memory.compare(BASE + SLEPT + 10, 10, 10), SLEPT);
+        assert.equal(memory.lastJump()?.cause, cause);
+      });
+    }
+
+    it('which cannot set a clock back: then it was Redis’, whatever the wall clock says', () => {
+      let wallMs = 5_000_000;
+      const memory = createMemory({ keepMs: 1_000, signs: { wall: () => wallMs, suspendedMs: () => 0 } });
+      memory.compare(BASE, 0, 0);
+      wallMs -= SLEPT;
+      memory.compare(BASE - SLEPT + 10, 10, 10);
+      assert.equal(memory.lastJump()?.cause, 'redis');
+    });
+  });
 });

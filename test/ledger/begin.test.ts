@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { lengthen } from '../../src/budget/windows.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import { redisTime } from '../../src/redis/time.ts';
 import type { RedisClient } from '../../src/script.ts';
@@ -181,7 +182,7 @@ describe('begin', () => {
       for (const index of [0, 1]) await probe.decide(idAt(ids, index), number, 'cancelled');
       const slots = tenant.keys.slots('cancel');
       const [first = '', stamp] = await redis.zrange(slots, '0', '0', 'WITHSCORES');
-      const endsAt = Number(stamp) + 60_000;
+      const endsAt = Number(stamp) + lengthen(60_000);
       const before = await redisTime(redis);
       const { answer } = await probe.begin(idAt(ids, 2), number);
       const after = await redisTime(redis);

@@ -29,6 +29,7 @@ export interface TenantReport {
   excess: number;
   repeats: number;
   crashes: number;
+  sleeps: number;
   outages: number;
   others: number;
   fates: Record<Fate, number>;
@@ -43,7 +44,7 @@ export async function judge(
   scale: Scale,
   tenant: SimulatedTenant,
 ): Promise<TenantReport> {
-  const { book, defender, isShared, fates, crashes, outages } = tenant;
+  const { book, defender, isShared, fates, crashes, sleeps, outages } = tenant;
   const { calls, refused, excess, firstAt, lastAt, others } = defender.seen;
   const outcomes = await judgeLedger(redis, tenant);
   if (excess > 0) book.violate(`${excess} calls more than a window allows`);
@@ -69,6 +70,7 @@ export async function judge(
     excess,
     repeats: book.repeats(),
     crashes,
+    sleeps,
     outages: outages.length,
     others: others.length,
     fates,

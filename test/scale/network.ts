@@ -4,7 +4,7 @@ import type { HttpAnswer, NoAnswer } from '../../src/defender/exchange.ts';
 import type { Random } from '../../src/simulator/random.ts';
 import type { Book } from './book.ts';
 import type { Defender, ServerOperation, Trouble } from './defender.ts';
-import type { Life, Timeline } from './time.ts';
+import { type Life, reach, type Timeline } from './time.ts';
 
 export interface NetworkDeps {
   timeline: Timeline;
@@ -103,7 +103,7 @@ export function createNetwork(deps: NetworkDeps): DefenderClient {
     return new Promise((resolve) => {
       const give = (answer: HttpAnswer | NoAnswer) => {
         callOff();
-        if (life.isAlive) resolve(answer);
+        reach(timeline, life, () => resolve(answer));
       };
       const giveUp = () => give({ kind: 'lost', code: 'TIMEOUT', message: 'no answer in time' });
       const callOff = timeline.after(leftMs, giveUp);

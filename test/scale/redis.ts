@@ -6,7 +6,7 @@ import { buildClock } from '../gauntlet/place.ts';
 import { openServer } from '../gauntlet/server.ts';
 import { TEST_DIR } from '../support/redis.ts';
 import { newLabel } from '../support/tenant.ts';
-import type { Life, Timeline } from './time.ts';
+import { type Life, reach, type Timeline } from './time.ts';
 
 /** A real Redis that lives in simulated time. */
 export interface SimulatedRedis {
@@ -21,8 +21,14 @@ export interface SimulatedRedis {
   close(): Promise<void>;
 }
 
-/** @throws Error where there is no C compiler: what sets its clock is built from C. */
-export async function openSimulatedRedis(timeline: Timeline): Promise<SimulatedRedis> {
+/**
+ * @param shows what its clock shows at a time, both in ms since 1970.
+ * @throws Error where there is no C compiler: what sets its clock is built from C.
+ */
+export async function openSimulatedRedis(
+  timeline: Timeline,
+  shows: (now: number) => number = (now) => now,
+): Promise<SimulatedRedis> {
   const library = await buildClock();
   if (library === null) throw new Error('there is no C compiler (cc)');
   const dir = join(TEST_DIR, 'scale', newLabel());
@@ -31,7 +37,7 @@ export async function openSimulatedRedis(timeline: Timeline): Promise<SimulatedR
   const clockFile = join(existsSync('/dev/shm') ? '/dev/shm' : dir, `standdown-clock-${newLabel()}`);
   const micros = Buffer.alloc(8);
   const told = () => {
-    micros.writeBigInt64LE(BigInt(Math.round(timeline.now() * 1_000)));
+    micros.writeBigInt64LE(BigInt(Math.round(shows(timeline.now()) * 1_000)));
     return micros;
   };
   writeFileSync(clockFile, told());
@@ -59,7 +65,7 @@ export async function openSimulatedRedis(timeline: Timeline): Promise<SimulatedR
       way.sendCommand = (command) =>
         new Promise((resolve, reject) => {
           // On its way it arrives whatever becomes of its sender. The answer to a dead one is lost.
-          const answer = (tell: () => void) => timeline.after(delayMs(), () => life.isAlive && tell());
+          const answer = (tell: () => void) => timeline.after(delayMs(), () => reach(timeline, life, tell));
           timeline.after(delayMs(), async () => {
             tick();
             sent++;

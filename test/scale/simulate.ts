@@ -2,6 +2,7 @@ import { judge, type TenantReport } from './judge.ts';
 import { openSimulatedRedis, type SimulatedRedis } from './redis.ts';
 import { playTenant, type Scale, type SimulatedTenant } from './tenant.ts';
 import { createTimeline } from './time.ts';
+import { redisClock } from './weather.ts';
 
 /** Where simulated time begins: the same in every run. */
 const BEGIN = Date.UTC(2026, 0, 5);
@@ -17,7 +18,7 @@ export interface Simulated {
 /** Plays the tenants of one part of several, on a Redis of its own. Tenants know nothing of each other: parts change nothing. */
 export async function simulate(scale: Scale, part = { at: 0, of: 1 }): Promise<Simulated> {
   const timeline = createTimeline(BEGIN);
-  const redis = await openSimulatedRedis(timeline);
+  const redis = await openSimulatedRedis(timeline, redisClock(scale.weather ?? {}, BEGIN, scale.seed));
   const tenants: TenantReport[] = [];
   let simulatedMs = 0;
   const onOver = async (tenant: SimulatedTenant) => {

@@ -13,7 +13,8 @@ import { createLane, type Hand, type Lane } from './lane.ts';
 import { createNetwork, FATES, type Fate } from './network.ts';
 import { type Outage, planOthers, planOutages } from './plan.ts';
 import type { SimulatedRedis } from './redis.ts';
-import type { Timeline } from './time.ts';
+import { suspend, type Timeline } from './time.ts';
+import type { Weather } from './weather.ts';
 import { Ideal, type ServerWindow } from './windows.ts';
 import { startWorker } from './worker.ts';
 
@@ -28,6 +29,7 @@ export interface Scale {
   beginWithinMs: number;
   /** What is broken on purpose, in one worker of each tenant: its limits are a tenth too high, or it gives back slots of calls that left. */
   broken?: 'limits' | 'slots';
+  weather?: Weather;
 }
 
 export const CALL_TIMEOUT_MS = 30_000;
@@ -36,6 +38,8 @@ const CONCURRENCY = 4;
 const WORKERS = 2;
 /** How often each worker is killed on the way, about. */
 const CRASHES = 6;
+/** How often each machine is suspended, about, where that is played. */
+const SLEEPS = 30;
 /** One in so many tenants shares its application with others. */
 const SHARED_EVERY = 4;
 
@@ -50,6 +54,7 @@ export interface SimulatedTenant {
   isShared: boolean;
   outages: readonly Outage[];
   crashes: number;
+  sleeps: number;
   fates: Record<Fate, number>;
 }
 
@@ -121,6 +126,7 @@ function setStage(deps: Pick<Stage, 'scale' | 'timeline' | 'redis'>, index: numb
     isShared,
     outages: planOutages(random, begin, spanMs),
     crashes: 0,
+    sleeps: 0,
     fates: Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>,
   };
   return { ...deps, random, tenant, spanMs, isOver: false };
@@ -139,6 +145,7 @@ function openLedger(
     timings: TIMINGS,
     graceMs: TIMINGS.graceMs,
     monotonic: timeline.now,
+    wall: timeline.now,
     settings: { limits, callTimeoutMs: CALL_TIMEOUT_MS, maxAttempts: MAX_ATTEMPTS },
   });
 }
@@ -182,6 +189,7 @@ function keepWorker(stage: Stage, lane: Lane, place: number): void {
       random,
       ids: tenant.made.ids,
       mayRead: tenant.index % 2 === 0,
+      weather: scale.weather ?? {},
       network: (life, clock) =>
         createNetwork({
           timeline,
@@ -220,8 +228,21 @@ function keepWorker(stage: Stage, lane: Lane, place: number): void {
       plan();
     });
   };
+  /** The machine is suspended: for some seconds, or for longer than a minute's window. */
+  const planSleep = () => {
+    timeline.after((-Math.log(1 - random()) * spanMs) / SLEEPS, () => {
+      if (stage.isOver) return;
+      if (hand) {
+        tenant.sleeps++;
+        const mostMs = random() < 0.5 ? 20_000 : 600_000;
+        suspend(timeline, hand.life, mostMs * random());
+      }
+      planSleep();
+    });
+  };
   start();
   plan();
+  if (scale.weather?.sleeps) planSleep();
   // Its heart beats as long as it lives.
   const rest = () => {
     if (!stage.isOver) timeline.after(60_000, rest);

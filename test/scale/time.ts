@@ -53,6 +53,30 @@ export function createTimeline(start: number): Timeline {
 /** Something that can end without notice: nothing that it waits for reaches it then. */
 export interface Life {
   isAlive: boolean;
+  /** Its machine is suspended until then, ms since 1970. */
+  asleepUntil: number;
+  /** For how long it was, in ms. */
+  sleptMs: number;
+}
+
+export function newLife(): Life {
+  return { isAlive: true, asleepUntil: 0, sleptMs: 0 };
+}
+
+/** The machine is suspended from now on: nothing of this life happens before it wakes. */
+export function suspend(timeline: Timeline, life: Life, ms: number): void {
+  const now = timeline.now();
+  if (life.asleepUntil > now) return;
+  // In whole ms: the timeline's times are rounded.
+  life.asleepUntil = Math.ceil(now + ms);
+  life.sleptMs += life.asleepUntil - now;
+}
+
+/** What reaches a process that sleeps reaches it when it wakes; a dead one never. */
+export function reach(timeline: Timeline, life: Life, happen: () => void): void {
+  const leftMs = life.asleepUntil - timeline.now();
+  if (leftMs > 0) timeline.after(leftMs, () => reach(timeline, life, happen));
+  else if (life.isAlive) happen();
 }
 
 /** A process' clocks. `rate`: how much faster its monotonic one runs than Redis'; `skewMs`: how far its wall clock is off. */
@@ -64,7 +88,7 @@ export function createSimulatedClock(
   const bornAt = timeline.now();
   return {
     wall: () => Math.floor(timeline.now() + skewMs),
-    monotonic: () => (timeline.now() - bornAt) * rate,
+    monotonic: () => (timeline.now() - bornAt - life.sleptMs) * rate,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);
@@ -74,7 +98,7 @@ export function createSimulatedClock(
         };
         const callOff = timeline.after(Math.ceil(ms) / rate, () => {
           signal?.removeEventListener('abort', onAbort);
-          if (life.isAlive) resolve();
+          reach(timeline, life, resolve);
         });
         signal?.addEventListener('abort', onAbort, { once: true });
       }),

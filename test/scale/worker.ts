@@ -15,7 +15,8 @@ import type { Random } from '../../src/simulator/random.ts';
 import { TIMINGS } from '../../src/timings.ts';
 import type { Hand } from './lane.ts';
 import type { SimulatedRedis } from './redis.ts';
-import { createSimulatedClock, type Life, type Timeline } from './time.ts';
+import { createSimulatedClock, type Life, newLife, type Timeline } from './time.ts';
+import type { Weather } from './weather.ts';
 
 export interface WorkerDeps {
   timeline: Timeline;
@@ -28,6 +29,7 @@ export interface WorkerDeps {
   random: Random;
   ids: readonly string[];
   mayRead: boolean;
+  weather: Weather;
   network(life: Life, clock: Clock): DefenderClient;
   onRecovered(): void;
 }
@@ -38,14 +40,15 @@ const PULSE_MS = 60_000;
 /** The way of a request as a worker builds it (see service.ts), with everything that is time, chance or network given to it. */
 export function startWorker(deps: WorkerDeps): Hand {
   const { timeline, keys, limits, random, callTimeoutMs, maxAttempts } = deps;
-  const life: Life = { isAlive: true };
+  const life = newLife();
   // As far from Redis' pace as NTP slews a clock at most; the wall clock is off by up to a second.
-  const own = createSimulatedClock(timeline, life, {
-    rate: 1 + (random() - 0.5) / 1_000,
-    skewMs: 2_000 * (random() - 0.5),
-  });
-  const redis = deps.redis.connect(life, () => redisLegMs(random));
-  const memory = createMemory({ keepMs: longestMs(limits.windows) });
+  const rate = 1 + (random() - 0.5) / 1_000;
+  const skewMs = 2_000 * (random() - 0.5);
+  const own = createSimulatedClock(timeline, life, { rate, skewMs });
+  const redis = deps.redis.connect(life, () => (deps.weather.redisLegMs ?? 0) + redisLegMs(random));
+  // The system of half of them says for how long it slept.
+  const signs = { wall: own.wall, suspendedMs: () => (skewMs > 0 ? life.sleptMs : 0) };
+  const memory = createMemory({ keepMs: longestMs(limits.windows), signs });
   const epoch: EpochContext = {
     redis,
     keys,
@@ -53,6 +56,7 @@ export function startWorker(deps: WorkerDeps): Hand {
     timings: TIMINGS,
     graceMs: TIMINGS.graceMs,
     monotonic: own.monotonic,
+    wall: own.wall,
   };
   const wall = () => Math.floor(memory.redisTime(own.monotonic()) ?? own.wall());
   const clock: Clock = { ...own, wall };
@@ -71,7 +75,7 @@ export function startWorker(deps: WorkerDeps): Hand {
     log: silentLog,
     stopping: new AbortController().signal,
   });
-  void beat(epoch, clock, life);
+  void beat(epoch, clock, life, deps.weather.pulseMs ?? PULSE_MS);
   return {
     life,
     held: new Set(),
@@ -84,10 +88,10 @@ export function startWorker(deps: WorkerDeps): Hand {
   };
 }
 
-async function beat(epoch: EpochContext, clock: Clock, life: Life): Promise<void> {
+async function beat(epoch: EpochContext, clock: Clock, life: Life, pulseMs: number): Promise<void> {
   while (life.isAlive) {
     await pulse(epoch, OPERATIONS);
-    await clock.sleep(PULSE_MS);
+    await clock.sleep(pulseMs);
   }
 }
 

@@ -7,28 +7,38 @@ import { TIMINGS } from '../../src/timings.ts';
 import { createProbe, type Probe } from './ledger.ts';
 import type { TestTenant } from './tenant.ts';
 
-/** What one worker process has of its own: memory and a monotonic clock that can be moved. */
+/** What one worker process has of its own: memory and clocks that can be moved. */
 export interface TestWorker {
   memory: Memory;
   ledger: Ledger;
   context: EpochContext;
   probe: Probe;
-  /** Moves this worker's monotonic clock: the same as Redis' clock jumping the other way. */
+  /** Moves both of this worker's clocks: the same as Redis' clock jumping the other way. */
   shiftClock(ms: number): void;
+  /** Its machine has been suspended for so long: its monotonic clock stood still. `told`: its system says so. */
+  sleep(ms: number, told?: boolean): void;
+  /** Its machine's wall clock is set. */
+  setWall(ms: number): void;
 }
 
 export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
   const { redis, keys } = tenant;
   const { limits, callTimeoutMs, maxAttempts } = tenant.config;
   let shifted = 0;
-  const memory = createMemory({ keepMs: longestMs(limits.windows) });
+  let set = 0;
+  let slept = 0;
+  let suspendedMs = 0;
+  const wall = () => systemClock.wall() + shifted + set;
+  const signs = { wall, suspendedMs: () => suspendedMs };
+  const memory = createMemory({ keepMs: longestMs(limits.windows), signs });
   const context: EpochContext = {
     redis,
     keys,
     memory,
     graceMs,
     timings: TIMINGS,
-    monotonic: () => systemClock.monotonic() + shifted,
+    monotonic: () => systemClock.monotonic() + shifted - slept,
+    wall,
   };
   const ledger = createLedger({ ...context, settings: { limits, callTimeoutMs, maxAttempts } });
   return {
@@ -38,6 +48,13 @@ export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
     probe: createProbe({ ...tenant, memory, ledger }),
     shiftClock: (ms) => {
       shifted += ms;
+    },
+    sleep: (ms, told = false) => {
+      slept += ms;
+      if (told) suspendedMs += ms;
+    },
+    setWall: (ms) => {
+      set += ms;
     },
   };
 }
