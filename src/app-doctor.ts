@@ -3,6 +3,7 @@ import { createOperationBudget } from './budget/operation.ts';
 import { systemClock } from './clock.ts';
 import type { Config, Environment, SignInConfig } from './config.ts';
 import { createClient, createDispatcher } from './defender/client.ts';
+import { proxyMistake } from './defender/proxy.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { examineApi } from './doctor/api.ts';
 import { examineCredential } from './doctor/credential.ts';
@@ -16,7 +17,7 @@ import { silentLog } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
 import type { RedisClient } from './script.ts';
-import { TIMINGS } from './timings.ts';
+import { TIMINGS, type Timings } from './timings.ts';
 
 /* The doctor's part of the composition root: builds what a worker would, looks at it, and takes it down again. */
 
@@ -24,13 +25,19 @@ export interface DoctorDeps {
   env: Environment;
   /** Ends waits and calls. */
   signal: AbortSignal;
+  /** Default: those of production. */
+  timings?: Timings | undefined;
 }
 
 /** Whoever asks is waiting: no call takes longer than this, in ms. */
 const PATIENCE_MS = 10_000;
 
 /** Looks at everything that a campaign needs, one thing after the other. Nothing is cancelled. */
-export async function* examine({ env, signal }: DoctorDeps): AsyncGenerator<Finding, void, void> {
+export async function* examine({
+  env,
+  signal,
+  timings = TIMINGS,
+}: DoctorDeps): AsyncGenerator<Finding, void, void> {
   const { config, findings } = await examineSettings(env);
   yield* findings;
   if (config === null) return;
@@ -39,7 +46,7 @@ export async function* examine({ env, signal }: DoctorDeps): AsyncGenerator<Find
   const opened = await openRedis({ config, log: silentLog, path: env['PATH'] ?? '' });
   if ('finding' in opened) {
     yield opened;
-    yield* examineDefender(config, null, signal);
+    yield* examineDefender(config, null, timings, signal);
     return;
   }
   const { client, place } = opened;
@@ -47,7 +54,7 @@ export async function* examine({ env, signal }: DoctorDeps): AsyncGenerator<Find
     const seen = await examineRedis(client, describeRedis(place.target));
     yield* seen;
     const isUsable = seen.every(({ level }) => level !== 'problem');
-    yield* examineDefender(config, isUsable ? client : null, signal);
+    yield* examineDefender(config, isUsable ? client : null, timings, signal);
   } finally {
     await closeRedis(client);
   }
@@ -66,8 +73,11 @@ async function openRedis(deps: AppDeps): Promise<{ client: RedisClient; place: R
 async function* examineDefender(
   config: Config,
   redis: RedisClient | null,
+  timings: Timings,
   signal: AbortSignal,
 ): AsyncGenerator<Finding, void, void> {
+  // It has been said, and nothing gets out.
+  if (proxyMistake(config.httpsProxy) !== null) return;
   const { apiUrl, callTimeoutMs, limits } = config;
   const timeoutMs = Math.min(callTimeoutMs, PATIENCE_MS);
   const clock = systemClock;
@@ -77,11 +87,11 @@ async function* examineDefender(
       dispatcher,
       clock,
       timeoutMs,
-      timings: TIMINGS,
+      timings,
     });
     yield* findings;
     if (config.signIn && token) yield* judgeRoles(token.roles, config.signIn.credential.kind);
-    const { epoch } = redis && config.tenant !== null ? createTenant(config, redis) : NO_TENANT;
+    const { epoch } = redis && config.tenant !== null ? createTenant(config, redis, { timings }) : NO_TENANT;
     const budget = epoch && createOperationBudget({ ...epoch, windows: limits.windows, callTimeoutMs });
     const client = createClient({ apiUrl, dispatcher });
     yield await examineApi({ apiUrl, client, dispatcher, budget, token, clock, timeoutMs, signal });

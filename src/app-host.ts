@@ -62,6 +62,8 @@ const SIGN_INS_AT_ONCE = 8;
  */
 export async function openHost(deps: AppDeps, connections: number): Promise<Host> {
   const { log } = deps;
+  // First: a proxy that cannot be used is said before anything is opened.
+  const dispatcher = createDispatcher({ connections, ...deps.config });
   const place = await locateRedis(deps);
   // A first look with a time limit: a worker that starts should say at once that Redis is away or unsuitable.
   const probe = await connect(place, 'command', 'check', log);
@@ -75,7 +77,6 @@ export async function openHost(deps: AppDeps, connections: number): Promise<Host
   // Every tenant's lanes listen on it.
   lanesRedis.setMaxListeners(0);
   lightenDuplicates(lanesRedis);
-  const dispatcher = createDispatcher({ connections, ...deps.config });
   const measuring = deps.config.healthPort === null ? null : await openMetrics(place, log);
   return {
     place,

@@ -9,8 +9,10 @@ import {
   type Window,
 } from './budget/windows.ts';
 import { CLOUDS, type CloudName, REGION_NAMES, REGIONS, type RegionName } from './defender/clouds.ts';
+import { withScheme } from './defender/proxy.ts';
 import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
+import { foreign } from './foreign.ts';
 import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
 import type { LogLevel } from './log.ts';
 import { type NotifyConfig, readNotify } from './notify/settings.ts';
@@ -71,6 +73,7 @@ export interface Config {
   healthHost: string;
   console: ConsoleConfig;
   watchdogMs: number;
+  /** With a scheme; whether it can be used is not looked at here. */
   httpsProxy: Secret | null;
   noProxy: string | null;
 }
@@ -143,13 +146,8 @@ const environmentSchema = z.object({
   WATCHDOG_TIMEOUT: duration
     .default(120_000)
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h'),
-  HTTPS_PROXY: z
-    .string()
-    .refine(
-      (text) => /^https?:\/\//.test(text) && URL.canParse(text),
-      'is not an address such as http://proxy:8080',
-    )
-    .optional(),
+  /** Judged by what needs it: see `proxyMistake`. */
+  HTTPS_PROXY: z.string().optional(),
   NO_PROXY: z.string().optional(),
 });
 
@@ -214,9 +212,13 @@ export function readConfig(environment: Environment): Config {
     Array.isArray(notify) ||
     mistakes.length > 0
   ) {
-    throw new StanddownError('CONFIG_INVALID', `the settings are not right:\n  ${mistakes.join('\n  ')}`, {
-      context: { mistakes },
-    });
+    throw new StanddownError(
+      'CONFIG_INVALID',
+      `the settings are not right:\n  ${mistakes.map((mistake) => foreign(mistake, 500)).join('\n  ')}`,
+      {
+        context: { mistakes },
+      },
+    );
   }
   return { ...toConfig(parsed.data, windows, reserves), notify };
 }
@@ -250,7 +252,7 @@ function toConfig(
     healthHost: env.HEALTH_HOST,
     console: consoleConfig(env),
     watchdogMs: env.WATCHDOG_TIMEOUT,
-    httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(env.HTTPS_PROXY),
+    httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(withScheme(env.HTTPS_PROXY)),
     noProxy: env.NO_PROXY ?? null,
   };
 }

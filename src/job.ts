@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { CancelJob } from './contract.ts';
+import { excerpt, foreign } from './foreign.ts';
 import { parseGuid } from './guid.ts';
 
 /** The longest comment that is taken. The API's own limit is not documented; this bounds what sits in Redis. */
@@ -29,7 +30,9 @@ export const jobDataSchema = z.object({
   v: z.literal(1).default(1),
   machineActionId,
   comment: z.preprocess((value) => (isBlank(value) ? undefined : value), text(MAX_COMMENT_LENGTH).optional()),
-  requestedBy: text(200).nullish(),
+  requestedBy: text(200)
+    .transform((by) => excerpt(by, 200))
+    .nullish(),
   expiresAt: time.nullish(),
   again: z.boolean().nullish(),
 });
@@ -97,21 +100,20 @@ function isBlank(value: unknown): boolean {
 }
 
 function describe(error: z.ZodError): string {
-  return error.issues
+  const words = error.issues
     .slice(0, 5)
-    .map((issue) => `${issue.path.map(String).join('.') || 'data'}: ${issue.message}`)
-    .join('; ')
-    .slice(0, 500);
+    .map((issue) => `${issue.path.map(String).join('.') || 'data'}: ${issue.message}`);
+  return foreign(words.join('; '), 500);
 }
 
 /** The id as the job spelled it, bounded, for a result that can name nothing better. */
 export function quotedId(data: unknown): string {
   if (typeof data !== 'object' || data === null) return '';
   const value: unknown = Reflect.get(data, 'machineActionId');
-  return typeof value === 'string' ? (parseGuid(value) ?? value.slice(0, 100)) : '';
+  return typeof value === 'string' ? (parseGuid(value) ?? excerpt(value, 100)) : '';
 }
 
 /** A job that another language wrote may have none. */
 function quote(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : 'missing';
+  return typeof value === 'string' ? `"${excerpt(value, 60)}"` : 'missing';
 }

@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { messageOf, StanddownError } from './errors.ts';
+import { foreign, printableJson } from './foreign.ts';
 import { withoutSecrets } from './secret.ts';
 
 export type { Logger } from 'pino';
@@ -30,12 +31,15 @@ export async function createLog(options: LogOptions): Promise<Logger> {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },
-      hooks: { streamWrite: withoutSecrets },
+      hooks: { streamWrite: (line) => printableJson(withoutSecrets(line), options.pretty) },
       ...(options.more && { mixin: options.more }),
     },
     destination,
   );
 }
+
+/** Longest message of an error, in characters. */
+const MAX_TEXT = 2_000;
 
 /** For parts that are given no logger. */
 export const silentLog: Logger = pino({ level: 'silent' });
@@ -53,15 +57,15 @@ async function defaultDestination(isPretty: boolean): Promise<DestinationStream>
 }
 
 function describeError(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { message: String(error) };
+  if (!(error instanceof Error)) return { message: foreign(String(error), MAX_TEXT) };
   const code: unknown = Reflect.get(error, 'code');
   return {
     type: error.name,
     ...(code !== undefined && { code }),
-    message: error.message,
+    message: foreign(error.message, MAX_TEXT),
     ...(error instanceof StanddownError &&
       Object.keys(error.context).length > 0 && { context: error.context }),
-    ...(error.cause !== undefined && { cause: messageOf(error.cause) }),
+    ...(error.cause !== undefined && { cause: foreign(messageOf(error.cause), MAX_TEXT) }),
     // A stack says something about a bug only; what the outside does has a code.
     ...(code === undefined && error.stack && { stack: error.stack }),
   };

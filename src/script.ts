@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { messageOf, StanddownError } from './errors.ts';
+import { foreign } from './foreign.ts';
 
 /** An ioredis connection, to a single server (or sentinels) or to a cluster. */
 export type RedisClient = Redis | Cluster;
@@ -28,7 +29,9 @@ export function defineScript(name: string, lua: string): Script {
     try {
       return await call.call(redis, keys.length, ...keys, ...args);
     } catch (cause) {
-      throw new StanddownError('REDIS_FAILED', `Redis failed in ${name}: ${messageOf(cause)}`, { cause });
+      throw new StanddownError('REDIS_FAILED', `Redis failed in ${name}: ${foreign(messageOf(cause), 300)}`, {
+        cause,
+      });
     }
   };
 }

@@ -1,7 +1,10 @@
 import { inspect } from 'node:util';
 
-/** Every secret's value while it is in use, so that the log can make sure of leaving it out. */
-const known = new Set<string>();
+/** Every secret in use, with the forms in which it may be written, so that the log can make sure of leaving it out. */
+const known = new Map<string, readonly string[]>();
+
+/** All of these forms, the longest first: one secret may be a part of another. Null: to be put together anew. */
+let inUse: readonly string[] | null = null;
 
 /** Shorter texts would take harmless words out of the log. */
 const SHORTEST = 6;
@@ -57,23 +60,54 @@ function decoded(text: string): string {
 
 /** From now on the log leaves this text out. */
 export function remember(value: string): void {
-  if (value.length >= SHORTEST) known.add(value);
+  if (value.length < SHORTEST || known.has(value)) return;
+  known.set(value, formsOf(value));
+  inUse = null;
 }
 
 /** A token that is not used any more need not be looked for. */
 export function forget(value: string): void {
-  known.delete(value);
+  if (known.delete(value)) inUse = null;
 }
 
-const TOKEN_LIKE = /\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|(?<=\bBearer\s+)[^\s"',]+/g;
+/** As it stands, in JSON, in a URL and in a form. */
+function formsOf(value: string): string[] {
+  const forms = [
+    value,
+    JSON.stringify(value).slice(1, -1),
+    // A lone surrogate, which a sign-in service's JSON may hold, has no form in a URL.
+    encodeURIComponent(value.toWellFormed()),
+    new URLSearchParams([['', value]]).toString().slice(1),
+  ];
+  return [...new Set(forms)];
+}
 
-/** Takes every known secret, and whatever looks like a token, out of a text. */
+function formsInUse(): readonly string[] {
+  inUse ??= [...known.values()].flat().sort((a, b) => b.length - a.length);
+  return inUse;
+}
+
+/** What begins like a token in JSON (`{"` is `eyJ`), however it goes on: no look ahead, so that no text takes long. */
+const TOKEN_LIKE = /(?<!\w)eyJ[\w-]{10}[\w.-]*/g;
+const BEARER = /(\bBearer\s+)[^\s"',]+/g;
+
+/**
+ * Takes every known secret, and whatever looks like a token, out of a text. Each pass goes through the text once: what others
+ * wrote must not be able to keep the process busy.
+ */
 export function withoutSecrets(text: string): string {
   let clean = text;
-  for (const value of known) {
-    for (const form of [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)]) {
-      if (clean.includes(form)) clean = clean.replaceAll(form, '[secret]');
-    }
-  }
-  return clean.replace(TOKEN_LIKE, '[secret]');
+  for (const form of formsInUse()) if (clean.includes(form)) clean = clean.replaceAll(form, '[secret]');
+  return clean.replace(TOKEN_LIKE, '[secret]').replace(BEARER, '$1[secret]');
+}
+
+/**
+ * The start of a text, at most `length` characters, without secrets. More than that is not looked at, but for the rest of a secret
+ * that begins there: of one that was cut in two, half would stay.
+ */
+export function startWithoutSecrets(text: string, length: number): string {
+  if (text.length <= length) return withoutSecrets(text);
+  const longest = formsInUse()[0]?.length ?? 0;
+  const clean = withoutSecrets(text.slice(0, length + longest));
+  return clean.slice(0, Math.max(0, clean.length - longest));
 }

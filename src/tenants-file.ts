@@ -3,6 +3,8 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Config, type Environment, PROCESS_SETTINGS, readConfig, SETTINGS } from './config.ts';
 import { messageOf, StanddownError } from './errors.ts';
+import { excerpt, foreign } from './foreign.ts';
+import { misspelt } from './misspelt.ts';
 import { remember } from './secret.ts';
 import { SIGN_IN_KINDS, type SignInConfig } from './sign-in-config.ts';
 
@@ -81,7 +83,10 @@ export async function chooseConfig(environment: Environment): Promise<Config> {
   const index = labels.indexOf(chosen);
   const entry = entries[index];
   if (!entry) {
-    const known = `${labels.slice(0, 10).join(', ')}${labels.length > 10 ? ` and ${labels.length - 10} more` : ''}`;
+    const known = `${labels
+      .slice(0, 10)
+      .map((label) => excerpt(label, 64))
+      .join(', ')}${labels.length > 10 ? ` and ${labels.length - 10} more` : ''}`;
     throw new StanddownError(
       'CONFIG_INVALID',
       `TENANTS_FILE: ${path} has no tenant ${JSON.stringify(chosen)}; it has ${known}`,
@@ -206,7 +211,8 @@ async function textOf(
   dir: string,
 ): Promise<string> {
   if (PROCESS_SETTINGS.has(name)) throw new Error('is of the whole process: set it in the environment');
-  if (!SETTINGS.has(name)) throw new Error('is no setting');
+  const [{ meant } = { meant: '' }] = misspelt({ [name]: 'x' }, SETTINGS);
+  if (!SETTINGS.has(name)) throw new Error(`is no setting${meant ? `; did you mean ${meant}?` : ''}`);
   if (typeof setting === 'string') {
     if (SECRETS.has(name)) {
       remember(setting);
@@ -281,13 +287,13 @@ function overlaps(configs: readonly Config[]): string[] {
 
 function nameOf(index: number, entry: object): string {
   const label = Reflect.get(entry, 'STANDDOWN_TENANT') ?? Reflect.get(entry, 'AZURE_TENANT_ID');
-  return typeof label === 'string' ? `tenant ${index + 1} (${label.slice(0, 64)})` : `tenant ${index + 1}`;
+  return typeof label === 'string' ? `tenant ${index + 1} (${excerpt(label, 64)})` : `tenant ${index + 1}`;
 }
 
 function invalid(path: string, mistakes: readonly string[]): StanddownError {
   return new StanddownError(
     'CONFIG_INVALID',
-    `TENANTS_FILE: ${path} is not right:\n  ${mistakes.join('\n  ')}`,
+    `TENANTS_FILE: ${path} is not right:\n  ${mistakes.map((mistake) => foreign(mistake, 500)).join('\n  ')}`,
     {
       context: { mistakes },
     },

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { formatWindows } from '../src/budget/windows.ts';
 import { type Environment, readConfig } from '../src/config.ts';
+import { createDispatcher } from '../src/defender/client.ts';
 import { CLOUDS, type CloudName } from '../src/defender/clouds.ts';
 import { StanddownError } from '../src/errors.ts';
 import { runCommand } from './support/command.ts';
@@ -131,6 +132,38 @@ describe('the settings', () => {
     assert.equal(readConfig({ ...proxies, NO_PROXY: 'HIGH' }).noProxy, 'HIGH');
   });
 
+  const PROXIES: [text: string, mistake: RegExp | null][] = [
+    ['proxy:8080', null],
+    ['10.0.0.1:3128', null],
+    ['me:secret@proxy:8080', null],
+    ['HTTP://proxy:8080', null],
+    ['HTTPS://me:p%40ss@proxy', null],
+    ['http://me:100%@proxy:8080', /"%" .* write %25/],
+    ['http://me:p%zz@proxy:8080', /"%" .* write %25/],
+    ['http://me:p%ff@proxy:8080', /"%" .* write %25/],
+    ['http://pro%xy:8080', /"%" .* write %25/],
+    ['socks5://me:secret@proxy:1080', /^HTTPS_PROXY: is a SOCKS proxy/],
+    ['SOCKS5h://proxy:1080', /^HTTPS_PROXY: is a SOCKS proxy/],
+    ['ftp://proxy', /does not begin with http/],
+    ['http://proxy:80808', /is not an address/],
+    ['http://two words:80', /is not an address/],
+  ];
+  for (const [text, mistake] of PROXIES) {
+    it(`take HTTPS_PROXY=${text}, and what calls out ${mistake ? 'says what is wrong' : 'uses it'}`, async () => {
+      const { httpsProxy, noProxy } = readConfig({ HTTPS_PROXY: text });
+      const open = () => createDispatcher({ connections: 1, httpsProxy, noProxy });
+      if (mistake === null) await open().destroy();
+      else {
+        assert.throws(open, (error) => {
+          assert.ok(error instanceof StanddownError && error.code === 'CONFIG_INVALID');
+          assert.match(error.message, mistake);
+          assert.doesNotMatch(error.message, /secret/);
+          return true;
+        });
+      }
+    });
+  }
+
   const WRONG: [name: keyof Environment, value: string, says: RegExp][] = [
     ['STANDDOWN_TENANT', 'two words', /may hold letters, digits/],
     ['STANDDOWN_TENANT', '{brace}', /may hold letters, digits/],
@@ -174,8 +207,6 @@ describe('the settings', () => {
     ['HEALTH_HOST', '127.0.0.1:8086', /must be an IP address/],
     ['WATCHDOG_TIMEOUT', '999ms', /must be from 1s to 1h/],
     ['WATCHDOG_TIMEOUT', 'off', /"off" is not a duration/],
-    ['HTTPS_PROXY', 'proxy:8080', /is not an address such as http:/],
-    ['HTTPS_PROXY', 'socks5://proxy', /is not an address such as http:/],
   ];
   for (const [name, value, says] of WRONG) {
     it(`refuse ${name}=${value.slice(0, 40)}`, () => {

@@ -183,6 +183,7 @@ describe('a worker with LOG_LEVEL=trace', () => {
 
   /** With characters that JSON, URLs and forms write in another way. */
   const SECRET = 'q8~"Zx/+ .&=%wrong-or-right';
+  const REPEATED = `Bearer ${SECRET} eyJhbGciOiJub25lIn0.eyJyb2xlcyI6W119.c2lnbmF0dXJl`;
   const WRONG = 'Zz~9"/+ .&=%another-one';
   const FORMS = [SECRET, WRONG].flatMap((secret) => [
     secret,
@@ -260,8 +261,18 @@ describe('a worker with LOG_LEVEL=trace', () => {
     await submitCampaign(tenant, { name: 'campaign', comment: 'test', now: Date.now() }, parts);
     const status = () => campaignStatus(tenant, 'campaign');
 
-    const refused = startWorker({ AZURE_CLIENT_SECRET: WRONG, PRECHECK: 'off' });
+    // The sign-in repeats what it was sent, in place of its code too.
+    const repeated = { error: WRONG, error_description: `AADSTS7000215: ${WRONG}`, correlation_id: WRONG };
+    await simulator.setFaults([
+      { operation: 'token', fault: { kind: 'html', status: 401, body: JSON.stringify(repeated) } },
+    ]);
+    const refused = startWorker({ AZURE_CLIENT_SECRET: WRONG, PRECHECK: 'off', HEALTH_PORT: '0' });
     await eventually(async () => assert.equal((await status()).hold?.reason, 'sign-in'));
+    const port = /"port":(\d+)/.exec(refused.stderr)?.[1];
+    const ready = await (await fetch(`http://127.0.0.1:${port}/readyz`)).text();
+    assert.match(ready, /"sign-in","ok":false/);
+    assertClean(ready, '/readyz');
+    assertClean(JSON.stringify(await status()), 'status');
     const heldLog = await stop(refused);
     assert.match(heldLog, /AADSTS7000215/, 'it was refused');
     assertClean(await everything(redis), 'Redis while signing in fails');
@@ -269,7 +280,15 @@ describe('a worker with LOG_LEVEL=trace', () => {
     const at = (index: number) => [ids[index] ?? ''];
     await simulator.setFaults([
       { operation: 'token', times: 1, fault: { kind: 'html', status: 502 } },
-      { operation: 'cancel', ids: at(0), fault: { kind: 'status', status: 403, code: 'Forbidden' } },
+      {
+        operation: 'cancel',
+        ids: at(0),
+        fault: {
+          kind: 'html',
+          status: 403,
+          body: JSON.stringify({ error: { code: REPEATED, message: REPEATED, target: REPEATED } }),
+        },
+      },
       { operation: 'cancel', ids: at(1), times: 1, fault: { kind: 'status', status: 401 } },
       { operation: 'cancel', ids: at(2), times: 1, fault: { kind: 'reset', when: 'after' } },
       { operation: 'cancel', ids: at(3), times: 1, fault: { kind: 'truncated', how: 'broken-json' } },

@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 import type { Actor } from '../campaign/audit.ts';
-import { withoutSecrets } from '../secret.ts';
+import { excerpt } from '../foreign.ts';
 
 /** The user of this machine, or null where it does not say. */
 export function userName(): string | null {
@@ -13,9 +13,12 @@ export function userName(): string | null {
 
 /** Who runs this command, for the audit. `args` as given, without the program. */
 export function actorOf(args: readonly string[]): Actor {
-  const quoted = args.map((arg) => (/^[\w@%+=:,./-]+$/.test(arg) ? arg : JSON.stringify(arg)));
+  // Cleaned before it is quoted: of a secret that was quoted twice nothing would be known.
+  const quoted = args
+    .map((given) => excerpt(given, 1_000))
+    .map((arg) => (/^[\w@%+=:,./-]+$/.test(arg) ? arg : JSON.stringify(arg)));
   return {
-    by: `${userName() ?? 'unknown'}@${hostname()}`,
-    command: withoutSecrets(`standdown ${quoted.join(' ')}`).slice(0, 1_000),
+    by: excerpt(`${userName() ?? 'unknown'}@${hostname()}`, 200),
+    command: excerpt(`standdown ${quoted.join(' ')}`, 1_000),
   };
 }

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 import { StanddownError } from '../errors.ts';
+import { printable } from '../foreign.ts';
 import type { CommandContext } from './context.ts';
 
 /** The option of every command that asks. */
@@ -41,7 +42,7 @@ export async function ask({ input, output, stop }: Terminal, question: string): 
   const ended = new Promise<null>((resolve) => asking.once('close', () => resolve(null)));
   try {
     const answer = await Promise.race([
-      asking.question(`${question} [y/N] `, { signal: stop }).catch(() => null),
+      asking.question(`${printable(question)} [y/N] `, { signal: stop }).catch(() => null),
       ended,
     ]);
     // What follows begins a line of its own.

@@ -5,11 +5,11 @@ import { wrap } from './wrap.ts';
 
 /** Looks at everything that a campaign needs, and says what to do. Nothing is cancelled. */
 export async function runDoctor(
-  { env, out, stop }: BareContext,
+  { env, out, stop, timings }: BareContext,
   options: { json: boolean },
 ): Promise<number> {
   const findings: Finding[] = [];
-  for await (const finding of examine({ env, signal: stop })) {
+  for await (const finding of examine({ env, signal: stop, timings })) {
     stop.throwIfAborted();
     findings.push(finding);
     if (!options.json) await out.write(describe(finding, widthOf(out)));

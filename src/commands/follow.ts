@@ -2,6 +2,7 @@ import { createLogUpdate } from 'log-update';
 import type { Tenant } from '../app.ts';
 import { type CampaignStatus, lookAtCampaign } from '../campaign/status.ts';
 import { systemClock } from '../clock.ts';
+import { printable } from '../foreign.ts';
 import type { CommandContext } from './context.ts';
 import { type Progress, renderLine, renderProgress } from './progress.ts';
 
@@ -44,7 +45,7 @@ function isLive(out: CommandContext['out']): boolean {
 function showLive(): (progress: Progress) => Promise<void> {
   const update = createLogUpdate(process.stdout);
   return async (progress) => {
-    update(renderProgress(progress));
+    update(printable(renderProgress(progress)));
     if (progress.status.open === 0) update.done();
   };
 }

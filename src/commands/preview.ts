@@ -1,4 +1,5 @@
 import type { Tenant } from '../app.ts';
+import type { OpenReader } from '../app-reader.ts';
 import { StanddownError } from '../errors.ts';
 import type { Spool } from '../intake/spool.ts';
 import { createTally } from '../select/tally.ts';
@@ -27,7 +28,15 @@ export async function previewSpool(
     return;
   }
   const { openReader } = await import('../app-reader.ts');
-  const { reader, close } = openReader(config, tenant, readingHooks(context, PATIENCE_MS));
+  let opened: OpenReader;
+  try {
+    opened = openReader(config, tenant, readingHooks(context, PATIENCE_MS));
+  } catch (error) {
+    if (!(error instanceof StanddownError)) throw error;
+    out.note(`no preview: ${error.message}`);
+    return;
+  }
+  const { reader, close } = opened;
   const tally = createTally();
   let read = 0;
   try {

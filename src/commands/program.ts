@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
 import { Command, CommanderError } from 'commander';
-import type { Environment } from '../config.ts';
+import { type Environment, SETTINGS } from '../config.ts';
 import { messageOf, StanddownError } from '../errors.ts';
+import { printable } from '../foreign.ts';
 import { createLog, type LogLevel, type LogOptions } from '../log.ts';
+import { describeMisspelt, misspelt } from '../misspelt.ts';
 import { withoutSecrets } from '../secret.ts';
 import type { Traces } from '../telemetry/open.ts';
 import { wantsTraces } from '../telemetry/settings.ts';
@@ -43,7 +45,7 @@ interface Start {
  * @returns the exit code.
  */
 export async function runProgram(argv: readonly string[], { out, ...rest }: Process): Promise<number> {
-  const process: Process = { ...rest, out: withoutSecretsIn(out) };
+  const process: Process = { ...rest, out: safe(out) };
   let code: number = EXIT.done;
   const program = createProgram(process, {
     run: async (run, options) => {
@@ -70,12 +72,16 @@ export async function runProgram(argv: readonly string[], { out, ...rest }: Proc
   }
 }
 
-/** Lines on standard error quote settings and answers, so they pass the same filter as the log. */
-function withoutSecretsIn(out: Output): Output {
+/**
+ * Lines on standard error quote settings and answers, so they pass the same filter as the log. Nothing that was written by others
+ * reaches a terminal as an order to it; into a file or a pipe results go as they are.
+ */
+function safe(out: Output): Output {
   return {
     ...out,
-    note: (line) => out.note(withoutSecrets(line)),
-    complain: (line) => out.complain(withoutSecrets(line)),
+    write: (text) => out.write(out.isTerminal ? printable(text) : text),
+    note: (line) => out.note(printable(withoutSecrets(line))),
+    complain: (line) => out.complain(printable(withoutSecrets(line))),
   };
 }
 
@@ -142,6 +148,7 @@ async function openContext(
     ...(traces && { more: traces.ids }),
   });
   traces?.reportTo(log);
+  for (const one of misspelt(context.env, SETTINGS)) log.warn(describeMisspelt(one));
   return { ...context, config, log, traces };
 }
 

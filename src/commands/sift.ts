@@ -1,7 +1,7 @@
 import type { Action } from '../defender/classify.ts';
 import type { Reader } from '../defender/reader.ts';
+import { excerpt } from '../foreign.ts';
 import { bytesToGuid, guidsToBytes } from '../guid.ts';
-import { excerpt } from '../intake/id-line.ts';
 import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { CommandContext } from './context.ts';

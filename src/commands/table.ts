@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { excerpt } from '../intake/id-line.ts';
+import { excerpt } from '../foreign.ts';
 import { wrap } from './wrap.ts';
 
 export { clockTime, count } from '../words.ts';

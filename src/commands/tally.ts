@@ -1,4 +1,4 @@
-import { excerpt } from '../intake/id-line.ts';
+import { excerpt } from '../foreign.ts';
 import type { Counts, Tally } from '../select/tally.ts';
 import { count } from './table.ts';
 

@@ -3,9 +3,10 @@ import type { FastifyRequest } from 'fastify';
 import { checkWanted } from '../campaign/submit.ts';
 import { parseDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
+import { excerpt } from '../foreign.ts';
 import { guidsToBytes } from '../guid.ts';
 import { readIdBatches } from '../intake/id-file.ts';
-import { excerpt, type IdLine } from '../intake/id-line.ts';
+import type { IdLine } from '../intake/id-line.ts';
 import type { Spool } from '../intake/spool.ts';
 import type { DraftWish } from './drafts.ts';
 

@@ -4,9 +4,9 @@ import formbody from '@fastify/formbody';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type ErrorCode, messageOf, StanddownError } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import type { Logger } from '../log.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
-import { withoutSecrets } from '../secret.ts';
 import { serveAssets } from './assets.ts';
 import { isKnownHost, isOwnOrigin } from './host.ts';
 import type { Sessions } from './session.ts';
@@ -132,12 +132,15 @@ function statusOf(error: unknown): number {
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }
 
+/** Longest message on a page, in characters. */
+const MAX_TEXT = 2_000;
+
 /** What is nobody's mistake but ours is not shown: it stands in the log. */
 export function describeError(error: unknown, log: Logger): string {
-  if (error instanceof StanddownError && error.code !== 'INTERNAL') return withoutSecrets(error.message);
-  if (statusOf(error) < 500) return withoutSecrets(messageOf(error));
+  if (error instanceof StanddownError && error.code !== 'INTERNAL') return foreign(error.message, MAX_TEXT);
+  if (statusOf(error) < 500) return foreign(messageOf(error), MAX_TEXT);
   // Of many tenants, and looked at every other second: the log would hold nothing else.
-  if (isReply(error)) return withoutSecrets(`Redis: ${causeOf(error)}`);
+  if (isReply(error)) return `Redis: ${causeOf(error)}`;
   log.error({ err: error }, 'console');
   return 'the console met something it does not know: its log says what';
 }

@@ -1,10 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { StanddownError } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import { html } from '../report/html.ts';
 import { asksForChanges } from './live.ts';
 import { type NoSession, SESSION_MS, type Sessions } from './session.ts';
 import { cookieName, cookieOf, sendPage } from './site.ts';
 import type { View } from './view.ts';
+
+/** Longest name of a person, in characters. */
+const MOST_NAME = 60;
 
 export const SESSION_COOKIE = {
   path: '/',
@@ -45,7 +49,7 @@ export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
   app.post('/sign-in', async (request, reply) => {
     const fields = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
     const next = ownPath(fields.get('next') ?? '/');
-    const name = printable(fields.get('name') ?? '');
+    const name = foreign(fields.get('name') ?? '', MOST_NAME);
     const cookie = sessions.signIn((fields.get('token') ?? '').trim(), `${name || 'unnamed'}@${request.ip}`);
     if (cookie === null) return sendPage(reply.code(403), signInView(WHY.token, next), null);
     // Behind a proxy that speaks https the cookie is never sent without it.
@@ -69,10 +73,6 @@ export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
 /** Nobody is led elsewhere by a link to here. */
 function ownPath(path: string): string {
   return /^\/(?![/\\])[\x20-\x7e]*$/.test(path) ? path : '/';
-}
-
-function printable(name: string): string {
-  return name.replace(/\p{C}/gu, '').trim().slice(0, 60);
 }
 
 function signInView(problem: string, next: string): View {

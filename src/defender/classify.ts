@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { excerpt, foreign } from '../foreign.ts';
 import type { ActionSummary, Detail, Outcome } from '../outcome.ts';
-import { withoutSecrets } from '../secret.ts';
 import type { Timings } from '../timings.ts';
 import type { HttpAnswer, NoAnswer } from './exchange.ts';
 import { retryAfter } from './retry-after.ts';
@@ -150,13 +150,7 @@ function readSuccess(body: unknown, answer: HttpAnswer, id: string): Meaning {
 /** What to say of an answer that is not the API's. */
 function unread(body: unknown, answer: HttpAnswer): Detail {
   if (body !== undefined) return {};
-  // Much more than is kept: a secret that was cut in two could not be known any more.
-  const start = said(
-    answer.body
-      .slice(0, 50 * MAX_TEXT)
-      .replace(/\s+/g, ' ')
-      .trim(),
-  )?.slice(0, 80);
+  const start = foreign(answer.body, 80);
   return { errorCode: 'UNREADABLE', errorMessage: start ? `not JSON: ${start}` : 'empty answer' };
 }
 
@@ -182,11 +176,12 @@ export function parseJson(body: string): unknown {
 
 /** Words of whoever answered, to be kept and shown: some gateways repeat what they were sent, the token with it. */
 function said(text: string): string | undefined {
-  return bounded(withoutSecrets(text));
+  return text ? foreign(text, MAX_TEXT) : undefined;
 }
 
+/** A word for programs, such as a status or a code: as it stands, for what only looks like one is another. */
 function bounded(value: string | null | undefined): string | undefined {
-  return value ? value.slice(0, MAX_TEXT) : undefined;
+  return value ? excerpt(value, MAX_TEXT) : undefined;
 }
 
 function time(value: string | null | undefined): string | null {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Secret } from '../secret.ts';
 import { type Action, parseJson, readAction } from './classify.ts';
 import { type Exchange, exchange, type HttpAnswer, type NoAnswer, type Send } from './exchange.ts';
+import { proxyUrl } from './proxy.ts';
 
 /** How many ids one list call asks for. The longest URL the API takes is not documented; this is about 4 kB. */
 export const IDS_PER_LIST = 100;
@@ -120,6 +121,8 @@ export function readPage(answer: HttpAnswer): Action[] | null {
  *
  * HTTP/1.1 with one request at a time per connection, because there a request that was aborted before it was written is
  * known not to have left, and undici repeats none by itself.
+ *
+ * @throws StanddownError CONFIG_INVALID when the proxy cannot be used.
  */
 export function createDispatcher(options: {
   connections: number;
@@ -136,7 +139,7 @@ export function createDispatcher(options: {
   return new EnvHttpProxyAgent({
     ...agent,
     httpProxy: '',
-    httpsProxy: options.httpsProxy.reveal(),
+    httpsProxy: proxyUrl(options.httpsProxy),
     noProxy: options.noProxy ?? '',
   });
 }

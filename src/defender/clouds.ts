@@ -46,6 +46,7 @@ export const REGIONS = {
   au: 'https://au.api.security.microsoft.com',
   swa: 'https://swa.api.security.microsoft.com',
   ina: 'https://ina.api.security.microsoft.com',
+  aea: 'https://aea.api.security.microsoft.com',
 } as const;
 
 export type RegionName = keyof typeof REGIONS;
@@ -62,8 +63,21 @@ const HOSTS: readonly [host: RegExp, clouds: readonly CloudName[]][] = [
   [/^api-gov\.securitycenter\.microsoft\.us$/, ['gcc-high', 'dod']],
 ];
 
+/** Names that the public cloud's API and its scope had before, and that stand in people's settings still. */
+const OLDER = [
+  /^api\.securitycenter\.windows\.com$/,
+  /^api-(us|eu|uk|au)\.securitycenter\.microsoft\.com$/,
+  /^securitycenter\.onmicrosoft\.com$/,
+];
+
+/** Whether it is an older name of one of Microsoft's hosts. */
+export function isOlderHost(host: string): boolean {
+  return OLDER.some((pattern) => pattern.test(host.toLowerCase()));
+}
+
 /** The clouds that a host belongs to; none: it is not known as Microsoft's. */
 export function cloudsOfHost(host: string): readonly CloudName[] {
+  if (isOlderHost(host)) return ['public'];
   return HOSTS.find(([pattern]) => pattern.test(host.toLowerCase()))?.[1] ?? [];
 }
 

@@ -2,6 +2,7 @@ import type { DeviceCodeRequest, INetworkModule, NetworkResponse } from '@azure/
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import { remember } from '../secret.ts';
 import type { RegisteredSignIn } from '../sign-in-config.ts';
 import type { Timings } from '../timings.ts';
@@ -54,7 +55,7 @@ export async function logIn(deps: LoginDeps): Promise<{ user: string; accessToke
     way.begin();
     const text = msal.getTokenCache().serialize();
     await aloneWithLogin(path, timeoutMs, () => writeLogin(path, text));
-    return { user: result.account?.username ?? '', accessToken: result.accessToken };
+    return { user: foreign(result.account?.username ?? '', 200), accessToken: result.accessToken };
   } catch (error) {
     request.cancel = true;
     if (signal.aborted || error instanceof StanddownError) throw error;

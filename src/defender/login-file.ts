@@ -119,7 +119,8 @@ function refreshTokensIn(text: string): string[] {
   try {
     const { RefreshToken } = loginSchema.parse(JSON.parse(text));
     return Object.values(RefreshToken).map(({ secret }) => secret);
-  } catch (cause) {
-    throw new SignInError('login_needed', 'the login is damaged: run "standdown login" again', cause);
+  } catch {
+    // No cause: the parser quotes a piece of the file, which may be one of a token that nobody knows yet.
+    throw new SignInError('login_needed', 'the login is damaged: run "standdown login" again');
   }
 }

@@ -1,4 +1,5 @@
 import { StanddownError } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import type { Action } from './classify.ts';
 import { filterOfIds, IDS_PER_LIST, type Listing, listQuery } from './client.ts';
 import { TOO_LARGE } from './exchange.ts';
@@ -91,7 +92,7 @@ export function createReader(deps: ReaderDeps): Reader {
     const query = client.queryOf(link);
     if (query !== null) return query;
     const words = 'the list of machine actions goes on at another address, which is not followed';
-    throw new StanddownError('UPSTREAM_FAILED', words, { context: { link } });
+    throw new StanddownError('UPSTREAM_FAILED', words, { context: { link: foreign(link, 300) } });
   }
 
   return {

@@ -1,4 +1,5 @@
 import { decodeJwt } from 'jose';
+import { excerpt } from '../foreign.ts';
 
 /**
  * Application permissions of which any one lets an application cancel. Microsoft's page spells the first one without
@@ -35,7 +36,7 @@ export function permissionsOf(token: string): Permissions {
     const claims = decodeJwt(token);
     const held = Array.isArray(claims['roles']) ? claims['roles'].map(String) : [];
     const scopes = typeof claims['scp'] === 'string' ? claims['scp'].split(' ').filter(Boolean) : [];
-    return { roles: [...held, ...scopes], isDelegated: scopes.length > 0 };
+    return { roles: [...held, ...scopes].map((role) => excerpt(role)), isDelegated: scopes.length > 0 };
   } catch {
     return { roles: null, isDelegated: false };
   }

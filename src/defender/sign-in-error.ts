@@ -1,8 +1,12 @@
 import { AuthError } from '@azure/msal-node';
 import { messageOf } from '../errors.ts';
-import { withoutSecrets } from '../secret.ts';
+import { foreign } from '../foreign.ts';
 
-/** No token is to be had for now. `code` is msal's error code, which says what to look at. */
+/** Longest code and message that are kept. */
+const MAX_CODE = 100;
+const MAX_MESSAGE = 2_000;
+
+/** No token is to be had for now. `code` is msal's error code, which says what to look at. Both are the service's own text. */
 export class SignInError extends Error {
   override readonly name = 'SignInError';
   readonly code: string;
@@ -10,8 +14,8 @@ export class SignInError extends Error {
   retryAt = 0;
 
   constructor(code: string, message: string, cause?: unknown) {
-    super(withoutSecrets(message), { cause });
-    this.code = code;
+    super(foreign(message, MAX_MESSAGE), { cause });
+    this.code = foreign(code, MAX_CODE);
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Dispatcher } from 'undici';
-import type { OperationBudget } from '../budget/operation.ts';
+import type { OperationBudget, SlotGrant } from '../budget/operation.ts';
 import type { Clock } from '../clock.ts';
 import { classify, type Meaning } from '../defender/classify.ts';
 import type { DefenderClient } from '../defender/client.ts';
@@ -27,6 +27,9 @@ export interface ApiDeps {
   signal: AbortSignal;
 }
 
+/** The epoch opens, its grace is waited for; and that once more, should Redis be started anew meanwhile. */
+const MOST_TURNS = 5;
+
 /**
  * Looks whether the API answers, without cancelling anything: with a Get for an id that nobody has, in Get's own budget,
  * where that is permitted; else with a request that asks for nothing.
@@ -40,7 +43,7 @@ export async function examineApi(deps: ApiDeps): Promise<Finding> {
 /** Null where Get's budget has no slot just now. */
 async function askForNobody(deps: ApiDeps, token: Token, budget: OperationBudget): Promise<Finding | null> {
   const { clock } = deps;
-  const grant = await budget.take('get');
+  const grant = await takeAfterGrace(deps, budget);
   if (!grant) return null;
   const id = randomUUID();
   const sentAt = clock.monotonic();
@@ -55,6 +58,20 @@ async function askForNobody(deps: ApiDeps, token: Token, budget: OperationBudget
   const penaltyMs = meaning.kind === 'throttled' ? meaning.retryAfterMs : 0;
   await budget.settle('get', grant, answer.kind === 'answer' ? 'answered' : answer.kind, penaltyMs);
   return judgeGet(meaning, deps.apiUrl, tookMs);
+}
+
+/** A Redis that is new, or was started anew, gives no slot for some seconds. That is waited for; a full window is not. */
+async function takeAfterGrace(
+  { clock, signal }: ApiDeps,
+  budget: OperationBudget,
+): Promise<SlotGrant | null> {
+  for (let turn = 0; turn < MOST_TURNS; turn++) {
+    const asked = await budget.ask('get');
+    if (asked.kind === 'granted') return asked.grant;
+    if (asked.reason !== 'grace') return null;
+    await clock.sleep(asked.waitMs + 1, signal);
+  }
+  return null;
 }
 
 /** What the answer to a Get for an id that nobody has says about the API. */

@@ -1,3 +1,5 @@
+import { foreign } from '../foreign.ts';
+
 /** What was looked at, in this order. */
 export type Check = 'settings' | 'limits' | 'redis' | 'sign-in' | 'permissions' | 'api';
 
@@ -18,10 +20,18 @@ export interface Finding {
 /** A finding and the words around it. */
 type Words = Pick<Finding, 'finding'> & Partial<Pick<Finding, 'meaning' | 'advice'>>;
 
-/** Makes the findings of one check. */
+/** Longest text, in characters. */
+const MAX_TEXT = 2_000;
+
+/** Makes the findings of one check. Answers and settings are quoted in them. */
 export function findingsOf(check: Check) {
   const at =
     (level: Level) =>
-    ({ finding, meaning = '', advice = '' }: Words): Finding => ({ check, level, finding, meaning, advice });
+    ({ finding, meaning = '', advice = '' }: Words): Finding => {
+      const [what = '', why = '', how = ''] = [finding, meaning, advice].map((text) =>
+        foreign(text, MAX_TEXT),
+      );
+      return { check, level, finding: what, meaning: why, advice: how };
+    };
   return { ok: at('ok'), warning: at('warning'), problem: at('problem') };
 }

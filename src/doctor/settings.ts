@@ -1,8 +1,10 @@
 import { formatWindows, type Limits, type Window } from '../budget/windows.ts';
-import type { Config, Environment } from '../config.ts';
-import { CLOUDS, cloudsOfHost, cloudsOfScope, regionOfHost } from '../defender/clouds.ts';
+import { type Config, type Environment, SETTINGS } from '../config.ts';
+import { CLOUDS, cloudsOfHost, cloudsOfScope, isOlderHost, regionOfHost } from '../defender/clouds.ts';
+import { proxyMistake } from '../defender/proxy.ts';
 import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
+import { describeMisspelt, misspelt } from '../misspelt.ts';
 import { describeSignIn } from '../sign-in-config.ts';
 import { chooseConfig } from '../tenants-file.ts';
 import { type Finding, findingsOf } from './finding.ts';
@@ -16,7 +18,10 @@ export async function examineSettings(
 ): Promise<{ config: Config | null; findings: Finding[] }> {
   try {
     const config = await chooseConfig(env);
-    return { config, findings: [judgeTenant(config), ...judgePlaces(config)] };
+    return {
+      config,
+      findings: [judgeTenant(config), ...judgePlaces(config), ...judgeProxy(config), ...judgeNames(env)],
+    };
   } catch (error) {
     if (!(error instanceof StanddownError) || error.code !== 'CONFIG_INVALID') throw error;
     const mistakes = Array.isArray(error.context['mistakes']) ? error.context['mistakes'] : [error.message];
@@ -82,7 +87,38 @@ function judgeAddresses(config: Config): Finding {
       advice: 'Set DEFENDER_CLOUD alone, and the single addresses only where it is wrong.',
     });
   }
+  const older = hosts.filter(isOlderHost);
+  if (older.length > 0) {
+    return settings.warning({
+      finding: `${finding}; ${[...new Set(older)].join(', ')}: an older name of Microsoft's`,
+      meaning: 'It may still work: Microsoft names another one now.',
+      advice: 'Take DEFENDER_API_URL and DEFENDER_SCOPE out; DEFENDER_REGION names a region.',
+    });
+  }
   return signIn ? judgeScope(config, signIn.scope, finding) : settings.ok({ finding });
+}
+
+function judgeProxy({ httpsProxy }: Config): Finding[] {
+  const finding = proxyMistake(httpsProxy);
+  if (finding === null) return [];
+  return [
+    settings.problem({
+      finding,
+      meaning:
+        'Nothing can be asked of the sign-in service or the API. Commands that only look at Redis work.',
+      advice: 'Correct HTTPS_PROXY, or take it out.',
+    }),
+  ];
+}
+
+/** What is ignored, because it is spelt another way than a setting. */
+function judgeNames(env: Environment): Finding[] {
+  return misspelt(env, SETTINGS).map((one) =>
+    settings.warning({
+      finding: describeMisspelt(one),
+      advice: `Rename it to ${one.meant}, or take it out.`,
+    }),
+  );
 }
 
 /** A scope of the right cloud. */
@@ -102,7 +138,10 @@ function judgeScope({ cloud }: Config, scope: string, finding: string): Finding 
 
 function describePlaces({ cloud, apiUrl, signIn, httpsProxy }: Config): string {
   const region = cloud === 'public' ? `, region ${regionOfHost(hostOf(apiUrl)) ?? 'none'}` : '';
-  const proxy = httpsProxy ? `, through the proxy ${new URL(httpsProxy.reveal()).host}` : '';
+  const proxy =
+    httpsProxy && proxyMistake(httpsProxy) === null
+      ? `, through the proxy ${new URL(httpsProxy.reveal()).host}`
+      : '';
   const at = signIn?.authorityHost ? `, sign-in ${signIn.authorityHost}` : '';
   const places = signIn ? `${at}, scope ${signIn.scope}` : '';
   return `cloud ${cloud}${region}: API ${apiUrl}${places}${proxy}`;

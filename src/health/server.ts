@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { messageOf, StanddownError } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import type { Health } from './vitals.ts';
 
 export interface HealthServer {
@@ -94,7 +95,7 @@ async function expose(response: ServerResponse, metrics: () => Promise<Expositio
     response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' });
     response.end(text);
   } catch (error) {
-    send(response, 500, { error: messageOf(error) });
+    send(response, 500, { error: foreign(messageOf(error), 300) });
   }
 }
 

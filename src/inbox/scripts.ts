@@ -1,3 +1,4 @@
+import { excerpt } from '../foreign.ts';
 import { guidToBytes } from '../guid.ts';
 import { jobData } from '../job.ts';
 import { JOB_NAME, type Keys, type LaneName } from '../keys.ts';
@@ -188,15 +189,12 @@ export async function leave({ redis, keys }: Place, wishes: readonly Wish[]): Pr
 
 /** Moves an entry to the rejected ones, with what is wrong with it. */
 export async function reject({ redis, keys }: Place, entry: InboxEntry, reason: string): Promise<void> {
-  const fields = entry.fields.slice(0, 2 * MOST_FIELDS).map(excerpt);
+  const fields = entry.fields.slice(0, 2 * MOST_FIELDS).map(quoted);
   await rejectScript(redis, [keys.inbox, keys.rejected], [entry.id, reason, JSON.stringify(fields)]);
 }
 
-function excerpt(bytes: Buffer): string {
-  return bytes
-    .subarray(0, 4 * MOST_CHARACTERS)
-    .toString()
-    .slice(0, MOST_CHARACTERS);
+function quoted(bytes: Buffer): string {
+  return excerpt(bytes.toString(), MOST_CHARACTERS);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { StanddownError } from '../errors.ts';
+import { excerpt } from '../foreign.ts';
 import { countQuotes, SEPARATORS, type Separator, splitRecords } from './csv-cells.ts';
 import { cleanName, findIdName, ID_NAMES } from './id-column.ts';
-import { excerpt } from './id-line.ts';
 import { type Line, MAX_LINE, TOO_LONG } from './lines.ts';
 
 export interface CsvHeader {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { StanddownError } from '../errors.ts';
-import { excerpt, type IdLine } from './id-line.ts';
+import { excerpt } from '../foreign.ts';
+import type { IdLine } from './id-line.ts';
 import { createIdReader, type IdFileSummary } from './id-reader.ts';
 import { readPieces } from './source.ts';
 

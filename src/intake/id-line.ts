@@ -1,7 +1,5 @@
+import { excerpt } from '../foreign.ts';
 import { parseGuid } from '../guid.ts';
-
-/** Longest {@link IdLine.text}, in characters, escapes included. */
-const MAX_EXCERPT = 120;
 
 /** What one line (or one CSV record, named by the line it starts on; the first is 1) holds: an id, or why not. */
 export type IdLine =
@@ -32,27 +30,6 @@ export function problemLine(line: number, problem: string, text: string): IdLine
   return { line, problem, text: excerpt(text) };
 }
 
-/** Bounded and printable: whatever could move a cursor, reverse text or hide becomes `\uXXXX`. */
-export function excerpt(text: string, max = MAX_EXCERPT): string {
-  const head = text.length > max ? `${text.slice(0, max - 1)}…` : text;
-  if (!UNPRINTABLE.test(head)) return detached(head);
-  let out = '';
-  for (const char of text.slice(0, 2 * max)) {
-    const shown = UNPRINTABLE.test(char) ? escaped(char) : char;
-    if (out.length + shown.length >= max) return `${out}…`;
-    out += shown;
-  }
-  return out;
-}
-
-/** Controls, formats (bidi, zero width), line separators, lone surrogates, private use, unassigned. */
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/u;
-
-function escaped(char: string): string {
-  const code = char.codePointAt(0) ?? 0;
-  return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`;
-}
-
 function guidProblem(text: string): string {
   if (text.trim() === '') return 'the id is empty';
   if (/^\s*[0-9a-f]{32}\s*$/i.test(text)) return 'not a GUID: its dashes are missing (8-4-4-4-12)';
@@ -61,9 +38,4 @@ function guidProblem(text: string): string {
   if (strange !== undefined)
     return `not a GUID: it holds U+${strange.toString(16).toUpperCase().padStart(4, '0')}`;
   return 'not a GUID';
-}
-
-/** A copy of its own: a slice would keep the whole piece of the file it was cut from in memory. */
-function detached(text: string): string {
-  return ` ${text}`.slice(1);
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { excerpt } from '../foreign.ts';
 import type { Keys, LaneName } from '../keys.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
@@ -250,7 +251,7 @@ export function createJanitor(deps: JanitorDeps) {
     });
     if (ended)
       log.info(
-        { lane, jobId: jobId.slice(0, 100), reason, outcome: result?.outcome },
+        { lane, jobId: excerpt(jobId, 100), reason, outcome: result?.outcome },
         'job ended: unreadable',
       );
     return ended;

@@ -1,8 +1,8 @@
+import { excerpt, foreign } from '../foreign.ts';
 import type { Keys, Operation } from '../keys.ts';
 import { type Logger, silentLog } from '../log.ts';
 import type { Detail } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
-import { withoutSecrets } from '../secret.ts';
 import type { Judgement } from './verdict.ts';
 
 /** Why nothing goes out. `window` and `grace` follow from the budget and have no notice of their own. */
@@ -38,7 +38,8 @@ export function createNotices(deps: {
     writing.catch((err) => log.debug({ err }, 'notice not written'));
 
   const note = (reason: HoldReason, notice: Omit<Notice, 'at'>) => {
-    const text = JSON.stringify({ ...notice, message: withoutSecrets(notice.message), at: deps.wall() });
+    const [code, message] = [excerpt(notice.code, 100), foreign(notice.message, 300)];
+    const text = JSON.stringify({ ...notice, code, message, at: deps.wall() });
     void settle(redis.hset(keys.holds, reason, text));
   };
 

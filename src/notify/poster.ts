@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { Agent, type Dispatcher, request } from 'undici';
 import { messageOf } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import type { Timings } from '../timings.ts';
 import { createPublicLookup, literalProblem } from './address.ts';
 import type { NotifyConfig } from './settings.ts';
@@ -69,7 +70,10 @@ function judge({ statusCode, body }: Dispatcher.ResponseData): Posted {
 function fail(error: unknown, timeoutMs: number): Posted {
   if (error instanceof DOMException) return { ok: false, why: `no answer within ${timeoutMs / 1_000} s` };
   const code: unknown = Reflect.get(Object(error), 'code');
-  return { ok: false, why: `${typeof code === 'string' ? code : 'NETWORK'}: ${messageOf(error)}` };
+  return {
+    ok: false,
+    why: foreign(`${typeof code === 'string' ? code : 'NETWORK'}: ${messageOf(error)}`, 300),
+  };
 }
 
 /** HMAC-SHA256 of `<timestamp>.<body>`, in hex. */

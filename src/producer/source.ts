@@ -1,4 +1,5 @@
 import { StanddownError } from '../errors.ts';
+import { excerpt } from '../foreign.ts';
 import { guidsToBytes, parseGuid } from '../guid.ts';
 import { BATCH_IDS } from '../ledger/batch.ts';
 
@@ -103,7 +104,7 @@ function isIterable<T>(ids: unknown, symbol: symbol): ids is T {
 function readId(text: unknown, place: number): string {
   const guid = typeof text === 'string' ? parseGuid(text) : null;
   if (guid !== null) return guid;
-  const shown = typeof text === 'string' ? JSON.stringify(text.slice(0, 60)) : `no text but ${typeof text}`;
+  const shown = typeof text === 'string' ? `"${excerpt(text, 60)}"` : `no text but ${typeof text}`;
   const words = `id ${place} is not a GUID: ${shown}; those before it may be submitted`;
   throw new StanddownError('INPUT_INVALID', words, { context: { place } });
 }

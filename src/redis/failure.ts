@@ -1,4 +1,5 @@
 import { messageOf, StanddownError } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import { describeRedis, type RedisTarget } from './target.ts';
 
 const LOOK = 'look at REDIS_URL and at the server it names';
@@ -51,7 +52,8 @@ export function causeOf(error: unknown): string {
   const word = message.split(' ')[0] ?? '';
   const known = CAUSES[codeOf(error)] ?? CAUSES[message] ?? CAUSES[word];
   if (known !== undefined) return known;
-  return isReply(error) ? `it answers "${message}"; ${LOOK}` : `${message.replace(/\.$/, '')}; ${LOOK}`;
+  const words = foreign(message, 300);
+  return isReply(error) ? `it answers "${words}"; ${LOOK}` : `${words.replace(/\.$/, '')}; ${LOOK}`;
 }
 
 /**

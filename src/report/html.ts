@@ -42,9 +42,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Characters that control something show as what cannot be shown: they have no business in a report. */
+/** Characters that control something, or turn text around, show as what cannot be shown: they have no business in a report. */
 function escapeHtml(text: string): string {
   return text
     .replace(/[&<>"']/g, (character) => ESCAPES[character] ?? '')
-    .replace(/[^\P{Cc}\t\n\r]/gu, '\ufffd');
+    .replace(/[^\P{Cc}\t\n\r]|\p{Bidi_Control}/gu, '\ufffd');
 }

@@ -11,6 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { Telemetry, Span as TelemetrySpan } from 'bullmq';
+import { excerpt } from '../foreign.ts';
 import type { Spans } from './spans.ts';
 import { type JobTrace, readJobTrace, writeJobTrace } from './traceparent.ts';
 
@@ -89,7 +90,7 @@ function jobSpan(span: Span): TelemetrySpan<Context> {
     const known: Attributes = {};
     for (const [key, value] of Object.entries(given)) {
       const name = NAMES[key];
-      if (name !== undefined) known[name] = typeof value === 'string' ? value.slice(0, LONGEST) : value;
+      if (name !== undefined) known[name] = typeof value === 'string' ? excerpt(value, LONGEST) : value;
     }
     span.setAttributes(known);
   };

@@ -8,7 +8,8 @@ import { runCommand } from '../support/command.ts';
 import type { Ran } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack } from '../support/stack.ts';
-import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { newLabel, newTenant, type TestTenant } from '../support/tenant.ts';
+import { SHORT } from '../support/timings.ts';
 
 type Env = Record<string, string>;
 
@@ -106,6 +107,31 @@ describe('doctor', () => {
     assert.deepEqual([examined.code, examined.levels], [0, ALL_WELL]);
     assert.match(find(examined, 'api', 'ok').meaning, /^While no Get is free/);
     assert.equal(calls('get').length, 0);
+  });
+
+  it('waits for the grace of a Redis that is new to it, and asks', async () => {
+    const env = { ...stack.env, STANDDOWN_TENANT: newLabel() };
+    const { code, stdout } = await runCommand(['doctor', '--json'], { env, timings: SHORT });
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    const api = findings.find(({ check }) => check === 'api');
+    assert.match(api?.meaning ?? '', /404/, stdout);
+    assert.deepEqual([code, calls('get').length], [0, 1]);
+  });
+
+  it('says that the proxy cannot be used; what only looks at Redis does without', async () => {
+    const env = { HTTPS_PROXY: 'socks5://me:open-sesame@proxy:1080', AZURE_TENANT: 'x' };
+    const doctor = await run(['doctor', '--json'], env);
+    assert.match(doctor.stdout, /is a SOCKS proxy/);
+    assert.deepEqual([doctor.code, calls('token').length], [1, 0]);
+    const [status, select] = await Promise.all([
+      run(['status'], env),
+      run(['select', '--where', 'status=Pending'], env),
+    ]);
+    assert.deepEqual([status.code, select.code], [0, 2]);
+    assert.match(select.stderr, /^standdown: HTTPS_PROXY: is a SOCKS proxy/m);
+    assert.doesNotMatch(doctor.stdout + select.stderr, /a bug|open-sesame/);
+    const named = await run(['status'], { DEFENDER_URL: 'x' });
+    assert.match(named.stderr, /DEFENDER_URL is not a setting and is ignored; did you mean DEFENDER_API_URL/);
   });
 
   describe('signing in:', () => {

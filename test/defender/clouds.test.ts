@@ -36,6 +36,7 @@ const ROWS: [env: Record<string, string>, api: string, signIn: string, scope: st
   [{ DEFENDER_REGION: 'au' }, 'au.api.security.microsoft.com', COM, PUBLIC],
   [{ DEFENDER_REGION: 'swa' }, 'swa.api.security.microsoft.com', COM, PUBLIC],
   [{ DEFENDER_REGION: 'ina' }, 'ina.api.security.microsoft.com', COM, PUBLIC],
+  [{ DEFENDER_REGION: 'aea' }, 'aea.api.security.microsoft.com', COM, PUBLIC],
   [{ DEFENDER_CLOUD: 'gcc' }, GCC, COM, GCC],
   [{ DEFENDER_CLOUD: 'gcc-high' }, GOV, US, GOV],
   [{ DEFENDER_CLOUD: 'dod' }, GOV, US, GOV],
@@ -119,7 +120,7 @@ describe('each cloud and region, by its settings', () => {
     for (const region of ['EU', 'de', 'constructor', 'eu.api.security.microsoft.com'])
       assert.throws(
         () => readConfig({ DEFENDER_REGION: region }),
-        /DEFENDER_REGION: must be one of global, us, eu, uk, au, swa, ina$/,
+        /DEFENDER_REGION: must be one of global, us, eu, uk, au, swa, ina, aea$/,
       );
     assert.deepEqual(placesOf({ DEFENDER_REGION: ' ' }), placesOf({}), 'set to nothing');
   });

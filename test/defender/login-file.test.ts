@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { aloneWithLogin } from '../../src/defender/login-file.ts';
+import { inspect } from 'node:util';
+import { aloneWithLogin, rememberTokens } from '../../src/defender/login-file.ts';
 
 describe('being alone with a login', () => {
   let folder: string;
@@ -19,6 +20,18 @@ describe('being alone with a login', () => {
     const failing = aloneWithLogin(path, 1_000, () => Promise.reject(refused));
     await assert.rejects(failing, (error) => error === refused);
     assert.equal(await aloneWithLogin(path, 1_000, async () => 8), 8, 'the lock was given back');
+  });
+
+  it('that is damaged is not quoted: a piece of it may be one of a token', () => {
+    for (const text of ['AXoA-refresh-token', '{"RefreshToken":{"x":{"secret":AXoA-refresh-token}}}']) {
+      assert.throws(
+        () => rememberTokens(join(folder, 'damaged'), text),
+        (error: Error) => {
+          assert.doesNotMatch(inspect(error, { depth: null }), /AXoA/);
+          return true;
+        },
+      );
+    }
   });
 
   it('says so when its lock cannot be used', async () => {

@@ -40,7 +40,9 @@ for (const { noProxy, through } of [
 ]) {
   it(`HTTPS_PROXY with NO_PROXY "${noProxy}": signs in ${through ? 'through' : 'past'} the proxy`, async () => {
     const proxy = await startProxy();
-    const stack = await openStack(server, { env: { HTTPS_PROXY: proxy.url, NO_PROXY: noProxy } });
+    // As people write it: without a scheme, or with one in capitals.
+    const url = through ? proxy.url.replace('http://', '') : proxy.url.replace('http', 'HTTP');
+    const stack = await openStack(server, { env: { HTTPS_PROXY: url, NO_PROXY: noProxy } });
     try {
       await stack.startWorker();
       await stack.submit(stack.addActions(3));

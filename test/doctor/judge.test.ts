@@ -80,6 +80,8 @@ const PLACES: [what: string, env: Record<string, string>, level: Level][] = [
     { DEFENDER_SCOPE: 'https://api-gcc.securitycenter.microsoft.us/.default' },
     'warning',
   ],
+  ['the seventh region', { DEFENDER_REGION: 'aea' }, 'ok'],
+  ['an older host', { DEFENDER_API_URL: 'https://api-eu.securitycenter.microsoft.com' }, 'warning'],
   ['a strange host', { DEFENDER_API_URL: 'https://api.security.microsoft.com.example' }, 'warning'],
 ];
 
@@ -102,6 +104,30 @@ describe('addresses that belong together, or do not', () => {
     const text = JSON.stringify(findings);
     assert.match(text, /through the proxy proxy\.example:8080/);
     assert.doesNotMatch(text, /open-sesame|hunter2/);
+  });
+
+  const OLDER = [
+    ['DEFENDER_API_URL', 'https://api.securitycenter.windows.com'],
+    ['DEFENDER_API_URL', 'https://api-uk.securitycenter.microsoft.com'],
+    ['DEFENDER_SCOPE', 'https://securitycenter.onmicrosoft.com/windowsatpservice/.default'],
+  ] as const;
+  for (const [name, url] of OLDER) {
+    it(`calls ${url} older, not a stranger's`, async () => {
+      const { findings } = await examineSettings({ ...SECRET, [name]: url });
+      const text = JSON.stringify(findings);
+      assert.match(text, /an older name of Microsoft's/);
+      assert.doesNotMatch(text, /is not Microsoft's|strangers/);
+    });
+  }
+
+  it('says which name in the environment is ignored, and what a proxy suffers from', async () => {
+    const env = { ...SECRET, DEFENDER_URL: 'https://x', HTTPS_PROXY: 'socks5://me:open-sesame@proxy' };
+    const { findings } = await examineSettings(env);
+    const [, , proxy, name] = findings;
+    assert.deepEqual([proxy?.level, name?.level], ['problem', 'warning']);
+    assert.match(proxy?.finding ?? '', /SOCKS/);
+    assert.match(name?.finding ?? '', /DEFENDER_URL .* did you mean DEFENDER_API_URL\?/);
+    assert.doesNotMatch(JSON.stringify(findings), /open-sesame/);
   });
 
   it('knows no host by a part of its name', () => {

@@ -12,6 +12,7 @@ import type { HttpAnswer, NoAnswer } from '../../src/defender/exchange.ts';
 import { createReader } from '../../src/defender/reader.ts';
 import { createSignIn, type SignIn, SignInError } from '../../src/defender/sign-in.ts';
 import { StanddownError } from '../../src/errors.ts';
+import { excerpt } from '../../src/foreign.ts';
 import { judgeCancel, judgeCheck } from '../../src/lane/verdict.ts';
 import { Secret } from '../../src/secret.ts';
 import { selectActions } from '../../src/select/selection.ts';
@@ -123,7 +124,7 @@ describe('answers that no API gives', () => {
     if (meaning.kind === 'action') {
       assert.ok(answer.kind === 'answer' && answer.status === 200);
       const said = JSON.parse(answer.body.replace(/^\ufeff/, '')) as { id: string; status: string };
-      assert.deepEqual([said.id.toLowerCase(), said.status.slice(0, 300)], [id, meaning.action.status]);
+      assert.deepEqual([said.id.toLowerCase(), excerpt(said.status, 300)], [id, meaning.action.status]);
     }
     for (const text of Object.values(meaning.detail)) {
       if (typeof text === 'string') assert.ok(text.length <= 320);

@@ -1,0 +1,43 @@
+import { StanddownError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+
+const EXAMPLE = 'http://proxy:8080';
+
+/** HTTPS_PROXY with a scheme: many tools take `proxy:8080`, and `http` is what they mean. */
+export function withScheme(text: string): string {
+  return /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`;
+}
+
+/**
+ * What is wrong with HTTPS_PROXY; null: nothing. Only what calls out asks: with a proxy that cannot be used a campaign can still be
+ * aborted.
+ */
+export function proxyMistake(proxy: Secret | null): string | null {
+  if (proxy === null) return null;
+  const text = proxy.reveal();
+  if (/^socks/i.test(text))
+    return `HTTPS_PROXY: is a SOCKS proxy; only HTTP proxies are supported, such as ${EXAMPLE}`;
+  if (!/^https?:/i.test(text))
+    return `HTTPS_PROXY: does not begin with http:// or https://, as ${EXAMPLE} does`;
+  // What decodes it later would throw.
+  if (!isDecodable(text))
+    return 'HTTPS_PROXY: holds a "%" that begins no escape such as %40; in a password write %25 in its place';
+  return URL.canParse(text) ? null : `HTTPS_PROXY: is not an address such as ${EXAMPLE}`;
+}
+
+/** @throws StanddownError CONFIG_INVALID */
+export function proxyUrl(proxy: Secret): string {
+  const mistake = proxyMistake(proxy);
+  if (mistake !== null)
+    throw new StanddownError('CONFIG_INVALID', mistake, { context: { mistakes: [mistake] } });
+  return proxy.reveal();
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
