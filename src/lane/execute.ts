@@ -2,7 +2,8 @@ import type { SlotClass } from '../budget/windows.ts';
 import type { Clock } from '../clock.ts';
 import { classify, type Meaning } from '../defender/classify.ts';
 import type { DefenderClient } from '../defender/client.ts';
-import { describeRefusal, mayRead } from '../defender/roles.ts';
+import { describeRefusal } from '../defender/refusal.ts';
+import { mayRead } from '../defender/roles.ts';
 import type { SignIn, Token } from '../defender/sign-in.ts';
 import { messageOf, unreachable } from '../errors.ts';
 import { guidToBytes } from '../guid.ts';
@@ -77,6 +78,7 @@ const MOST_DELAY_MS = 2_000;
  */
 export function createExecutor(deps: ExecuteDeps) {
   const { ledger, signIn, gate, chronicle, clock, timings, stopping } = deps;
+  const reading = createReadRefusals();
 
   return async function execute(work: Work): Promise<Executed> {
     const id = guidToBytes(work.request.machineActionId);
@@ -131,10 +133,11 @@ export function createExecutor(deps: ExecuteDeps) {
     const circumstances = {
       attempts: grant.attempts,
       random: deps.random(),
-      mayRead: mayRead(token.roles),
+      mayRead: mayRead(token.roles) && !reading.isRefused(token),
       freshToken: pass.freshToken,
       timings,
     };
+    if (pass.operation === 'get') reading.note(token, meaning);
     const judgement =
       pass.operation === 'get'
         ? judgeCheck(meaning, circumstances, detailFromArguments(grant.check))
@@ -168,6 +171,7 @@ export function createExecutor(deps: ExecuteDeps) {
   ): Promise<Finish> {
     const wish = work.fed ? {} : wishOf(work);
     const verdict = { ...judgement.verdict, detail: { ...judgement.verdict.detail, ...wish } };
+    const { address } = deps.client;
     const giveUpAt = grant.askedAt + 2 * deps.callTimeoutMs;
     for (let pauseMs = 100; ; pauseMs = Math.min(2 * pauseMs, 2_000)) {
       try {
@@ -180,7 +184,8 @@ export function createExecutor(deps: ExecuteDeps) {
           ...judgement,
           verdict,
           probe: grant.probe,
-          pauseReason: describeRefusal(token.roles),
+          pauseReason: describeRefusal({ detail: verdict.detail, token, address }),
+          address,
         });
         gate.nudge();
         if (grant.probe && judgement.sign === 'alive') deps.onRecovered();
@@ -203,7 +208,7 @@ export function createExecutor(deps: ExecuteDeps) {
       case 'decided': {
         const result = await chronicle.decided(pass.campaign, finished.values);
         if (finished.paused)
-          deps.log.warn({ campaign: result.campaign }, 'campaign paused: refused time after time');
+          deps.log.warn({ campaign: result.campaign }, 'campaign paused: its cancels are refused');
         return { kind: 'done', result };
       }
       case 'outcome':
@@ -266,6 +271,23 @@ export function createExecutor(deps: ExecuteDeps) {
     await clock.sleep(ms, stopping);
     return null;
   }
+}
+
+/** After so many refusals (403) of a Get in a row, none is made with the same token any more. */
+const MOST_READ_REFUSALS = 3;
+
+/** Whether Gets are refused whatever the token's permissions say: then they only use up time. */
+function createReadRefusals() {
+  let refused = { token: '', inARow: 0 };
+  return {
+    isRefused: ({ accessToken }: Token) =>
+      refused.token === accessToken && refused.inARow >= MOST_READ_REFUSALS,
+    note: ({ accessToken }: Token, { kind }: Meaning): void => {
+      const isSame = refused.token === accessToken;
+      if (kind === 'forbidden') refused = { token: accessToken, inARow: (isSame ? refused.inARow : 0) + 1 };
+      else if (isSame && kind !== 'fault' && kind !== 'throttled') refused = { token: '', inARow: 0 };
+    },
+  };
 }
 
 /** A full window of cancel holds the lane; one of Get only those that ask. */

@@ -161,6 +161,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
       sign: 'none',
       probe: false,
       pauseReason: '',
+      address: '',
     });
   }
 

@@ -25,6 +25,7 @@ const campaign: Campaign = {
   results: 5,
   verification: null,
   pausedReason: null,
+  pausedAt: null,
   cursor: 5,
   low: 5,
 };
