@@ -6,7 +6,7 @@ import type { Timings } from '../timings.ts';
 import { backoff, classify } from './classify.ts';
 import { type DefenderClient, type Listing, readListing } from './client.ts';
 import { type HttpAnswer, type NoAnswer, TOO_LARGE } from './exchange.ts';
-import { describeUnreadable, mayRead } from './roles.ts';
+import { audienceHint, describeUnreadable, mayRead } from './roles.ts';
 import { gistOf, type SignIn, SignInError, type Token } from './sign-in.ts';
 
 /** Why reading waits, and until when. */
@@ -74,10 +74,11 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       signal,
       maySend: () => elapsed() < MAY_SEND_MS,
     });
-    const judged = judge(answer, token, clock.wall());
+    const judged = judge(answer, clock.wall());
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
     await deps.budget.settle('list', grant, fate, judged.kind === 'again' ? judged.waitMs : 0);
     signal.throwIfAborted();
+    if (judged.kind === 'forbidden') throw notPermitted(token, judged.detail, deps.client.address);
     if (judged.kind === 'refused') throw judged.error;
     return judged;
   }
@@ -98,7 +99,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
         continue;
       }
       refused = null;
-      if (!mayRead(token.roles)) throw notPermitted(token, {});
+      if (!mayRead(token.roles)) throw notPermitted(token);
       const asked = await deps.budget.ask('list');
       if (asked.kind === 'wait') {
         // A millisecond more: a call is allowed when the deciding one has left the window, not when it is about to.
@@ -135,9 +136,8 @@ async function tokenOf(signIn: SignIn, refused: Token | null): Promise<Token | D
 /** What an answer to the list means. `again`: it was refused for now, and the budget has taken note. */
 function judge(
   answer: HttpAnswer | NoAnswer,
-  token: Token,
   nowWall: number,
-): Answer | { kind: 'refused'; error: StanddownError } {
+): Answer | { kind: 'forbidden'; detail: Detail } | { kind: 'refused'; error: StanddownError } {
   const listing = answer.kind === 'answer' && answer.status === 200 ? readListing(answer) : null;
   if (listing) return { kind: 'listing', listing };
   const meaning = classify(answer, '', nowWall);
@@ -153,7 +153,7 @@ function judge(
     case 'fault':
       return { kind: 'fault', detail: meaning.detail };
     case 'forbidden':
-      return { kind: 'refused', error: notPermitted(token, meaning.detail) };
+      return { kind: 'forbidden', detail: meaning.detail };
     case 'not_found':
     case 'bad_request':
     case 'rejected':
@@ -163,9 +163,11 @@ function judge(
   }
 }
 
-function notPermitted(token: Token, detail: Detail): StanddownError {
-  const answered = describe(detail);
-  const words = `${describeUnreadable(token)}${answered ? `; the API answered ${answered}` : ''}`;
+/** @param detail of the answer; null: it was not asked. */
+function notPermitted(token: Token, detail: Detail | null = null, address = ''): StanddownError {
+  const hint = audienceHint(token.accessToken, address);
+  const answered = detail && `; the API answered ${describe(detail)}${hint && `.${hint}`}`;
+  const words = `${describeUnreadable(token)}${answered ?? ''}`;
   return new StanddownError('NOT_PERMITTED', words, { context: { roles: token.roles } });
 }
 

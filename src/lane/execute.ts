@@ -2,6 +2,7 @@ import type { SlotClass } from '../budget/windows.ts';
 import type { Clock } from '../clock.ts';
 import { classify, type Meaning } from '../defender/classify.ts';
 import type { DefenderClient } from '../defender/client.ts';
+import { createReadRefusals } from '../defender/read-refusals.ts';
 import { describeRefusal } from '../defender/refusal.ts';
 import { mayRead } from '../defender/roles.ts';
 import type { SignIn, Token } from '../defender/sign-in.ts';
@@ -271,23 +272,6 @@ export function createExecutor(deps: ExecuteDeps) {
     await clock.sleep(ms, stopping);
     return null;
   }
-}
-
-/** After so many refusals (403) of a Get in a row, none is made with the same token any more. */
-const MOST_READ_REFUSALS = 3;
-
-/** Whether Gets are refused whatever the token's permissions say: then they only use up time. */
-function createReadRefusals() {
-  let refused = { token: '', inARow: 0 };
-  return {
-    isRefused: ({ accessToken }: Token) =>
-      refused.token === accessToken && refused.inARow >= MOST_READ_REFUSALS,
-    note: ({ accessToken }: Token, { kind }: Meaning): void => {
-      const isSame = refused.token === accessToken;
-      if (kind === 'forbidden') refused = { token: accessToken, inARow: (isSame ? refused.inARow : 0) + 1 };
-      else if (isSame && kind !== 'fault' && kind !== 'throttled') refused = { token: '', inARow: 0 };
-    },
-  };
 }
 
 /** A full window of cancel holds the lane; one of Get only those that ask. */
