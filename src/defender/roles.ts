@@ -64,17 +64,26 @@ export function describeUnreadable({ roles, isDelegated }: Permissions): string 
 const OWN_AUDIENCE = /(^|\.)securitycenter\.(microsoft\.(com|us)|windows\.com|onmicrosoft\.com)$/;
 
 /**
- * That a token is for another API, as a sentence with a space before it, or empty. Such a token is issued without trouble and then
- * refused with 403. Only a hint: an audience may be a number that says nothing, and what every host takes is not documented.
+ * The audience of a token that seems to be for another API; null where nothing says so. Such a token is issued without trouble and
+ * then refused with 403. No more than a hint: an audience may be a number that says nothing, and what every host takes is not
+ * documented.
  *
  * @param address of the API; of one that is not Microsoft's, such as a simulator, nothing is known.
  */
-export function audienceHint(accessToken: string, address: string): string {
+export function strangeAudience(accessToken: string, address: string): string | null {
   const audience = audienceOf(accessToken);
-  if (audience === null || !URL.canParse(audience) || OWN_AUDIENCE.test(new URL(audience).hostname))
-    return '';
-  if (cloudsOfHost(new URL(address).hostname).length === 0) return '';
-  return ` The token is for the audience ${audience}, which may be another API: check DEFENDER_SCOPE.`;
+  if (audience === null || !URL.canParse(audience)) return null;
+  const { hostname, href } = new URL(audience);
+  if (OWN_AUDIENCE.test(hostname) || cloudsOfHost(new URL(address).hostname).length === 0) return null;
+  return href;
+}
+
+/** The hint as a sentence with a space before it; empty where there is none. */
+export function audienceHint(accessToken: string, address: string): string {
+  const audience = strangeAudience(accessToken, address);
+  return audience === null
+    ? ''
+    : ` The token is for the audience ${audience}, which may be another API: check DEFENDER_SCOPE.`;
 }
 
 function audienceOf(token: string): string | null {

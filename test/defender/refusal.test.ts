@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { describeRefusal } from '../../src/defender/refusal.ts';
 import { CANCEL_ROLES, describeUnreadable } from '../../src/defender/roles.ts';
+import { judgeAudience, judgeRoles } from '../../src/doctor/permissions.ts';
 
 const ADDRESS = 'https://api.securitycenter.microsoft.com/api/machineactions';
 const OWN = 'https://api.securitycenter.microsoft.com';
@@ -40,7 +41,7 @@ describe('the words about a refusal', () => {
   });
 
   it('give a hint where the token is for another API, and none where that cannot be known', () => {
-    const hint = /for the audience https:\/\/graph\.microsoft\.com, .*check DEFENDER_SCOPE\.$/;
+    const hint = /for the audience https:\/\/graph\.microsoft\.com\/, .*check DEFENDER_SCOPE\.$/;
     assert.match(refusal(['Machine.Isolate'], { aud: 'https://graph.microsoft.com' }), hint);
     const known = [
       OWN,
@@ -76,5 +77,18 @@ describe('the words about a refusal', () => {
     );
     assert.match(words(['Machine.Read.All', 'Machine.ReadWrite.All']), /Machine\.ReadWrite\.All$/);
     assert.doesNotMatch(words(['Machine.Read.All', 'Machine.ReadWrite.All']), /missing|may want/);
+  });
+
+  it('of the doctor are no more than hints, too', () => {
+    const { accessToken } = tokenOf([], 'https://graph.microsoft.com');
+    assert.deepEqual(
+      judgeAudience(accessToken, 'https://api.securitycenter.microsoft.com').map(({ level }) => level),
+      ['warning'],
+    );
+    assert.deepEqual(judgeAudience(tokenOf([]).accessToken, 'https://api.securitycenter.microsoft.com'), []);
+    const reading = (roles: string[]) => judgeRoles(roles, 'secret').at(-1);
+    const read = reading(['Machine.Isolate', 'Machine.Read.All']);
+    assert.deepEqual([read?.level, /Machine\.ReadWrite\.All only/.test(read?.meaning ?? '')], ['ok', true]);
+    assert.equal(reading(['Machine.Isolate', 'Machine.ReadWrite.All'])?.meaning, '');
   });
 });
