@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createReadRefusals } from '../../src/defender/read-refusals.ts';
 import { describeRefusal } from '../../src/defender/refusal.ts';
 import { CANCEL_ROLES, describeUnreadable } from '../../src/defender/roles.ts';
 import { judgeAudience, judgeRoles } from '../../src/doctor/permissions.ts';
@@ -91,4 +92,24 @@ describe('the words about a refusal', () => {
     assert.deepEqual([read?.level, /Machine\.ReadWrite\.All only/.test(read?.meaning ?? '')], ['ok', true]);
     assert.equal(reading(['Machine.Isolate', 'Machine.ReadWrite.All'])?.meaning, '');
   });
+});
+
+it('reading is given up after three refusals in a row, until there is another token', () => {
+  const refusals = createReadRefusals();
+  const [one, other] = ['one', 'other'].map((accessToken) => ({
+    ...tokenOf([]),
+    accessToken,
+    renewAt: 0,
+    expiresAt: 0,
+  }));
+  assert.ok(one && other);
+  const note = (...kinds: ('forbidden' | 'fault' | 'throttled' | null)[]) => {
+    for (const kind of kinds) refusals.note(one, kind && { kind });
+  };
+  note('forbidden', 'forbidden', null, 'forbidden', 'forbidden', 'fault', 'throttled');
+  assert.equal(refusals.isRefused(one), false);
+  note('forbidden');
+  assert.deepEqual([refusals.isRefused(one), refusals.isRefused(other)], [true, false]);
+  refusals.note(other, null);
+  assert.equal(refusals.isRefused(one), true, 'another token says nothing about this one');
 });
