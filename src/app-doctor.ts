@@ -8,7 +8,7 @@ import { createSignIn } from './defender/sign-in.ts';
 import { examineApi } from './doctor/api.ts';
 import { examineCredential } from './doctor/credential.ts';
 import type { Finding } from './doctor/finding.ts';
-import { judgeRoles } from './doctor/permissions.ts';
+import { judgeAudience, judgeRoles } from './doctor/permissions.ts';
 import { examineRedis, judgeUnusable } from './doctor/redis.ts';
 import { examineSettings, judgeLimits } from './doctor/settings.ts';
 import { examineSignIn } from './doctor/sign-in.ts';
@@ -91,6 +91,7 @@ async function* examineDefender(
     });
     yield* findings;
     if (config.signIn && token) yield* judgeRoles(token.roles, config.signIn.credential.kind);
+    if (token) yield* judgeAudience(token.accessToken, apiUrl);
     const { epoch } = redis && config.tenant !== null ? createTenant(config, redis, { timings }) : NO_TENANT;
     const budget = epoch && createOperationBudget({ ...epoch, windows: limits.windows, callTimeoutMs });
     const client = createClient({ apiUrl, dispatcher });

@@ -62,6 +62,7 @@ export function describeHold(
   hold: { reason: string; until: string | null; detail: string },
   now: number,
 ): string {
+  if (hold.reason === 'paused' && hold.detail) return hold.detail;
   const until = hold.until
     ? ` until ${clockTime(hold.until, now)} (${describeDuration(Math.max(0, Date.parse(hold.until) - now))})`
     : '';

@@ -36,8 +36,10 @@ export interface Campaign {
   results: number;
   /** The last verification by a worker: how many results there were after it, when (ms since 1970), how many not final. */
   verification: { results: number; at: number; unsettled: number } | null;
-  /** Why it was paused, where something other than a person did. */
+  /** Why it was paused and what to do, where something other than a person did. */
   pausedReason: string | null;
+  /** Ms since 1970 of that pause; null: never, or by an earlier version. */
+  pausedAt: number | null;
   /** Ids of its list that were handed to the lane. */
   cursor: number;
   /** Ids of its list below this place are decided. */
@@ -223,8 +225,20 @@ function parseCampaign(number: number, fields: Record<string, string>): Campaign
       count('verifiedAt') === 0
         ? null
         : { results: count('verifiedResults'), at: count('verifiedAt'), unsettled: count('unsettled') },
-    pausedReason: fields['pausedReason'] || null,
+    pausedReason: fields['pausedReason'] ? describePause(fields) : null,
+    pausedAt: time('pausedAt'),
     cursor: count('cursor'),
     low: count('low'),
   };
+}
+
+/** The answer that paused a campaign is kept; its name, and so the command, is known to whoever reads it. */
+function describePause({ pausedReason = '', refusedAs = '', name = '' }: Record<string, string>): string {
+  const quoted = /^[\w@%+=:,./-]+$/.test(name) ? name : JSON.stringify(name);
+  const [outcome = ''] = (refusedAs || 'forbidden').split(' ');
+  return (
+    `${pausedReason} Then run "standdown resume ${quoted}": one action goes first, and the same answer pauses the campaign again. ` +
+    `"standdown retry ${quoted} --outcome ${outcome}" calls the refused actions again; ` +
+    `"standdown resume ${quoted} --accept-refusals" goes on whatever is refused.`
+  );
 }

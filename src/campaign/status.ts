@@ -85,7 +85,7 @@ export async function statusOf(
     open: campaign.open,
     elsewhere,
     outcomes: campaign.outcomes,
-    hold: campaign.open === 0 ? null : holdOf(campaign, budget.holds),
+    hold: holdOf(campaign, budget.holds),
     etaAt:
       isRunning && hasForecast(budget)
         ? toIso(completion(deps.limits, budget, first + campaign.open, campaign.priority === URGENT))
@@ -156,9 +156,11 @@ async function openOf(
 }
 
 function holdOf(campaign: Campaign, holds: readonly Hold[]): CampaignStatus['hold'] {
+  // With nothing open it still says why it was paused: what was refused can be called again.
+  if (campaign.open === 0 && campaign.pausedReason === null) return null;
   if (campaign.state === 'paused')
     return { reason: 'paused', until: null, detail: campaign.pausedReason ?? '' };
-  const [hold] = campaign.state === 'running' ? holds : [];
+  const [hold] = campaign.state === 'running' && campaign.open > 0 ? holds : [];
   if (!hold) return null;
   return { reason: hold.reason, until: hold.until === null ? null : toIso(hold.until), detail: hold.detail };
 }

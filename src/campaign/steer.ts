@@ -12,11 +12,11 @@ import { type Campaign, type CampaignState, DEFAULT_PRIORITY, findCampaign } fro
 /**
  * Changes a campaign's state, and lets every worker know.
  *
- * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped; and after a pause
- * because of refusals, further ones are taken as they come.
+ * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped. After a pause by the brake the
+ * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
  * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit
- * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command
+ * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals
  * Returns  the state before
  */
 const steerScript = defineScript(
@@ -24,26 +24,36 @@ const steerScript = defineScript(
   /* lua */ `
 ${AUDIT_LUA}
 ${PLACE_LUA}
-local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason')
+local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason', 'tolerant', 'refusedAs')
 local before, number = f[1] or 'deleted', tonumber(ARGV[1])
+local detail, accepts = '', ARGV[2] == 'resume' and ARGV[5] == '1' and (before == 'running' or before == 'paused') and f[5] ~= '1'
+if accepts then
+  detail = 'refusals are accepted from now on'
+  redis.call('HSET', KEYS[1], 'tolerant', 1)
+  redis.call('HDEL', KEYS[1], 'trial', 'trialId', 'trialUntil')
+end
 if ARGV[2] == 'pause' and before == 'running' then
   redis.call('HSET', KEYS[1], 'state', 'paused')
   redis.call('ZREM', KEYS[2], number)
 elseif ARGV[2] == 'resume' and before == 'paused' then
-  redis.call('HSET', KEYS[1], 'state', 'running', 'cursor', f[3] or 0, 'refusals', 0)
-  if f[4] then redis.call('HSET', KEYS[1], 'tolerant', 1) end
-  redis.call('HDEL', KEYS[1], 'pausedReason')
+  redis.call('HSET', KEYS[1], 'state', 'running', 'cursor', f[3] or 0)
+  if f[4] then
+    redis.call('HSET', KEYS[1], 'refusals', 0)
+    -- An earlier version paused after this refusal only, and did not say so.
+    if f[5] ~= '1' and not accepts then redis.call('HSET', KEYS[1], 'trial', f[6] or 'forbidden 403 Forbidden') end
+  end
+  redis.call('HDEL', KEYS[1], 'pausedReason', 'trialId', 'trialUntil')
   redis.call('ZADD', KEYS[2], feedingPlace(f[2], number), number)
 elseif ARGV[2] == 'abort' and (before == 'running' or before == 'paused') then
   redis.call('HSET', KEYS[1], 'state', 'aborted')
   redis.call('ZREM', KEYS[2], number)
   redis.call('SADD', KEYS[3], number)
   redis.call('ZREM', KEYS[4], 'c' .. ARGV[1])
-else
+elseif not accepts then
   return before
 end
 redis.call('HINCRBY', KEYS[5], 'steer', 1)
-audit(KEYS[6], ARGV[2], ARGV[3], ARGV[4], '')
+audit(KEYS[6], ARGV[2], ARGV[3], ARGV[4], detail)
 return before
 `,
 );
@@ -80,6 +90,11 @@ export interface SteerDeps {
 
 type Steering = 'pause' | 'resume' | 'abort';
 
+export interface SteerOptions {
+  /** When resuming: refusals never pause this campaign again. Default false: one action goes first, and the same answer pauses again. */
+  acceptRefusals?: boolean;
+}
+
 /** In which states each makes sense, and in which it was done already. */
 const RULES: Record<Steering, { from: readonly CampaignState[]; already: CampaignState }> = {
   pause: { from: ['running'], already: 'paused' },
@@ -98,6 +113,7 @@ export async function steer(
   name: string,
   steering: Steering,
   actor: Actor,
+  { acceptRefusals = false }: SteerOptions = {},
 ): Promise<Campaign> {
   const { redis, keys } = deps;
   const campaign = await findCampaign(redis, keys, name);
@@ -110,7 +126,7 @@ export async function steer(
     keys.state,
     keys.audit(number),
   ];
-  const args = [number, steering, actor.by, actor.command];
+  const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0];
   const before = asText(await steerScript(redis, touched, args)) as CampaignState;
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {

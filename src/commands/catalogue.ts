@@ -52,11 +52,6 @@ const add = ({ program }: Catalogue, usage: string, description: string) =>
 
 const WHERE = 'such as "type=Isolate and status=Pending and created>=-1h"';
 
-const STEERING = {
-  pause: 'stop calling for a campaign; what is being called is finished',
-  resume: 'go on with a paused campaign',
-} as const;
-
 function addWorker(to: Catalogue): void {
   add(to, 'worker', 'drain the lanes until stopped')
     .option('--verify', 'read what became of each action once a campaign is drained', false)
@@ -164,13 +159,22 @@ function addLooking(to: Catalogue): void {
 }
 
 function addSteering(to: Catalogue): void {
-  for (const steering of ['pause', 'resume'] as const) {
-    add(to, `${steering} <campaign>`, STEERING[steering])
-      .addOption(json())
-      .action((campaign: string, options) =>
-        to.go(async (context) => (await load.steer()).runSteer(context, steering, { ...options, campaign })),
-      );
-  }
+  add(to, 'pause <campaign>', 'stop calling for a campaign; what is being called is finished')
+    .addOption(json())
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.steer()).runSteer(context, 'pause', { ...options, campaign })),
+    );
+
+  add(to, 'resume <campaign>', 'go on with a paused campaign')
+    .option(
+      '--accept-refusals',
+      'never pause it again because of refusals; otherwise one action goes first',
+      false,
+    )
+    .addOption(json())
+    .action((campaign: string, options) =>
+      to.go(async (context) => (await load.steer()).runSteer(context, 'resume', { ...options, campaign })),
+    );
 
   add(to, 'abort <campaign>', 'end a campaign: what has not been called ends as withdrawn')
     .addOption(yes())

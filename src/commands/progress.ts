@@ -40,7 +40,7 @@ export function renderLine({ status, budget, now }: Progress): string {
 
 /** Why nothing goes out, or null. */
 function waiting({ status, budget, now }: Progress): string | null {
-  if (status.open === 0) return null;
+  if (status.open === 0) return status.hold && describeHold(status.hold, now);
   return describeAbsence(budget) ?? (status.hold ? describeHold(status.hold, now) : null);
 }
 

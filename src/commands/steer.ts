@@ -23,10 +23,10 @@ const DONE = { pause: 'paused', resume: 'running' } as const;
 export function runSteer(
   context: CommandContext,
   steering: keyof typeof DONE,
-  options: SteerOptions,
+  options: SteerOptions & { acceptRefusals?: boolean },
 ): Promise<number> {
   return withTenant(context, async (tenant) => {
-    const before = await steer(tenant, options.campaign, steering, actorOf(context.args));
+    const before = await steer(tenant, options.campaign, steering, actorOf(context.args), options);
     await tellState(context, options, before.state, DONE[steering]);
     return EXIT.done;
   });

@@ -1,7 +1,7 @@
 import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
 import type { Campaign } from '../campaign/registry.ts';
-import { prioritize, retryCampaign, steer } from '../campaign/steer.ts';
+import { prioritize, retryCampaign, type SteerOptions, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import type { Config } from '../config.ts';
@@ -93,8 +93,16 @@ export const ACTIONS = {
     title: 'Resume',
     role: 'act',
     fits: ({ state }) => state === 'paused',
-    question: ({ name, open }) => `Go on with ${name}? ${plural(open, 'id')} will be called.`,
-    run: async (doing) => describeState('running', await steerIt(doing, 'resume')),
+    question: ({ name, open, pausedReason }) =>
+      `Go on with ${name}? ${plural(open, 'id')} will be called.${pausedReason ? ' One goes first: if it gets the same answer, the campaign is paused again.' : ''}`,
+    fields: ({ pausedReason }) =>
+      pausedReason
+        ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: call all of them, and never pause this campaign again because of refusals</label></div>`
+        : html``,
+    run: async (doing) => {
+      const acceptRefusals = doing.fields.get('acceptRefusals') === '1';
+      return describeState('running', await steerIt(doing, 'resume', { acceptRefusals }));
+    },
   },
   abort: {
     title: 'Abort',
@@ -198,8 +206,9 @@ ${action.fields?.(campaign) ?? ''}
 function steerIt(
   { shown, campaign, actor }: Doing,
   steering: 'pause' | 'resume' | 'abort',
+  options: SteerOptions = {},
 ): Promise<Campaign> {
-  return steer(shown.tenant, campaign.name, steering, actor);
+  return steer(shown.tenant, campaign.name, steering, actor, options);
 }
 
 function describeState(state: string, before: Campaign): string {

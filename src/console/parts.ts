@@ -34,6 +34,8 @@ export function at(ms: number): Html {
 
 /** Why something waits, and until when. */
 export function renderHold(hold: { reason: string; until: string | null; detail: string }): Html {
+  if (hold.reason === 'paused' && hold.detail)
+    return html`<span class="hold" data-reason="paused">${hold.detail}</span>`;
   const time = hold.until === null ? '' : html` until ${until(hold.until)}`;
   return html`<span class="hold" data-reason="${hold.reason}">waits for ${REASONS[hold.reason] ?? hold.reason}${time}${hold.detail ? `; ${hold.detail}` : ''}</span>`;
 }

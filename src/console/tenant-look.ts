@@ -58,11 +58,11 @@ export function createTenantLook(tenant: Tenant) {
     );
     known = new Map(found.filter((entry) => entry !== null));
     const campaigns = [...known.values()].map(({ campaign }) => campaign);
-    const open = campaigns.filter((campaign) => campaign.open > 0).sort(byTurn);
+    const open = campaigns.filter(isUnfinished).sort(byTurn);
     const active = await Promise.all(
       open.map(async (campaign) => ({ campaign, status: await statusOf(tenant, campaign, budget) })),
     );
-    const ended = campaigns.filter((campaign) => campaign.open === 0).reverse();
+    const ended = campaigns.filter((campaign) => !isUnfinished(campaign)).reverse();
     return { budget, past: history.past(), active, ended, trouble: troubleOf(budget, active) };
   }
 
@@ -97,7 +97,12 @@ function refusalOf([pacedAt, penalty]: readonly (string | null)[]): Refusal | nu
 }
 
 function isChanging({ campaign, readAt }: Known, now: number): boolean {
-  return campaign.open > 0 || now - readAt > ENDED_MS;
+  return isUnfinished(campaign) || now - readAt > ENDED_MS;
+}
+
+/** One that was paused because of refusals waits for a person, also when nothing of it is open. */
+function isUnfinished({ open, state, pausedReason }: Campaign): boolean {
+  return open > 0 || (state === 'paused' && pausedReason !== null);
 }
 
 function byTurn(one: Campaign, other: Campaign): number {

@@ -12,6 +12,8 @@ export type CallOptions = Pick<Exchange, 'timeoutMs' | 'signal' | 'maySend'> & {
 
 /** The calls of the API that Standdown makes. Ids are lower-case GUIDs. None of them is ever repeated here. */
 export interface DefenderClient {
+  /** Where machine actions are: host and path, without credentials. */
+  address: string;
   cancel(id: string, comment: string, options: CallOptions): Promise<HttpAnswer | NoAnswer>;
   get(id: string, options: CallOptions): Promise<HttpAnswer | NoAnswer>;
   /** The actions among these ids, at most IDS_PER_LIST. */
@@ -57,6 +59,7 @@ export function createClient(deps: {
   const page = (query: string, options: CallOptions) => call('GET', query, '', options);
 
   return {
+    address: origin + base,
     // The body's names are case-sensitive: Comment.
     cancel: (id, comment, options) =>
       call(

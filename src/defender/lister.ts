@@ -6,7 +6,7 @@ import type { Timings } from '../timings.ts';
 import { backoff, classify } from './classify.ts';
 import { type DefenderClient, type Listing, readListing } from './client.ts';
 import { type HttpAnswer, type NoAnswer, TOO_LARGE } from './exchange.ts';
-import { describeUnreadable, mayRead } from './roles.ts';
+import { audienceHint, describeUnreadable, mayRead } from './roles.ts';
 import { gistOf, type SignIn, SignInError, type Token } from './sign-in.ts';
 
 /** Why reading waits, and until when. */
@@ -49,7 +49,7 @@ type Answer =
   /** `busyMs`: it asks to wait for so long; 0: it does not say. */
   | { kind: 'fault'; busyMs: number; detail: Detail }
   | { kind: 'unauthorized'; detail: Detail }
-  | { kind: 'forbidden'; error: StanddownError };
+  | { kind: 'forbidden'; detail: Detail };
 
 /** No token for now. */
 interface NoToken {
@@ -80,7 +80,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       signal,
       maySend: () => !deps.signIn.isRefused(token) && grant.term.maySend(),
     });
-    const judged = judge(answer, token, clock.wall());
+    const judged = judge(answer, clock.wall());
     const fate = answer.kind === 'answer' ? 'answered' : answer.kind;
     const penaltyMs = judged.kind === 'again' ? judged.waitMs : 0;
     await deps.budget.settle('list', grant, fate, penaltyMs, endOf(judged));
@@ -110,7 +110,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       }
       doubted = null;
       if (!mayRead(token.roles)) {
-        if (deps.signIn.believes(token)) throw notPermitted(token, {});
+        if (deps.signIn.believes(token)) throw notPermitted(token);
         doubted = token;
         continue;
       }
@@ -124,7 +124,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       if (answer.kind === 'listing') return answer.listing;
       if (answer.kind === 'fault') await retry(answer.detail);
       if (answer.kind === 'forbidden') {
-        if (deps.signIn.believes(token)) throw answer.error;
+        if (deps.signIn.believes(token)) throw notPermitted(token, answer.detail, deps.client.address);
         doubted = token;
       }
       if (answer.kind !== 'unauthorized') continue;
@@ -156,7 +156,6 @@ async function tokenOf({ signIn, clock }: ListerDeps, doubted: Token | null): Pr
 /** What an answer to the list means. `again`: it was refused for now, and the budget has taken note. */
 function judge(
   answer: HttpAnswer | NoAnswer,
-  token: Token,
   nowWall: number,
 ): Answer | { kind: 'refused'; error: StanddownError } {
   const listing = answer.kind === 'answer' && answer.status === 200 ? readListing(answer) : null;
@@ -175,7 +174,7 @@ function judge(
     case 'fault':
       return { kind: 'fault', busyMs: meaning.retryAfterMs ?? 0, detail: meaning.detail };
     case 'forbidden':
-      return { kind: 'forbidden', error: notPermitted(token, meaning.detail) };
+      return { kind: 'forbidden', detail: meaning.detail };
     case 'not_found':
     case 'bad_request':
     case 'rejected':
@@ -190,9 +189,11 @@ function endOf(judged: ReturnType<typeof judge>): ListEnd {
   return judged.kind === 'fault' && judged.busyMs > 0 ? { busyMs: judged.busyMs } : null;
 }
 
-function notPermitted(token: Token, detail: Detail): StanddownError {
-  const answered = describe(detail);
-  const words = `${describeUnreadable(token)}${answered ? `; the API answered ${answered}` : ''}`;
+/** @param detail of the answer; null: it was not asked. */
+function notPermitted(token: Token, detail: Detail | null = null, address = ''): StanddownError {
+  const hint = audienceHint(token.accessToken, address);
+  const answered = detail && `; the API answered ${describe(detail)}${hint && `.${hint}`}`;
+  const words = `${describeUnreadable(token)}${answered ?? ''}`;
   return new StanddownError('NOT_PERMITTED', words, { context: { roles: token.roles } });
 }
 

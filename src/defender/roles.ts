@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import { excerpt } from '../foreign.ts';
+import { cloudsOfHost } from './clouds.ts';
 
 /**
  * Application permissions of which any one lets an application cancel. Microsoft's page spells the first one without
@@ -47,17 +48,55 @@ export function mayRead(roles: readonly string[] | null): boolean {
   return roles === null || roles.some((role) => [...READ_ROLES, ...READ_SCOPES].includes(role));
 }
 
-/** Why nothing can be listed, in words that say what to change. */
+/** Why nothing can be listed, in words that say what to change: what the token carries already is not asked for. */
 export function describeUnreadable({ roles, isDelegated }: Permissions): string {
-  return `the application may not read machine actions: its token ${carriedBy(roles)}; missing is ${(isDelegated ? READ_SCOPES : READ_ROLES).join(' or ')}`;
+  const wanted: readonly string[] = isDelegated ? READ_SCOPES : READ_ROLES;
+  const missing = wanted.filter((role) => !roles?.includes(role));
+  const advice =
+    missing.length === wanted.length
+      ? `; missing is ${missing.join(' or ')}`
+      : missing.length > 0
+        ? `; the API may want ${missing.join(' or ')}`
+        : '';
+  return `the application may not read machine actions: its token ${carriedBy(roles)}${advice}`;
 }
 
-/** Why cancels are refused, in words that say what to change. */
-export function describeRefusal(roles: readonly string[] | null): string {
-  return `refused (403) time after time; the token ${carriedBy(roles)}; one of these would do: ${CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic').join(', ')}`;
+/** Hosts in the audiences of tokens that the API takes, older names included. */
+const OWN_AUDIENCE = /(^|\.)securitycenter\.(microsoft\.(com|us)|windows\.com|onmicrosoft\.com)$/;
+
+/**
+ * The audience of a token that seems to be for another API; null where nothing says so. Such a token is issued without trouble and
+ * then refused with 403. No more than a hint: an audience may be a number that says nothing, and what every host takes is not
+ * documented.
+ *
+ * @param address of the API; of one that is not Microsoft's, such as a simulator, nothing is known.
+ */
+export function strangeAudience(accessToken: string, address: string): string | null {
+  const audience = audienceOf(accessToken);
+  if (audience === null || !URL.canParse(audience)) return null;
+  const { hostname, href } = new URL(audience);
+  if (OWN_AUDIENCE.test(hostname) || cloudsOfHost(new URL(address).hostname).length === 0) return null;
+  return href;
 }
 
-function carriedBy(roles: readonly string[] | null): string {
+/** The hint as a sentence with a space before it; empty where there is none. */
+export function audienceHint(accessToken: string, address: string): string {
+  const audience = strangeAudience(accessToken, address);
+  return audience === null
+    ? ''
+    : ` The token is for the audience ${audience}, which may be another API: check DEFENDER_SCOPE.`;
+}
+
+function audienceOf(token: string): string | null {
+  try {
+    const { aud } = decodeJwt(token);
+    return typeof aud === 'string' ? excerpt(aud, 200) : null;
+  } catch {
+    return null;
+  }
+}
+
+export function carriedBy(roles: readonly string[] | null): string {
   if (roles === null) return 'cannot be read';
   return roles.length === 0 ? 'carries none' : `carries ${roles.join(', ')}`;
 }

@@ -1,4 +1,4 @@
-import { CANCEL_ROLES, mayRead, READ_ROLES, READ_SCOPES } from '../defender/roles.ts';
+import { CANCEL_ROLES, mayRead, READ_ROLES, READ_SCOPES, strangeAudience } from '../defender/roles.ts';
 import type { Credential } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
@@ -27,6 +27,20 @@ export function judgeRoles(roles: readonly string[] | null, kind: Credential['ki
   return [judgeCancel(roles, whereOf(kind)), judgeRead(roles, reading, whereOf(kind))];
 }
 
+/** What a token's audience says: no more than a hint. */
+export function judgeAudience(accessToken: string, apiUrl: string): Finding[] {
+  const audience = strangeAudience(accessToken, apiUrl);
+  if (audience === null) return [];
+  return [
+    permissions.warning({
+      finding: `the token is for the audience ${audience}`,
+      meaning:
+        'That may be another API. A token for another one is given out without trouble, and every call is refused (403).',
+      advice: 'Take DEFENDER_SCOPE out, or correct it.',
+    }),
+  ];
+}
+
 function judgeCancel(roles: readonly string[], where: string): Finding {
   const held = CANCEL_ROLES.filter((role) => roles.includes(role));
   const wanted = CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic');
@@ -48,7 +62,15 @@ function judgeCancel(roles: readonly string[], where: string): Finding {
 }
 
 function judgeRead(roles: readonly string[], wanted: readonly string[], where: string): Finding {
-  if (mayRead(roles)) return permissions.ok({ finding: 'may read machine actions' });
+  if (mayRead(roles)) {
+    const isNewest = roles.some((role) => role.startsWith('Machine.ReadWrite'));
+    return permissions.ok({
+      finding: 'may read machine actions',
+      meaning: isNewest
+        ? ''
+        : `Microsoft's newest pages name ${wanted.at(-1)} only: whether ${wanted[0]} still suffices shows when it is used.`,
+    });
+  }
   return permissions.warning({
     finding: 'may not read machine actions',
     meaning:

@@ -2,7 +2,9 @@ import type { SlotClass } from '../budget/windows.ts';
 import type { Clock } from '../clock.ts';
 import { classify, type Meaning } from '../defender/classify.ts';
 import type { DefenderClient } from '../defender/client.ts';
-import { describeRefusal, mayRead } from '../defender/roles.ts';
+import { createReadRefusals } from '../defender/read-refusals.ts';
+import { describeRefusal } from '../defender/refusal.ts';
+import { mayRead } from '../defender/roles.ts';
 import { type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
 import { messageOf, unreachable } from '../errors.ts';
 import { guidToBytes } from '../guid.ts';
@@ -76,6 +78,7 @@ export interface ExecuteDeps {
  */
 export function createExecutor(deps: ExecuteDeps) {
   const { ledger, signIn, gate, chronicle, clock, timings, stopping } = deps;
+  const reading = createReadRefusals();
 
   return async function execute(work: Work): Promise<Executed> {
     const id = guidToBytes(work.request.machineActionId);
@@ -135,10 +138,11 @@ export function createExecutor(deps: ExecuteDeps) {
     const circumstances = {
       attempts: grant.attempts,
       random: deps.random(),
-      mayRead: mayRead(token.roles),
+      mayRead: mayRead(token.roles) && !reading.isRefused(token),
       freshToken: pass.freshToken,
       timings,
     };
+    if (pass.operation === 'get') reading.note(token, meaning);
     const judgement = pass.doubted
       ? judgeDoubted(meaning.detail)
       : pass.operation === 'get'
@@ -173,6 +177,7 @@ export function createExecutor(deps: ExecuteDeps) {
   ): Promise<Finish> {
     const wish = work.fed ? {} : wishOf(work);
     const verdict = { ...judgement.verdict, detail: { ...judgement.verdict.detail, ...wish } };
+    const { address } = deps.client;
     const giveUpAt = grant.askedAt + 2 * deps.callTimeoutMs;
     for (let pauseMs = 100; ; pauseMs = Math.min(2 * pauseMs, 2_000)) {
       try {
@@ -185,7 +190,8 @@ export function createExecutor(deps: ExecuteDeps) {
           ...judgement,
           verdict,
           probe: grant.probe,
-          pauseReason: describeRefusal(token.roles),
+          pauseReason: describeRefusal({ detail: verdict.detail, token, address }),
+          address,
         });
         gate.nudge();
         if (grant.probe && judgement.sign === 'alive') deps.onRecovered();
@@ -208,7 +214,7 @@ export function createExecutor(deps: ExecuteDeps) {
       case 'decided': {
         const result = await chronicle.decided(pass.campaign, finished.values);
         if (finished.paused)
-          deps.log.warn({ campaign: result.campaign }, 'campaign paused: refused time after time');
+          deps.log.warn({ campaign: result.campaign }, 'campaign paused: its cancels are refused');
         return { kind: 'done', result };
       }
       case 'outcome':

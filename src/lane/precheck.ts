@@ -2,6 +2,7 @@ import type { OperationBudget } from '../budget/operation.ts';
 import type { Clock } from '../clock.ts';
 import { classify, isFinal } from '../defender/classify.ts';
 import { type DefenderClient, IDS_PER_LIST, readPage } from '../defender/client.ts';
+import { createReadRefusals } from '../defender/read-refusals.ts';
 import { mayRead } from '../defender/roles.ts';
 import { type SignIn, SignInError } from '../defender/sign-in.ts';
 import { bytesToGuid, guidToBytes } from '../guid.ts';
@@ -34,10 +35,11 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
   const { ledger, timings, log } = deps;
   /** Refused once, it is not asked again for a while: a permission is not granted between two pages. */
   let silentUntil = 0;
+  const refusals = createReadRefusals();
 
   async function list(ids: readonly string[]) {
     const token = await tokenIfAny();
-    if (token === null || !mayRead(token.roles)) return [];
+    if (token === null || !mayRead(token.roles) || refusals.isRefused(token)) return [];
     const grant = await deps.budget.take('list');
     if (!grant) return [];
     const answer = await deps.client.list(ids, {
@@ -53,6 +55,7 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
     const busyMs = meaning?.kind === 'fault' ? (meaning.retryAfterMs ?? 0) : 0;
     const page = answer.kind === 'answer' && !meaning ? readPage(answer) : null;
     await deps.budget.settle('list', grant, fate, penaltyMs, page ? 'alive' : { busyMs });
+    refusals.note(token, meaning);
     if (meaning) {
       silentUntil = deps.clock.monotonic() + timings.precheckSilenceMs;
       log.info({ answer: meaning.kind, ...meaning.detail }, 'precheck left out for a while');

@@ -51,7 +51,7 @@ if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
 local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = KEYS[8], checking = KEYS[7], outcomes = KEYS[9],
   outcome = KEYS[10]}
-local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct')
+local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct', 'trial', 'trialId', 'trialUntil')
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
 
@@ -148,6 +148,9 @@ else
   if expiresAt > 0 and expiresAt <= now then return {'lapsed'} end
   if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', wish()) end
   if c[1] ~= 'running' then return {'owner', c[1] or 'deleted'} end
+  -- On trial after the brake: the others wait for the answer of the one that is being called.
+  local trialLeft = c[4] and c[5] and c[5] ~= guid(id) and (tonumber(c[6]) or 0) - now or 0
+  if trialLeft > 0 and trialLeft <= 2 * LONGEST_CALL then return {'claimed', ms(trialLeft)} end
 end
 if isPutOff(r, now, longest) then return {'later', ms(r[NOT_BEFORE] - now)} end
 
@@ -191,6 +194,9 @@ s[4] = tostring(slot)
 if upstream > 0 then redis.call('HSET', KEYS[1], op .. ':probe', slot) end
 r[SLOT], r[LAPSE], r[NONCE], r[FAILED] = slot, lapse, tonumber(ARGV[5]), 0
 save(k.bucket, id, r)
+if c[4] and (op == 'cancel' or c[5] == guid(id)) then
+  redis.call('HSET', k.campaign, 'trialId', guid(id), 'trialUntil', lapse)
+end
 return seen(granted(upstream > 0 and 'probe' or ''))
 `,
 );

@@ -210,6 +210,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
       sign: 'none',
       probe: false,
       pauseReason: '',
+      address: '',
     });
   }
 

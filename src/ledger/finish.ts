@@ -7,6 +7,7 @@ import { asList, asNumber, asText, defineScript, type RedisClient } from '../scr
 import type { Timings } from '../timings.ts';
 import { ATTEMPTS_LUA } from './attempts.ts';
 import { AUDIT_LUA } from './audit.ts';
+import { BRAKE_LUA, PAUSE_AFTER_REFUSALS } from './brake.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, detailArguments } from './result.ts';
@@ -15,8 +16,10 @@ import { DECIDE_LUA, detailArguments } from './result.ts';
 export const DOWN_AFTER = 10;
 /** So many failed calls of one id may be left uncharged. It is far above DOWN_AFTER, so that one request alone outlasts an outage. */
 export const FREE_PROBES = 100;
-/** After so many refusals (403) in a row within a named campaign it is paused. */
-export const PAUSE_AFTER_REFUSALS = 20;
+
+/** How the reason of a pause begins; what was answered follows. */
+const PAUSED = `Paused after ${PAUSE_AFTER_REFUSALS} refusals in a row. `;
+const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the same answer. ';
 
 /**
  * Ends a call: settles its slot in any case, and, with the claim's token only, records what became of the request.
@@ -34,7 +37,8 @@ export const PAUSE_AFTER_REFUSALS = 20;
  *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
  *       pause, 18 buckets, 19 ms in which a pace comes back, 20 ms until the first probe of an upstream that is down, 21 at most between
- *       two, 22 ms for which every call has to fail until it is down, 23 ms that the server asked to wait (0: none), 24… detail
+ *       two, 22 ms for which every call has to fail until it is down, 23 ms that the server asked to wait (0: none), 24… detail; the last
+ *       one: the API's address
  * Returns  {answer, …}, see `readFinished`
  */
 const finishScript = defineScript(
@@ -47,10 +51,11 @@ ${RECORD_LUA}
 ${DECIDE_LUA}
 ${ATTEMPTS_LUA}
 ${AUDIT_LUA}
+${BRAKE_LUA}
 local id, op, number, slot, verdict = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7]
 local now, longest = clock(), tonumber(ARGV[16])
 local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':hold', op .. ':step', op .. ':streak', op .. ':alive', op .. ':failing',
-  op .. ':failed', op .. ':until', op .. ':probe')
+  op .. ':failed', op .. ':until', op .. ':probe', 'answers:' .. ARGV[#ARGV])
 if (s[1] or '${FIRST_BUCKETS}') ~= ARGV[18] then return {'again', 'buckets', s[1] or '${FIRST_BUCKETS}'} end
 local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = KEYS[7], checking = KEYS[6], outcomes = KEYS[10],
   outcome = KEYS[11]}
@@ -106,6 +111,12 @@ elseif isProbe and wasDown then
   holdUntil(math.floor(now))
 end
 
+local outcome, status, code = ARGV[8], ARGV[24], ARGV[25]
+if not s[10] and isFromApi(verdict, outcome, status, code) then
+  s[10] = '1'
+  redis.call('HSET', KEYS[1], 'answers:' .. ARGV[#ARGV], s[10])
+end
+
 if not r then return {'unknown'} end
 if tostring(r[SLOT]) ~= slot then
   if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
@@ -118,6 +129,20 @@ local function note(waitMs)
   noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(24))
 end
 
+-- Ends the request with what its call came to, and pauses the campaign where the brake says so.
+local function ended(as)
+  local _, values = decide(k, id, r, as, detailFrom(24), now)
+  local why = brake(k.campaign, guid(id), as, refusalOf(as, status, code, s[10]))
+  if not why then return {'decided', values} end
+  local lead = why == 'trial' and '${PAUSED_AGAIN}' or '${PAUSED}'
+  local reason = lead .. ARGV[17]
+  redis.call('HSET', k.campaign, 'state', 'paused', 'pausedReason', reason, 'pausedAt', math.floor(now))
+  redis.call('ZREM', KEYS[8], number)
+  redis.call('HINCRBY', KEYS[1], 'steer', 1)
+  audit(KEYS[9], 'pause', 'standdown', '', reason)
+  return {'decided', values, 'paused'}
+end
+
 if verdict == 'check' then
   local check = {since = math.floor(now), detail = detailFrom(24)}
   redis.call('HSET', KEYS[6], id, cjson.encode(check))
@@ -125,6 +150,7 @@ if verdict == 'check' then
   r[ATTEMPTS] = r[ATTEMPTS] + 1
   release(r)
   save(k.bucket, id, r)
+  keepTrial(k.campaign, guid(id), ARGV[5])
   note(0)
   return {'check'}
 end
@@ -133,15 +159,7 @@ if verdict == 'decided' then
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
   if r[STATE] == CHECKING then redis.call('HDEL', KEYS[6], id)
   else r[ATTEMPTS] = r[ATTEMPTS] + 1 end
-  local _, values, refusals = decide(k, id, r, ARGV[8], detailFrom(24), now)
-  if refusals < ${PAUSE_AFTER_REFUSALS} then return {'decided', values} end
-  local c = redis.call('HMGET', k.campaign, 'state', 'direct', 'tolerant')
-  if c[1] ~= 'running' or c[2] == '1' or c[3] == '1' then return {'decided', values} end
-  redis.call('HSET', k.campaign, 'state', 'paused', 'pausedReason', ARGV[17])
-  redis.call('ZREM', KEYS[8], number)
-  redis.call('HINCRBY', KEYS[1], 'steer', 1)
-  audit(KEYS[9], 'pause', 'standdown', '', ARGV[17])
-  return {'decided', values, 'paused'}
+  return ended(outcome)
 end
 
 -- Another attempt is needed, or another look.
@@ -171,10 +189,10 @@ if r[STATE] == OPEN then
   end
   if ending then
     note(penalty)
-    local _, values = decide(k, id, r, ending, detailFrom(24), now)
-    return {'decided', values}
+    return ended(ending)
   end
 end
+keepTrial(k.campaign, guid(id), r[STATE] ~= OPEN and ARGV[5])
 save(k.bucket, id, r)
 note(penalty > 0 and penalty or delay)
 return {'open', ms(delay)}
@@ -214,6 +232,8 @@ export interface FinishInput {
   probe: boolean;
   /** Shown when this refusal pauses the campaign. */
   pauseReason: string;
+  /** Where the call went: what one address answered says nothing about another. */
+  address: string;
   buckets: number;
 }
 
@@ -279,6 +299,7 @@ export async function finish(
       settings.timings.downMs,
       Math.ceil(input.busyMs ?? 0),
       ...detailArguments(verdict.detail),
+      input.address,
     ],
   );
   return readFinished(asList(reply));

@@ -58,7 +58,7 @@ if count > 0 then
   for outcome, n in pairs(by) do redis.call('HINCRBY', KEYS[2], outcome, -n) end
   redis.call('HINCRBY', KEYS[2], 'open', count)
   if stopped > 0 then redis.call('HINCRBY', KEYS[2], 'stopped', -stopped) end
-  redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0, 'refusals', 0)
+  redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0)
   if c[1] == 'running' then redis.call('ZADD', KEYS[3], feedingPlace(c[2], number), number) end
 end
 return {'done', tostring(count)}

@@ -232,27 +232,25 @@ local function appended()
   return values
 end
 
--- Counts one outcome in its campaign. Returns its position, how many refusals in a row there were, the campaign's name, and
--- whether it is one of single cancels.
+-- Counts one outcome in its campaign. Returns its position, the campaign's name, and whether it is one of single cancels.
 local function count(k, outcome, now)
-  local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'refusals', 'name', 'direct')
+  local c = redis.call('HMGET', k.campaign, 'open', outcome, 'results', 'name', 'direct')
   local position = (tonumber(c[3]) or 0) + 1
-  local refusals = outcome == 'forbidden' and (tonumber(c[4]) or 0) + 1 or 0
   redis.call('HSET', k.campaign, 'open', (tonumber(c[1]) or 1) - 1, outcome, (tonumber(c[2]) or 0) + 1, 'results', position,
-    'refusals', refusals, 'decidedAt', math.floor(now))
-  return position, refusals, c[5], c[6] == '1'
+    'decidedAt', math.floor(now))
+  return position, c[4], c[5] == '1'
 end
 
 -- k.tally, where many are ended in one script: then they are counted in it, and written once by countTally.
 local function decide(k, id, r, outcome, detail, now)
-  local position, refusals, name
+  local position, name
   if k.tally then
-    position, refusals, name = k.tally.results + 1, 0, k.tally.name
+    position, name = k.tally.results + 1, k.tally.name
     k.tally.results = position
     k.tally.ended[outcome] = (k.tally.ended[outcome] or 0) + 1
   else
     local isDirect
-    position, refusals, name, isDirect = count(k, outcome, now)
+    position, name, isDirect = count(k, outcome, now)
     -- In a campaign that somebody submitted, who asked for the same id by itself is not who asked for it there.
     if not isDirect and next(detail) then detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = '', '' end
   end
@@ -270,7 +268,7 @@ local function decide(k, id, r, outcome, detail, now)
   save(k.bucket, id, r)
   append(k.results, id, r, math.floor(now), detail)
   tell(k, name or '', next(detail) ~= nil)
-  return position, not k.tally and appended(), refusals
+  return position, not k.tally and appended()
 end
 
 local function newTally(campaignKey)
@@ -286,7 +284,7 @@ local function countTally(campaignKey, tally, now)
   end
   if all == 0 then return end
   redis.call('HINCRBY', campaignKey, 'open', -all)
-  redis.call('HSET', campaignKey, 'results', tally.results, 'refusals', 0, 'decidedAt', math.floor(now))
+  redis.call('HSET', campaignKey, 'results', tally.results, 'decidedAt', math.floor(now))
 end
 
 -- How a request ends whose campaign was aborted or whose time has passed: an answer that was lost is not hidden.

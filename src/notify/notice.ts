@@ -63,13 +63,15 @@ function ended(campaign: Campaign, situation: Situation): Event | null {
   return event(campaign, situation, { kind: 'ended', at: decidedAt, marker: decidedAt });
 }
 
-/** That happens once: resumed, a campaign takes further refusals as they come. */
+/** Again after each pause: resumed, a campaign may meet the same answer. */
 function refused(campaign: Campaign, situation: Situation): Event | null {
-  const { state, pausedReason, decidedAt, createdAt } = campaign;
-  if (state !== 'paused' || pausedReason === null || !isNews(decidedAt ?? createdAt, situation)) return null;
+  const { state, pausedReason, pausedAt, decidedAt, createdAt } = campaign;
+  // An earlier version did not note when.
+  const at = pausedAt ?? decidedAt ?? createdAt;
+  if (state !== 'paused' || pausedReason === null || !isNews(at, situation)) return null;
   // Calls that were in flight may still change its last outcome: its time is no marker. Nor is a constant: in a Redis that lost
   // its data campaigns are numbered anew.
-  return event(campaign, situation, { kind: 'refused', at: decidedAt ?? createdAt, marker: createdAt });
+  return event(campaign, situation, { kind: 'refused', at, marker: pausedAt ?? createdAt });
 }
 
 function held(campaign: Campaign, situation: Situation): Event | null {

@@ -360,7 +360,8 @@ describe('reader', () => {
       stack.simulator.setFaults([{ operation: 'list', fault }]);
       await assert.rejects(idsOf(reader.byFilter(ALL)), {
         code: 'NOT_PERMITTED',
-        message: /missing is Machine\.Read\.All .*; the API answered 403 \(DisabledFeature: no licence\)$/,
+        message:
+          /the API may want Machine\.ReadWrite\.All; the API answered 403 \(DisabledFeature: no licence\)$/,
       });
       assert.equal(calls().length, 1);
     });

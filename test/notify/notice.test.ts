@@ -25,6 +25,7 @@ const campaign: Campaign = {
   results: 5,
   verification: null,
   pausedReason: null,
+  pausedAt: null,
   cursor: 5,
   low: 5,
 };
@@ -105,5 +106,14 @@ describe('what is told of a campaign that is', () => {
       (ms) => eventsOf({ ...campaign, ...paused, decidedAt: NOW - ms }, situation)[0]?.marker,
     );
     assert.equal(markers[0], markers[1]);
+    const again = [NOW - 60_000, NOW].map(
+      (pausedAt) => eventsOf({ ...campaign, ...paused, pausedAt }, situation)[0],
+    );
+    assert.deepEqual(
+      again.map((event) => event?.marker),
+      [NOW - 60_000, NOW],
+      'each time it is paused',
+    );
+    assert.equal(again[1]?.notice.at, new Date(NOW).toISOString());
   });
 });

@@ -120,6 +120,7 @@ export function createNetwork(deps: NetworkDeps): DefenderClient {
     throw new TypeError('not part of the simulation');
   };
   return {
+    address: 'simulated',
     cancel: (id, _comment, options) => call('cancel', id, options),
     get: (id, options) => call('get', id, options),
     list: notHere,

@@ -62,6 +62,7 @@ export function createProbe(tenant: TestTenant) {
       sign: 'alive',
       probe: given.probe,
       pauseReason: '',
+      address: 'https://api.example/api/machineactions',
       ...options,
     });
   }

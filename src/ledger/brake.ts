@@ -1,0 +1,55 @@
+/** After so many refusals in a row, all with the same status and code, a named campaign is paused. */
+export const PAUSE_AFTER_REFUSALS = 20;
+
+/**
+ * The brake: what is refused in the same way again and again is not for a worker to go on with. Only what a call brought
+ * counts; what ends without one says nothing about the next.
+ *
+ * Resumed, a campaign is on trial: one action is called, and the others wait for its answer. In the campaign's hash:
+ * `refusals` and `refusedAs` (how many in a row, and what they were), `tolerant` (a person said to go on regardless), `trial`
+ * (the refusal that paused it), `trialId` and `trialUntil` (the action that is being called, and when its time is over).
+ */
+export const BRAKE_LUA = /* lua */ `
+local REFUSALS = {forbidden = true, not_found = true, rejected = true}
+local ANSWERED = {cancelled = true, accepted = true, already_final = true}
+
+-- Whether only the API itself, at the right address, can have answered so.
+local function isFromApi(verdict, outcome, status, code)
+  if verdict == 'check' then return code ~= '' end
+  return verdict == 'decided' and (ANSWERED[outcome] or status == '400' and code ~= '') or false
+end
+
+-- A refusal's name; nil where there is none. A wrong address answers 404, too, and may do so in the API's own form.
+local function refusalOf(outcome, status, code, isPathRight)
+  if outcome == 'not_found' and code ~= '' and isPathRight then return nil end
+  return REFUSALS[outcome] and outcome .. ' ' .. status .. ' ' .. code or nil
+end
+
+-- Takes in an outcome that a call brought. Returns why its campaign is to be paused: 'row' | 'trial' | nil.
+local function brake(campaignKey, trialId, outcome, refusal)
+  local c = redis.call('HMGET', campaignKey, 'state', 'direct', 'tolerant', 'refusals', 'refusedAs', 'trial', 'trialId')
+  if c[2] == '1' or c[3] == '1' then return nil end
+  local isTrial, isRunning = c[6] and c[7] == trialId, c[1] == 'running'
+  if isTrial then redis.call('HDEL', campaignKey, 'trialId', 'trialUntil') end
+  if not REFUSALS[outcome] and not ANSWERED[outcome] then return nil end
+  -- Paused by a person meanwhile: the trial is not over.
+  if isTrial and (isRunning or refusal ~= c[6]) then redis.call('HDEL', campaignKey, 'trial') end
+  local inARow = 0
+  if refusal then
+    inARow = (refusal == c[5] and tonumber(c[4]) or 0) + 1
+    redis.call('HSET', campaignKey, 'refusals', inARow, 'refusedAs', refusal)
+  elseif (tonumber(c[4]) or 0) > 0 then
+    redis.call('HSET', campaignKey, 'refusals', 0)
+  end
+  if not isRunning then return nil end
+  if isTrial and refusal == c[6] then return 'trial' end
+  return inARow >= ${PAUSE_AFTER_REFUSALS} and 'row' or nil
+end
+
+-- The action's answer is still to come: until then (ms), or not at all for now, and another one may go.
+local function keepTrial(campaignKey, trialId, untilMs)
+  if redis.call('HGET', campaignKey, 'trialId') ~= trialId then return end
+  if untilMs then redis.call('HSET', campaignKey, 'trialUntil', untilMs)
+  else redis.call('HDEL', campaignKey, 'trialId', 'trialUntil') end
+end
+`;
