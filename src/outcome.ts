@@ -72,7 +72,7 @@ export interface CancelResult {
   action?: ActionSummary;
   /** Calls that counted as an attempt. 429s, 401s and probes of an upstream that is down are not among them. */
   attempts: number;
-  /** An earlier attempt's answer was lost, so this outcome may be our own doing. */
+  /** An earlier call may have been carried out although its answer does not say so: this outcome may be our own doing. */
   uncertain: boolean;
   campaign: string;
   requestedBy?: string;
@@ -98,5 +98,19 @@ export interface Detail {
   verifiedAt?: number;
 }
 
-/** The one status that says that an action does not take place. */
+/** The one status that says that an action does not take place … */
 export const STOPPED_STATUS = 'Cancelled';
+
+/** … unless this stands in place of an error's code: a command of the action had completed before. */
+export const COMMAND_COMPLETED = 'COMMAND_COMPLETED';
+
+/** Whether an action is known not to take place. The scripts' `stops` says the same. */
+export function wasStopped({
+  action,
+  errorCode,
+}: {
+  action?: Pick<ActionSummary, 'status'>;
+  errorCode?: string;
+}): boolean {
+  return action?.status === STOPPED_STATUS && errorCode !== COMMAND_COMPLETED;
+}

@@ -150,6 +150,7 @@ function judge(
     case 'unauthorized':
       return { kind: 'unauthorized', detail: meaning.detail };
     case 'action':
+    case 'inconclusive':
     case 'fault':
       return { kind: 'fault', detail: meaning.detail };
     case 'forbidden':

@@ -27,6 +27,8 @@ export interface Work {
   campaign: number;
   /** Whether the feeder put it into the lane; otherwise a service did. */
   fed: boolean;
+  /** Whether the list showed the action just before it was fed. */
+  listed?: boolean;
   /** Ms since 1970; null: when its campaign was. */
   requestedAt: number | null;
 }
@@ -133,6 +135,8 @@ export function createExecutor(deps: ExecuteDeps) {
       random: deps.random(),
       mayRead: mayRead(token.roles),
       freshToken: pass.freshToken,
+      probe: grant.probe,
+      listed: work.listed ?? false,
       timings,
     };
     const judgement =

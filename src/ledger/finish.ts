@@ -27,7 +27,8 @@ export const PAUSE_AFTER_REFUSALS = 20;
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit,
  *       10 outcomes, 11 the id's outcome, 12 attempts
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
- *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
+ *       7 decided | retry | wait | check, 8 outcome (of a retry: how its last attempt ends, an outcome or check; empty:
+ *       unresolved), 9 uncertain, 10 costs an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
  *       pause, 18 buckets, 19 ms in which a pace comes back, 20 ms until the first probe of an upstream that is down, 21 at most between
  *       two, 22… detail
@@ -88,6 +89,12 @@ local function note(waitMs)
   noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(22))
 end
 
+-- An answer without a reason is tried again; the last one's status has to do.
+local costs = ARGV[10] == '1' and not wasDown and ARGV[14] ~= '1'
+if verdict == 'retry' and ARGV[8] ~= '' and costs and r[STATE] == OPEN and r[ATTEMPTS] + 1 >= tonumber(ARGV[15]) then
+  verdict = ARGV[8] == 'check' and 'check' or 'decided'
+end
+
 if verdict == 'check' then
   local check = {since = math.floor(now), detail = detailFrom(22)}
   redis.call('HSET', KEYS[6], id, cjson.encode(check))
@@ -115,7 +122,6 @@ if verdict == 'decided' then
 end
 
 -- Another attempt is needed, or another look.
-local costs = ARGV[10] == '1' and not wasDown and ARGV[14] ~= '1'
 if verdict == 'retry' and r[STATE] == OPEN then
   if not costs then r[PROBES] = r[PROBES] + 1 end
   if costs or r[PROBES] > ${FREE_PROBES} then r[ATTEMPTS] = r[ATTEMPTS] + 1 end
@@ -147,8 +153,18 @@ return {'open', ms(delay)}
 /** What a call came to, for the ledger. */
 export type Verdict =
   | { kind: 'decided'; outcome: Outcome; detail: Detail }
-  /** Not answered as it should be: another attempt after `delayMs`. `uncertain`: its answer was lost. */
-  | { kind: 'retry'; delayMs: number; uncertain: boolean; costsAttempt: boolean; detail: Detail }
+  /**
+   * Not answered as it should be: another attempt after `delayMs`. `uncertain`: it may have been carried out. `lastly`: how the
+   * last attempt ends; default `unresolved`.
+   */
+  | {
+      kind: 'retry';
+      delayMs: number;
+      uncertain: boolean;
+      costsAttempt: boolean;
+      lastly?: Outcome | 'check';
+      detail: Detail;
+    }
   /** Not its own trouble (429, 401, given back): no attempt. */
   | { kind: 'wait'; delayMs: number; detail: Detail }
   /** A 400: from now on only Get. */
@@ -241,8 +257,8 @@ export async function finish(
 }
 
 function verdictArguments(verdict: Verdict): (string | number)[] {
-  const outcome = verdict.kind === 'decided' ? verdict.outcome : '';
   const retry = verdict.kind === 'retry' ? verdict : null;
+  const outcome = verdict.kind === 'decided' ? verdict.outcome : (retry?.lastly ?? '');
   const delayMs = verdict.kind === 'retry' || verdict.kind === 'wait' ? verdict.delayMs : 0;
   return [verdict.kind, outcome, retry?.uncertain ? 1 : 0, retry?.costsAttempt ? 1 : 0, Math.ceil(delayMs)];
 }
