@@ -1,10 +1,10 @@
 /**
  * How a request can end. The order is part of the ledger's record format (see `ledger/record.ts`): append only.
  *
- * - `cancelled`: 200, and the object says Cancelled.
+ * - `cancelled`: 200, the object says Cancelled, and no command of it completed.
  * - `accepted`: 200, but the object does not say so yet.
  * - `already_final`: the action had ended before our call, however.
- * - `not_found`: 404, no action has this id.
+ * - `not_found`: 404, no action has this id. This and the next two: by the API's own error object, or at the last attempt.
  * - `forbidden`: 403.
  * - `rejected`: any other final refusal.
  * - `invalid`: a bad request; no call was made.
@@ -72,7 +72,7 @@ export interface CancelResult {
   action?: ActionSummary;
   /** Calls that counted as an attempt. 429s, 401s and probes of an upstream that is down are not among them. */
   attempts: number;
-  /** An earlier call may have been carried out although its answer does not say so: this outcome may be our own doing. */
+  /** A call may have worked without saying so, so this outcome may be our own doing. */
   uncertain: boolean;
   campaign: string;
   requestedBy?: string;

@@ -1,4 +1,4 @@
-import { type Action, isFinal } from '../defender/classify.ts';
+import { type Action, isFinal, seenOf } from '../defender/classify.ts';
 import type { Reader } from '../defender/reader.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Keys } from '../keys.ts';
@@ -102,7 +102,7 @@ async function note(
     campaign: campaign.number,
     position: place,
     decidedAt: Date.parse(result.decidedAt),
-    detail: { ...detailOf(result, campaign), ...action.seen, verifiedAt: Math.floor(deps.wall()) },
+    detail: { ...detailOf(result, campaign), ...seenOf(action), verifiedAt: Math.floor(deps.wall()) },
   });
   return kind === 'noted';
 }

@@ -68,8 +68,8 @@ export interface Action {
   id: string;
   requestor: string | null;
   summary: ActionSummary;
-  /** What a result says of it: the summary, and a message where its status alone would mislead. */
-  seen: Pick<Detail, 'action' | 'errorCode' | 'errorMessage'>;
+  /** Where its status alone would mislead: it says Cancelled, but a command of it had completed. */
+  tooLate?: Pick<Detail, 'errorCode' | 'errorMessage'>;
 }
 
 /** Reads a machine action; null when it is none. Its id may be anything: who asked for a list looks at it. */
@@ -87,7 +87,12 @@ export function readAction(value: unknown): Action | null {
     updatedAt: time(parsed.data.lastUpdateDateTimeUtc) ?? time(parsed.data.lastUpdateTimeUtc),
   };
   const tooLate = summary.status === STOPPED_STATUS ? completedCommand(commands ?? []) : null;
-  return { id: id.toLowerCase(), requestor, summary, seen: { action: summary, ...tooLate } };
+  return { id: id.toLowerCase(), requestor, summary, ...(tooLate && { tooLate }) };
+}
+
+/** What a result says of an action. */
+export function seenOf({ summary, tooLate }: Action): Pick<Detail, 'action' | 'errorCode' | 'errorMessage'> {
+  return { action: summary, ...tooLate };
 }
 
 /** A status as Microsoft spells it, whatever its case; both spellings of Cancelled are met. */
@@ -118,9 +123,9 @@ export function isFinalStatus(status: string | null): boolean {
 }
 
 /** The outcome of a cancel that was answered with 200. */
-export function outcomeOf({ summary, seen }: Action): Outcome {
-  if (wasStopped(seen)) return 'cancelled';
-  return isFinal(summary) ? 'already_final' : 'accepted';
+export function outcomeOf(action: Action): Outcome {
+  if (wasStopped(seenOf(action))) return 'cancelled';
+  return isFinal(action.summary) ? 'already_final' : 'accepted';
 }
 
 /**
@@ -209,7 +214,7 @@ function readSuccess(body: unknown, answer: HttpAnswer, id: string): Meaning {
     };
     return { kind: 'fault', lost: true, detail: { ...detail, ...unread(body, answer) } };
   }
-  return { kind: 'action', action, detail: { httpStatus: 200, ...action.seen } };
+  return { kind: 'action', action, detail: { httpStatus: 200, ...seenOf(action) } };
 }
 
 /** What to say of an answer that is not the API's. */

@@ -47,7 +47,8 @@ async function askForNobody(deps: ApiDeps, token: Token, budget: OperationBudget
   const asked = await ask(deps, token, budget, 'get', (options) => deps.client.get(id, options), id);
   if (!asked) return null;
   const finding = judgeGet(asked.meaning, deps.apiUrl, asked.tookMs);
-  return (asked.meaning.kind === 'inconclusive' && (await askForList(deps, token, budget))) || finding;
+  if (finding.level === 'ok' || asked.meaning.detail.httpStatus !== 404) return finding;
+  return (await askForList(deps, token, budget)) ?? finding;
 }
 
 /** Null: the list cannot be asked just now, or does not answer like the API's. */

@@ -1,6 +1,6 @@
 import type { OperationBudget } from '../budget/operation.ts';
 import type { Clock } from '../clock.ts';
-import { classify, isFinal } from '../defender/classify.ts';
+import { classify, isFinal, seenOf } from '../defender/classify.ts';
 import { type DefenderClient, IDS_PER_LIST, readPage } from '../defender/client.ts';
 import { mayRead } from '../defender/roles.ts';
 import { type SignIn, SignInError } from '../defender/sign-in.ts';
@@ -84,7 +84,7 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
         if (!asked.includes(action.id)) continue;
         listed.add(action.id);
         if (!isFinal(action.summary)) continue;
-        const answer = await ledger.settle(campaign, guidToBytes(action.id), action.seen);
+        const answer = await ledger.settle(campaign, guidToBytes(action.id), seenOf(action));
         if (answer.kind !== 'settled') continue;
         settled.add(action.id);
         log.info(

@@ -1,4 +1,4 @@
-import { backoff, isFinal, type Meaning, outcomeOf } from '../defender/classify.ts';
+import { backoff, isFinal, type Meaning, outcomeOf, seenOf } from '../defender/classify.ts';
 import type { NoAnswer } from '../defender/exchange.ts';
 import { unreachable } from '../errors.ts';
 import type { FinishInput, Verdict } from '../ledger/finish.ts';
@@ -56,9 +56,9 @@ export function judgeCancel(meaning: Meaning, circumstances: Circumstances): Jud
 export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refusal: Detail): Judgement {
   switch (meaning.kind) {
     case 'action': {
-      const { summary, seen } = meaning.action;
-      const outcome = isFinal(summary) ? 'already_final' : 'rejected';
-      return { ...ANSWERED, verdict: { kind: 'decided', outcome, detail: { ...refusal, ...seen } } };
+      const outcome = isFinal(meaning.action.summary) ? 'already_final' : 'rejected';
+      const seen = { ...refusal, ...seenOf(meaning.action) };
+      return { ...ANSWERED, verdict: { kind: 'decided', outcome, detail: seen } };
     }
     case 'not_found':
     case 'forbidden':

@@ -21,7 +21,7 @@ for code, state in pairs(STATES) do CODES[state] = code end
 
 local OPEN, CHECKING = ${RECORD_STATES.indexOf('open')}, ${RECORD_STATES.indexOf('checking')}
 local STATE, GENERATION, CAMPAIGN, FLAGS, ATTEMPTS, POSITION, PROBES, NOT_BEFORE, SLOT, LAPSE, NONCE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
--- Flags: an answer was lost; the record is in the index of expiries; the action is known not to take place.
+-- Flags: a call may have been carried out; the record is in the index of expiries; the action is known not to take place.
 local UNCERTAIN, EXPIRES, STOPPED = 1, 2, 4
 
 local function newRecord(campaign, generation)

@@ -4,7 +4,7 @@ import { findCampaign } from '../../src/campaign/registry.ts';
 import { isStopped } from '../../src/campaign/status.ts';
 import type { Fault } from '../../src/simulator/index.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { CAMPAIGN, openStack, type Stack } from '../support/stack.ts';
+import { CAMPAIGN, keepingLog, openStack, type Stack } from '../support/stack.ts';
 
 /** What an answer proves, through the whole stack. */
 describe('the evidence of an answer', () => {
@@ -142,6 +142,16 @@ describe('the evidence of an answer', () => {
       assert.equal(await isStopped(stack.tenant, campaign), false);
     });
   }
+
+  it('from under an address with a path of the API is the API’s: the path is cut, and the log says so', async () => {
+    const { log, lines } = await keepingLog();
+    stack = await openStack(server, { log });
+    await stack.startWorker({ DEFENDER_API_URL: `${stack.simulator.apiUrl}/api/` });
+    await stack.submit(stack.addActions(2));
+    assert.deepEqual((await stack.untilDone()).outcomes, { cancelled: 2 });
+    const said = lines.filter((line) => line.includes('DEFENDER_API_URL'));
+    assert.deepEqual([said.length, JSON.parse(said[0] ?? '{}').cut], [1, '/api']);
+  });
 
   it('against what the list has just shown is tried once more', async () => {
     stack = await openStack(server);
