@@ -211,6 +211,12 @@ async function startTenant(
     : null;
   service.start();
   notifier?.start();
+  if (config.apiPathCut) {
+    log.warn(
+      { api: config.apiUrl, cut: config.apiPathCut },
+      'DEFENDER_API_URL is the base of the API: what it names beyond that is left out',
+    );
+  }
   log.info(
     {
       redis: describeRedis(host.place.target),

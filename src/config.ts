@@ -55,6 +55,8 @@ export interface Config {
   region: RegionName | null;
   /** Without a slash at the end. */
   apiUrl: string;
+  /** What DEFENDER_API_URL named beyond the base: each call's path has it anyway. */
+  apiPathCut?: string;
   limits: Limits;
   concurrency: number;
   callTimeoutMs: number;
@@ -113,7 +115,7 @@ const environmentSchema = z.object({
   ...signInSettings,
   DEFENDER_CLOUD: z.enum(CLOUD_NAMES, `must be one of ${CLOUD_NAMES.join(', ')}`).default('public'),
   DEFENDER_REGION: z.enum(REGION_NAMES, `must be one of ${REGION_NAMES.join(', ')}`).optional(),
-  DEFENDER_API_URL: z.string().transform(baseUrl).optional(),
+  DEFENDER_API_URL: z.string().transform(baseUrl).transform(cutApiPath).optional(),
   RATE_LIMITS: z.string().default(DEFAULT_RATE_LIMITS).transform(readWith(parseWindows)),
   URGENT_RESERVE: z.string().optional(),
   CONCURRENCY: whole(1, 1_000).default(10),
@@ -238,7 +240,8 @@ function toConfig(
     ...signInConfig(env, cloud, dataDir),
     cloud: env.DEFENDER_CLOUD,
     region,
-    apiUrl: env.DEFENDER_API_URL ?? (region === null ? cloud.apiUrl : REGIONS[region]),
+    apiUrl: env.DEFENDER_API_URL?.base ?? (region === null ? cloud.apiUrl : REGIONS[region]),
+    ...(env.DEFENDER_API_URL?.cut && { apiPathCut: env.DEFENDER_API_URL.cut }),
     limits: { windows, reserves },
     concurrency: env.CONCURRENCY,
     callTimeoutMs: env.CALL_TIMEOUT,
@@ -255,6 +258,14 @@ function toConfig(
     httpsProxy: env.HTTPS_PROXY === undefined ? null : secretUrl(withScheme(env.HTTPS_PROXY)),
     noProxy: env.NO_PROXY ?? null,
   };
+}
+
+const API_PATH = /^(\w+:\/\/[^/]*.*?)((?:\/+(?:api(?:\/+v\d+(?:\.\d+)*)?|machineactions))+)$/i;
+
+/** Microsoft's page of endpoints ends them in `/api` or `/api/v1.0`, and so they are pasted: `/api/api/…` answers 404 to all. */
+function cutApiPath(url: string): { base: string; cut: string } {
+  const [, base = url, cut = ''] = API_PATH.exec(url) ?? [];
+  return { base, cut };
 }
 
 function notifyConfig(env: Parsed): ReturnType<typeof readNotify> {

@@ -1,10 +1,10 @@
 /**
  * How a request can end. The order is part of the ledger's record format (see `ledger/record.ts`): append only.
  *
- * - `cancelled`: 200, and the object says Cancelled.
+ * - `cancelled`: 200, the object says Cancelled, and no command of it completed.
  * - `accepted`: 200, but the object does not say so yet.
  * - `already_final`: the action had ended before our call, however.
- * - `not_found`: 404, no action has this id.
+ * - `not_found`: 404, no action has this id. This and the next two: by the API's own error object, or at the last attempt.
  * - `forbidden`: 403.
  * - `rejected`: any other final refusal.
  * - `invalid`: a bad request; no call was made.
@@ -72,7 +72,7 @@ export interface CancelResult {
   action?: ActionSummary;
   /** Calls that counted as an attempt. 429s, 401s and failures while the API was down are not among them. */
   attempts: number;
-  /** An earlier attempt's answer was lost, so this outcome may be our own doing. */
+  /** A call may have worked without saying so, so this outcome may be our own doing. */
   uncertain: boolean;
   campaign: string;
   requestedBy?: string;
@@ -98,5 +98,22 @@ export interface Detail {
   verifiedAt?: number;
 }
 
-/** The one status that says that an action does not take place. */
+/** The one status that says that an action does not take place … */
 export const STOPPED_STATUS = 'Cancelled';
+
+/** … unless this stands in place of an error's code: a command of the action had completed before. */
+export const COMMAND_COMPLETED = 'COMMAND_COMPLETED';
+
+/** Stands in place of an error's code: the answer had a status only, and may not be the API's. */
+export const NO_REASON = 'NO_REASON';
+
+/** Whether an action is known not to take place. The scripts' `stops` says the same. */
+export function wasStopped({
+  action,
+  errorCode,
+}: {
+  action?: Pick<ActionSummary, 'status'>;
+  errorCode?: string;
+}): boolean {
+  return action?.status === STOPPED_STATUS && errorCode !== COMMAND_COMPLETED;
+}

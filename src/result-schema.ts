@@ -23,14 +23,17 @@ export const cancelResultSchema = z.object({
     .describe('Lower case; of an invalid job as it was written, cut to 100 characters'),
   outcome: z.string().min(1),
   httpStatus: z.number().int().exactOptional().describe('Of the answer that decided'),
-  errorCode: z.string().exactOptional().describe("Defender's code, or that of the network error"),
+  errorCode: z
+    .string()
+    .exactOptional()
+    .describe("Defender's code, that of the network error, or Standdown's own, such as NO_REASON"),
   errorMessage: z.string().exactOptional().describe("Defender's words, or what is wrong with an invalid job"),
   correlationId: z.string().exactOptional().describe("Defender's error.target, for a support case"),
   action: actionSchema.exactOptional().describe('The machine action as last seen'),
   attempts: z.number().int().min(0).describe('Calls that counted as an attempt'),
   uncertain: z
     .boolean()
-    .describe("An earlier attempt's answer was lost: this outcome may be Standdown's own doing"),
+    .describe("A call for it may have worked without saying so: this outcome may be Standdown's own doing"),
   campaign: z.string().describe("That owns the id: the day's direct-YYYY-MM-DD, or a named one"),
   requestedBy: z.string().exactOptional(),
   requestedAt: time,

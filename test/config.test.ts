@@ -314,6 +314,27 @@ describe('the settings', () => {
       assert.match(mistakes({ DEFENDER_API_URL: address }).join(), /plain http would send tokens readable/));
   }
 
+  for (const [given, base, cut] of [
+    ['https://api.example/api', 'https://api.example', '/api'],
+    ['https://api.example/API/', 'https://api.example', '/API'],
+    ['https://api.example/api/v1.0', 'https://api.example', '/api/v1.0'],
+    ['https://api.example//api/v2//', 'https://api.example', '//api/v2'],
+    ['https://api.example/api/machineactions', 'https://api.example', '/api/machineactions'],
+    ['https://api.example/api/v1/MachineActions/', 'https://api.example', '/api/v1/MachineActions'],
+    ['https://api.example/machineactions', 'https://api.example', '/machineactions'],
+    ['https://proxy.example/defender/api/api', 'https://proxy.example/defender', '/api/api'],
+    ['https://proxy.example/defender/v1', 'https://proxy.example/defender/v1', undefined],
+    ['https://proxy.example/my-api', 'https://proxy.example/my-api', undefined],
+    ['https://proxy.example/api/defender', 'https://proxy.example/api/defender', undefined],
+    ['https://api', 'https://api', undefined],
+    ['https://machineactions/api', 'https://machineactions', '/api'],
+  ]) {
+    it(`take ${given} for the base ${base}`, () => {
+      const { apiUrl, apiPathCut } = readConfig({ DEFENDER_API_URL: given });
+      assert.deepEqual([apiUrl, apiPathCut], [base, cut]);
+    });
+  }
+
   const GOV = 'api-gov.securitycenter.microsoft.us';
   const TABLE: [cloud: CloudName, signIn: string, api: string][] = [
     ['public', 'login.microsoftonline.com', 'api.securitycenter.microsoft.com'],

@@ -1,9 +1,9 @@
-import { isFinal } from '../defender/classify.ts';
+import { type Action, isFinal, seenOf } from '../defender/classify.ts';
 import type { Reader } from '../defender/reader.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { ActionSummary, CancelResult, Detail, Outcome } from '../outcome.ts';
+import type { CancelResult, Detail, Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, originOf } from './registry.ts';
 import { eachStanding, type PlacedResult } from './report.ts';
@@ -78,14 +78,15 @@ async function verifyPart(
   count: VerifyCount,
 ): Promise<void> {
   const actions = await deps.reader.byIds(part.map(({ result }) => result.machineActionId));
-  const byId = new Map(actions.map((action) => [action.id, action.summary]));
+  const byId = new Map(actions.map((action) => [action.id, action]));
   count.asked += part.length;
   for (const placed of part) {
-    const summary = byId.get(placed.result.machineActionId);
-    if (summary === undefined) count.absent++;
-    else if (await note(deps, campaign, placed, summary)) {
+    const action = byId.get(placed.result.machineActionId);
+    if (action === undefined) count.absent++;
+    else if (await note(deps, campaign, placed, action)) {
       count.noted++;
-      count.states.set(summary.status, (count.states.get(summary.status) ?? 0) + 1);
+      const { status } = action.summary;
+      count.states.set(status, (count.states.get(status) ?? 0) + 1);
     }
   }
 }
@@ -94,14 +95,14 @@ async function note(
   deps: VerifyDeps,
   campaign: Campaign,
   { place, result }: PlacedResult,
-  action: ActionSummary,
+  action: Action,
 ): Promise<boolean> {
   const { kind } = await deps.ledger.verify({
     id: guidToBytes(result.machineActionId),
     campaign: campaign.number,
     position: place,
     decidedAt: Date.parse(result.decidedAt),
-    detail: { ...detailOf(result, campaign), action, verifiedAt: Math.floor(deps.wall()) },
+    detail: { ...detailOf(result, campaign), ...seenOf(action), verifiedAt: Math.floor(deps.wall()) },
   });
   return kind === 'noted';
 }

@@ -101,7 +101,7 @@ function describeNow(line: ReportLine, { name }: Campaign): string {
     outcome ?? 'open',
     `${attempts === 1 ? '1 attempt' : `${count(attempts)} attempts`} used`,
     ...(owner ? [owner] : []),
-    ...(uncertain ? ['an answer was lost: an earlier attempt may have worked'] : []),
+    ...(uncertain ? ['an earlier attempt may have worked without saying so'] : []),
   ];
   return `now: ${words.join('; ')}`;
 }

@@ -51,7 +51,7 @@ function renderOpen(line: ReportLine, campaign: string): Html {
   const owner = describeOwner(line, campaign);
   const words = [
     `open, ${plural(line.attempts, 'attempt')} used`,
-    ...(line.uncertain ? ['an answer was lost, so that an earlier attempt may have worked'] : []),
+    ...(line.uncertain ? ['an earlier attempt may have worked without saying so'] : []),
     ...(owner ? [owner] : []),
   ];
   return html`<section><h2>How it stands</h2><p>${mark('open')}${words.join('; ')}</p></section>`;
@@ -90,7 +90,12 @@ function renderDetails(result: CancelResult): Html {
     ['Outcome', html`${mark(outcome)}${outcome}: ${OUTCOME_MEANINGS[outcome]}`],
     [verifiedAt ? 'Verified' : 'Decided', at(Date.parse(verifiedAt ?? result.decidedAt))],
     ['Attempts', result.attempts],
-    ['Uncertain', result.uncertain ? 'an earlier answer was lost: this may be our own doing' : null],
+    [
+      'Uncertain',
+      result.uncertain
+        ? 'an earlier call may have worked without saying so: this may be our own doing'
+        : null,
+    ],
     ['HTTP status', result.httpStatus],
     ['Error', [result.errorCode, result.errorMessage].filter(Boolean).join(': ')],
     ['Correlation id', result.correlationId],

@@ -62,6 +62,7 @@ export function toTallied(row: Row, campaign: string) {
     campaign: row.elsewhere || campaign,
     uncertain: row.uncertain,
     action: { status: row.status || null, type: row.type || null },
+    errorCode: row.error.split(':', 1)[0] ?? '',
     ...(row.verifiedAt > 0 && { verifiedAt: row.verifiedAt }),
     ...(row.httpStatus > 0 && { httpStatus: row.httpStatus }),
   };

@@ -1,12 +1,16 @@
 import { Buffer } from 'node:buffer';
 import type { Dispatcher } from 'undici';
 import { messageOf } from '../errors.ts';
+import { decodeBody, encodingsIn } from './content-encoding.ts';
 
-/** More of an answer is not read: the largest legitimate one, a page of the list, is well below it. */
+/** More of an answer is not read, nor decoded: the largest legitimate one, a page of the list, is well below it. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
 /** The code of an answer that was longer. */
 export const TOO_LARGE = 'TOO_LARGE';
+
+/** The code of an answer whose encoding is broken, or not known. */
+const UNDECODABLE = 'UNDECODABLE';
 
 export interface Exchange {
   origin: string;
@@ -98,16 +102,27 @@ export function exchange(dispatcher: Dispatcher, call: Exchange): Promise<HttpAn
         else chunks.push(chunk);
       },
       onResponseEnd() {
-        end({ kind: 'answer', status, headers, body: Buffer.concat(chunks).toString('utf8') });
+        const bytes = Buffer.concat(chunks);
+        const answered = (body: Buffer) =>
+          end({ kind: 'answer', status, headers, body: body.toString('utf8') });
+        const encodings = encodingsIn(headers['content-encoding']);
+        // An answer without a body may name an encoding all the same.
+        if (encodings.length === 0 || bytes.length === 0) return answered(bytes);
+        decodeBody(bytes, encodings, MAX_BODY_BYTES).then(answered, (error) => {
+          const code = codeOf(error) === 'ERR_BUFFER_TOO_LARGE' ? TOO_LARGE : UNDECODABLE;
+          end({ kind: 'lost', code, message: messageOf(error) });
+        });
       },
       onResponseError(_controller, error) {
         giveUp(codeOf(error), messageOf(error));
       },
     };
     const { origin, path, method, body } = call;
+    // Without a word on it, a gateway may compress.
+    const asked = { 'accept-encoding': 'identity', ...call.headers };
     try {
       dispatcher.dispatch(
-        { origin, path, method, headers: call.headers, ...(body !== undefined && { body }) },
+        { origin, path, method, headers: asked, ...(body !== undefined && { body }) },
         handler,
       );
     } catch (error) {

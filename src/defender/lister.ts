@@ -170,6 +170,7 @@ function judge(
     case 'unauthorized':
       return { kind: 'unauthorized', detail: meaning.detail };
     case 'action':
+    case 'inconclusive':
       return { kind: 'fault', busyMs: 0, detail: meaning.detail };
     case 'fault':
       return { kind: 'fault', busyMs: meaning.retryAfterMs ?? 0, detail: meaning.detail };

@@ -3,8 +3,8 @@ import type { Dispatcher } from 'undici';
 import type { OperationBudget, SlotGrant } from '../budget/operation.ts';
 import type { Clock } from '../clock.ts';
 import { classify, type Meaning } from '../defender/classify.ts';
-import type { DefenderClient } from '../defender/client.ts';
-import { exchange, type NoAnswer } from '../defender/exchange.ts';
+import { type CallOptions, type DefenderClient, readListing } from '../defender/client.ts';
+import { exchange, type HttpAnswer, type NoAnswer } from '../defender/exchange.ts';
 import { mayRead } from '../defender/roles.ts';
 import type { Token } from '../defender/sign-in.ts';
 import { describeDuration } from '../duration.ts';
@@ -32,7 +32,8 @@ const MOST_TURNS = 5;
 
 /**
  * Looks whether the API answers, without cancelling anything: with a Get for an id that nobody has, in Get's own budget,
- * where that is permitted; else with a request that asks for nothing.
+ * where that is permitted; else with a request that asks for nothing. An answer that anything may give, such as a 404 without the
+ * API's error object, is held against the list: what lists machine actions is the API.
  */
 export async function examineApi(deps: ApiDeps): Promise<Finding> {
   const { token, budget } = deps;
@@ -42,31 +43,64 @@ export async function examineApi(deps: ApiDeps): Promise<Finding> {
 
 /** Null where Get's budget has no slot just now. */
 async function askForNobody(deps: ApiDeps, token: Token, budget: OperationBudget): Promise<Finding | null> {
-  const { clock } = deps;
-  const grant = await takeAfterGrace(deps, budget);
-  if (!grant) return null;
   const id = randomUUID();
+  const asked = await ask(deps, token, budget, 'get', (options) => deps.client.get(id, options), id);
+  if (!asked) return null;
+  const finding = judgeGet(asked.meaning, deps.apiUrl, asked.tookMs);
+  if (finding.level === 'ok' || asked.meaning.detail.httpStatus !== 404) return finding;
+  return (await askForList(deps, token, budget)) ?? finding;
+}
+
+/** Null: the list cannot be asked just now, or does not answer like the API's. */
+async function askForList(deps: ApiDeps, token: Token, budget: OperationBudget): Promise<Finding | null> {
+  const asked = await ask(deps, token, budget, 'list', (options) => deps.client.page('?$top=1', options));
+  if (asked?.answer.kind !== 'answer' || asked.answer.status !== 200) return null;
+  if (readListing(asked.answer) === null) return null;
+  return api.ok({
+    finding: `${deps.apiUrl} answers as it should, in ${Math.round(asked.tookMs)} ms`,
+    meaning: 'It lists machine actions. For one that nobody has it gives no reason, but a status only.',
+  });
+}
+
+interface Asked {
+  answer: HttpAnswer | NoAnswer;
+  meaning: Meaning;
+  tookMs: number;
+}
+
+/** One call in the operation's own budget; null where that has no slot just now. */
+async function ask(
+  { clock, timeoutMs, signal }: ApiDeps,
+  { accessToken }: Token,
+  budget: OperationBudget,
+  operation: 'get' | 'list',
+  call: (options: CallOptions) => Promise<Asked['answer']>,
+  id = '',
+): Promise<Asked | null> {
+  const grant = await takeAfterGrace({ clock, signal }, budget, operation);
+  if (!grant) return null;
   const sentAt = clock.monotonic();
-  const answer = await deps.client.get(id, {
-    accessToken: token.accessToken,
-    timeoutMs: Math.max(1, deps.timeoutMs - grant.term.elapsed()),
-    signal: deps.signal,
+  const answer = await call({
+    accessToken,
+    timeoutMs: Math.max(1, timeoutMs - grant.term.elapsed()),
+    signal,
     maySend: grant.term.maySend,
   });
   const tookMs = clock.monotonic() - sentAt;
   const meaning = classify(answer, id, clock.wall());
   const penaltyMs = meaning.kind === 'throttled' ? meaning.retryAfterMs : 0;
-  await budget.settle('get', grant, answer.kind === 'answer' ? 'answered' : answer.kind, penaltyMs);
-  return judgeGet(meaning, deps.apiUrl, tookMs);
+  await budget.settle(operation, grant, answer.kind === 'answer' ? 'answered' : answer.kind, penaltyMs);
+  return { answer, meaning, tookMs };
 }
 
 /** A Redis that is new, or was started anew, gives no slot for some seconds. That is waited for; a full window is not. */
 async function takeAfterGrace(
-  { clock, signal }: ApiDeps,
+  { clock, signal }: Pick<ApiDeps, 'clock' | 'signal'>,
   budget: OperationBudget,
+  operation: 'get' | 'list',
 ): Promise<SlotGrant | null> {
   for (let turn = 0; turn < MOST_TURNS; turn++) {
-    const asked = await budget.ask('get');
+    const asked = await budget.ask(operation);
     if (asked.kind === 'granted') return asked.grant;
     if (asked.reason !== 'grace') return null;
     await clock.sleep(asked.waitMs + 1, signal);
@@ -79,6 +113,7 @@ export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Find
   const said = describe(meaning.detail);
   switch (meaning.kind) {
     case 'not_found':
+      if (!meaning.detail.errorMessage) return judgeStranger(said, apiUrl);
       return api.ok({
         finding: `${apiUrl} answers as it should, in ${Math.round(tookMs)} ms`,
         meaning: 'It was asked for a machine action that nobody has, and said so (404).',
@@ -105,6 +140,8 @@ export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Find
       });
     case 'fault':
       return judgeFault(meaning.detail, apiUrl);
+    case 'inconclusive':
+      return judgeStranger(said, apiUrl);
     case 'action':
     case 'bad_request':
     case 'rejected':
@@ -116,6 +153,15 @@ export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Find
     default:
       return unreachable(meaning);
   }
+}
+
+/** A router, a gateway or a proxy answers with the same statuses. */
+function judgeStranger(said: string, apiUrl: string): Finding {
+  return api.problem({
+    finding: `${apiUrl} does not answer as the API does: ${said}`,
+    meaning: 'The API says why it refuses a call. A wrong address, or a gateway in between, does not.',
+    advice: 'Check DEFENDER_API_URL: it is the base of the API, such as https://api.security.microsoft.com.',
+  });
 }
 
 /** Any answer counts: a request without a token is refused by whatever it is. */

@@ -64,7 +64,13 @@ function judgeTenant({ tenant, tenantsFile, signIn, signInMissing }: Config): Fi
 
 /** Which addresses are in use, and whether they belong together. */
 function judgePlaces(config: Config): Finding[] {
-  return [judgeAddresses(config), ...judgeRegion(config)];
+  return [judgeAddresses(config), ...judgeRegion(config), ...judgePath(config)];
+}
+
+function judgePath({ apiPathCut }: Config): Finding[] {
+  if (!apiPathCut) return [];
+  const finding = `DEFENDER_API_URL ends in ${apiPathCut}, which is left out: it names the base of the API`;
+  return [settings.ok({ finding })];
 }
 
 function judgeAddresses(config: Config): Finding {

@@ -31,6 +31,8 @@ export interface Work {
   direct?: DirectCampaign;
   /** Whether the feeder put it into the lane; otherwise a service did. */
   fed: boolean;
+  /** Whether the list showed the action just before it was fed. */
+  listed?: boolean;
   /** Ms since 1970; null: when its campaign was. */
   requestedAt: number | null;
 }
@@ -140,6 +142,8 @@ export function createExecutor(deps: ExecuteDeps) {
       random: deps.random(),
       mayRead: mayRead(token.roles) && !reading.isRefused(token),
       freshToken: pass.freshToken,
+      probe: grant.probe,
+      listed: work.listed ?? false,
       timings,
     };
     if (pass.operation === 'get') reading.note(token, meaning);

@@ -11,6 +11,8 @@ export const fedJobSchema = z.object({
   comment: z.string().min(1),
   /** The campaign's number. */
   campaign: z.number().int().positive(),
+  /** The list showed the action just now. */
+  listed: z.boolean().exactOptional(),
 });
 
 export type FedJob = z.infer<typeof fedJobSchema>;

@@ -172,20 +172,25 @@ export function createFeeder(deps: FeederDeps) {
       places++;
     }
     const isWorthALook = deps.precheck && open.length > 0 && campaign.priority !== URGENT;
-    const settled = isWorthALook ? await deps.precheck?.(campaign.number, open) : null;
-    const jobs = open.map((id) => bytesToGuid(id)).filter((id) => !settled?.has(id));
-    if (jobs.length > 0) await addJobs(supply, campaign, jobs);
+    const seen = isWorthALook ? await deps.precheck?.(campaign.number, open) : null;
+    const jobs = open.map((id) => bytesToGuid(id)).filter((id) => !seen?.settled.has(id));
+    if (jobs.length > 0) await addJobs(supply, campaign, jobs, seen?.listed);
     return { places, jobs: jobs.length };
   }
 
-  async function addJobs({ lane, queue }: Lane, campaign: Campaign, ids: string[]): Promise<void> {
+  async function addJobs(
+    { lane, queue }: Lane,
+    campaign: Campaign,
+    ids: string[],
+    listed?: ReadonlySet<string>,
+  ): Promise<void> {
     const feedingId = randomBytes(4).toString('hex');
     const dataOf = lane === 'cancel-campaign' ? fedJob : singleCancel;
     const metadata = jobTraceOf('link', campaign.traceparent);
     await queue.addBulk(
       ids.map((id, index) => ({
         name: JOB_NAME,
-        data: dataOf(id, campaign),
+        data: dataOf(id, campaign, listed?.has(id)),
         // Means nothing but whose it is, which the search for lost ones reads.
         opts: {
           jobId: `${campaign.number}-${feedingId}-${index}`,
@@ -251,8 +256,8 @@ function isFeedable(record: Look | null | undefined, { number, priority }: Campa
   return record.state === 'open' || record.state === 'checking';
 }
 
-function fedJob(id: string, { comment, number }: Campaign): FedJob {
-  return { v: 1, id, comment, campaign: number };
+function fedJob(id: string, { comment, number }: Campaign, listed = false): FedJob {
+  return { v: 1, id, comment, campaign: number, ...(listed && { listed }) };
 }
 
 /** In a public lane it is what a service would put there: whose the id is, the ledger says. */

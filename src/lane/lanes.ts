@@ -177,9 +177,12 @@ export function createLanes(deps: LanesDeps) {
   async function readFed(job: Job<unknown>): Promise<Intake> {
     const parsed = fedJobSchema.safeParse(job.data);
     if (!parsed.success) return { kind: 'drop' };
-    const { id, comment, campaign } = parsed.data;
+    const { id, comment, campaign, listed = false } = parsed.data;
     const request = { machineActionId: id, comment, requestedBy: null, expiresAt: null, again: false };
-    return { kind: 'work', work: { request, slotClass: 'bulk', campaign, fed: true, requestedAt: null } };
+    return {
+      kind: 'work',
+      work: { request, slotClass: 'bulk', campaign, fed: true, listed, requestedAt: null },
+    };
   }
 
   async function readWish(name: LaneName, job: Job<unknown>): Promise<Intake> {

@@ -1,6 +1,6 @@
 import type { OperationBudget } from '../budget/operation.ts';
 import type { Clock } from '../clock.ts';
-import { classify, isFinal } from '../defender/classify.ts';
+import { classify, isFinal, seenOf } from '../defender/classify.ts';
 import { type DefenderClient, IDS_PER_LIST, readPage } from '../defender/client.ts';
 import { createReadRefusals } from '../defender/read-refusals.ts';
 import { mayRead } from '../defender/roles.ts';
@@ -22,14 +22,18 @@ export interface PrecheckDeps {
   log: Logger;
 }
 
-export type Precheck = (campaign: number, ids: Buffer[]) => Promise<Set<string>>;
+/** Ids as lower-case GUIDs: those that are settled, and those that the list shows. */
+export interface Prechecked {
+  settled: ReadonlySet<string>;
+  listed: ReadonlySet<string>;
+}
+
+export type Precheck = (campaign: number, ids: Buffer[]) => Promise<Prechecked>;
 
 /**
  * Lists the next ids shortly before their turn and settles those that have ended already, so that no cancel is spent on
  * them. Optional in every way: without the permission, without a slot of the list's budget or without an answer, the
  * ids are simply called. So is an id that the list does not show.
- *
- * @returns the ids (lower-case GUIDs) that are settled.
  */
 export function createPrecheck(deps: PrecheckDeps): Precheck {
   const { ledger, timings, log } = deps;
@@ -76,15 +80,17 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
 
   return async (campaign, ids) => {
     const settled = new Set<string>();
-    if (deps.clock.monotonic() < silentUntil) return settled;
+    const listed = new Set<string>();
+    if (deps.clock.monotonic() < silentUntil) return { settled, listed };
     for (let at = 0; at < ids.length; at += IDS_PER_LIST) {
       const asked = ids.slice(at, at + IDS_PER_LIST).map((id) => bytesToGuid(id));
       const actions = await list(asked);
       for (const action of actions) {
         // Only what was asked for: a list that ignores the filter must not settle anything else.
-        if (!isFinal(action.summary) || !asked.includes(action.id)) continue;
-        const detail = { action: action.summary };
-        const answer = await ledger.settle(campaign, guidToBytes(action.id), detail);
+        if (!asked.includes(action.id)) continue;
+        listed.add(action.id);
+        if (!isFinal(action.summary)) continue;
+        const answer = await ledger.settle(campaign, guidToBytes(action.id), seenOf(action));
         if (answer.kind !== 'settled') continue;
         settled.add(action.id);
         log.info(
@@ -93,6 +99,6 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
         );
       }
     }
-    return settled;
+    return { settled, listed };
   };
 }

@@ -1,4 +1,4 @@
-import { backoff, isFinal, type Meaning, outcomeOf } from '../defender/classify.ts';
+import { backoff, isFinal, type Meaning, outcomeOf, seenOf } from '../defender/classify.ts';
 import type { NoAnswer } from '../defender/exchange.ts';
 import { unreachable } from '../errors.ts';
 import type { FinishInput, Verdict } from '../ledger/finish.ts';
@@ -17,6 +17,10 @@ export interface Circumstances {
   mayRead: boolean;
   /** Whether a fresh token was used already. */
   freshToken: boolean;
+  /** Whether the call was to tell if an upstream that is down is back. */
+  probe: boolean;
+  /** Whether a list has just shown the action. */
+  listed: boolean;
   timings: Timings;
 }
 
@@ -29,12 +33,18 @@ export function judgeCancel(meaning: Meaning, circumstances: Circumstances): Jud
     case 'action':
       return { ...ANSWERED, verdict: { kind: 'decided', outcome: outcomeOf(meaning.action), detail } };
     case 'not_found':
+      // What the list shows is there: that Get and cancel know it only moments later has been seen.
+      if (circumstances.listed && circumstances.attempts === 0)
+        return judgeInconclusive({ ...meaning, lastly: 'not_found', sign: 'alive' }, circumstances);
+      return { ...ANSWERED, verdict: { kind: 'decided', outcome: 'not_found', detail } };
     case 'forbidden':
     case 'rejected':
       return { ...ANSWERED, verdict: { kind: 'decided', outcome: meaning.kind, detail } };
     case 'bad_request':
       if (circumstances.mayRead) return { ...ANSWERED, verdict: { kind: 'check', detail } };
       return { ...ANSWERED, verdict: { kind: 'decided', outcome: 'rejected', detail } };
+    case 'inconclusive':
+      return judgeInconclusive(meaning, circumstances);
     case 'fault':
       return judgeFault(meaning, circumstances);
     default:
@@ -46,25 +56,26 @@ export function judgeCancel(meaning: Meaning, circumstances: Circumstances): Jud
 export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refusal: Detail): Judgement {
   switch (meaning.kind) {
     case 'action': {
-      const outcome = isFinal(meaning.action) ? 'already_final' : 'rejected';
-      return {
-        ...ANSWERED,
-        verdict: { kind: 'decided', outcome, detail: { ...refusal, action: meaning.action } },
-      };
+      const outcome = isFinal(meaning.action.summary) ? 'already_final' : 'rejected';
+      const seen = { ...refusal, ...seenOf(meaning.action) };
+      return { ...ANSWERED, verdict: { kind: 'decided', outcome, detail: seen } };
     }
     case 'not_found':
     case 'forbidden':
     case 'rejected':
     case 'bad_request':
       return { ...ANSWERED, verdict: { kind: 'decided', outcome: 'rejected', detail: refusal } };
+    case 'inconclusive':
+      return { ...judgeInconclusive(meaning, circumstances), verdict: checkAgain(meaning, circumstances) };
     case 'fault':
-      return {
-        ...judgeFault(meaning, circumstances),
-        verdict: { kind: 'wait', delayMs: circumstances.timings.checkAgainMs, detail: meaning.detail },
-      };
+      return { ...judgeFault(meaning, circumstances), verdict: checkAgain(meaning, circumstances) };
     default:
       return judgeWait(meaning, circumstances, circumstances.timings.checkAgainMs);
   }
+}
+
+function checkAgain({ detail }: Meaning, { timings }: Circumstances): Verdict {
+  return { kind: 'wait', delayMs: timings.checkAgainMs, detail };
 }
 
 function judgeWait(
@@ -81,6 +92,24 @@ function judgeWait(
     default:
       return unreachable(meaning);
   }
+}
+
+/**
+ * An answer that is no verdict costs an attempt, and the last one stands. Nobody knows whether it comes from the API, so it neither
+ * begins a hold nor hides one that other calls are about to begin; but a probe got through, and what follows may end.
+ */
+function judgeInconclusive(
+  { lastly, sign, detail }: Pick<Extract<Meaning, { kind: 'inconclusive' }>, 'lastly' | 'sign' | 'detail'>,
+  circumstances: Circumstances,
+): Judgement {
+  const delayMs = backoff(circumstances.attempts + 1, circumstances.random, circumstances.timings);
+  const ending = lastly === 'check' && !circumstances.mayRead ? 'rejected' : lastly;
+  return {
+    slotFate: 'answered',
+    verdict: { kind: 'retry', delayMs, uncertain: false, costsAttempt: true, lastly: ending, detail },
+    penaltyMs: 0,
+    sign: sign === 'none' && circumstances.probe ? 'alive' : sign,
+  };
 }
 
 /** What the worker did itself (it stops, it was held up) is no sign of the upstream. */

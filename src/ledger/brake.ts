@@ -1,3 +1,5 @@
+import { NO_REASON } from '../outcome.ts';
+
 /** After so many refusals in a row, all with the same status and code, a named campaign is paused. */
 export const PAUSE_AFTER_REFUSALS = 20;
 
@@ -21,7 +23,7 @@ end
 
 -- A refusal's name; nil where there is none. A wrong address answers 404, too, and may do so in the API's own form.
 local function refusalOf(outcome, status, code, isPathRight)
-  if outcome == 'not_found' and code ~= '' and isPathRight then return nil end
+  if outcome == 'not_found' and code ~= '' and code ~= '${NO_REASON}' and isPathRight then return nil end
   return REFUSALS[outcome] and outcome .. ' ' .. status .. ' ' .. code or nil
 end
 

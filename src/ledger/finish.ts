@@ -34,7 +34,8 @@ const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the 
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 results, 6 checking, 7 expiries, 8 running, 9 audit,
  *       10 outcomes, 11 the id's outcome, 12 attempts
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
- *       7 decided | retry | wait | check, 8 outcome, 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
+ *       7 decided | retry | wait | check, 8 outcome (of a retry: how its last attempt ends, an outcome or check; empty:
+ *       unresolved), 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
  *       pause, 18 buckets, 19 ms in which a pace comes back, 20 ms until the first probe of an upstream that is down, 21 at most between
  *       two, 22 ms for which every call has to fail until it is down, 23 ms that the server asked to wait (0: none), 24… detail; the last
@@ -143,6 +144,12 @@ local function ended(as)
   return {'decided', values, 'paused'}
 end
 
+-- An answer without a reason is tried again, which costs an attempt; the last one's status has to do.
+local costs = ARGV[10] == '1' and sign ~= 'fault' and not wasDown and not isProbe
+if verdict == 'retry' and ARGV[8] ~= '' and costs and r[STATE] == OPEN and r[ATTEMPTS] + 1 >= tonumber(ARGV[15]) then
+  verdict = ARGV[8] == 'check' and 'check' or 'decided'
+end
+
 if verdict == 'check' then
   local check = {since = math.floor(now), detail = detailFrom(24)}
   redis.call('HSET', KEYS[6], id, cjson.encode(check))
@@ -171,7 +178,7 @@ if sign == 'fault' then
   if ARGV[10] == '1' or r[STATE] == CHECKING and ARGV[6] ~= 'unsent' then r[FAILED] = call end
 end
 if verdict == 'retry' and r[STATE] == OPEN then
-  r[PROBES] = r[PROBES] + 1
+  if costs then r[ATTEMPTS] = r[ATTEMPTS] + 1 else r[PROBES] = r[PROBES] + 1 end
   if r[PROBES] > ${FREE_PROBES} then
     r[ATTEMPTS], r[PROBES], r[FAILED] = r[ATTEMPTS] + 1, ${FREE_PROBES}, -r[FAILED]
   end
@@ -203,10 +210,18 @@ return {'open', ms(delay)}
 export type Verdict =
   | { kind: 'decided'; outcome: Outcome; detail: Detail }
   /**
-   * Not answered as it should be: another attempt after `delayMs`. `uncertain`: its answer was lost. `costsAttempt`: if it turns out
-   * to have been the request's own trouble.
+   * Not answered as it should be: another attempt after `delayMs`. `uncertain`: it may have been carried out. `costsAttempt`: if it turns out
+   * to have been the request's own trouble; what is no fault is charged at once. `lastly`: how the last attempt ends; default
+   * `unresolved`.
    */
-  | { kind: 'retry'; delayMs: number; uncertain: boolean; costsAttempt: boolean; detail: Detail }
+  | {
+      kind: 'retry';
+      delayMs: number;
+      uncertain: boolean;
+      costsAttempt: boolean;
+      lastly?: Outcome | 'check';
+      detail: Detail;
+    }
   /** Not its own trouble (429, 401, given back): no attempt. */
   | { kind: 'wait'; delayMs: number; detail: Detail }
   /** A 400: from now on only Get. */
@@ -306,8 +321,8 @@ export async function finish(
 }
 
 function verdictArguments(verdict: Verdict): (string | number)[] {
-  const outcome = verdict.kind === 'decided' ? verdict.outcome : '';
   const retry = verdict.kind === 'retry' ? verdict : null;
+  const outcome = verdict.kind === 'decided' ? verdict.outcome : (retry?.lastly ?? '');
   const delayMs = verdict.kind === 'retry' || verdict.kind === 'wait' ? verdict.delayMs : 0;
   return [verdict.kind, outcome, retry?.uncertain ? 1 : 0, retry?.costsAttempt ? 1 : 0, Math.ceil(delayMs)];
 }

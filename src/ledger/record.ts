@@ -32,7 +32,7 @@ local OPEN, CHECKING = ${RECORD_STATES.indexOf('open')}, ${RECORD_STATES.indexOf
 local STATE, GENERATION, CAMPAIGN, FLAGS, ATTEMPTS, POSITION, PROBES, NOT_BEFORE, SLOT, LAPSE, NONCE, FAILED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 -- PROBES: calls that failed and were not charged as attempts. FAILED: the slot of the last one, as long as it waits for
 -- another try; negative where it is charged already.
--- Flags: an answer was lost; the record is in the index of expiries; the action is known not to take place.
+-- Flags: a call may have been carried out; the record is in the index of expiries; the action is known not to take place.
 local UNCERTAIN, EXPIRES, STOPPED = 1, 2, 4
 
 local function newRecord(campaign, generation)

@@ -1,6 +1,7 @@
 import {
   type ActionSummary,
   type CancelResult,
+  COMMAND_COMPLETED,
   type Detail,
   OUTCOMES,
   type Outcome,
@@ -43,8 +44,9 @@ const OWN_FIELDS = 6;
 /** How many detail arguments `decide` takes. */
 export const DETAIL_LENGTH = RESULT_FIELDS.length - OWN_FIELDS;
 
-/** Which of them is the action's status, from 1. */
-export const STATUS = RESULT_FIELDS.indexOf('status') - OWN_FIELDS + 1;
+/** Which of them is the action's status, and which the error's code, from 1. */
+const STATUS = RESULT_FIELDS.indexOf('status') - OWN_FIELDS + 1;
+const ERROR_CODE = RESULT_FIELDS.indexOf('errorCode') - OWN_FIELDS + 1;
 
 /** Which of them says who asked, from 1; when they asked comes next. */
 export const REQUESTED_BY = RESULT_FIELDS.indexOf('requestedBy') - OWN_FIELDS + 1;
@@ -210,6 +212,11 @@ local function detailFrom(first)
   return detail
 end
 
+-- Whether the action is known not to take place. As wasStopped does.
+local function stops(detail)
+  return detail[${STATUS}] == '${STOPPED_STATUS}' and detail[${ERROR_CODE}] ~= '${COMMAND_COMPLETED}'
+end
+
 -- One entry's names and values; the names stay.
 local ENTRY = {}
 for i, name in ipairs(FIELDS) do ENTRY[2 * i - 1] = name end
@@ -261,7 +268,7 @@ local function decide(k, id, r, outcome, detail, now)
     redis.call('HDEL', k.checking, id)
     setFlag(r, EXPIRES, false)
   end
-  if (detail[${STATUS}] or '') == '${STOPPED_STATUS}' then
+  if stops(detail) then
     setFlag(r, STOPPED, true)
     redis.call('HINCRBY', k.campaign, 'stopped', 1)
   end

@@ -1,8 +1,8 @@
 import type { Keys } from '../keys.ts';
-import { type Detail, STOPPED_STATUS } from '../outcome.ts';
+import type { Detail } from '../outcome.ts';
 import { asList, asNumber, defineScript, type RedisClient } from '../script.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
-import { DECIDE_LUA, detailArguments, STATUS } from './result.ts';
+import { DECIDE_LUA, detailArguments } from './result.ts';
 
 /**
  * Notes what a decided action's state became: appends its result once more, with that state. The outcome, and when it was
@@ -23,7 +23,7 @@ local id = ARGV[1]
 local r = load(KEYS[2], id)
 if not r or r[CAMPAIGN] ~= tonumber(ARGV[2]) or not isDecided(r) or r[POSITION] ~= tonumber(ARGV[4]) then return {'left'} end
 local detail = detailFrom(6)
-local was, is = hasFlag(r, STOPPED), detail[${STATUS}] == '${STOPPED_STATUS}'
+local was, is = hasFlag(r, STOPPED), stops(detail)
 if was ~= is then
   setFlag(r, STOPPED, is)
   redis.call('HINCRBY', KEYS[3], 'stopped', is and 1 or -1)

@@ -66,7 +66,12 @@ function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Ht
     ['First answer', summary.timeline ? utc(summary.timeline.first) : ''],
     ['Last outcome', campaign.decidedAt === null ? '' : utc(campaign.decidedAt)],
     ['Priority', `${campaign.priority} (1 goes first, 9 last)`],
-    ['Uncertain', summary.uncertain > 0 ? `${count(summary.uncertain)}: an earlier answer was lost` : 'none'],
+    [
+      'Uncertain',
+      summary.uncertain > 0
+        ? `${count(summary.uncertain)}: a call may have worked without saying so`
+        : 'none',
+    ],
     ['Elsewhere', summary.elsewhere > 0 ? `${count(summary.elsewhere)}, owned by other campaigns` : 'none'],
     ['Verified', summary.verified > 0 ? `${count(summary.verified)}, read again afterwards` : 'none'],
     ['Report made', `${utc(madeAt)}, Standdown ${version}`],

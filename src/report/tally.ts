@@ -1,5 +1,5 @@
 import type { Window } from '../budget/windows.ts';
-import { type ActionSummary, OUTCOMES, type Outcome, STOPPED_STATUS } from '../outcome.ts';
+import { type ActionSummary, OUTCOMES, type Outcome, wasStopped } from '../outcome.ts';
 import { createTimes, type Timeline } from './timeline.ts';
 
 /** An outcome, or that there is none yet. */
@@ -43,6 +43,7 @@ export interface Tallied {
   outcome: Outcome | null;
   decidedAt: string | number | null;
   action?: Pick<ActionSummary, 'status' | 'type'>;
+  errorCode?: string;
   verifiedAt?: string | number;
   uncertain: boolean;
   campaign: string;
@@ -65,7 +66,7 @@ export function createTally(campaign: string) {
       const ofOutcome = entryOf(states, outcome, () => new Map<string, number>());
       const status = line.action?.status;
       if (status) countIn(ofOutcome, nameIn(ofOutcome, status));
-      if (status === STOPPED_STATUS) counted.stopped++;
+      if (wasStopped(line)) counted.stopped++;
       if (line.uncertain) counted.uncertain++;
       if (line.verifiedAt !== undefined) counted.verified++;
       if (line.campaign !== campaign) counted.elsewhere++;

@@ -1,3 +1,4 @@
+import { KNOWN_STATUSES, statusAs } from '../defender/classify.ts';
 import { StanddownError } from '../errors.ts';
 import { parseGuid } from '../guid.ts';
 import { parseTime } from './time.ts';
@@ -25,14 +26,6 @@ export const KNOWN_TYPES: readonly string[] = [
   'StopAndQuarantineFile',
   'RestrictCodeExecution',
   'UnrestrictCodeExecution',
-];
-const KNOWN_STATUSES: readonly string[] = [
-  'Pending',
-  'InProgress',
-  'Succeeded',
-  'Failed',
-  'TimeOut',
-  'Cancelled',
 ];
 
 const FIELDS = ['type', 'status', 'requestor', 'machineId', 'created', 'id'] as const;
@@ -191,7 +184,7 @@ function readText(scanner: Scanner, field: TextField): string {
   if (field === 'id') {
     return parseGuid(value) ?? scanner.fail('this is not the id of a machine action (a GUID)', place);
   }
-  return spelled(value, KNOWN[field] ?? []);
+  return field === 'status' ? statusAs(value) : spelled(value, KNOWN[field] ?? []);
 }
 
 function readTime(scanner: Scanner, nowMs: number): number {

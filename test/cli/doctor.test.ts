@@ -252,6 +252,12 @@ describe('doctor', () => {
         /is in trouble: 500/,
       ],
       ['is a gateway with a page', { kind: 'html', status: 502 }, 'problem', /is in trouble: 502/],
+      [
+        'gives no reason',
+        { kind: 'html', status: 403, body: '' },
+        'problem',
+        /does not answer as the API does: 403/,
+      ],
       ['answers nonsense', { kind: 'status', status: 400, code: 'BadRequest' }, 'warning', /not as expected/],
       ['hangs up', { kind: 'reset', when: 'before' }, 'problem', /cannot be reached/],
       ['hangs', { kind: 'hang' }, 'problem', /cannot be reached: TIMEOUT/],
@@ -265,6 +271,28 @@ describe('doctor', () => {
         assert.match(find(examined, 'api', level).finding, finding);
       });
     }
+
+    for (const body of ['', '{"statusCode":404,"message":"Resource not found"}', '<html>']) {
+      it(`is something else, which answers 404 with "${body}"`, async () => {
+        const fault: Fault = { kind: 'html', status: 404, body };
+        stack.simulator.setFaults([{ operation: 'get', fault }]);
+        assert.match(find(await examine(), 'api', 'ok').meaning, /It lists machine actions/);
+        stack.simulator.setFaults([{ fault }]);
+        const examined = await examine();
+        assert.equal(examined.code, 1);
+        const { finding, advice } = find(examined, 'api', 'problem');
+        assert.match(finding, /does not answer as the API does: 404: NO_REASON/);
+        assert.match(advice, /DEFENDER_API_URL/);
+      });
+    }
+
+    it('is found where its address ends in what each call adds anyway', async () => {
+      const examined = await examine({ DEFENDER_API_URL: `${stack.simulator.apiUrl}/api/v1.0/` });
+      assert.match(find(examined, 'api', 'ok').meaning, /404/);
+      assert.ok(
+        examined.findings.some(({ finding }) => finding.startsWith('DEFENDER_API_URL ends in /api/v1.0')),
+      );
+    });
 
     it('asks to wait: then everybody waits', async () => {
       stack.simulator.setFaults([

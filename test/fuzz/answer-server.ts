@@ -13,6 +13,8 @@ export interface Asked {
   method: string;
   path: string;
   host: string;
+  /** The request line and the headers, as they came. */
+  head: string;
   body: string;
 }
 
@@ -84,7 +86,7 @@ function serve(socket: tls.TLSSocket, answerTo: (asked: Asked) => RawAnswer): vo
       const host = /^host: (\S+)$/im.exec(head)?.[1] ?? '';
       const body = received.slice(end + 4, end + 4 + length);
       received = received.slice(end + 4 + length);
-      send(socket, answerTo({ method, path, host, body }));
+      send(socket, answerTo({ method, path, host, head, body }));
     }
   });
 }
@@ -96,7 +98,7 @@ function send(socket: tls.TLSSocket, { chunks, after }: RawAnswer): void {
 }
 
 /** A well-formed answer. */
-export function plainAnswer(status: number, body: string, headers = ''): RawAnswer {
+export function plainAnswer(status: number, body: string | Buffer, headers = ''): RawAnswer {
   const bytes = Buffer.from(body);
   const head = `HTTP/1.1 ${status} OK\r\ncontent-type: application/json\r\n${headers}content-length: ${bytes.length}\r\n\r\n`;
   return { chunks: [Buffer.from(head), bytes], after: 'keep' };

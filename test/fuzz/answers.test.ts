@@ -124,12 +124,23 @@ describe('answers that no API gives', () => {
     if (meaning.kind === 'action') {
       assert.ok(answer.kind === 'answer' && answer.status === 200);
       const said = JSON.parse(answer.body.replace(/^\ufeff/, '')) as { id: string; status: string };
-      assert.deepEqual([said.id.toLowerCase(), excerpt(said.status, 300)], [id, meaning.action.status]);
+      assert.deepEqual(
+        [said.id.toLowerCase(), excerpt(said.status, 300)],
+        [id, meaning.action.summary.status],
+      );
     }
     for (const text of Object.values(meaning.detail)) {
       if (typeof text === 'string') assert.ok(text.length <= 320);
     }
-    const circumstances = { attempts: 1, random: 0.5, mayRead: true, freshToken: false, timings: TIMINGS };
+    const circumstances = {
+      attempts: 1,
+      random: 0.5,
+      mayRead: true,
+      freshToken: false,
+      probe: false,
+      listed: false,
+      timings: TIMINGS,
+    };
     assert.ok(judgeCancel(meaning, circumstances).verdict);
     assert.ok(judgeCheck(meaning, circumstances, {}).verdict);
     return meaning;

@@ -266,7 +266,7 @@ describe('the behaviour', () => {
   });
 
   const troubles = [
-    ['500', { kind: 'status', status: 500, code: 'InternalServerError' }, false],
+    ['500', { kind: 'status', status: 500, code: 'InternalServerError' }, true],
     ['503 with HTML', { kind: 'html', status: 503 }, true],
     ['an HTML page with 200', { kind: 'html', status: 200, applied: true }, true],
     ['an HTML page with 404', { kind: 'html', status: 404 }, false],

@@ -1,11 +1,77 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
-import { judgeCheck } from '../../src/lane/verdict.ts';
+import { describe, it } from 'node:test';
+import { judgeCancel, judgeCheck } from '../../src/lane/verdict.ts';
 import { TIMINGS } from '../../src/timings.ts';
 
 it('a look with Get that fails is noted with what failed, not with the 400 it is about', () => {
   const detail = { errorCode: 'ECONNRESET' };
-  const circumstances = { attempts: 1, random: 0, mayRead: true, freshToken: false, timings: TIMINGS };
+  const circumstances = {
+    attempts: 1,
+    random: 0,
+    mayRead: true,
+    freshToken: false,
+    probe: false,
+    listed: false,
+    timings: TIMINGS,
+  };
   const { verdict } = judgeCheck({ kind: 'fault', lost: true, detail }, circumstances, { httpStatus: 400 });
   assert.deepEqual([verdict.kind, verdict.detail], ['wait', detail]);
+});
+
+describe('an answer that is no verdict', () => {
+  const detail = { httpStatus: 404, errorCode: 'NO_REASON' };
+  const circumstances = {
+    attempts: 0,
+    random: 0,
+    mayRead: true,
+    freshToken: false,
+    probe: false,
+    listed: false,
+    timings: TIMINGS,
+  };
+  const bare = { kind: 'inconclusive', lastly: 'not_found', sign: 'none', detail } as const;
+
+  it('costs an attempt, is certain, and says how the last one ends', () => {
+    const { verdict, sign, slotFate, penaltyMs } = judgeCancel(bare, circumstances);
+    assert(verdict.kind === 'retry');
+    assert.deepEqual(
+      [verdict.lastly, verdict.costsAttempt, verdict.uncertain, verdict.delayMs > 0],
+      ['not_found', true, false, true],
+    );
+    assert.deepEqual([sign, slotFate, penaltyMs], ['none', 'answered', 0], 'nobody knows who gave it');
+  });
+
+  it('to a probe ends the hold: something answers, and what is called from then on comes to an end', () => {
+    assert.equal(judgeCancel(bare, { ...circumstances, probe: true }).sign, 'alive');
+    const page = { ...bare, sign: 'fault' } as const;
+    assert.equal(judgeCancel(page, { ...circumstances, probe: true }).sign, 'fault');
+  });
+
+  it('of a 400 ends in a look with Get, where that is permitted', () => {
+    for (const [mayRead, lastly] of [
+      [true, 'check'],
+      [false, 'rejected'],
+    ] as const) {
+      const { verdict } = judgeCancel({ ...bare, lastly: 'check' }, { ...circumstances, mayRead });
+      assert.equal(verdict.kind === 'retry' && verdict.lastly, lastly);
+    }
+  });
+
+  it('to a look with Get is looked for again', () => {
+    const { verdict, sign } = judgeCheck(bare, circumstances, { httpStatus: 400 });
+    assert.deepEqual([verdict.kind, verdict.detail, sign], ['wait', detail, 'none']);
+  });
+
+  it('is the first 404 for what a list has just shown', () => {
+    const unknown = { kind: 'not_found', detail } as const;
+    for (const [listed, attempts, kind] of [
+      [true, 0, 'retry'],
+      [true, 1, 'decided'],
+      [false, 0, 'decided'],
+    ] as const) {
+      const { verdict, sign } = judgeCancel(unknown, { ...circumstances, listed, attempts });
+      assert.deepEqual([verdict.kind, sign], [kind, 'alive']);
+      assert.equal(verdict.kind === 'retry' ? verdict.lastly : 'not_found', 'not_found');
+    }
+  });
 });

@@ -19,6 +19,7 @@ describe('--where', () => {
     ['type=Isolate', [one('type', 'Isolate')], "type eq 'Isolate'"],
     [' TYPE = isolate ', [one('type', 'Isolate')], "type eq 'Isolate'"],
     ['status=pending', [one('status', 'Pending')], "status eq 'Pending'"],
+    ['status=canceled', [one('status', 'Cancelled')], "status eq 'Cancelled'"],
     [
       'status=Pending,InProgress',
       [one('status', 'Pending', 'InProgress')],
