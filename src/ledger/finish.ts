@@ -192,14 +192,16 @@ if r[STATE] == OPEN then
   local ending
   if c[1] == 'aborted' or c[1] == 'deleted' then ending = endingOf(r, 'withdrawn')
   elseif c[1] == 'expired' or (campaignEnd > 0 and campaignEnd <= now) then ending = endingOf(r, 'expired')
-  elseif r[ATTEMPTS] >= tonumber(ARGV[15]) then ending = 'unresolved'
+  elseif r[ATTEMPTS] >= tonumber(ARGV[15]) then ending = ARGV[8] ~= '' and ARGV[8] ~= 'check' and ARGV[8] or 'unresolved'
   end
   if ending then
     note(penalty)
     return ended(ending)
   end
 end
-keepTrial(k.campaign, guid(id), r[STATE] ~= OPEN and ARGV[5])
+-- After a 403 the same action is tried once more, with a newer token.
+local isTrialOn = r[STATE] ~= OPEN or verdict == 'wait' and status == '403'
+keepTrial(k.campaign, guid(id), isTrialOn and ARGV[5])
 save(k.bucket, id, r)
 note(penalty > 0 and penalty or delay)
 return {'open', ms(delay)}

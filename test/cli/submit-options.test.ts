@@ -242,7 +242,7 @@ describe('standdown submit', () => {
       const { accepted, setAside } = JSON.parse(ran.stdout);
       assert.equal(accepted, 2);
       assert.deepEqual(setAside, [
-        { machineActionId: other, type: 'Unisolate', computerDnsName: 'ws-1\u202e' },
+        { machineActionId: other, type: 'Unisolate', computerDnsName: 'ws-1\\u202e' },
         { machineActionId: unknown, type: null, computerDnsName: null },
       ]);
       assert.deepEqual(linesOf(ran.stderr).slice(0, 2), [

