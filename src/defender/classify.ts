@@ -179,7 +179,7 @@ const LASTLY: Readonly<Record<number, Lastly>> = { 400: 'check', 403: 'forbidden
  * answers the same. A page, though, is never the API's: what gave it stands in the way of every call.
  */
 function unexplained(body: unknown, answer: HttpAnswer, detail: Detail): Meaning {
-  const text = foreign(answer.body, 80);
+  const text = startOf(body, answer);
   return {
     kind: 'inconclusive',
     lastly: LASTLY[answer.status] ?? 'rejected',
@@ -190,6 +190,16 @@ function unexplained(body: unknown, answer: HttpAnswer, detail: Detail): Meaning
       errorMessage: `the API gave no reason${text ? `; the answer was: ${text}` : ''}`,
     },
   };
+}
+
+/** Longer JSON is shown as it stands: it could also be nested too deeply to be written again. */
+const MAX_JSON = 2_000;
+
+/** How an answer begins. In JSON each text is cleaned by itself, for in there a secret may be escaped more than once. */
+function startOf(body: unknown, { body: text }: HttpAnswer): string {
+  if (body === undefined || text.length > MAX_JSON) return foreign(text, 80);
+  const clean = (_: string, value: unknown) => (typeof value === 'string' ? foreign(value, 80) : value);
+  return foreign(JSON.stringify(body, clean), 80);
 }
 
 /** An exponential backoff with full jitter in its upper half. `attempts` made so far, from 1. */

@@ -23,14 +23,15 @@ describe('a campaign whose cancels are refused', () => {
   /**
    * Waits until it is paused and no call is in flight any more.
    *
-   * @param doubted 403s that were not believed before there was another token.
+   * @param doubted how many 403s may not have been believed before there was another token.
    */
   async function paused(words: RegExp, doubted = 0) {
     return eventually(async () => {
       const status = await stack.status();
       assert.equal(status.state, 'paused');
       assert.match(status.hold?.detail ?? '', words);
-      assert.equal((status.outcomes.forbidden ?? 0) + doubted, calls('cancel'));
+      const more = calls('cancel') - (status.outcomes.forbidden ?? 0);
+      assert.ok(more >= 0 && more <= doubted, `${more} more calls`);
       return status;
     });
   }
@@ -58,7 +59,7 @@ describe('a campaign whose cancels are refused', () => {
 
     await steer(stack.tenant, CAMPAIGN, 'resume', TESTER);
     await paused(/^Paused again: /, 1);
-    assert.equal(calls('cancel'), made + 2, 'one action, also with another token');
+    assert.ok(calls('cancel') <= made + 2, 'one action, perhaps with another token, too');
 
     assert.equal(await retryCampaign(stack.tenant, CAMPAIGN, ['forbidden'], TESTER), made + 1);
     stack.simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);

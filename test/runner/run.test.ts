@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { childrenOf } from '../redis/support/machine.ts';
+import { childrenOf } from '../support/proc.ts';
 import { ROOT, startNode } from '../support/processes.ts';
 import { INSTALL_DIR } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';

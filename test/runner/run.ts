@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { globSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join, relative, resolve } from 'node:path';
 import { run } from 'node:test';
+import type { TestEvent } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
+import { childrenOf, commandOf } from '../support/proc.ts';
 import { createReport, type Totals } from './report.ts';
 
 /** Not from the tests' support: what that says of folders depends on a name that is given only here. */
@@ -122,6 +124,7 @@ async function runOnce(names: string[], options: Options): Promise<Totals> {
   const length = options.full ? 'full' : 'short';
   const server = await openTestRedis();
   const files = names.map((file) => join(ROOT, file));
+  const limit = createLimit(1.4 * TEST_TIMEOUT_MS[length]);
   const report = createReport({ out: process.stdout, root: ROOT, files, stop: stop.signal });
   try {
     await server.connect();
@@ -132,13 +135,46 @@ async function runOnce(names: string[], options: Options): Promise<Totals> {
       timeout: TEST_TIMEOUT_MS[length],
       signal: AbortSignal.any([stop.signal, AbortSignal.timeout(RUN_TIMEOUT_MS[length])]),
     });
-    for await (const event of events) report.take(event);
+    for await (const event of events) {
+      limit.take(event);
+      report.take(event);
+    }
   } finally {
+    limit.stop();
     await server.close();
     // Its keeper ends the server as soon as it misses the socket.
     remove();
   }
   return report.finish();
+}
+
+/**
+ * Kills the process of a file that takes far too long: what never lets go of its thread, or leaves something open after its tests,
+ * ends by no limit of a test. On Linux; elsewhere only the run's own limit ends it.
+ */
+function createLimit(mostMs: number) {
+  const begun = new Map<string, number>();
+  const look = () => {
+    for (const [file, at] of begun) if (performance.now() - at > mostMs) kill(file);
+  };
+  const timer = setInterval(look, 5_000).unref();
+  return {
+    take: ({ type, data }: TestEvent) => {
+      if (type !== 'test:dequeue' && type !== 'test:complete') return;
+      if (data.nesting !== 0 || data.file === undefined || data.name !== data.file) return;
+      if (type === 'test:dequeue') begun.set(data.file, performance.now());
+      else begun.delete(data.file);
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+function kill(file: string): void {
+  for (const pid of existsSync('/proc') ? childrenOf(process.pid) : []) {
+    if (!commandOf(pid).includes(file)) continue;
+    process.stdout.write(`${relative(ROOT, file)} takes too long: its process is killed\n`);
+    process.kill(pid, 'SIGKILL');
+  }
 }
 
 /**

@@ -93,6 +93,7 @@ test('one trace leads from a service’s own span over the queue to the HTTP cal
   const ours = [
     'authorization',
     'accept',
+    'accept-encoding',
     'user-agent',
     'content-type',
     'host',

@@ -79,23 +79,6 @@ export function processesIn(folder: string): Found[] {
   return found;
 }
 
-/** The processes that a process has started itself. */
-export function childrenOf(parent: number): number[] {
-  const pids = readdirSync('/proc').map(Number).filter(Number.isInteger);
-  return pids.filter((pid) => parentOf(pid) === parent);
-}
-
-/** Null: it has ended. */
-function parentOf(pid: number): number | null {
-  try {
-    // What stands before, in brackets, is the program's name: it may be anything.
-    const [, rest = ''] = /\) \S (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
-    return Number(rest);
-  } catch {
-    return null;
-  }
-}
-
 /** A TCP port that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
