@@ -160,8 +160,9 @@ export function createOperationBudget(
       memory.took(operation, grant.slot, grant.untilMs, askedAt);
       return { kind, grant };
     }
-    await settle(operation, grant, 'unsent', 0);
+    // They are moved before anything else is asked: until then others would be told from slots that were not.
     await shift(deps, jump);
+    await settle(operation, grant, 'unsent', 0);
     return RECOVERED;
   }
 

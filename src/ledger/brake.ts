@@ -17,8 +17,9 @@ local ANSWERED = {cancelled = true, accepted = true, already_final = true}
 
 -- Whether only the API itself, at the right address, can have answered so.
 local function isFromApi(verdict, outcome, status, code)
-  if verdict == 'check' then return code ~= '' end
-  return verdict == 'decided' and (ANSWERED[outcome] or status == '400' and code ~= '') or false
+  local hasReason = code ~= '' and code ~= '${NO_REASON}'
+  if verdict == 'check' then return hasReason end
+  return verdict == 'decided' and (ANSWERED[outcome] or status == '400' and hasReason) or false
 end
 
 -- A refusal's name; nil where there is none. A wrong address answers 404, too, and may do so in the API's own form.
@@ -36,6 +37,8 @@ local function brake(campaignKey, trialId, outcome, refusal)
   if not REFUSALS[outcome] and not ANSWERED[outcome] then return nil end
   -- Paused by a person meanwhile: the trial is not over.
   if isTrial and (isRunning or refusal ~= c[6]) then redis.call('HDEL', campaignKey, 'trial') end
+  -- What was in flight when it was paused is no news: the reason stays what it was.
+  if not isRunning then return nil end
   local inARow = 0
   if refusal then
     inARow = (refusal == c[5] and tonumber(c[4]) or 0) + 1
@@ -43,7 +46,6 @@ local function brake(campaignKey, trialId, outcome, refusal)
   elseif (tonumber(c[4]) or 0) > 0 then
     redis.call('HSET', campaignKey, 'refusals', 0)
   end
-  if not isRunning then return nil end
   if isTrial and refusal == c[6] then return 'trial' end
   return inARow >= ${PAUSE_AFTER_REFUSALS} and 'row' or nil
 end

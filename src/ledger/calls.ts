@@ -112,8 +112,9 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
         : null;
     if (memory.jumps() !== jumps) {
       // This answer, or another one meanwhile, was told from slots that had not been moved yet.
-      if (grant) await giveBack(ask, grant);
+      // They are moved before anything else is asked: until then a begin would be told from them, too.
       if (jump !== 0) await shift(deps, jump);
+      if (grant) await giveBack(ask, grant);
       // Whether there is a grace, and for how long, the next answer says.
       if (grant || jump !== 0) return { kind: 'hold', reason: 'grace', ms: 0, look: false };
     }

@@ -20,7 +20,7 @@ it('workers that are killed among jobs that cannot be read leave each with its o
   const field = await openField(server, {
     limits: '1000/1s',
     ids: JOBS,
-    simulator: { latencyMs: { min: 5, max: 30 } },
+    simulator: { latencyMs: { min: 20, max: 80 } },
     env: { CALL_TIMEOUT: '2s' },
   });
   const { redis, tenant, ids } = field;
@@ -46,7 +46,7 @@ it('workers that are killed among jobs that cannot be read leave each with its o
     let seen = 0;
     for (let kill = 0; kill < KILLS; kill++) {
       const worker = field.startWorker({ LOG_LEVEL: 'error' });
-      const enough = seen + JOBS / (KILLS + 2);
+      const enough = ((kill + 1) * JOBS) / (KILLS + 2);
       await eventually(async () => {
         seen = await done();
         assert.ok(seen >= enough, worker.stderr);
