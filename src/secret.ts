@@ -89,7 +89,7 @@ function formsInUse(): readonly string[] {
 
 /** What begins like a token in JSON (`{"` is `eyJ`), however it goes on: no look ahead, so that no text takes long. */
 const TOKEN_LIKE = /(?<!\w)eyJ[\w-]{10}[\w.-]*/g;
-const BEARER = /(\bBearer\s+)[^\s"',]+/g;
+const BEARER = /(\bBearer(?:\s|%20|\+)+)[^\s"',]+/gi;
 
 /**
  * Takes every known secret, and whatever looks like a token, out of a text. Each pass goes through the text once: what others

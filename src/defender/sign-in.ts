@@ -153,15 +153,14 @@ export function createSignIn(deps: {
   return {
     token: async () => {
       const standing = current && isUsable(current) ? current : null;
-      if (standing && clock.wall() < standing.renewAt) return standing;
-      try {
-        return await askOnce(standing);
-      } catch (error) {
-        // Meanwhile it may have ended, or been refused.
-        if (!standing || !isUsable(standing)) throw error;
-        standing.renewAt = Math.min(clock.wall() + timings.renewAgainMs, standing.expiresAt);
-        return standing;
+      if (!standing) return askOnce(null);
+      // A newer one is wanted, and nobody waits for it while this one holds: the sign-in service may hang.
+      if (clock.wall() >= standing.renewAt) {
+        askOnce(standing).catch(() => {
+          standing.renewAt = Math.min(clock.wall() + timings.renewAgainMs, standing.expiresAt);
+        });
       }
+      return standing;
     },
     refuse: ({ accessToken }) => refused.add(accessToken),
     isRefused: ({ accessToken }) => refused.has(accessToken),

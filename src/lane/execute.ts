@@ -135,7 +135,8 @@ export function createExecutor(deps: ExecuteDeps) {
     pass.called ||= meaning.kind !== 'fault' || meaning.detail.httpStatus !== undefined || meaning.lost;
     // At once, so that no other call goes out with it.
     if (meaning.kind === 'unauthorized') signIn.refuse(token);
-    const isDoubtful = meaning.kind === 'forbidden' && !pass.renewed && !signIn.believes(token);
+    // Also one that gives no reason: that may be the API's, too.
+    const isDoubtful = meaning.detail.httpStatus === 403 && !pass.renewed && !signIn.believes(token);
     pass.doubted = isDoubtful ? token : null;
     const circumstances = {
       attempts: grant.attempts,

@@ -178,7 +178,8 @@ if sign == 'fault' then
   if ARGV[10] == '1' or r[STATE] == CHECKING and ARGV[6] ~= 'unsent' then r[FAILED] = call end
 end
 if verdict == 'retry' and r[STATE] == OPEN then
-  if costs then r[ATTEMPTS] = r[ATTEMPTS] + 1 else r[PROBES] = r[PROBES] + 1 end
+  -- What never left says nothing about the request, however often.
+  if costs then r[ATTEMPTS] = r[ATTEMPTS] + 1 elseif ARGV[6] ~= 'unsent' then r[PROBES] = r[PROBES] + 1 end
   if r[PROBES] > ${FREE_PROBES} then
     r[ATTEMPTS], r[PROBES], r[FAILED] = r[ATTEMPTS] + 1, ${FREE_PROBES}, -r[FAILED]
   end

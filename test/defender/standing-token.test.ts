@@ -6,6 +6,7 @@ import { createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
 import { TIMINGS } from '../../src/timings.ts';
 import { openStack, openTestRedis } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
 
 test('a renewal that fails is not tried at each call: the token that stands serves meanwhile', async (t) => {
   const server = await openTestRedis();
@@ -39,13 +40,21 @@ test('a renewal that fails is not tried at each call: the token that stands serv
   // In the second half of its time; it holds for five minutes more.
   aheadMs = 301_000;
   for (let call = 0; call < 50; call++) assert.equal((await signIn.token()).accessToken, first.accessToken);
-  assert.deepEqual(tries, [true, false]);
+  // In the background: no call waits for the sign-in service while the token holds.
+  await eventually(() => assert.deepEqual(tries, [true, false]));
+  await signIn.token();
+  assert.deepEqual(tries, [true, false], 'nor does each call try it');
   // It is tried again, and then does harm only once the token has ended.
   aheadMs += 16_000;
-  await signIn.token();
-  assert.deepEqual(tries, [true, false, false]);
+  assert.equal((await signIn.token()).accessToken, first.accessToken);
+  await eventually(() => assert.deepEqual(tries, [true, false, false]));
   const asked = simulator.calls().filter(({ operation }) => operation === 'token');
   assert.equal(asked.length, tries.length, 'each of them reached the sign-in service');
+  // Nor is it withheld while the service hangs.
+  simulator.setFaults([{ operation: 'token', fault: { kind: 'hang' } }]);
+  aheadMs += 16_000;
+  assert.equal((await signIn.token()).accessToken, first.accessToken);
+  simulator.setFaults([{ operation: 'token', fault: { kind: 'status', status: 503 } }]);
   aheadMs = 601_000;
   await assert.rejects(signIn.token());
 });

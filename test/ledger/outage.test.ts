@@ -255,6 +255,14 @@ describe('an outage', () => {
       assert.deepEqual(await look(id), ['rejected', 1]);
     });
   });
+
+  it('in which nothing leaves costs no attempt, however long it lasts', async () => {
+    for (let failures = 0; failures < FREE_PROBES + 10; failures++) {
+      await fail(id, { slotFate: 'unsent' });
+      await passBy(id);
+    }
+    assert.deepEqual(await look(id), ['open', 0]);
+  });
 });
 
 /** Lets the time come that an id waits for. */
