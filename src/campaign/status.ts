@@ -93,9 +93,12 @@ export async function statusOf(
   };
 }
 
-/** Whether there is anything to forecast: nobody knows when signing in works again. */
+/** Holds of which nobody knows the end: what is shown beside them is when it is tried again. */
+const ENDLESS: readonly string[] = ['sign-in', 'unauthorized', 'upstream'];
+
+/** Whether there is anything to forecast. */
 export function hasForecast({ holds }: BudgetView): boolean {
-  return holds.every(({ reason }) => reason !== 'sign-in');
+  return holds.every(({ reason }) => !ENDLESS.includes(reason));
 }
 
 /** When so many further calls will have been made, in ms of Redis' clock. */

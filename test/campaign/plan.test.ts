@@ -131,6 +131,20 @@ describe('the plan of a submit', () => {
     assert.deepEqual([planned.open, planned.etaAt], [3, null]);
   });
 
+  it('has no end while nobody knows when the API answers again', async () => {
+    await submit('first', newIds(2));
+    assert.ok((await campaignStatus(tenant, 'first')).etaAt);
+    await tenant.redis.hset(
+      tenant.keys.state,
+      'cancel:hold',
+      Date.now() + 30_000,
+      'cancel:reason',
+      'upstream',
+    );
+    const { hold, etaAt } = await campaignStatus(tenant, 'first');
+    assert.deepEqual([hold?.reason, etaAt], ['upstream', null]);
+  });
+
   it('refuses a campaign that takes no more ids', async () => {
     await submit('first', newIds(1));
     await steer(tenant, 'first', 'abort', TESTER);

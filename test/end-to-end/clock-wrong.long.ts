@@ -61,7 +61,12 @@ describe("a machine's clock is wrong", { concurrency: true }, () => {
         assert.ok(at >= startedAt - 1_000 && at <= Date.now() + 1_000, `${machineActionId} at ${decidedAt}`);
       }
       for (const { machineActionId, outcome, attempts } of lines) {
-        assert.deepEqual([outcome, attempts], ['cancelled', failing.includes(machineActionId) ? 2 : 1]);
+        assert.equal(outcome, 'cancelled');
+        // A failed call is charged only if one that was sent after it succeeded first.
+        assert.ok(
+          attempts === 1 || (attempts === 2 && failing.includes(machineActionId)),
+          `${attempts} attempts`,
+        );
       }
       await assertWithinLimits(field);
     } finally {
