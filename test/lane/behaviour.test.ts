@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { CancelResult } from '../../src/outcome.ts';
-import { TESTER } from '../support/actor.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { CAMPAIGN, openStack, type Stack, type StackOptions } from '../support/stack.ts';
 import { withTimings } from '../support/timings.ts';
@@ -192,33 +191,6 @@ describe('the behaviour', () => {
       [result?.outcome, result?.httpStatus, result?.errorCode],
       ['forbidden', 403, 'DisallowedOperation'],
     );
-  });
-
-  it('20 refusals in a row: the campaign is paused, and says which permission is missing', async () => {
-    await open({ simulator: { roles: ['Machine.Read.All'] } });
-    const ids = stack.addActions(200);
-    await stack.startWorker();
-    await stack.submit(ids);
-    const paused = await eventually(async () => {
-      const status = await stack.status();
-      assert.equal(status.state, 'paused');
-      return status;
-    });
-    assert.equal(paused.hold?.reason, 'paused');
-    assert.match(paused.hold?.detail ?? '', /carries Machine\.Read\.All/);
-    assert.match(paused.hold?.detail ?? '', /Machine\.Isolate/);
-    const calls = await eventually(() => {
-      const made = stack.simulator.calls().filter((call) => call.operation === 'cancel').length;
-      assert.ok(made >= 20 && made < 20 + 10, `${made} calls`);
-      return made;
-    });
-    const { steer } = await import('../../src/campaign/steer.ts');
-    stack.simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
-    stack.simulator.revokeTokens();
-    await steer(stack.tenant, CAMPAIGN, 'resume', TESTER);
-    const { outcomes } = await stack.untilDone();
-    assert.equal(outcomes.forbidden, calls);
-    assert.equal(outcomes.cancelled, 200 - calls);
   });
 
   for (const [name, retryAfter, style] of [
