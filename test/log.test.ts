@@ -69,6 +69,10 @@ describe('a secret', () => {
       withoutSecrets('{"authorization":"Bearer opaque.token"}'),
       '{"authorization":"Bearer [secret]"}',
     );
+    assert.equal(
+      withoutSecrets('bearer opaque.token, Bearer%20another'),
+      'bearer [secret], Bearer%20[secret]',
+    );
   });
 
   const URLS: [name: 'REDIS_URL' | 'HTTPS_PROXY', url: string, passwords: string[], place: string][] = [

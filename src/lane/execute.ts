@@ -135,8 +135,7 @@ export function createExecutor(deps: ExecuteDeps) {
     pass.called ||= meaning.kind !== 'fault' || meaning.detail.httpStatus !== undefined || meaning.lost;
     // At once, so that no other call goes out with it.
     if (meaning.kind === 'unauthorized') signIn.refuse(token);
-    // Also one that gives no reason: that may be the API's, too.
-    const isDoubtful = meaning.detail.httpStatus === 403 && !pass.renewed && !signIn.believes(token);
+    const isDoubtful = mayBePermission(meaning) && !pass.renewed && !signIn.believes(token);
     pass.doubted = isDoubtful ? token : null;
     const circumstances = {
       attempts: grant.attempts,
@@ -149,7 +148,7 @@ export function createExecutor(deps: ExecuteDeps) {
     };
     if (pass.operation === 'get') reading.note(token, meaning);
     const judgement = pass.doubted
-      ? judgeDoubted(meaning.detail)
+      ? judgeDoubted(meaning)
       : pass.operation === 'get'
         ? judgeCheck(meaning, circumstances, detailFromArguments(grant.check))
         : judgeCancel(meaning, circumstances);
@@ -320,9 +319,16 @@ interface Pass {
   called: boolean;
 }
 
+/** A 403 of the API's own, or one that gives no reason and may be. A page is never the API's: no token helps against it. */
+function mayBePermission(meaning: Meaning): boolean {
+  if (meaning.kind === 'forbidden') return true;
+  return meaning.kind === 'inconclusive' && meaning.detail.httpStatus === 403 && meaning.sign !== 'fault';
+}
+
 /** A 403 says nothing of the request before a token has met it that holds what was granted meanwhile. */
-function judgeDoubted(detail: Detail): Judgement {
-  return { slotFate: 'answered', verdict: { kind: 'wait', delayMs: 0, detail }, penaltyMs: 0, sign: 'alive' };
+function judgeDoubted({ kind, detail }: Meaning): Judgement {
+  const sign = kind === 'forbidden' ? 'alive' : 'none';
+  return { slotFate: 'answered', verdict: { kind: 'wait', delayMs: 0, detail }, penaltyMs: 0, sign };
 }
 
 function wishOf({

@@ -72,4 +72,23 @@ describe('a token', () => {
       await stack.submit([denied, ...rest]);
       assert.deepEqual((await stack.untilDone()).outcomes, { cancelled: 6 });
     }));
+
+  it('is replaced after a 403 without a reason, too, and not after a page that stands in the way', () =>
+    withStack({ timings: withTimings({ permissionsBelievedMs: 1 }) }, async (stack) => {
+      const { simulator } = stack;
+      const tokens = () => simulator.calls().filter(({ operation }) => operation === 'token').length;
+      const [bare = '', barred = ''] = stack.addActions(2);
+      const refuse = (id: string, body: string) =>
+        ({ operation: 'cancel', ids: [id], times: 1, fault: { kind: 'html', status: 403, body } }) as const;
+      simulator.setFaults([refuse(bare, ''), refuse(barred, '<html>Blocked</html>')]);
+      await stack.startWorker();
+      await stack.submit([barred], 'barred');
+      await stack.untilDone('barred');
+      assert.equal(tokens(), 1);
+      await stack.submit([bare], 'bare');
+      await stack.untilDone('bare');
+      assert.equal(tokens(), 2);
+      const result = (await stack.report('bare')).get(bare);
+      assert.deepEqual([result?.outcome, result?.attempts], ['cancelled', 1]);
+    }));
 });

@@ -134,6 +134,14 @@ describe('the brake', () => {
     assert.equal(await answers(missing, PAUSE_AFTER_REFUSALS + 1), false);
   });
 
+  it('knows nothing of the address by a 400 without a reason', async () => {
+    const id = await submitted();
+    const bare = { kind: 'check', detail: { httpStatus: 400, errorCode: 'NO_REASON' } } as const;
+    await probe.finish(id, number, await probe.grant(id, number), { verdict: bare });
+    const missing: Answer = { outcome: 'not_found', status: 404, code: 'NotFound' };
+    assert.equal(await answers(missing, PAUSE_AFTER_REFUSALS), true);
+  });
+
   describe('after it was resumed', () => {
     let first: Buffer;
     let second: Buffer;
@@ -229,11 +237,18 @@ describe('the brake', () => {
     await tenant.ledger.submit(number, ids);
     const grants = [];
     for (let n = 0; n < PAUSE_AFTER_REFUSALS + 5; n++) grants.push(await probe.grant(idAt(ids, n), number));
+    const last = await submitted();
+    const lastGrant = await probe.grant(last, number);
     let pauses = 0;
     for (const [n, grant] of grants.entries()) {
       const finished = await probe.finish(idAt(ids, n), number, grant, asked(FORBIDDEN));
       if (finished.kind === 'decided' && finished.paused) pauses++;
     }
     assert.equal(pauses, 1);
+    // Another refusal was in flight, too: resumed, the campaign is still on trial for what paused it.
+    const late = { outcome: 'rejected', status: 410, code: 'Gone' } as const;
+    await probe.finish(last, number, lastGrant, asked(late));
+    await resume();
+    assert.equal(await answer(FORBIDDEN), true);
   });
 });
