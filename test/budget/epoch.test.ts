@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { pulse } from '../../src/budget/epoch.ts';
 import { viewBudget } from '../../src/budget/view.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -247,6 +248,21 @@ describe('the epoch', () => {
       worker.shiftClock(-800);
       await expectGrace(worker, 5);
       assertLike(await stamps(), new Map([...before].map(([slot, stamp]) => [slot, stamp + 800])));
+    });
+
+    it('by little and forward: nobody is let through before the slots have moved', async () => {
+      const worker = newWorker();
+      for (let index = 0; index < 5; index++) await call(worker, index);
+      // As a step of 900 ms makes them look that are 59.2 s old.
+      const stamp = Number((await redis.time())[0]) * 1_000 - 60_100;
+      for (const slot of (await stamps()).keys()) await redis.zadd(tenant.keys.slots('cancel'), stamp, slot);
+      worker.shiftClock(-900);
+      const first = worker.probe.begin(idAt(ids, 5), number);
+      while (worker.memory.jumps() === 0) await setImmediate();
+      // The first has noticed the jump, and what it does about it is under way.
+      const later = await Promise.all([6, 7].map((index) => worker.probe.begin(idAt(ids, index), number)));
+      const kinds = [await first, ...later].map(({ answer }) => answer.kind);
+      assert.ok(!kinds.includes('granted'), kinds.join());
     });
 
     it('only one of several workers moves them', async () => {
