@@ -13,6 +13,7 @@ import { defineScript, type RedisClient } from '../script.ts';
 import { jobTraceOf } from '../telemetry/traceparent.ts';
 import type { Timings } from '../timings.ts';
 import type { FedJob } from './fed-job.ts';
+import { giveBackLease, takeLease } from './leases.ts';
 import type { Precheck } from './precheck.ts';
 import type { Supply } from './supply.ts';
 
@@ -43,20 +44,6 @@ const retireScript = defineScript(
   'retire',
   /* lua */ `
 if (redis.call('HGET', KEYS[2], 'open') or '0') == '0' then redis.call('ZREM', KEYS[1], ARGV[1]) end
-return {}
-`,
-);
-
-/**
- * Ends the feeder's turn, if it is still ours.
- *
- * KEYS  1 feeder
- * ARGV  1 who we are
- */
-const yieldScript = defineScript(
-  'yield-turn',
-  /* lua */ `
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {}
 `,
 );
@@ -121,7 +108,7 @@ export function createFeeder(deps: FeederDeps) {
   async function feedLane(supply: Lane, demand: number, numbers: readonly number[]): Promise<void> {
     const waiting = await supply.queue.getWaitingCount();
     if (waiting > demand / 2) return;
-    if ((await redis.set(keys.feeder, me, 'PX', timings.feedLeaseMs, 'NX')) === null) return;
+    if (!(await takeLease(redis, keys.feeder, me, timings.feedLeaseMs))) return;
     try {
       let wanted = demand - waiting;
       for (const number of numbers) {
@@ -129,7 +116,7 @@ export function createFeeder(deps: FeederDeps) {
         wanted -= await feedFrom(supply, number, wanted);
       }
     } finally {
-      await yieldScript(redis, [keys.feeder], [me]);
+      await giveBackLease(redis, keys.feeder, me);
     }
   }
 

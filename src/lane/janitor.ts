@@ -4,6 +4,7 @@ import type { Keys, LaneName } from '../keys.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
 import { asList, asText, defineScript, type RedisClient } from '../script.ts';
+import { cutLocks } from './leases.ts';
 import { flawOf, isOwnKey, OWN_KEYS, type RawJob, readField, repairsOf } from './raw-job.ts';
 
 /**
@@ -190,6 +191,8 @@ export interface JanitorDeps {
   lane: LaneName;
   /** What the locks of this worker begin with. */
   owner: string;
+  /** How long a job's lock lasts, and how often stalled jobs are looked for, in ms. */
+  lockMs: number;
   /** The max of BullMQ's limiter. */
   max: number;
   /** Most finished jobs that are kept. */
@@ -336,6 +339,9 @@ export function createJanitor(deps: JanitorDeps) {
     },
 
     mend,
+
+    /** Before stalled jobs are looked for: nothing that they wait for lasts longer than `lockMs`. */
+    cutLocks: (): Promise<void> => cutLocks(redis, key, deps.lockMs),
 
     /** Whether this worker has the lock of the job of this name. */
     isOurs: async (jobId: string): Promise<boolean> =>

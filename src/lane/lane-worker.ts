@@ -84,7 +84,7 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
         case 'moveToFinished':
           return this.#finish(run, args.slice(-FINISH_ARGUMENTS));
         case 'moveStalledJobsToWait':
-          return this.#mended(run, 'stalled');
+          return this.#lookForStalled(run);
         case 'moveToDelayed':
           return this.#move(run, args[JOB_ARGUMENTS.moveToDelayed]);
         case 'moveJobFromActiveToWait':
@@ -158,6 +158,11 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
     // Where Redis takes nothing, or is not there, the other script says so.
     if (failure && isRefusal(failure.cause)) this.emit('error', failure);
     return reply;
+  }
+
+  async #lookForStalled(run: Run): Promise<unknown> {
+    await this.janitor?.cutLocks();
+    return this.#mended(run, 'stalled');
   }
 
   async #finish(run: Run, [jobId, , , value, target]: unknown[]): Promise<unknown> {

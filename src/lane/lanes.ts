@@ -146,6 +146,7 @@ export function createLanes(deps: LanesDeps) {
       keys,
       lane: name,
       owner: worker.id,
+      lockMs: deps.timings.lockMs,
       max: deps.door.max,
       kept: KEPT[name].count,
       resultOf: name === 'cancel-campaign' ? null : refuse,

@@ -6,6 +6,7 @@ import { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { defineScript } from '../script.ts';
 import { type Timings, verifyLeaseFor } from '../timings.ts';
+import { giveBackLease, takeLease } from './leases.ts';
 
 export interface VerifierDeps extends VerifyDeps {
   callTimeoutMs: number;
@@ -50,11 +51,11 @@ export function createVerifier(deps: VerifierDeps) {
   async function run(): Promise<void> {
     const due = (await listCampaigns(redis, keys)).filter((campaign) => isDue(campaign, wall(), timings));
     if (due.length === 0) return;
-    if ((await redis.set(keys.verifier, me, 'PX', leaseMs, 'NX')) === null) return;
+    if (!(await takeLease(redis, keys.verifier, me, leaseMs))) return;
     try {
       for (const campaign of due) await verifyOne(campaign);
     } finally {
-      if ((await redis.get(keys.verifier)) === me) await redis.del(keys.verifier);
+      await giveBackLease(redis, keys.verifier, me);
     }
   }
 

@@ -327,11 +327,11 @@ async function step(scene: Scene, sign: 1 | -1): Promise<void> {
   await scene.rest(between(scene.random, 500, 8_000));
 }
 
-/** No worker is killed: a dead one's lock lasts longer by what the clock goes back. */
 export const CLOCK_FAULTS: Readonly<Record<string, Play>> = {
   'Redis’ clock goes forth': (scene) => step(scene, 1),
   'Redis’ clock goes back': (scene) => step(scene, -1),
   ...pickFrom(UPSTREAM_FAULTS, ['calls fail at random', 'outage']),
+  ...pickFrom(WORKER_FAULTS, ['worker killed']),
 };
 
 /** The limits are exceeded for want of knowledge: others' calls cannot be counted, only made good for. */

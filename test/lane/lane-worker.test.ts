@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { Queue } from 'bullmq';
-import { keysFor } from '../../src/keys.ts';
+import { Queue, Worker } from 'bullmq';
+import { type Keys, keysFor } from '../../src/keys.ts';
 import { createJanitor } from '../../src/lane/janitor.ts';
 import { LaneWorker } from '../../src/lane/lane-worker.ts';
 import { silentLog } from '../../src/log.ts';
+import type { RedisClient } from '../../src/script.ts';
 import { temporaryFolder } from '../intake/reading.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
 import { openTestRedis, plainServer, type TestRedis } from '../support/redis.ts';
@@ -64,17 +65,7 @@ describe('a lane’s worker', () => {
         stalledInterval: 500,
       },
     );
-    worker.janitor = createJanitor({
-      redis,
-      keys,
-      lane: 'cancel',
-      owner: worker.id,
-      max: 100,
-      kept: 100,
-      resultOf: null,
-      wall: Date.now,
-      log: silentLog,
-    });
+    worker.janitor = janitorOf(worker, redis, keys);
     const errors: Error[] = [];
     worker.on('error', (error) => errors.push(error));
     const queue = new Queue('cancel', { connection: redis, prefix: keys.prefix });
@@ -96,4 +87,45 @@ describe('a lane’s worker', () => {
       await own.close();
     }
   });
+
+  it('takes up a dead worker’s job although Redis’ clock was set back', async () => {
+    const redis = await server.connect('worker');
+    const keys = keysFor(newLabel());
+    const key = (suffix: string) => keys.lane('cancel', suffix);
+    const done = Promise.withResolvers<string | undefined>();
+    const options = { connection: redis, prefix: keys.prefix, autorun: false };
+    const locks = { lockDuration: 500, stalledInterval: 500 };
+    const dead = new Worker('cancel', null, { ...options, ...locks });
+    const worker = new LaneWorker('cancel', async ({ id }) => done.resolve(id), { ...options, ...locks });
+    worker.janitor = janitorOf(worker, redis, keys);
+    const queue = new Queue('cancel', options);
+    try {
+      const { id } = await queue.add('cancel', {});
+      assert.equal((await dead.getNextJob('dead'))?.id, id);
+      // What ends by that clock ends later by as much as it goes back.
+      assert.equal(await redis.pexpire(key(`${id}:lock`), 600_000), 1);
+      await redis.set(key('stalled-check'), '1', 'PX', 600_000);
+      void worker.run();
+      assert.equal(await done.promise, id);
+    } finally {
+      await worker.close();
+      await dead.close();
+      await queue.close();
+    }
+  });
 });
+
+function janitorOf(worker: { id: string }, redis: RedisClient, keys: Keys) {
+  return createJanitor({
+    redis,
+    keys,
+    lane: 'cancel',
+    owner: worker.id,
+    lockMs: 500,
+    max: 100,
+    kept: 100,
+    resultOf: null,
+    wall: Date.now,
+    log: silentLog,
+  });
+}
