@@ -28,6 +28,10 @@ const OFFERED: [line: string, offered: string[]][] = [
   ['submit --campaign id', []],
 ];
 
+/** One of each kind: a shell with its completion takes a quarter of a second of processor to start. */
+const KINDS = ['sub', 'report --f', 'report --format h', 'submit id', 'status --qu', 'submit --campaign id'];
+const OFFERED_IN_ZSH = OFFERED.filter(([line]) => KINDS.includes(line));
+
 describe('completion', () => {
   let folder: string;
 
@@ -62,7 +66,7 @@ describe('completion', () => {
   it('in zsh offers the same', {
     skip: hasZsh() ? false : 'no zsh on this machine (Debian: apt-get install zsh)',
   }, async () => {
-    for (const [line, words] of OFFERED) assert.deepEqual((await askZsh(line)).sort(), words, line);
+    for (const [line, words] of OFFERED_IN_ZSH) assert.deepEqual((await askZsh(line)).sort(), words, line);
   });
 
   it('knows bash and zsh, and no other shell', async () => {

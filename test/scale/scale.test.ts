@@ -5,10 +5,10 @@ import { byKind, summarize } from './fleet.ts';
 import { simulate } from './simulate.ts';
 import type { Scale } from './tenant.ts';
 
-/** Some hours of five tenants, one of which shares its application. Windows in which 300 requests take three turns of the longer one. */
+/** Some hours of five tenants, one of which shares its application. Windows in which 200 requests take two turns of the longer one. */
 const SMALL: Scale = {
   tenants: 5,
-  requests: 300,
+  requests: 200,
   windows: [
     { max: 20, lengthMs: 60_000 },
     { max: 100, lengthMs: 3_600_000 },
@@ -27,7 +27,7 @@ test(
     for (const tenant of fleet.tenants) assert.deepEqual(tenant.violations, [], `tenant ${tenant.index}`);
     const { alone, shared } = byKind(fleet);
     const all = summarize(fleet.tenants);
-    assert.equal(all.ended, 5 * 300);
+    assert.equal(all.ended, 5 * 200);
     assert.equal(all.excess, 0);
     assert.equal(alone.refused, 0);
     assert.ok(alone.use > 0.9, `${alone.use} of the quota used`);
@@ -49,7 +49,7 @@ test('the same seed plays the same, in whatever parts', options, async () => {
 });
 
 test('finds a worker whose limits are a tenth too high', options, async () => {
-  const { tenants } = await simulate({ ...SMALL, tenants: 2, requests: 120, broken: 'limits' });
+  const { tenants } = await simulate({ ...SMALL, tenants: 2, requests: 100, broken: 'limits' });
   for (const tenant of tenants) {
     assert.ok(tenant.excess > 0);
     assert.match(tenant.violations.join('; '), /calls more than a window allows/);
@@ -57,7 +57,7 @@ test('finds a worker whose limits are a tenth too high', options, async () => {
 });
 
 test('finds a worker that gives back the slots of lost calls', options, async () => {
-  const { tenants } = await simulate({ ...SMALL, tenants: 2, requests: 150, broken: 'slots' });
+  const { tenants } = await simulate({ ...SMALL, tenants: 2, requests: 120, broken: 'slots' });
   assert.ok(summarize(tenants).excess > 0);
   assert.ok(summarize(tenants).violated > 0);
 });

@@ -8,10 +8,10 @@ import type { Weather } from './weather.ts';
 
 const SMALL: Scale = {
   tenants: 2,
-  requests: 250,
+  requests: 150,
   windows: [
-    { max: 20, lengthMs: 60_000 },
-    { max: 100, lengthMs: 3_600_000 },
+    { max: 12, lengthMs: 60_000 },
+    { max: 60, lengthMs: 3_600_000 },
   ],
   seed: 5,
   beginWithinMs: 3_600_000,
@@ -24,7 +24,7 @@ async function play(weather: Weather) {
   for (const tenant of fleet.tenants) assert.deepEqual(tenant.violations, [], `tenant ${tenant.index}`);
   const all = summarize(fleet.tenants);
   assert.equal(all.excess, 0);
-  assert.equal(all.ended, 500);
+  assert.equal(all.ended, 300);
   return { ...all, sleeps: fleet.tenants.reduce((sum, { sleeps }) => sum + sleeps, 0) };
 }
 
