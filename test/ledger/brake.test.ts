@@ -142,6 +142,72 @@ describe('the brake', () => {
     assert.equal(await answers(missing, PAUSE_AFTER_REFUSALS), true);
   });
 
+  describe('by answers without a reason, which stand only when others have succeeded', () => {
+    let others: number;
+
+    beforeEach(async () => {
+      ({ tenant, probe, number } = await newRequest(redis, { ...FREE, MAX_ATTEMPTS: '1' }));
+      others = await probe.campaign('others');
+    });
+
+    const bare = async (id: Buffer) =>
+      probe.finish(id, number, await probe.grant(id, number), {
+        verdict: {
+          kind: 'retry',
+          delayMs: 0,
+          uncertain: false,
+          costsAttempt: true,
+          lastly: 'not_found',
+          detail: { httpStatus: 404, errorCode: 'NO_REASON' },
+        },
+        sign: 'fault',
+        pauseReason: 'Nobody said why.',
+      });
+
+    async function succeed(): Promise<void> {
+      const id = newIds(1);
+      await tenant.ledger.submit(others, id);
+      await probe.decide(id, others, 'cancelled');
+    }
+
+    /** Whether the end of the action paused its campaign. */
+    async function ended(id: Buffer): Promise<boolean> {
+      const { answer } = await probe.begin(id, number);
+      assert(answer.kind === 'decided', answer.kind);
+      return answer.paused;
+    }
+
+    async function refuse(id: Buffer): Promise<boolean> {
+      await bare(id);
+      await succeed();
+      return ended(id);
+    }
+
+    async function untilPaused(): Promise<void> {
+      for (let n = 1; n < PAUSE_AFTER_REFUSALS; n++) assert.equal(await refuse(await submitted()), false);
+      assert.equal(await refuse(await submitted()), true);
+    }
+
+    it('pauses, and says what was answered', async () => {
+      await untilPaused();
+      const { state, pausedReason } = await probe.read(number);
+      assert.equal(state, 'paused');
+      assert.match(pausedReason ?? '', /^Paused after 20 refusals in a row\. Nobody said why\. /);
+      await recount(tenant, number);
+    });
+
+    it('pauses again, once the one that went first has ended so', async () => {
+      const [before, first, second] = [await submitted(), await submitted(), await submitted()];
+      await bare(before);
+      await untilPaused();
+      await resume();
+      assert.equal(await ended(before), false, 'that was called before it was resumed');
+      assert.equal(await refuse(first), true);
+      assert.match((await probe.read(number)).pausedReason ?? '', /^Paused again: .* Nobody said why\./);
+      assert.equal((await probe.begin(second, number)).answer.kind, 'owner');
+    });
+  });
+
   describe('after it was resumed', () => {
     let first: Buffer;
     let second: Buffer;
