@@ -64,7 +64,10 @@ export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refus
     case 'bad_request':
       return { ...ANSWERED, verdict: { kind: 'decided', outcome: 'rejected', detail: refusal } };
     case 'inconclusive':
-      return { ...judgeInconclusive(meaning, circumstances), verdict: checkAgain(meaning, circumstances) };
+      return {
+        ...judgeInconclusive(meaning, circumstances),
+        verdict: { ...checkAgain(meaning, circumstances), lastly: 'rejected' },
+      };
     case 'fault':
       return { ...judgeFault(meaning, circumstances), verdict: checkAgain(meaning, circumstances) };
     default:
@@ -72,7 +75,7 @@ export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refus
   }
 }
 
-function checkAgain({ detail }: Meaning, { timings }: Circumstances): Verdict {
+function checkAgain({ detail }: Meaning, { timings }: Circumstances): Extract<Verdict, { kind: 'wait' }> {
   return { kind: 'wait', delayMs: timings.checkAgainMs, detail };
 }
 

@@ -137,11 +137,11 @@ end
 local checkEnd = check and (tonumber(check.since) or 0) + tonumber(ARGV[17])
 local function rejected()
   redis.call('HDEL', KEYS[7], id)
-  return decided('rejected', check.detail or {})
+  return endCalled(k, id, r, 'rejected', check.detail or {}, now, nil, check.why or '')
 end
 if check then
-  -- However long Get is held.
-  if checkEnd + longest <= now then return rejected() end
+  -- However long Get is held; and what it was answered by then explained nothing.
+  if checkEnd + longest <= now or check.answered and checkEnd <= now then return rejected() end
   if op ~= 'get' then return {'check'} end
 else
   if op ~= 'cancel' then return {'open'} end

@@ -32,7 +32,7 @@ export const FREE_PROBES = 100;
  *       10 outcomes, 11 the id's outcome, 12 attempts
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
  *       7 decided | retry | wait | check, 8 outcome (of a retry: how its last attempt ends, an outcome or check; empty:
- *       unresolved), 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
+ *       unresolved; of a look with Get that explained nothing: rejected), 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
  *       pause, 18 buckets, 19 ms in which a pace comes back, 20 ms until the first probe of an upstream that is down, 21 at most between
  *       two, 22 ms for which every call has to fail until it is down, 23 ms that the server asked to wait (0: none), 24… detail; the last
@@ -173,6 +173,7 @@ if verdict == 'retry' and r[STATE] == OPEN then
   elseif ARGV[6] ~= 'unsent' then r[PROBES] = r[PROBES] + 1 end
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
 end
+if r[STATE] == CHECKING and ARGV[8] ~= '' then noteUnexplained(k, id) end
 release(r)
 r[NOT_BEFORE] = delay > 0 and math.ceil(now + delay) or 0
 if r[STATE] == OPEN then
@@ -214,8 +215,11 @@ export type Verdict =
       lastly?: Outcome | 'check';
       detail: Detail;
     }
-  /** Not its own trouble (429, 401, given back): no attempt. */
-  | { kind: 'wait'; delayMs: number; detail: Detail }
+  /**
+   * Not its own trouble (429, 401, given back): no attempt. `lastly`: Get was answered, but not what a 400 was about; it ends so when the
+   * look has lasted long enough.
+   */
+  | { kind: 'wait'; delayMs: number; lastly?: 'rejected'; detail: Detail }
   /** A 400: from now on only Get. */
   | { kind: 'check'; detail: Detail };
 
@@ -314,8 +318,9 @@ export async function finish(
 
 function verdictArguments(verdict: Verdict): (string | number)[] {
   const retry = verdict.kind === 'retry' ? verdict : null;
-  const outcome = verdict.kind === 'decided' ? verdict.outcome : (retry?.lastly ?? '');
-  const delayMs = verdict.kind === 'retry' || verdict.kind === 'wait' ? verdict.delayMs : 0;
+  const again = verdict.kind === 'retry' || verdict.kind === 'wait' ? verdict : null;
+  const outcome = verdict.kind === 'decided' ? verdict.outcome : (again?.lastly ?? '');
+  const delayMs = again?.delayMs ?? 0;
   return [verdict.kind, outcome, retry?.uncertain ? 1 : 0, retry?.costsAttempt ? 1 : 0, Math.ceil(delayMs)];
 }
 

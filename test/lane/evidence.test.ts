@@ -6,6 +6,7 @@ import { DOWN_AFTER } from '../../src/ledger/finish.ts';
 import type { Fault } from '../../src/simulator/index.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { CAMPAIGN, keepingLog, openStack, type Stack } from '../support/stack.ts';
+import { withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 /** What an answer proves, through the whole stack. */
@@ -133,6 +134,26 @@ describe('the evidence of an answer', () => {
     await untilDoneAmongOthers('alone');
     const line = (await stack.report('alone')).get(unknown);
     assert.deepEqual([line?.outcome, line?.attempts], ['not_found', 3]);
+  });
+
+  it('of Get that explains nothing ends the look at a 400 in time, as a refusal', async () => {
+    const timings = withTimings({ downMs: 500, checkMs: 1_000 });
+    stack = await openStack(server, { timings, limits: '100000/1h' });
+    const answers: Fault[] = [
+      answer(404, '{"statusCode":404,"message":"Resource not found"}'),
+      answer(403),
+      { kind: 'status', status: 409, code: 'Conflict' },
+      { kind: 'status', status: 423, code: 'Locked' },
+    ];
+    const ids = stack.addActions(answers.length, { status: 'Succeeded' });
+    stack.simulator.setFaults(
+      answers.map((fault, index) => ({ operation: 'get', ids: ids.slice(index, index + 1), fault })),
+    );
+    await stack.startWorker();
+    await stack.submit(ids);
+    assert.deepEqual((await stack.untilDone()).outcomes, { rejected: answers.length });
+    for (const { httpStatus, attempts } of (await stack.report()).values())
+      assert.deepEqual([httpStatus, attempts], [400, 1], 'the 400’s own words');
   });
 
   it('is uncertain once a call may have been carried out, whatever the next answer says', async () => {

@@ -55,9 +55,14 @@ describe('an answer that is no verdict', () => {
     }
   });
 
-  it('to a look with Get is looked for again', () => {
+  it('to a look with Get is looked for again, until the 400 stands', () => {
+    const again = { kind: 'wait', delayMs: TIMINGS.checkAgainMs };
     const { verdict, sign } = judgeCheck(bare, circumstances, { httpStatus: 400 });
-    assert.deepEqual([verdict.kind, verdict.detail, sign], ['wait', detail, 'fault']);
+    assert.deepEqual([verdict, sign], [{ ...again, lastly: 'rejected', detail }, 'fault']);
+    const locked = { ...bare, sign: 'alive' } as const;
+    assert.equal(judgeCheck(locked, circumstances, { httpStatus: 400 }).sign, 'alive');
+    const lost = judgeCheck({ kind: 'fault', lost: true, detail }, circumstances, { httpStatus: 400 });
+    assert.deepEqual(lost.verdict, { ...again, detail }, 'no answer is none that leaves it unexplained');
   });
 
   it('is the first 404 for what a list has just shown', () => {

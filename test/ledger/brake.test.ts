@@ -5,6 +5,7 @@ import { PAUSE_AFTER_REFUSALS } from '../../src/ledger/brake.ts';
 import type { FinishAsk } from '../../src/ledger/calls.ts';
 import type { Detail, Outcome } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { TESTER } from '../support/actor.ts';
 import { idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -267,6 +268,36 @@ describe('the brake', () => {
       await probe.finish(first, number, look, { operation: 'get', verdict: rejected });
       assert.equal(await begun(second), 'granted');
     });
+
+    for (const [code, paused] of [
+      ['BadRequest', true],
+      ['InvalidInput', false],
+    ] as const) {
+      it(`a 400 that Get does not explain ends the trial when its time is over (${code})`, async () => {
+        await answers({ outcome: 'rejected', status: 400, code: 'BadRequest' }, PAUSE_AFTER_REFUSALS);
+        await resume();
+        const detail = { httpStatus: 400, errorCode: code };
+        await probe.finish(first, number, await probe.grant(first, number), {
+          verdict: { kind: 'check', detail },
+          pauseReason: 'The API said no.',
+        });
+        const asGet = { operation: 'get' } as const;
+        await probe.finish(first, number, await probe.grant(first, number, asGet), {
+          ...asGet,
+          verdict: { kind: 'wait', delayMs: 0, lastly: 'rejected', detail: { httpStatus: 404 } },
+          sign: 'fault',
+        });
+        assert.equal(await begun(second), 'claimed');
+        const stored = JSON.parse((await redis.hget(tenant.keys.checking, first)) ?? '{}');
+        const since = stored.since - TIMINGS.checkMs - 1;
+        await redis.hset(tenant.keys.checking, first, JSON.stringify({ ...stored, since }));
+        const { answer: ended } = await probe.begin(first, number, asGet);
+        assert.deepEqual([ended.kind, ended.kind === 'decided' && ended.paused], ['decided', paused]);
+        if (paused)
+          assert.match((await probe.read(number)).pausedReason ?? '', /^Paused again: .* The API said no\./);
+        assert.equal(await begun(second), paused ? 'owner' : 'granted');
+      });
+    }
 
     it('with refusals accepted goes on whatever is refused, for good', async () => {
       await probe.grant(first, number);
