@@ -40,7 +40,9 @@ elseif ARGV[2] == 'resume' and before == 'paused' then
   if f[4] then
     redis.call('HSET', KEYS[1], 'refusals', 0)
     -- An earlier version paused after this refusal only, and did not say so.
-    if f[5] ~= '1' and not accepts then redis.call('HSET', KEYS[1], 'trial', f[6] or 'forbidden 403 Forbidden') end
+    if f[5] ~= '1' and not accepts then
+      redis.call('HSET', KEYS[1], 'trial', f[6] or 'forbidden 403 Forbidden', 'trialFrom', redis.call('HGET', KEYS[5], 'seq') or 0)
+    end
   end
   redis.call('HDEL', KEYS[1], 'pausedReason', 'trialId', 'trialUntil')
   redis.call('ZADD', KEYS[2], feedingPlace(f[2], number), number)

@@ -142,7 +142,6 @@ export function createExecutor(deps: ExecuteDeps) {
       random: deps.random(),
       mayRead: mayRead(token.roles) && !reading.isRefused(token),
       freshToken: pass.freshToken,
-      probe: grant.probe,
       listed: work.listed ?? false,
       timings,
     };
@@ -215,12 +214,8 @@ export function createExecutor(deps: ExecuteDeps) {
   /** What to do after a finish; null: begin again. */
   async function conclude(work: Work, pass: Pass, finished: Finish): Promise<Disposition | null> {
     switch (finished.kind) {
-      case 'decided': {
-        const result = await chronicle.decided(pass.campaign, finished.values);
-        if (finished.paused)
-          deps.log.warn({ campaign: result.campaign }, 'campaign paused: its cancels are refused');
-        return { kind: 'done', result };
-      }
+      case 'decided':
+        return decided(pass, finished);
       case 'outcome':
         return { kind: 'done', result: await chronicle.recorded(pass.campaign, finished, work.request) };
       case 'open':
@@ -242,7 +237,7 @@ export function createExecutor(deps: ExecuteDeps) {
       case 'outcome':
         return { kind: 'done', result: await chronicle.recorded(pass.campaign, answer, work.request) };
       case 'decided':
-        return { kind: 'done', result: await chronicle.decided(pass.campaign, answer.values) };
+        return decided(pass, answer);
       case 'check':
       case 'open':
         pass.operation = answer.kind === 'check' ? 'get' : 'cancel';
@@ -274,6 +269,13 @@ export function createExecutor(deps: ExecuteDeps) {
       default:
         return unreachable(answer);
     }
+  }
+
+  async function decided(pass: Pass, ended: Extract<Finish, { kind: 'decided' }>): Promise<Disposition> {
+    const result = await chronicle.decided(pass.campaign, ended.values);
+    if (ended.paused)
+      deps.log.warn({ campaign: result.campaign }, 'campaign paused: its cancels are refused');
+    return { kind: 'done', result };
   }
 
   /** Gets the token with which the same call shall be made again. Where none is to be had, the request waits for one; others go on. */

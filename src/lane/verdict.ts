@@ -17,8 +17,6 @@ export interface Circumstances {
   mayRead: boolean;
   /** Whether a fresh token was used already. */
   freshToken: boolean;
-  /** Whether the call was to tell if an upstream that is down is back. */
-  probe: boolean;
   /** Whether a list has just shown the action. */
   listed: boolean;
   timings: Timings;
@@ -66,7 +64,10 @@ export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refus
     case 'bad_request':
       return { ...ANSWERED, verdict: { kind: 'decided', outcome: 'rejected', detail: refusal } };
     case 'inconclusive':
-      return { ...judgeInconclusive(meaning, circumstances), verdict: checkAgain(meaning, circumstances) };
+      return {
+        ...judgeInconclusive(meaning, circumstances),
+        verdict: { ...checkAgain(meaning, circumstances), lastly: 'rejected' },
+      };
     case 'fault':
       return { ...judgeFault(meaning, circumstances), verdict: checkAgain(meaning, circumstances) };
     default:
@@ -74,7 +75,7 @@ export function judgeCheck(meaning: Meaning, circumstances: Circumstances, refus
   }
 }
 
-function checkAgain({ detail }: Meaning, { timings }: Circumstances): Verdict {
+function checkAgain({ detail }: Meaning, { timings }: Circumstances): Extract<Verdict, { kind: 'wait' }> {
   return { kind: 'wait', delayMs: timings.checkAgainMs, detail };
 }
 
@@ -95,8 +96,8 @@ function judgeWait(
 }
 
 /**
- * An answer that is no verdict costs an attempt, and the last one stands. Nobody knows whether it comes from the API, so it neither
- * begins a hold nor hides one that other calls are about to begin; but a probe got through, and what follows may end.
+ * An answer that is no verdict costs an attempt, and the last one stands. Where nobody knows whether it comes from the API, it counts
+ * like a fault: as the request's own trouble only when calls that were sent later succeed, and as an outage while none does.
  */
 function judgeInconclusive(
   { lastly, sign, detail }: Pick<Extract<Meaning, { kind: 'inconclusive' }>, 'lastly' | 'sign' | 'detail'>,
@@ -108,7 +109,7 @@ function judgeInconclusive(
     slotFate: 'answered',
     verdict: { kind: 'retry', delayMs, uncertain: false, costsAttempt: true, lastly: ending, detail },
     penaltyMs: 0,
-    sign: sign === 'none' && circumstances.probe ? 'alive' : sign,
+    sign: sign === 'alive' ? 'alive' : 'fault',
   };
 }
 

@@ -46,25 +46,26 @@ local function headOf(text)
   return (string.gsub(string.sub(text, 1, ${MOST_MESSAGE}), '[\\192-\\255][\\128-\\191]*$', ''))
 end
 
-local function noteAttempt(key, id, r, now, op, how, fate, waitMs, detail)
+-- lastly: how the request ends if this was its last attempt; empty: unresolved.
+local function noteAttempt(key, id, r, now, op, how, fate, waitMs, detail, lastly)
   local before = redis.call('HGET', key, id) or ''
   if #before > ${MOST_BYTES} then before = string.match(string.sub(before, -${MOST_BYTES / 2}), '\\n(.*)') or '' end
   local line = {r[GENERATION], math.floor(now), op, how, fate, math.ceil(waitMs), detail[1] or '', detail[2] or '',
-    headOf(detail[3] or ''), detail[4] or ''}
+    headOf(detail[3] or ''), detail[4] or '', lastly}
   redis.call('HSET', key, id, before .. cjson.encode(line) .. '\\n')
 end
 
--- What the last call that decided nothing was answered, added to a detail.
+-- What the last call that decided nothing was answered, added to a detail, and how the request ends by it.
 local function lastWords(key, id, detail)
   local line = string.match(redis.call('HGET', key, id) or '', '([^\\n]+)\\n$')
   local said = line and cjson.decode(line) or {}
   for i = 1, 4 do detail[i] = said[6 + i] end
-  return detail
+  return detail, said[11] and said[11] ~= '' and said[11] or 'unresolved'
 end
 
 -- Of whom the claim was says the state: one of Get is never held while the record is open.
 local function noteLapsed(key, id, r, now)
-  noteAttempt(key, id, r, now, r[STATE] == CHECKING and 'get' or 'cancel', 'lapsed', 'lost', 0, {})
+  noteAttempt(key, id, r, now, r[STATE] == CHECKING and 'get' or 'cancel', 'lapsed', 'lost', 0, {}, '')
 end
 `;
 

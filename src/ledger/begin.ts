@@ -8,6 +8,9 @@ import type { Keys, Operation } from '../keys.ts';
 import { asList, defineScript, type RedisClient } from '../script.ts';
 import type { Timings } from '../timings.ts';
 import { ATTEMPTS_LUA } from './attempts.ts';
+import { AUDIT_LUA } from './audit.ts';
+import { BRAKE_LUA } from './brake.ts';
+import { CHECK_LUA } from './check.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { type BeginReply, readBegin } from './permit.ts';
 import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
@@ -22,7 +25,7 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * same claim, so that a reply lost on the way to the worker costs nothing.
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome,
- *       11 attempts
+ *       11 attempts, 12 running, 13 audit
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 to register an unknown id, what that campaign of
  *       single cancels is called ('1': whatever it is called; empty: it is not registered), 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
@@ -40,7 +43,10 @@ ${SLOTS_LUA}
 ${RECORD_LUA}
 ${EXPIRY_LUA}
 ${DECIDE_LUA}
+${CHECK_LUA}
 ${ATTEMPTS_LUA}
+${AUDIT_LUA}
+${BRAKE_LUA}
 local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
@@ -50,8 +56,8 @@ local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
 local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[6], expiries = KEYS[8], checking = KEYS[7], outcomes = KEYS[9],
-  outcome = KEYS[10]}
-local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct', 'trial', 'trialId', 'trialUntil')
+  outcome = KEYS[10], state = KEYS[1], running = KEYS[12], audit = KEYS[13]}
+local c = redis.call('HMGET', k.campaign, 'state', 'expiresAt', 'direct', 'trial', 'trialId', 'trialUntil', 'trialFrom', 'unexplained')
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
 
@@ -131,11 +137,11 @@ end
 local checkEnd = check and (tonumber(check.since) or 0) + tonumber(ARGV[17])
 local function rejected()
   redis.call('HDEL', KEYS[7], id)
-  return decided('rejected', check.detail or {})
+  return endCalled(k, id, r, 'rejected', check.detail or {}, now, nil, check.why or '')
 end
 if check then
-  -- However long Get is held.
-  if checkEnd + longest <= now then return rejected() end
+  -- However long Get is held; and what it was answered by then explained nothing.
+  if checkEnd + longest <= now or check.answered and checkEnd <= now then return rejected() end
   if op ~= 'get' then return {'check'} end
 else
   if op ~= 'cancel' then return {'open'} end
@@ -175,9 +181,22 @@ if upstream > now then return hold(s[8], upstream) end
 if r[FAILED] > 0 and (tonumber(s[14]) or 0) > r[FAILED] and r[FAILED] > (tonumber(s[15]) or 0) then
   if check and checkEnd <= now then return rejected() end
   if not check then
+    local failed = r[FAILED]
     r[ATTEMPTS], r[PROBES], r[FAILED] = r[ATTEMPTS] + 1, r[PROBES] - 1, 0
+    if r[ATTEMPTS] >= tonumber(ARGV[7]) then
+      local detail, lastly = lastWords(KEYS[11], id, wish())
+      -- It was on trial then, and its answer stands only now.
+      if c[4] and failed > (tonumber(c[7]) or 0) then
+        redis.call('HSET', k.campaign, 'trialId', guid(id), 'trialUntil', math.ceil(now + timeout))
+      end
+      if lastly == 'check' then
+        startCheck(k, id, r, detail, now, c[8] or '')
+        save(k.bucket, id, r)
+        return {'check'}
+      end
+      return endCalled(k, id, r, lastly, detail, now, nil, c[8] or '')
+    end
     save(k.bucket, id, r)
-    if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', lastWords(KEYS[11], id, wish())) end
   end
 end
 
@@ -254,6 +273,8 @@ export async function begin(
       keys.expiries,
       ...outcomeKeys(keys, input.id),
       keys.attempts(campaign),
+      keys.running,
+      keys.audit(campaign),
     ],
     [
       input.id,

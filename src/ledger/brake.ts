@@ -3,13 +3,21 @@ import { NO_REASON } from '../outcome.ts';
 /** After so many refusals in a row, all with the same status and code, a named campaign is paused. */
 export const PAUSE_AFTER_REFUSALS = 20;
 
+/** How the reason of a pause begins; what was answered follows. */
+const PAUSED = `Paused after ${PAUSE_AFTER_REFUSALS} refusals in a row. `;
+const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the same answer. ';
+
 /**
  * The brake: what is refused in the same way again and again is not for a worker to go on with. Only what a call brought
  * counts; what ends without one says nothing about the next.
  *
  * Resumed, a campaign is on trial: one action is called, and the others wait for its answer. In the campaign's hash:
  * `refusals` and `refusedAs` (how many in a row, and what they were), `tolerant` (a person said to go on regardless), `trial`
- * (the refusal that paused it), `trialId` and `trialUntil` (the action that is being called, and when its time is over).
+ * (the refusal that paused it), `trialFrom` (the last slot before it was resumed), `trialId` and `trialUntil` (the action that is
+ * being called, and when its time is over). `unexplained`: what a pause is to say of the last answer without a reason, for such a
+ * refusal stands only when others have succeeded.
+ *
+ * After DECIDE_LUA and AUDIT_LUA.
  */
 export const BRAKE_LUA = /* lua */ `
 local REFUSALS = {forbidden = true, not_found = true, rejected = true}
@@ -48,6 +56,20 @@ local function brake(campaignKey, trialId, outcome, refusal)
   end
   if isTrial and refusal == c[6] then return 'trial' end
   return inARow >= ${PAUSE_AFTER_REFUSALS} and 'row' or nil
+end
+
+-- Ends a request with what its calls brought, and pauses its campaign where the brake says so, with a reason that says what was
+-- answered. k: as for decide, and state, running, audit.
+local function endCalled(k, id, r, outcome, detail, now, isPathRight, reason)
+  local _, values = decide(k, id, r, outcome, detail, now)
+  local why = brake(k.campaign, guid(id), outcome, refusalOf(outcome, detail[1] or '', detail[2] or '', isPathRight))
+  if not why then return {'decided', values} end
+  reason = (why == 'trial' and '${PAUSED_AGAIN}' or '${PAUSED}') .. reason
+  redis.call('HSET', k.campaign, 'state', 'paused', 'pausedReason', reason, 'pausedAt', math.floor(now))
+  redis.call('ZREM', k.running, r[CAMPAIGN])
+  redis.call('HINCRBY', k.state, 'steer', 1)
+  audit(k.audit, 'pause', 'standdown', '', reason)
+  return {'decided', values, 'paused'}
 end
 
 -- The action's answer is still to come: until then (ms), or not at all for now, and another one may go.

@@ -7,7 +7,8 @@ import { asList, asNumber, asText, defineScript, type RedisClient } from '../scr
 import type { Timings } from '../timings.ts';
 import { ATTEMPTS_LUA } from './attempts.ts';
 import { AUDIT_LUA } from './audit.ts';
-import { BRAKE_LUA, PAUSE_AFTER_REFUSALS } from './brake.ts';
+import { BRAKE_LUA } from './brake.ts';
+import { CHECK_LUA } from './check.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, detailArguments } from './result.ts';
@@ -16,10 +17,6 @@ import { DECIDE_LUA, detailArguments } from './result.ts';
 export const DOWN_AFTER = 10;
 /** So many failed calls of one id may be left uncharged. It is far above DOWN_AFTER, so that one request alone outlasts an outage. */
 export const FREE_PROBES = 100;
-
-/** How the reason of a pause begins; what was answered follows. */
-const PAUSED = `Paused after ${PAUSE_AFTER_REFUSALS} refusals in a row. `;
-const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the same answer. ';
 
 /**
  * Ends a call: settles its slot in any case, and, with the claim's token only, records what became of the request.
@@ -35,7 +32,7 @@ const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the 
  *       10 outcomes, 11 the id's outcome, 12 attempts
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 slot, 5 until ms, 6 answered | lost | unsent,
  *       7 decided | retry | wait | check, 8 outcome (of a retry: how its last attempt ends, an outcome or check; empty:
- *       unresolved), 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
+ *       unresolved; of a look with Get that explained nothing: rejected), 9 uncertain, 10 may cost an attempt, 11 delay ms, 12 penalty ms,
  *       13 alive | fault | unauthorized | none, 14 was a probe, 15 most attempts, 16 longest window ms, 17 reason for a
  *       pause, 18 buckets, 19 ms in which a pace comes back, 20 ms until the first probe of an upstream that is down, 21 at most between
  *       two, 22 ms for which every call has to fail until it is down, 23 ms that the server asked to wait (0: none), 24… detail; the last
@@ -50,6 +47,7 @@ ${PACE_LUA}
 ${SLOTS_LUA}
 ${RECORD_LUA}
 ${DECIDE_LUA}
+${CHECK_LUA}
 ${ATTEMPTS_LUA}
 ${AUDIT_LUA}
 ${BRAKE_LUA}
@@ -59,7 +57,7 @@ local s = redis.call('HMGET', KEYS[1], 'buckets', op .. ':hold', op .. ':step', 
   op .. ':failed', op .. ':until', op .. ':probe', 'answers:' .. ARGV[#ARGV])
 if (s[1] or '${FIRST_BUCKETS}') ~= ARGV[18] then return {'again', 'buckets', s[1] or '${FIRST_BUCKETS}'} end
 local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = KEYS[7], checking = KEYS[6], outcomes = KEYS[10],
-  outcome = KEYS[11]}
+  outcome = KEYS[11], state = KEYS[1], running = KEYS[8], audit = KEYS[9]}
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
 
@@ -127,35 +125,24 @@ end
 local function note(waitMs)
   -- What was given back before it left is no attempt.
   if ARGV[6] == 'unsent' and sign ~= 'fault' then return end
-  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(24))
+  noteAttempt(KEYS[12], id, r, now, op, verdict, ARGV[6], waitMs, detailFrom(24), ARGV[8])
 end
 
--- Ends the request with what its call came to, and pauses the campaign where the brake says so.
 local function ended(as)
-  local _, values = decide(k, id, r, as, detailFrom(24), now)
-  local why = brake(k.campaign, guid(id), as, refusalOf(as, status, code, s[10]))
-  if not why then return {'decided', values} end
-  local lead = why == 'trial' and '${PAUSED_AGAIN}' or '${PAUSED}'
-  local reason = lead .. ARGV[17]
-  redis.call('HSET', k.campaign, 'state', 'paused', 'pausedReason', reason, 'pausedAt', math.floor(now))
-  redis.call('ZREM', KEYS[8], number)
-  redis.call('HINCRBY', KEYS[1], 'steer', 1)
-  audit(KEYS[9], 'pause', 'standdown', '', reason)
-  return {'decided', values, 'paused'}
+  return endCalled(k, id, r, as, detailFrom(24), now, s[10], ARGV[17])
 end
 
--- An answer without a reason is tried again, which costs an attempt; the last one's status has to do.
+-- What may pass is tried again, which costs an attempt; the last one's status has to do. What never left says nothing about the
+-- request, however often.
 local costs = ARGV[10] == '1' and sign ~= 'fault' and not wasDown and not isProbe
-if verdict == 'retry' and ARGV[8] ~= '' and costs and r[STATE] == OPEN and r[ATTEMPTS] + 1 >= tonumber(ARGV[15]) then
+local isCharged = costs or r[PROBES] >= ${FREE_PROBES} and ARGV[6] ~= 'unsent'
+if verdict == 'retry' and ARGV[8] ~= '' and isCharged and r[STATE] == OPEN and r[ATTEMPTS] + 1 >= tonumber(ARGV[15]) then
   verdict = ARGV[8] == 'check' and 'check' or 'decided'
 end
 
 if verdict == 'check' then
-  local check = {since = math.floor(now), detail = detailFrom(24)}
-  redis.call('HSET', KEYS[6], id, cjson.encode(check))
-  r[STATE], r[NOT_BEFORE] = CHECKING, 0
+  startCheck(k, id, r, detailFrom(24), now, ARGV[17])
   r[ATTEMPTS] = r[ATTEMPTS] + 1
-  release(r)
   save(k.bucket, id, r)
   keepTrial(k.campaign, guid(id), ARGV[5])
   note(0)
@@ -173,18 +160,20 @@ end
 local delay = tonumber(ARGV[11])
 if sign == 'fault' then
   if busy > 0 then delay = math.max(delay, busy)
+  -- It may be its own trouble that gave no reason: the next probe is another's, if there is one.
+  elseif hold > 0 and ARGV[8] ~= '' then delay = math.max(0, hold - now) + tonumber(ARGV[20])
   -- While it is down the hold says when the next one goes out.
   elseif hold > 0 then delay = math.min(delay, math.max(0, hold - now)) end
   if ARGV[10] == '1' or r[STATE] == CHECKING and ARGV[6] ~= 'unsent' then r[FAILED] = call end
 end
 if verdict == 'retry' and r[STATE] == OPEN then
-  -- What never left says nothing about the request, however often.
-  if costs then r[ATTEMPTS] = r[ATTEMPTS] + 1 elseif ARGV[6] ~= 'unsent' then r[PROBES] = r[PROBES] + 1 end
-  if r[PROBES] > ${FREE_PROBES} then
-    r[ATTEMPTS], r[PROBES], r[FAILED] = r[ATTEMPTS] + 1, ${FREE_PROBES}, -r[FAILED]
-  end
+  if isCharged then
+    r[ATTEMPTS] = r[ATTEMPTS] + 1
+    if r[FAILED] > 0 then r[FAILED] = -r[FAILED] end
+  elseif ARGV[6] ~= 'unsent' then r[PROBES] = r[PROBES] + 1 end
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
 end
+if r[STATE] == CHECKING and ARGV[8] ~= '' then noteUnexplained(k, id) end
 release(r)
 r[NOT_BEFORE] = delay > 0 and math.ceil(now + delay) or 0
 if r[STATE] == OPEN then
@@ -193,12 +182,13 @@ if r[STATE] == OPEN then
   local ending
   if c[1] == 'aborted' or c[1] == 'deleted' then ending = endingOf(r, 'withdrawn')
   elseif c[1] == 'expired' or (campaignEnd > 0 and campaignEnd <= now) then ending = endingOf(r, 'expired')
-  elseif r[ATTEMPTS] >= tonumber(ARGV[15]) then ending = ARGV[8] ~= '' and ARGV[8] ~= 'check' and ARGV[8] or 'unresolved'
+  elseif r[ATTEMPTS] >= tonumber(ARGV[15]) then ending = 'unresolved'
   end
   if ending then
     note(penalty)
     return ended(ending)
   end
+  if c[1] and sign == 'fault' and ARGV[8] ~= '' then redis.call('HSET', k.campaign, 'unexplained', ARGV[17]) end
 end
 -- After a 403 the same action is tried once more, with a newer token.
 local isTrialOn = r[STATE] ~= OPEN or verdict == 'wait' and status == '403'
@@ -214,7 +204,7 @@ export type Verdict =
   | { kind: 'decided'; outcome: Outcome; detail: Detail }
   /**
    * Not answered as it should be: another attempt after `delayMs`. `uncertain`: it may have been carried out. `costsAttempt`: if it turns out
-   * to have been the request's own trouble; what is no fault is charged at once. `lastly`: how the last attempt ends; default
+   * to have been the request's own trouble; what is surely the API's is charged at once. `lastly`: how the last attempt ends; default
    * `unresolved`.
    */
   | {
@@ -225,8 +215,11 @@ export type Verdict =
       lastly?: Outcome | 'check';
       detail: Detail;
     }
-  /** Not its own trouble (429, 401, given back): no attempt. */
-  | { kind: 'wait'; delayMs: number; detail: Detail }
+  /**
+   * Not its own trouble (429, 401, given back): no attempt. `lastly`: Get was answered, but not what a 400 was about; it ends so when the
+   * look has lasted long enough.
+   */
+  | { kind: 'wait'; delayMs: number; lastly?: 'rejected'; detail: Detail }
   /** A 400: from now on only Get. */
   | { kind: 'check'; detail: Detail };
 
@@ -325,8 +318,9 @@ export async function finish(
 
 function verdictArguments(verdict: Verdict): (string | number)[] {
   const retry = verdict.kind === 'retry' ? verdict : null;
-  const outcome = verdict.kind === 'decided' ? verdict.outcome : (retry?.lastly ?? '');
-  const delayMs = verdict.kind === 'retry' || verdict.kind === 'wait' ? verdict.delayMs : 0;
+  const again = verdict.kind === 'retry' || verdict.kind === 'wait' ? verdict : null;
+  const outcome = verdict.kind === 'decided' ? verdict.outcome : (again?.lastly ?? '');
+  const delayMs = again?.delayMs ?? 0;
   return [verdict.kind, outcome, retry?.uncertain ? 1 : 0, retry?.costsAttempt ? 1 : 0, Math.ceil(delayMs)];
 }
 

@@ -23,8 +23,8 @@ export type Permit =
   | { kind: 'granted'; slot: string; lapse: number; attempts: number; probe: boolean; check: string[] }
   /** It has ended already; `position` is its place in the campaign's results. */
   | { kind: 'outcome'; outcome: Outcome; position: number }
-  /** It ended just now, without a call: values of its results entry. */
-  | { kind: 'decided'; values: readonly unknown[] }
+  /** It ended just now, without another call: values of its results entry; `paused`: that paused the campaign. */
+  | { kind: 'decided'; values: readonly unknown[]; paused: boolean }
   /** A 400 is being looked into: Get only. */
   | { kind: 'check' }
   /** No longer in `checking`: cancel again. */
@@ -72,7 +72,7 @@ function readPermit(reply: readonly unknown[]): Permit {
     case 'outcome':
       return { kind, outcome: asText(first) as Outcome, position: asNumber(second) };
     case 'decided':
-      return { kind, values: asList(first) };
+      return { kind, values: asList(first), paused: second === 'paused' };
     case 'check':
     case 'open':
     case 'unknown':

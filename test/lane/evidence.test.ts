@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { isStopped } from '../../src/campaign/status.ts';
+import { DOWN_AFTER } from '../../src/ledger/finish.ts';
 import type { Fault } from '../../src/simulator/index.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { CAMPAIGN, keepingLog, openStack, type Stack } from '../support/stack.ts';
+import { withTimings } from '../support/timings.ts';
+import { eventually } from '../support/wait.ts';
 
 /** What an answer proves, through the whole stack. */
 describe('the evidence of an answer', () => {
@@ -25,6 +28,14 @@ describe('the evidence of an answer', () => {
   });
   const cancels = (id: string) =>
     stack.simulator.callsFor(id).filter(({ operation }) => operation === 'cancel').length;
+
+  /** Others are cancelled meanwhile: only then is it known whose trouble an answer without a reason is. */
+  const untilDoneAmongOthers = (campaign = CAMPAIGN) =>
+    eventually(async () => {
+      await stack.submit(stack.addActions(1), 'others');
+      await stack.untilDone('others');
+      assert.equal((await stack.status(campaign)).open, 0);
+    });
 
   it('that gives no reason is no verdict: tried again, and at the last attempt its status stands', async () => {
     stack = await openStack(server, {
@@ -68,23 +79,82 @@ describe('the evidence of an answer', () => {
     ]);
     await stack.startWorker();
     await stack.submit([...ids, ended]);
-    await stack.untilDone();
+    await untilDoneAmongOthers();
     const report = await stack.report();
     for (const id of ids.slice(0, once.length)) {
       const line = report.get(id);
-      assert.deepEqual([line?.outcome, line?.attempts, line?.uncertain], ['cancelled', 2, false]);
+      assert.deepEqual([line?.outcome, line?.uncertain, cancels(id)], ['cancelled', false, 2]);
     }
     for (const [index, [, outcome, code]] of always.entries()) {
       const id = rest[index] ?? '';
       const line = report.get(id);
-      assert.deepEqual([line?.outcome, line?.errorCode, line?.attempts, cancels(id)], [outcome, code, 3, 3]);
+      assert.deepEqual([line?.outcome, line?.errorCode, line?.attempts], [outcome, code, 3]);
+      assert.ok(cancels(id) >= 3);
       if (code === 'NO_REASON') assert.match(line?.errorMessage ?? '', /^the API gave no reason/);
     }
     const line = report.get(ended);
-    assert.deepEqual(
-      [line?.outcome, line?.action?.status, cancels(ended)],
-      ['already_final', 'Succeeded', 3],
+    assert.deepEqual([line?.outcome, line?.action?.status], ['already_final', 'Succeeded']);
+    assert.ok(cancels(ended) >= 3);
+  });
+
+  it('that gives no reason to any call is an outage: it ends nothing, and is over with the first that does', async () => {
+    stack = await openStack(server, { env: { MAX_ATTEMPTS: '1' } });
+    const gateway = answer(404, '{"statusCode":404,"message":"Resource not found"}');
+    stack.simulator.setFaults([{ operation: 'cancel', fault: gateway }]);
+    await stack.startWorker();
+    const [pending = '', ...ids] = stack.addActions(31);
+    const jobs = await Promise.all(
+      ids.map((machineActionId) => stack.enqueue({ v: 1, machineActionId, comment: 'x' })),
     );
+    await stack.submit([pending]);
+    const hold = await eventually(async () => {
+      const status = await stack.status();
+      assert.equal(status.hold?.reason, 'upstream');
+      const called = [...ids, pending].filter((id) => cancels(id) > 0);
+      assert.ok(called.length > DOWN_AFTER, 'probes go to others');
+      return status.hold;
+    });
+    assert.match(hold?.detail ?? '', /^the API gave no reason; the answer was: .*Resource not found/);
+    stack.simulator.setFaults([]);
+    for (const job of jobs) {
+      const { outcome, attempts } = await stack.result(job);
+      assert.deepEqual([outcome, attempts], ['cancelled', 1]);
+    }
+    await stack.untilDone();
+  });
+
+  it('that gives no reason to one of many holds none of the others up', async () => {
+    stack = await openStack(server, { env: { MAX_ATTEMPTS: '3' } });
+    const [unknown = '', ...ids] = stack.addActions(60);
+    stack.simulator.setFaults([{ operation: 'cancel', ids: [unknown], fault: answer(404) }]);
+    await stack.startWorker();
+    await stack.submit([unknown], 'alone');
+    await eventually(async () => assert.equal((await stack.status('alone')).hold?.reason, 'upstream'));
+    await stack.submit(ids);
+    assert.deepEqual((await stack.untilDone()).outcomes, { cancelled: ids.length });
+    await untilDoneAmongOthers('alone');
+    const line = (await stack.report('alone')).get(unknown);
+    assert.deepEqual([line?.outcome, line?.attempts], ['not_found', 3]);
+  });
+
+  it('of Get that explains nothing ends the look at a 400 in time, as a refusal', async () => {
+    const timings = withTimings({ downMs: 500, checkMs: 1_000 });
+    stack = await openStack(server, { timings, limits: '100000/1h' });
+    const answers: Fault[] = [
+      answer(404, '{"statusCode":404,"message":"Resource not found"}'),
+      answer(403),
+      { kind: 'status', status: 409, code: 'Conflict' },
+      { kind: 'status', status: 423, code: 'Locked' },
+    ];
+    const ids = stack.addActions(answers.length, { status: 'Succeeded' });
+    stack.simulator.setFaults(
+      answers.map((fault, index) => ({ operation: 'get', ids: ids.slice(index, index + 1), fault })),
+    );
+    await stack.startWorker();
+    await stack.submit(ids);
+    assert.deepEqual((await stack.untilDone()).outcomes, { rejected: answers.length });
+    for (const { httpStatus, attempts } of (await stack.report()).values())
+      assert.deepEqual([httpStatus, attempts], [400, 1], 'the 400’s own words');
   });
 
   it('is uncertain once a call may have been carried out, whatever the next answer says', async () => {

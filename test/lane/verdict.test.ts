@@ -10,7 +10,6 @@ it('a look with Get that fails is noted with what failed, not with the 400 it is
     random: 0,
     mayRead: true,
     freshToken: false,
-    probe: false,
     listed: false,
     timings: TIMINGS,
   };
@@ -25,26 +24,25 @@ describe('an answer that is no verdict', () => {
     random: 0,
     mayRead: true,
     freshToken: false,
-    probe: false,
     listed: false,
     timings: TIMINGS,
   };
   const bare = { kind: 'inconclusive', lastly: 'not_found', sign: 'none', detail } as const;
 
-  it('costs an attempt, is certain, and says how the last one ends', () => {
+  it('may cost an attempt, is certain, and says how the last one ends', () => {
     const { verdict, sign, slotFate, penaltyMs } = judgeCancel(bare, circumstances);
     assert(verdict.kind === 'retry');
     assert.deepEqual(
       [verdict.lastly, verdict.costsAttempt, verdict.uncertain, verdict.delayMs > 0],
       ['not_found', true, false, true],
     );
-    assert.deepEqual([sign, slotFate, penaltyMs], ['none', 'answered', 0], 'nobody knows who gave it');
+    assert.deepEqual([sign, slotFate, penaltyMs], ['fault', 'answered', 0], 'nobody knows who gave it');
   });
 
-  it('to a probe ends the hold: something answers, and what is called from then on comes to an end', () => {
-    assert.equal(judgeCancel(bare, { ...circumstances, probe: true }).sign, 'alive');
-    const page = { ...bare, sign: 'fault' } as const;
-    assert.equal(judgeCancel(page, { ...circumstances, probe: true }).sign, 'fault');
+  it('is a sign of the API only where the API gave a reason', () => {
+    const conflict = { ...bare, lastly: 'rejected', sign: 'alive' } as const;
+    assert.equal(judgeCancel(conflict, circumstances).sign, 'alive');
+    assert.equal(judgeCancel({ ...bare, sign: 'fault' }, circumstances).sign, 'fault');
   });
 
   it('of a 400 ends in a look with Get, where that is permitted', () => {
@@ -57,9 +55,14 @@ describe('an answer that is no verdict', () => {
     }
   });
 
-  it('to a look with Get is looked for again', () => {
+  it('to a look with Get is looked for again, until the 400 stands', () => {
+    const again = { kind: 'wait', delayMs: TIMINGS.checkAgainMs };
     const { verdict, sign } = judgeCheck(bare, circumstances, { httpStatus: 400 });
-    assert.deepEqual([verdict.kind, verdict.detail, sign], ['wait', detail, 'none']);
+    assert.deepEqual([verdict, sign], [{ ...again, lastly: 'rejected', detail }, 'fault']);
+    const locked = { ...bare, sign: 'alive' } as const;
+    assert.equal(judgeCheck(locked, circumstances, { httpStatus: 400 }).sign, 'alive');
+    const lost = judgeCheck({ kind: 'fault', lost: true, detail }, circumstances, { httpStatus: 400 });
+    assert.deepEqual(lost.verdict, { ...again, detail }, 'no answer is none that leaves it unexplained');
   });
 
   it('is the first 404 for what a list has just shown', () => {

@@ -5,6 +5,7 @@ import { PAUSE_AFTER_REFUSALS } from '../../src/ledger/brake.ts';
 import type { FinishAsk } from '../../src/ledger/calls.ts';
 import type { Detail, Outcome } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { TIMINGS } from '../../src/timings.ts';
 import { TESTER } from '../support/actor.ts';
 import { idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -142,6 +143,72 @@ describe('the brake', () => {
     assert.equal(await answers(missing, PAUSE_AFTER_REFUSALS), true);
   });
 
+  describe('by answers without a reason, which stand only when others have succeeded', () => {
+    let others: number;
+
+    beforeEach(async () => {
+      ({ tenant, probe, number } = await newRequest(redis, { ...FREE, MAX_ATTEMPTS: '1' }));
+      others = await probe.campaign('others');
+    });
+
+    const bare = async (id: Buffer) =>
+      probe.finish(id, number, await probe.grant(id, number), {
+        verdict: {
+          kind: 'retry',
+          delayMs: 0,
+          uncertain: false,
+          costsAttempt: true,
+          lastly: 'not_found',
+          detail: { httpStatus: 404, errorCode: 'NO_REASON' },
+        },
+        sign: 'fault',
+        pauseReason: 'Nobody said why.',
+      });
+
+    async function succeed(): Promise<void> {
+      const id = newIds(1);
+      await tenant.ledger.submit(others, id);
+      await probe.decide(id, others, 'cancelled');
+    }
+
+    /** Whether the end of the action paused its campaign. */
+    async function ended(id: Buffer): Promise<boolean> {
+      const { answer } = await probe.begin(id, number);
+      assert(answer.kind === 'decided', answer.kind);
+      return answer.paused;
+    }
+
+    async function refuse(id: Buffer): Promise<boolean> {
+      await bare(id);
+      await succeed();
+      return ended(id);
+    }
+
+    async function untilPaused(): Promise<void> {
+      for (let n = 1; n < PAUSE_AFTER_REFUSALS; n++) assert.equal(await refuse(await submitted()), false);
+      assert.equal(await refuse(await submitted()), true);
+    }
+
+    it('pauses, and says what was answered', async () => {
+      await untilPaused();
+      const { state, pausedReason } = await probe.read(number);
+      assert.equal(state, 'paused');
+      assert.match(pausedReason ?? '', /^Paused after 20 refusals in a row\. Nobody said why\. /);
+      await recount(tenant, number);
+    });
+
+    it('pauses again, once the one that went first has ended so', async () => {
+      const [before, first, second] = [await submitted(), await submitted(), await submitted()];
+      await bare(before);
+      await untilPaused();
+      await resume();
+      assert.equal(await ended(before), false, 'that was called before it was resumed');
+      assert.equal(await refuse(first), true);
+      assert.match((await probe.read(number)).pausedReason ?? '', /^Paused again: .* Nobody said why\./);
+      assert.equal((await probe.begin(second, number)).answer.kind, 'owner');
+    });
+  });
+
   describe('after it was resumed', () => {
     let first: Buffer;
     let second: Buffer;
@@ -201,6 +268,36 @@ describe('the brake', () => {
       await probe.finish(first, number, look, { operation: 'get', verdict: rejected });
       assert.equal(await begun(second), 'granted');
     });
+
+    for (const [code, paused] of [
+      ['BadRequest', true],
+      ['InvalidInput', false],
+    ] as const) {
+      it(`a 400 that Get does not explain ends the trial when its time is over (${code})`, async () => {
+        await answers({ outcome: 'rejected', status: 400, code: 'BadRequest' }, PAUSE_AFTER_REFUSALS);
+        await resume();
+        const detail = { httpStatus: 400, errorCode: code };
+        await probe.finish(first, number, await probe.grant(first, number), {
+          verdict: { kind: 'check', detail },
+          pauseReason: 'The API said no.',
+        });
+        const asGet = { operation: 'get' } as const;
+        await probe.finish(first, number, await probe.grant(first, number, asGet), {
+          ...asGet,
+          verdict: { kind: 'wait', delayMs: 0, lastly: 'rejected', detail: { httpStatus: 404 } },
+          sign: 'fault',
+        });
+        assert.equal(await begun(second), 'claimed');
+        const stored = JSON.parse((await redis.hget(tenant.keys.checking, first)) ?? '{}');
+        const since = stored.since - TIMINGS.checkMs - 1;
+        await redis.hset(tenant.keys.checking, first, JSON.stringify({ ...stored, since }));
+        const { answer: ended } = await probe.begin(first, number, asGet);
+        assert.deepEqual([ended.kind, ended.kind === 'decided' && ended.paused], ['decided', paused]);
+        if (paused)
+          assert.match((await probe.read(number)).pausedReason ?? '', /^Paused again: .* The API said no\./);
+        assert.equal(await begun(second), paused ? 'owner' : 'granted');
+      });
+    }
 
     it('with refusals accepted goes on whatever is refused, for good', async () => {
       await probe.grant(first, number);

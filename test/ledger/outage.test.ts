@@ -248,6 +248,31 @@ describe('an outage', () => {
       );
     });
 
+    for (const [what, status, sign] of [
+      ['a bare 404', 404, 'fault'],
+      ['a conflict', 409, 'alive'],
+    ] as const) {
+      it(`is no matter of ${what}: that explains nothing, and the 400 stands when its time is over`, async () => {
+        await check(id);
+        const verdict = {
+          kind: 'wait',
+          delayMs: 0,
+          lastly: 'rejected',
+          detail: { httpStatus: status },
+        } as const;
+        const answered = { ...asGet, slotFate: 'answered', verdict, sign } as const;
+        await probe.finish(id, number, await probe.grant(id, number, asGet), answered);
+        // An outage afterwards changes nothing.
+        await probe.finish(id, number, await probe.grant(id, number, asGet), { ...trouble, busyMs: 180_000 });
+        assert.equal((await probe.begin(id, number, asGet)).answer.kind, 'later');
+        await since(id, TIMINGS.checkMs + 1);
+        assert.equal((await probe.begin(id, number, asGet)).answer.kind, 'decided');
+        assert.deepEqual(await look(id), ['rejected', 1]);
+        const [entry] = await redis.xrevrange(tenant.keys.results(number), '+', '-', 'COUNT', 1);
+        assert.ok(entry?.[1].includes('400'), String(entry));
+      });
+    }
+
     it('is given up in the end', async () => {
       await check(id);
       await since(id, TIMINGS.checkMs + 3_600_001);
