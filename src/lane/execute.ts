@@ -137,6 +137,8 @@ export function createExecutor(deps: ExecuteDeps) {
     if (meaning.kind === 'unauthorized') signIn.refuse(token);
     const isDoubtful = mayBePermission(meaning) && !pass.renewed && !signIn.believes(token);
     pass.doubted = isDoubtful ? token : null;
+    // At once, too: each of the others would meet the same. That reading is refused says nothing of cancels.
+    if (pass.doubted && pass.operation === 'cancel') signIn.suspect(pass.doubted);
     const circumstances = {
       attempts: grant.attempts,
       random: deps.random(),
@@ -276,7 +278,11 @@ export function createExecutor(deps: ExecuteDeps) {
     }
   }
 
-  /** Gets the token with which the same call shall be made again. Where none is to be had, the request waits for one; others go on. */
+  /**
+   * Gets the token with which the same call shall be made again. Where none is to be had, a Get waits for one, and others go on.
+   *
+   * @throws SignInError for a cancel: no other may be called with the doubted one.
+   */
   async function renewDoubted(pass: Pass): Promise<Disposition | null> {
     if (!pass.doubted) return null;
     try {
@@ -284,7 +290,7 @@ export function createExecutor(deps: ExecuteDeps) {
       pass.renewed = true;
       return null;
     } catch (error) {
-      if (!(error instanceof SignInError)) throw error;
+      if (!(error instanceof SignInError) || pass.operation === 'cancel') throw error;
       return { kind: 'later', ms: Math.max(SHORT_WAIT_MS, error.retryAt - clock.monotonic()) };
     }
   }
