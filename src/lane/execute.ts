@@ -6,7 +6,7 @@ import { createReadRefusals } from '../defender/read-refusals.ts';
 import { describeRefusal } from '../defender/refusal.ts';
 import { mayRead } from '../defender/roles.ts';
 import { type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
-import { messageOf, unreachable } from '../errors.ts';
+import { messageOf, StanddownError, unreachable } from '../errors.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Request } from '../job.ts';
 import type { Operation } from '../keys.ts';
@@ -31,6 +31,8 @@ export interface Work {
   direct?: DirectCampaign;
   /** Whether the feeder put it into the lane; otherwise a service did. */
   fed: boolean;
+  /** The urgent campaign that the feeder put it into a public lane for; the action may be another's. */
+  calledFor?: number | undefined;
   /** Whether the list showed the action just before it was fed. */
   listed?: boolean;
   /** Ms since 1970; null: when its campaign was. */
@@ -117,8 +119,9 @@ export function createExecutor(deps: ExecuteDeps) {
       operation: pass.operation,
       slotClass: work.slotClass,
       campaign: pass.campaign,
-      register: !work.fed,
+      register: !work.fed && work.calledFor === undefined,
       direct: work.direct,
+      calledFor: work.calledFor,
       expiresAt: request.expiresAt,
       requestedBy: work.fed ? null : request.requestedBy,
       requestedAt: work.requestedAt,
@@ -242,9 +245,9 @@ export function createExecutor(deps: ExecuteDeps) {
     const answer = begun.answer as Exclude<Answer, Grant>;
     switch (answer.kind) {
       case 'outcome':
-        return { kind: 'done', result: await chronicle.recorded(pass.campaign, answer, work.request) };
+        return doneOrTaken(work, pass, await chronicle.recorded(pass.campaign, answer, work.request));
       case 'decided':
-        return { kind: 'done', result: await chronicle.decided(pass.campaign, answer.values) };
+        return doneOrTaken(work, pass, await chronicle.decided(pass.campaign, answer.values));
       case 'check':
       case 'open':
         pass.operation = answer.kind === 'check' ? 'get' : 'cancel';
@@ -254,6 +257,7 @@ export function createExecutor(deps: ExecuteDeps) {
       case 'owner':
         if (work.fed) return { kind: 'drop', reason: answer.state };
         if (answer.state === 'paused') return { kind: 'later', ms: timings.pausedMs, paused: true };
+        if (work.calledFor !== undefined) return { kind: 'drop', reason: answer.state };
         return {
           kind: 'done',
           result: await chronicle.unrecorded(work, pass.campaign, 'withdrawn'),
@@ -275,6 +279,23 @@ export function createExecutor(deps: ExecuteDeps) {
         return holdOrLater(pass.operation, answer);
       default:
         return unreachable(answer);
+    }
+  }
+
+  /** What expired elsewhere, and is wanted still by the urgent campaign that it was to be called for, opens there. Null: it has. */
+  async function doneOrTaken(
+    { calledFor }: Work,
+    pass: Pass,
+    result: CancelResult,
+  ): Promise<Disposition | null> {
+    const done = { kind: 'done', result } as const;
+    if (result.outcome !== 'expired' || calledFor === undefined || calledFor === pass.campaign) return done;
+    try {
+      await ledger.submit(calledFor, pass.id);
+      return null;
+    } catch (error) {
+      if (error instanceof StanddownError && error.code === 'CAMPAIGN_CLOSED') return done;
+      throw error;
     }
   }
 
