@@ -31,9 +31,11 @@ export interface SignIn {
   /** The API refused this one with 401: it is given to nobody any more. */
   refuse(token: Token): void;
   isRefused(token: Token): boolean;
+  /** A 403 to this one is in doubt: it is given to nobody any more, also while no newer one is to be had. */
+  suspect(token: Token): void;
   /** Whether a 403 to it can be believed; no: a permission may have been granted since it was asked for. */
   believes(token: Token): boolean;
-  /** A token that was asked for after this one. @throws SignInError; this one may still be sent */
+  /** A token that was asked for after this one. @throws SignInError; this one may still be sent, unless it is suspected */
   renewed(token: Token): Promise<Token>;
   /** Somebody resumed something, and may have granted a permission before. */
   doubt(): void;
@@ -92,6 +94,7 @@ export function createSignIn(deps: {
   let failures = 0;
   let failure: SignInError | null = null;
   let doubtedAt = Number.NEGATIVE_INFINITY;
+  let suspected: Token | null = null;
   const way = createSignInWay(deps);
   const source = tokenSource(deps, way);
   const refused = createRefusals(deps.config, clock);
@@ -148,12 +151,13 @@ export function createSignIn(deps: {
     return asking;
   }
 
-  const isUsable = (token: Token) => !refused.has(token.accessToken) && clock.wall() < token.expiresAt;
+  const isUsable = (token: Token) =>
+    token !== suspected && !refused.has(token.accessToken) && clock.wall() < token.expiresAt;
 
   return {
     token: async () => {
       const standing = current && isUsable(current) ? current : null;
-      if (!standing) return askOnce(null);
+      if (!standing) return askOnce(suspected);
       // A newer one is wanted, and nobody waits for it while this one holds: the sign-in service may hang.
       if (clock.wall() >= standing.renewAt) {
         askOnce(standing).catch(() => {
@@ -164,6 +168,10 @@ export function createSignIn(deps: {
     },
     refuse: ({ accessToken }) => refused.add(accessToken),
     isRefused: ({ accessToken }) => refused.has(accessToken),
+    suspect: (token) => {
+      // The answer may be late: by then there may be a newer one, which is suspected itself.
+      if (token === current) suspected = token;
+    },
     believes: ({ askedAt }) =>
       askedAt > doubtedAt && clock.monotonic() - askedAt < timings.permissionsBelievedMs,
     renewed: async (token) => {

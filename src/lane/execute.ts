@@ -6,7 +6,7 @@ import { createReadRefusals } from '../defender/read-refusals.ts';
 import { describeRefusal } from '../defender/refusal.ts';
 import { mayRead } from '../defender/roles.ts';
 import { type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
-import { messageOf, unreachable } from '../errors.ts';
+import { messageOf, StanddownError, unreachable } from '../errors.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Request } from '../job.ts';
 import type { Operation } from '../keys.ts';
@@ -31,6 +31,8 @@ export interface Work {
   direct?: DirectCampaign;
   /** Whether the feeder put it into the lane; otherwise a service did. */
   fed: boolean;
+  /** The urgent campaign that the feeder put it into a public lane for; the action may be another's. */
+  calledFor?: number | undefined;
   /** Whether the list showed the action just before it was fed. */
   listed?: boolean;
   /** Ms since 1970; null: when its campaign was. */
@@ -117,8 +119,9 @@ export function createExecutor(deps: ExecuteDeps) {
       operation: pass.operation,
       slotClass: work.slotClass,
       campaign: pass.campaign,
-      register: !work.fed,
+      register: !work.fed && work.calledFor === undefined,
       direct: work.direct,
+      calledFor: work.calledFor,
       expiresAt: request.expiresAt,
       requestedBy: work.fed ? null : request.requestedBy,
       requestedAt: work.requestedAt,
@@ -137,6 +140,8 @@ export function createExecutor(deps: ExecuteDeps) {
     if (meaning.kind === 'unauthorized') signIn.refuse(token);
     const isDoubtful = mayBePermission(meaning) && !pass.renewed && !signIn.believes(token);
     pass.doubted = isDoubtful ? token : null;
+    // At once, too: each of the others would meet the same. That reading is refused says nothing of cancels.
+    if (pass.doubted && pass.operation === 'cancel') signIn.suspect(pass.doubted);
     const circumstances = {
       attempts: grant.attempts,
       random: deps.random(),
@@ -215,7 +220,7 @@ export function createExecutor(deps: ExecuteDeps) {
   async function conclude(work: Work, pass: Pass, finished: Finish): Promise<Disposition | null> {
     switch (finished.kind) {
       case 'decided':
-        return decided(pass, finished);
+        return { kind: 'done', result: await decided(pass, finished) };
       case 'outcome':
         return { kind: 'done', result: await chronicle.recorded(pass.campaign, finished, work.request) };
       case 'open':
@@ -235,9 +240,9 @@ export function createExecutor(deps: ExecuteDeps) {
     const answer = begun.answer as Exclude<Answer, Grant>;
     switch (answer.kind) {
       case 'outcome':
-        return { kind: 'done', result: await chronicle.recorded(pass.campaign, answer, work.request) };
+        return doneOrTaken(work, pass, await chronicle.recorded(pass.campaign, answer, work.request));
       case 'decided':
-        return decided(pass, answer);
+        return doneOrTaken(work, pass, await decided(pass, answer));
       case 'check':
       case 'open':
         pass.operation = answer.kind === 'check' ? 'get' : 'cancel';
@@ -247,6 +252,7 @@ export function createExecutor(deps: ExecuteDeps) {
       case 'owner':
         if (work.fed) return { kind: 'drop', reason: answer.state };
         if (answer.state === 'paused') return { kind: 'later', ms: timings.pausedMs, paused: true };
+        if (work.calledFor !== undefined) return { kind: 'drop', reason: answer.state };
         return {
           kind: 'done',
           result: await chronicle.unrecorded(work, pass.campaign, 'withdrawn'),
@@ -271,14 +277,35 @@ export function createExecutor(deps: ExecuteDeps) {
     }
   }
 
-  async function decided(pass: Pass, ended: Extract<Finish, { kind: 'decided' }>): Promise<Disposition> {
+  async function decided(pass: Pass, ended: Extract<Finish, { kind: 'decided' }>): Promise<CancelResult> {
     const result = await chronicle.decided(pass.campaign, ended.values);
     if (ended.paused)
       deps.log.warn({ campaign: result.campaign }, 'campaign paused: its cancels are refused');
-    return { kind: 'done', result };
+    return result;
   }
 
-  /** Gets the token with which the same call shall be made again. Where none is to be had, the request waits for one; others go on. */
+  /** What expired elsewhere, and is wanted still by the urgent campaign that it was to be called for, opens there. Null: it has. */
+  async function doneOrTaken(
+    { calledFor }: Work,
+    pass: Pass,
+    result: CancelResult,
+  ): Promise<Disposition | null> {
+    const done = { kind: 'done', result } as const;
+    if (result.outcome !== 'expired' || calledFor === undefined || calledFor === pass.campaign) return done;
+    try {
+      await ledger.submit(calledFor, pass.id);
+      return null;
+    } catch (error) {
+      if (error instanceof StanddownError && error.code === 'CAMPAIGN_CLOSED') return done;
+      throw error;
+    }
+  }
+
+  /**
+   * Gets the token with which the same call shall be made again. Where none is to be had, a Get waits for one, and others go on.
+   *
+   * @throws SignInError for a cancel: no other may be called with the doubted one.
+   */
   async function renewDoubted(pass: Pass): Promise<Disposition | null> {
     if (!pass.doubted) return null;
     try {
@@ -286,7 +313,7 @@ export function createExecutor(deps: ExecuteDeps) {
       pass.renewed = true;
       return null;
     } catch (error) {
-      if (!(error instanceof SignInError)) throw error;
+      if (!(error instanceof SignInError) || pass.operation === 'cancel') throw error;
       return { kind: 'later', ms: Math.max(SHORT_WAIT_MS, error.retryAt - clock.monotonic()) };
     }
   }

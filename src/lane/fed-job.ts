@@ -15,4 +15,15 @@ export const fedJobSchema = z.object({
   listed: z.boolean().exactOptional(),
 });
 
+/**
+ * The urgent campaign that the feeder put a job into a public lane for. Beside that it is a job as a service would put there; those of the
+ * version before say nothing of it.
+ */
+const fedForSchema = z.object({ fedFor: z.number().int().positive() });
+
+/** Number of that campaign; undefined: it is a service's job. */
+export function fedFor(data: unknown): number | undefined {
+  return fedForSchema.safeParse(data).data?.fedFor;
+}
+
 export type FedJob = z.infer<typeof fedJobSchema>;

@@ -247,7 +247,7 @@ function fedJob(id: string, { comment, number }: Campaign, listed = false): FedJ
   return { v: 1, id, comment, campaign: number, ...(listed && { listed }) };
 }
 
-/** In a public lane it is what a service would put there: whose the id is, the ledger says. */
-function singleCancel(id: string, { comment }: Campaign) {
-  return { v: 1, machineActionId: id, comment };
+/** In a public lane it is what a service would put there, and for whom it is called: whose the id is, the ledger says. */
+function singleCancel(id: string, { comment, number }: Campaign) {
+  return { v: 1, machineActionId: id, comment, fedFor: number };
 }

@@ -17,7 +17,7 @@ import type { Chronicle } from './chronicle.ts';
 import { createDirects } from './direct.ts';
 import { giveBackPlace } from './door.ts';
 import type { Executed, Work } from './execute.ts';
-import { fedJobSchema } from './fed-job.ts';
+import { fedFor, fedJobSchema } from './fed-job.ts';
 import { type BadJob, createJanitor } from './janitor.ts';
 import { LaneWorker } from './lane-worker.ts';
 import { createProcessor, type Dropped, type Intake, type ProcessorDeps } from './processor.ts';
@@ -210,7 +210,11 @@ export function createLanes(deps: LanesDeps) {
     }
     const slotClass = name === 'cancel-urgent' ? 'urgent' : 'bulk';
     const campaign = await direct.number();
-    return { kind: 'work', work: { request, slotClass, campaign, direct, fed: false, requestedAt } };
+    const calledFor = name === 'cancel-urgent' ? fedFor(job.data) : undefined;
+    return {
+      kind: 'work',
+      work: { request, slotClass, campaign, direct, fed: false, calledFor, requestedAt },
+    };
   }
 
   /** What a job is told that cannot be read. */

@@ -25,7 +25,7 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * same claim, so that a reply lost on the way to the worker costs nothing.
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome,
- *       11 attempts, 12 running, 13 audit
+ *       11 attempts, 12 running, 13 audit, 14 the urgent campaign that the call would be for, or 4
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 to register an unknown id, what that campaign of
  *       single cancels is called ('1': whatever it is called; empty: it is not registered), 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
@@ -71,12 +71,27 @@ local function decided(outcome, detail)
   return {'decided', values}
 end
 
+-- An urgent campaign would have it called that does not own it.
+local isGuest = KEYS[14] ~= k.campaign
+
 -- Whose wish it was, where that is not the campaign's.
 local function wish()
   local detail = {}
   if c[3] ~= '1' or ARGV[19] == '' then return detail end
   detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = ARGV[18], ARGV[19]
+  if isGuest and hasFlag(r, EXPIRES) then
+    local noted = cjson.decode(redis.call('HGET', KEYS[7], id) or '{}')
+    detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = noted.by, noted.at
+  end
   return detail
+end
+
+-- The guest may have ended since, and then wants nothing any more.
+local function guestState()
+  local g = redis.call('HMGET', KEYS[14], 'state', 'expiresAt')
+  local guestEnd = tonumber(g[2]) or 0
+  if g[1] == 'running' and guestEnd > 0 and guestEnd <= now then return 'expired' end
+  return g[1] or 'deleted'
 end
 
 local isNew = not r
@@ -94,7 +109,8 @@ if isNew then
   redis.call('RPUSH', KEYS[5], id)
 end
 if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
--- A single cancel expires when its wish does. Of several wishes for one action the one that lasts longest counts.
+-- A single cancel expires when its wish does. Of several wishes for one action the one that lasts longest counts. A guest's does not:
+-- it may be aborted. What has ended as expired opens again in the guest's campaign.
 local function noteExpiry()
   if isNew and expiresAt > 0 then
     expires(r, id, k, expiresAt, ARGV[18], ARGV[19])
@@ -148,12 +164,14 @@ else
   local campaignEnd = tonumber(c[2]) or 0
   if c[1] == 'aborted' or c[1] == 'deleted' then return decided(endingOf(r, 'withdrawn'), wish()) end
   if c[1] == 'expired' or (campaignEnd > 0 and campaignEnd <= now) then return decided(endingOf(r, 'expired'), wish()) end
-  if c[3] == '1' then noteExpiry() end
+  if c[3] == '1' and not isGuest then noteExpiry() end
   local score = hasFlag(r, EXPIRES) and tonumber(redis.call('ZSCORE', KEYS[8], id))
   if score and score <= now then return decided(endingOf(r, 'expired'), wish()) end
   if expiresAt > 0 and expiresAt <= now then return {'lapsed'} end
   if r[ATTEMPTS] >= tonumber(ARGV[7]) then return decided('unresolved', wish()) end
   if c[1] ~= 'running' then return {'owner', c[1] or 'deleted'} end
+  local guest = isGuest and guestState()
+  if guest and guest ~= 'running' then return {'owner', guest} end
   -- On trial after the brake: the others wait for the answer of the one that is being called.
   local trialLeft = c[4] and c[5] and c[5] ~= guid(id) and (tonumber(c[6]) or 0) - now or 0
   if trialLeft > 0 and trialLeft <= 2 * LONGEST_CALL then return {'claimed', ms(trialLeft)} end
@@ -232,6 +250,8 @@ export interface BeginInput {
   directName?: string | undefined;
   /** A number that no other run of any job uses; below 2^31. */
   nonce: number;
+  /** As in `Ask`. */
+  calledFor?: number | undefined;
   /** When this wish expires, in ms since 1970; null: never. */
   expiresAt: number | null;
   requestedBy: string | null;
@@ -275,6 +295,7 @@ export async function begin(
       keys.attempts(campaign),
       keys.running,
       keys.audit(campaign),
+      keys.campaign(input.calledFor ?? campaign),
     ],
     [
       input.id,

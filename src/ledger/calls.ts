@@ -41,6 +41,8 @@ export interface Ask {
   register: boolean;
   /** That campaign, so that it can be opened anew; default: `campaign` is not looked at more closely. */
   direct?: DirectCampaign | undefined;
+  /** Number of the urgent campaign that the call would be for, whoever owns the action; default: the owner. */
+  calledFor?: number | undefined;
   /** When this wish expires, in ms since 1970; null: never. */
   expiresAt: number | null;
   requestedBy: string | null;

@@ -17,6 +17,8 @@ import { DECIDE_LUA, detailArguments } from './result.ts';
 export const DOWN_AFTER = 10;
 /** So many failed calls of one id may be left uncharged. It is far above DOWN_AFTER, so that one request alone outlasts an outage. */
 export const FREE_PROBES = 100;
+/** Fewer of those that were answered without a reason: an unknown id may always be, and somebody waits for what became of it. */
+export const FREE_UNEXPLAINED = 10;
 
 /**
  * Ends a call: settles its slot in any case, and, with the claim's token only, records what became of the request.
@@ -135,7 +137,8 @@ end
 -- What may pass is tried again, which costs an attempt; the last one's status has to do. What never left says nothing about the
 -- request, however often.
 local costs = ARGV[10] == '1' and sign ~= 'fault' and not wasDown and not isProbe
-local isCharged = costs or r[PROBES] >= ${FREE_PROBES} and ARGV[6] ~= 'unsent'
+local free = ARGV[8] ~= '' and ${FREE_UNEXPLAINED} or ${FREE_PROBES}
+local isCharged = costs or r[PROBES] >= free and ARGV[6] ~= 'unsent'
 if verdict == 'retry' and ARGV[8] ~= '' and isCharged and r[STATE] == OPEN and r[ATTEMPTS] + 1 >= tonumber(ARGV[15]) then
   verdict = ARGV[8] == 'check' and 'check' or 'decided'
 end

@@ -30,7 +30,7 @@ export type Permit =
   /** No longer in `checking`: cancel again. */
   | { kind: 'open' }
   | { kind: 'unknown' }
-  /** The owner may not run: paused, or ended while the id was unknown. */
+  /** The owner may not run: paused, or ended while the id was unknown. Or the urgent campaign may not that the call would be for. */
   | { kind: 'owner'; state: string }
   /** This wish has expired; the action's own campaign goes on. */
   | { kind: 'lapsed' }

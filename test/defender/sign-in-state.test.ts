@@ -112,6 +112,25 @@ describe('signing in', () => {
     assert.ok(!signIn.isRefused(second));
   });
 
+  it('gives out no token whose 403 is in doubt, also while no other is to be had', async () => {
+    const { signIn, failure, requests, moveOn } = open();
+    const first = await signIn.token();
+    stack.simulator.addFault(token({ kind: 'status', status: 503 }, 2));
+    signIn.suspect(first);
+    assert.equal(signIn.dueMs(), 0);
+    await failure();
+    await failure();
+    assert.equal(requests(), 2, 'the service is left alone meanwhile');
+    moveOn(2_000);
+    await failure();
+    moveOn(4_000);
+    const second = await signIn.token();
+    assert.notEqual(second.accessToken, first.accessToken);
+    signIn.suspect(second);
+    signIn.suspect(first);
+    assert.notEqual(await signIn.token(), second, 'a late answer to the first changes nothing');
+  });
+
   it('doubts a 403 to a token of before 5 minutes, or of before a resume, and gets a newer one', async (t) => {
     stack.simulator.setRoles(['Machine.Read.All']);
     t.after(() => stack.simulator.setRoles(['Machine.Read.All', 'Machine.Scan']));

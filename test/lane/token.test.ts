@@ -5,6 +5,7 @@ import { TESTER } from '../support/actor.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack, type StackOptions } from '../support/stack.ts';
 import { withTimings } from '../support/timings.ts';
+import { eventually } from '../support/wait.ts';
 
 describe('a token', () => {
   let server: TestRedis;
@@ -59,15 +60,63 @@ describe('a token', () => {
       assert.equal(asked.filter(({ operation }) => operation === 'token').length, 1, 'one for all');
     }));
 
-  it('that cannot be renewed after a 403 leaves the action pending, and others go on', () =>
+  it('that cannot be renewed after a 403 costs no more than the calls in flight, however long signing in fails', () =>
+    withStack(
+      {
+        env: { CONCURRENCY: '5' },
+        simulator: { roles: ['Machine.Read.All'] },
+        timings: withTimings({ permissionsBelievedMs: 1 }),
+      },
+      async (stack) => {
+        const { simulator } = stack;
+        const asked = (operation: string) => simulator.calls().filter((call) => call.operation === operation);
+        const { healthPort } = await stack.startWorker({ HEALTH_PORT: '0' });
+        const readiness = async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).text();
+        await eventually(async () => assert.match(await readiness(), /^{"ok":true/));
+        simulator.setRoles(['Machine.Read.All', 'Machine.Scan']);
+        simulator.setFaults([{ operation: 'token', fault: { kind: 'status', status: 503 } }]);
+        await stack.submit(stack.addActions(60));
+        // Each try is some time after the one before.
+        await eventually(() => assert.ok(asked('token').length >= 5));
+        const refused = asked('cancel').length;
+        assert.ok(refused >= 1 && refused <= 5, `${refused} calls with a token that is in doubt`);
+        await eventually(async () => {
+          assert.equal((await stack.status()).hold?.reason, 'sign-in');
+          assert.match(await readiness(), /"name":"sign-in","ok":false/);
+        });
+        simulator.setFaults([]);
+        await stack.untilDone();
+        await eventually(async () => assert.match(await readiness(), /^{"ok":true/));
+        for (const { outcome, attempts } of (await stack.report()).values())
+          assert.deepEqual([outcome, attempts], ['cancelled', 1]);
+        assert.equal(asked('cancel').length, 60 + refused);
+      },
+    ));
+
+  it('that cannot be renewed after a 403 is believed once a newer one has met it, too', () =>
+    withStack(
+      { simulator: { roles: ['Machine.Read.All'] }, timings: withTimings({ permissionsBelievedMs: 1 }) },
+      async (stack) => {
+        await stack.startWorker();
+        await stack.submit(stack.addActions(1), 'before');
+        await stack.untilDone('before');
+        stack.simulator.setFaults([{ operation: 'token', times: 2, fault: { kind: 'status', status: 503 } }]);
+        await stack.submit(stack.addActions(3));
+        assert.deepEqual((await stack.untilDone()).outcomes, { forbidden: 3 });
+        for (const { attempts } of (await stack.report()).values()) assert.equal(attempts, 1);
+      },
+    ));
+
+  it('that cannot be renewed after a 403 holds its worker, and another one goes on', () =>
     withStack({ timings: withTimings({ permissionsBelievedMs: 1 }) }, async (stack) => {
       const [denied = '', ...rest] = stack.addActions(6);
       await stack.startWorker();
-      await stack.submit(stack.addActions(1), 'before');
-      await stack.untilDone('before');
+      await stack.startWorker();
+      const tokens = () => stack.simulator.calls().filter(({ operation }) => operation === 'token').length;
+      await eventually(() => assert.equal(tokens(), 2));
       stack.simulator.setFaults([
         { operation: 'cancel', ids: [denied], times: 1, fault: { kind: 'status', status: 403 } },
-        { operation: 'token', times: 2, fault: { kind: 'status', status: 503 } },
+        { operation: 'token', fault: { kind: 'status', status: 503 } },
       ]);
       await stack.submit([denied, ...rest]);
       assert.deepEqual((await stack.untilDone()).outcomes, { cancelled: 6 });

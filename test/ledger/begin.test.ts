@@ -261,6 +261,67 @@ describe('begin', () => {
     });
   });
 
+  describe('for an urgent campaign that does not own the id', () => {
+    let guest: number;
+    let direct: number;
+    let single: Buffer;
+    const soon = Date.now() + 600_000;
+
+    /** A single cancel that expires and waits. */
+    beforeEach(async () => {
+      direct = await probe.campaign('direct-host', { direct: true });
+      guest = await probe.campaign('guest');
+      single = newIds(1);
+      await redis.hset(tenant.keys.state, 'cancel:penalty', Date.now() + 600_000);
+      const wish = { register: true, expiresAt: soon, requestedBy: 'soar', requestedAt: 1_764_081_942_123 };
+      await probe.begin(single, direct, wish);
+      await redis.hdel(tenant.keys.state, 'cancel:penalty');
+    });
+
+    it('calls it, and leaves its time alone', async () => {
+      await probe.grant(single, direct, { calledFor: guest });
+      assert.equal(await redis.zscore(tenant.keys.expiries, single), String(soon));
+    });
+
+    it('ends it when its time is over, and says whose it was', async () => {
+      await redis.zadd(tenant.keys.expiries, Date.now() - 1, single);
+      assert.equal((await probe.begin(single, direct, { calledFor: guest })).answer.kind, 'decided');
+      const [[, fields] = ['', []]] = await redis.xrange(tenant.keys.results(direct), '-', '+');
+      const said = (name: string) => fields[fields.indexOf(name) + 1];
+      assert.deepEqual(
+        [said('outcome'), said('requestedBy'), said('requestedAt')],
+        ['expired', 'soar', '1764081942123'],
+      );
+      await recount(tenant, direct);
+    });
+
+    for (const state of ['paused', 'aborted', 'expired', 'deleted']) {
+      it(`takes no slot once that is ${state}`, async () => {
+        await redis.hset(tenant.keys.campaign(guest), 'state', state);
+        const { answer } = await probe.begin(single, direct, { calledFor: guest });
+        assert.deepEqual(answer, { kind: 'owner', state });
+        assert.equal((await probe.look(single))?.state, 'open');
+        assert.deepEqual(await probe.slots(), []);
+        await probe.grant(single, direct, { register: true, expiresAt: soon });
+      });
+    }
+
+    it('takes no slot once its time is over, or nothing is left of it', async () => {
+      await redis.hset(tenant.keys.campaign(guest), 'expiresAt', Date.now() - 1);
+      const late = await probe.begin(single, direct, { calledFor: guest });
+      assert.deepEqual(late.answer, { kind: 'owner', state: 'expired' });
+      await redis.del(tenant.keys.campaign(guest));
+      const gone = await probe.begin(single, direct, { calledFor: guest });
+      assert.deepEqual(gone.answer, { kind: 'owner', state: 'deleted' });
+      assert.deepEqual(await probe.slots(), []);
+    });
+
+    it('registers no id that nobody knows', async () => {
+      const { answer } = await probe.begin(newIds(1), guest, { calledFor: guest });
+      assert.deepEqual(answer, { kind: 'unknown' });
+    });
+  });
+
   it('gives the same claim when asked again after a lost reply', async () => {
     // What a worker sends again when the connection broke before the answer: the very same script call.
     const { begin } = await import('../../src/ledger/begin.ts');

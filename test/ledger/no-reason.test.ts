@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { isStopped } from '../../src/campaign/status.ts';
 import type { FinishAsk } from '../../src/ledger/calls.ts';
-import { DOWN_AFTER, FREE_PROBES } from '../../src/ledger/finish.ts';
+import { DOWN_AFTER, FREE_UNEXPLAINED } from '../../src/ledger/finish.ts';
 import { bucketOf, FIRST_BUCKETS } from '../../src/ledger/record.ts';
 import type { Detail } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
@@ -123,7 +123,7 @@ describe('a call that was refused without a reason', () => {
     ['check', 'check', 'checking'],
   ] as const) {
     it(`of a request that is alone is charged in the end (${lastly})`, async () => {
-      for (let call = 1; call < FREE_PROBES + 3; call++) {
+      for (let call = 1; call < FREE_UNEXPLAINED + 3; call++) {
         assert.equal((await refuse(id, bare(lastly))).kind, 'open', `call ${call}`);
         await passBy(id);
       }

@@ -114,6 +114,7 @@ function signedIn(mayRead: boolean): SignIn {
     renewed: async () => token,
     refuse: () => undefined,
     isRefused: () => false,
+    suspect: () => undefined,
     believes: () => true,
     doubt: () => undefined,
     dueMs: () => 3_600_000,
