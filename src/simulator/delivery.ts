@@ -2,6 +2,7 @@ import { TLSSocket } from 'node:tls';
 import type { FastifyReply } from 'fastify';
 import type { Answer } from './answer.ts';
 import type { Call, Calls } from './calls.ts';
+import { resetSocket } from './reset.ts';
 
 /** A call and the way its answer goes. */
 export interface Line {
@@ -28,7 +29,7 @@ export function sendHalf(line: Line, answer: Answer): void {
 export function reset({ reply }: Line): void {
   const { socket } = reply.hijack().raw;
   if (socket instanceof TLSSocket) socket.destroy();
-  else socket?.resetAndDestroy();
+  else if (socket) resetSocket(socket);
 }
 
 /** Never answers. Closing the server ends the connection. */

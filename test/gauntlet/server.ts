@@ -1,16 +1,15 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { silentLog } from '../../src/log.ts';
-import { findServer } from '../../src/redis/server-binary.ts';
+import { findServer, type RedisServer as ServerBinary } from '../../src/redis/server-binary.ts';
 import { installServer } from '../../src/redis/server-install.ts';
+import { onFreePort, untilAnswers } from '../support/port.ts';
 import { endWithUs } from '../support/processes.ts';
 import { INSTALL_DIR } from '../support/redis.ts';
-import { eventually } from '../support/wait.ts';
 
 const run = promisify(execFile);
 
@@ -47,17 +46,20 @@ export async function openServer(
   const found = await findServer({ path: process.env['PATH'] ?? '', dataDir: INSTALL_DIR });
   const server =
     found ?? (await installServer({ path: process.env['PATH'] ?? '', dataDir: INSTALL_DIR, log: silentLog }));
-  const port = await freePort();
-  const own = [
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--logfile',
-    join(dir, 'redis.log'),
-  ];
+  return onFreePort((port) => startServer({ dir, settings, env, server, port }));
+}
+
+interface ServerParams {
+  dir: string;
+  settings: readonly string[];
+  env: Record<string, string>;
+  server: ServerBinary;
+  port: number;
+}
+
+async function startServer({ dir, settings, env, server, port }: ServerParams): Promise<RedisServer> {
+  const log = join(dir, 'redis.log');
+  const own = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--logfile', log];
   const admin = new Redis({
     port,
     host: '127.0.0.1',
@@ -81,11 +83,17 @@ export async function openServer(
     const command = ['-c', 'trap "" XFSZ; exec "$0" "$@"', server.command, ...settings, ...own, ...more];
     child = spawn('sh', command, { cwd: dir, env: { ...server.env, LC_ALL: 'C', ...env }, stdio: 'ignore' });
     endWithUs(child);
-    await eventually(() => admin.ping(), 20_000);
+    await untilAnswers(child, admin, log);
   };
   const kept = join(dir, 'kept');
 
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    admin.disconnect();
+    await kill();
+    throw error;
+  }
   return {
     port,
     admin,
@@ -118,15 +126,4 @@ async function largestFile(dir: string): Promise<number> {
     (await readdir(dir)).map(async (name) => (await stat(join(dir, name))).size),
   );
   return Math.max(...sizes);
-}
-
-/** It is free when this returns, and most likely still free a moment later. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new TypeError('no port');
-  return address.port;
 }

@@ -7,8 +7,9 @@ import { test } from 'node:test';
 import { Redis } from 'ioredis';
 import { parse } from 'yaml';
 import { checkRedis } from '../../src/redis/check.ts';
+import { freePort } from '../support/port.ts';
 import { ROOT } from '../support/processes.ts';
-import { atEnd, endProcess, eventually, freePort, redisServer, testFolder } from './support/machine.ts';
+import { atEnd, endProcess, eventually, redisServer, testFolder } from './support/machine.ts';
 
 interface Service {
   user?: string;

@@ -14,7 +14,8 @@ import { redisUnreachable } from '../../src/redis/failure.ts';
 import { COMMAND_LIMITS, type CommandLimits, type RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
-import { atEnd, eventually, freePort, quiet, testFolder } from './support/machine.ts';
+import { freePort } from '../support/port.ts';
+import { atEnd, eventually, quiet, testFolder } from './support/machine.ts';
 import { startRedis } from './support/plain-redis.ts';
 
 async function open(

@@ -8,7 +8,8 @@ import { checkRedis } from '../../src/redis/check.ts';
 import { closeRedis, openRedis } from '../../src/redis/connect.ts';
 import type { RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
-import { atEnd, eventually, freePort, quiet, testFolder } from './support/machine.ts';
+import { freePort } from '../support/port.ts';
+import { atEnd, eventually, quiet, testFolder } from './support/machine.ts';
 import { type PlainRedis, startRedis } from './support/plain-redis.ts';
 
 const KEPT = ['--appendonly', 'yes', '--requirepass', 'secret', '--masterauth', 'secret'];

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, connect as open, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { resetSocket } from '../../src/simulator/reset.ts';
 
 /** A TCP proxy on this machine whose line can be made slow, parted or cut. */
 export interface TcpProxy {
@@ -66,8 +67,8 @@ function joinLine(near: Socket, far: Socket, slowMs: () => number): Line {
   let healed = Promise.withResolvers<void>();
   healed.resolve();
   const cut = () => {
-    near.resetAndDestroy();
-    far.resetAndDestroy();
+    resetSocket(near);
+    resetSocket(far);
   };
   const carry = async (from: Socket, to: Socket) => {
     for await (const data of from) {

@@ -1,11 +1,11 @@
-import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Redis } from 'ioredis';
+import { onFreePort, untilAnswers } from '../../support/port.ts';
 import { endWithUs } from '../../support/processes.ts';
-import { atEnd, endProcess, eventually, freePort, redisServer } from './machine.ts';
+import { atEnd, endProcess, redisServer } from './machine.ts';
 
 export interface PlainRedis {
   port: number;
@@ -27,19 +27,24 @@ export interface PlainParams {
 }
 
 /** A redis-server on a TCP port of this machine, ended at the end of the test. */
-export async function startRedis(
+export function startRedis(t: TestContext, params: PlainParams): Promise<PlainRedis> {
+  const start = (port: number) => startOn(t, { ...params, port });
+  return params.port === undefined ? onFreePort(start) : start(params.port);
+}
+
+async function startOn(
   t: TestContext,
-  { folder, args = [], admin = {}, ...rest }: PlainParams,
+  { folder, args = [], admin = {}, port }: PlainParams & { port: number },
 ): Promise<PlainRedis> {
   const { command, env } = await redisServer();
-  const port = rest.port ?? (await freePort());
   const cwd = join(folder, String(port));
   mkdirSync(cwd, { recursive: true });
   const listen = args.includes('--tls-port')
     ? ['--port', '0', '--tls-port', String(port)]
     : ['--port', String(port)];
   const rules = args.filter((arg) => arg !== '--tls-port');
-  const defaults = ['--bind', '127.0.0.1', '--save', '', '--dir', cwd, '--logfile', join(cwd, 'redis.log')];
+  const log = join(cwd, 'redis.log');
+  const defaults = ['--bind', '127.0.0.1', '--save', '', '--dir', cwd, '--logfile', log];
   const child = spawn(command, [...configFile(rules), ...listen, ...defaults, ...rules.filter(isNoFile)], {
     cwd,
     env: { ...env, LC_ALL: 'C' },
@@ -60,7 +65,12 @@ export async function startRedis(
     await endProcess(child, signal);
   };
   atEnd(t, () => stop('SIGKILL'));
-  await eventually(async () => assert.equal(redis.status, 'ready'));
+  try {
+    await untilAnswers(child, redis, log);
+  } catch (error) {
+    await stop('SIGKILL');
+    throw error;
+  }
   return { port, url: `redis://127.0.0.1:${port}`, folder: cwd, child, admin: redis, stop };
 }
 
