@@ -126,6 +126,7 @@ export function createOperationBudget(
 
   async function ask(operation: Operation): Promise<{ kind: 'granted'; grant: SlotGrant } | SlotWait> {
     const askedAt = deps.monotonic();
+    const jumps = memory.jumps();
     const term = startTerm(deps, { callTimeoutMs: deps.callTimeoutMs, roundTripMs: memory.roundTripMs() });
     const expectation = memory.expect(operation, askedAt);
     const reply = asList(
@@ -156,12 +157,13 @@ export function createOperationBudget(
     }
     const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), term };
     const jump = memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt);
-    if (jump === 0) {
+    // Otherwise this answer, or another one meanwhile, was told from slots that had not been moved yet.
+    if (memory.jumps() === jumps) {
       memory.took(operation, grant.slot, grant.untilMs, askedAt);
       return { kind, grant };
     }
-    // They are moved before anything else is asked: until then others would be told from slots that were not.
-    await shift(deps, jump);
+    // They are moved before anything else is asked: until then others would be told from them, too.
+    if (jump !== 0) await shift(deps, jump);
     await settle(operation, grant, 'unsent', 0);
     return RECOVERED;
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { pulse } from '../../src/budget/epoch.ts';
+import { createOperationBudget } from '../../src/budget/operation.ts';
 import { viewBudget } from '../../src/budget/view.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { RedisClient } from '../../src/script.ts';
@@ -263,6 +264,36 @@ describe('the epoch', () => {
       const later = await Promise.all([6, 7].map((index) => worker.probe.begin(idAt(ids, index), number)));
       const kinds = [await first, ...later].map(({ answer }) => answer.kind);
       assert.ok(!kinds.includes('granted'), kinds.join());
+    });
+
+    /** Five lists, so long ago that a step of 900 ms makes them look older than the window; the worker has looked since. */
+    async function lists() {
+      const worker = newWorker();
+      const { windows } = tenant.limits;
+      const budget = createOperationBudget({ ...worker.context, windows, callTimeoutMs: 30_000 });
+      const [{ lengthMs } = { lengthMs: 0 }] = windows;
+      await pulse(worker.context, ['list']);
+      const stamp = Number((await redis.time())[0]) * 1_000 - lengthMs - 1_100;
+      for (let slot = 1; slot <= 5; slot++) await redis.zadd(tenant.keys.slots('list'), stamp, slot);
+      return { worker, budget };
+    }
+
+    it('by little and forward, and a list notices: no other list is let through before the slots have moved', async () => {
+      const { worker, budget } = await lists();
+      worker.shiftClock(-900);
+      const first = budget.ask('list');
+      while (worker.memory.jumps() === 0) await setImmediate();
+      const later = await Promise.all([budget.ask('list'), budget.ask('list')]);
+      const kinds = [await first, ...later].map(({ kind }) => kind);
+      assert.ok(!kinds.includes('granted'), kinds.join());
+    });
+
+    it('by little and forward, and another answer tells first: a list that was asked for before is not let through', async () => {
+      const { worker, budget } = await lists();
+      worker.shiftClock(-900);
+      const looked = pulse(worker.context, ['list']);
+      const [{ kind }] = await Promise.all([budget.ask('list'), looked]);
+      assert.equal(kind, 'wait');
     });
 
     it('only one of several workers moves them', async () => {
