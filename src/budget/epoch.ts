@@ -199,8 +199,10 @@ export async function recover(
 
 /** Redis' clock jumped by so many ms: moves the slots along. Or this machine slept: then only what it remembers has aged. */
 export async function shift(context: EpochContext, jumpMs: number): Promise<Pulse> {
-  if (await shiftSlots(context, jumpMs)) return { kind: 'skipped' };
-  return putBack(context, 'clock');
+  if (!(await shiftSlots(context, jumpMs))) return putBack(context, 'clock');
+  // Calls that were in flight go on, while their slots look as if they were over.
+  if (context.memory.isCalling(context.monotonic())) await putBack(context, 'asleep');
+  return { kind: 'skipped' };
 }
 
 /**

@@ -71,6 +71,8 @@ export interface Memory {
   slept(): void;
   /** What a round trip to Redis takes, in ms: the longest of late, up to 5 s. */
   roundTripMs(): number;
+  /** Whether a call of its own is in flight, or was lost and may still arrive. */
+  isCalling(monotonic: number): boolean;
   /** Another epoch holds from slot number `seq` on; what is remembered stays. */
   entered(epoch: string, seq: number): void;
   /** `takenAt` is monotonic. */
@@ -189,13 +191,14 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
     return explains(wallJump) ? 'perhaps' : 'redis';
   }
 
-  /** In flight, or settled by then. What was settled since may have been so before a sleep or after it: better too late. */
+  /**
+   * What had its stamp by then, and what others have in flight. What was settled since may have been so before a sleep or after it, and an
+   * own call that was in flight went on after it, for as long as this clock says: better too late.
+   */
   function stampedUpTo(monotonic: number): Entry[] {
     return [...operations.values()].flatMap(({ known, othersInFlight }) =>
       [...known]
-        .filter(
-          ([slot, { at, takenAt }]) => at <= monotonic || takenAt !== undefined || othersInFlight.has(slot),
-        )
+        .filter(([slot, { at }]) => at <= monotonic || othersInFlight.has(slot))
         .map(([, entry]) => entry),
     );
   }
@@ -264,13 +267,20 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
       fromBefore = [];
     },
     roundTripMs: () => roundTripMs,
+    isCalling: (monotonic) =>
+      [...operations.values()].some(({ known }) =>
+        [...known.values()].some(({ at, takenAt }) => takenAt !== undefined && at > monotonic),
+      ),
     entered: (next, number) => {
       epoch = next;
       seq = number;
       seen.clear();
     },
     took: (operation, slot, untilMs, takenAt) => {
-      if (offset) put(operation, slot, { at: untilMs - middle(offset), own: true, takenAt });
+      if (!offset) return;
+      put(operation, slot, { at: untilMs - middle(offset), own: true, takenAt });
+      // The answer that granted it showed it, too.
+      of(operation).othersInFlight.delete(slot);
     },
     settled: (operation, slot, monotonic) => {
       const slots = of(operation);

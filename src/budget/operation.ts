@@ -52,7 +52,7 @@ ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
 local now, op, longest = clock(), ARGV[1], tonumber(ARGV[6])
-settle(KEYS[2], ARGV[2], ARGV[4], now, tonumber(ARGV[3]), longest)
+settle(KEYS[2], ARGV[2], ARGV[4], now, tonumber(ARGV[3]))
 local penalty = tonumber(ARGV[5])
 if penalty > 0 then refused(KEYS[1], op, ARGV[2], now, penalty, longest, tonumber(ARGV[7])) end
 local slot, busy = tonumber(ARGV[2]), tonumber(ARGV[8])

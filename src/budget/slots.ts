@@ -47,13 +47,11 @@ local function take(stateKey, slotsKey, now, untilMs, longest)
 end
 
 -- how: 'answered', 'lost' (it may still be counted) or 'unsent' (it provably never left).
-local function settle(slotsKey, slot, how, now, untilMs, longest)
+local function settle(slotsKey, slot, how, now, untilMs)
   if how == 'unsent' then redis.call('ZREM', slotsKey, slot)
   elseif how == 'lost' then redis.call('ZADD', slotsKey, 'NX', untilMs, slot)
-  -- So far in the past only a clock that jumped meanwhile can put it: then the slot was moved along.
-  elseif untilMs < now and redis.call('ZSCORE', slotsKey, slot) then
-    redis.call('ZADD', slotsKey, math.min(now, tonumber(redis.call('ZSCORE', slotsKey, slot))), slot)
-  elseif untilMs > now - lengthen(longest) then redis.call('ZADD', slotsKey, math.min(now, untilMs), slot)
+  -- Also after until: where its worker's machine slept, or this clock jumped, it may have been counted at any time up to now.
+  else redis.call('ZADD', slotsKey, now, slot)
   end
 end
 `;

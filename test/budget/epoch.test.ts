@@ -393,6 +393,31 @@ describe('the epoch', () => {
       assertLike(await stamps(), before);
     });
 
+    it('a call that is answered after it may have arrived up to then, and counts from then', async () => {
+      const { sleeper } = await twoWorkers();
+      const grant = await sleeper.probe.grant(idAt(ids, 4), number);
+      // As if it had been taken ten minutes ago.
+      const untilMs = grant.untilMs - TEN_MINUTES;
+      await redis.zadd(tenant.keys.slots('cancel'), untilMs, grant.slot);
+      const { now } = await viewBudget(redis, tenant.keys, tenant.limits);
+      await sleeper.probe.finish(idAt(ids, 4), number, { ...grant, untilMs });
+      const stamp = (await stamps()).get(grant.slot) ?? 0;
+      const after = await viewBudget(redis, tenant.keys, tenant.limits);
+      assert.ok(stamp >= now && stamp <= after.now, `${stamp - now} ms late`);
+    });
+
+    for (const told of [false, true]) {
+      it(`a call in flight is so for as long as it had left (${told ? 'its system tells' : 'another worker is the witness'})`, async () => {
+        const { sleeper, awake } = await twoWorkers();
+        const { slot, untilMs } = await sleeper.probe.grant(idAt(ids, 4), number);
+        const before = await stamps();
+        sleeper.sleep(TEN_MINUTES, told);
+        await pulse(sleeper.context, ['cancel']);
+        assertLike(await stamps(), before.set(slot, untilMs + TEN_MINUTES));
+        assert.equal((await pulse(awake.context, ['cancel'])).kind, 'steady', 'and nobody pauses');
+      });
+    }
+
     it('a call begun before is not sent after', async () => {
       const { sleeper } = await twoWorkers();
       const { term } = await sleeper.probe.grant(idAt(ids, 4), number);

@@ -210,7 +210,7 @@ describe('a worker’s memory of the slots', () => {
   describe('after a sleep of its machine', () => {
     const SLEPT = 600_000;
 
-    it('has the slots from before as old as they are, and those settled meanwhile no older than they can be', () => {
+    it('has the slots from before as old as they are, and no call older than it can be that had no answer by then', () => {
       const memory = memoryAt();
       memory.learn('cancel', seen(100, [['other', 50]], 1), 100, 100);
       memory.took('cancel', 'settled', BASE + 500, 60);
@@ -218,6 +218,7 @@ describe('a worker’s memory of the slots', () => {
       memory.took('cancel', 'flying', BASE + 500, 95);
       memory.took('cancel', 'late', BASE + 500, 96);
       memory.settled('cancel', 'late', 110);
+      memory.took('cancel', 'lost', BASE + 98, 20);
       memory.compare(BASE + SLEPT + 120, 120, 120);
       memory.took('cancel', 'new', BASE + SLEPT + 700, 130);
       memory.slept();
@@ -225,8 +226,10 @@ describe('a worker’s memory of the slots', () => {
       assert.deepEqual(Object.fromEntries(stamps), {
         other: 50,
         settled: 90,
-        flying: 500,
+        // Its call went on when the machine did, and has as much time left as it had before.
+        flying: SLEPT + 500,
         late: SLEPT + 110,
+        lost: 98,
         new: SLEPT + 700,
       });
     });
