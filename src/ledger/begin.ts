@@ -29,7 +29,7 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at (empty: when
  *       the campaign was), 20 ms in which a pace comes back, 21 ms to look again after, 22… max, length of each
  *       window
- * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq}, slots where the budget was looked at
+ * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq, steady}, slots where the budget was looked at
  */
 const beginScript = defineScript(
   'begin',
@@ -45,7 +45,7 @@ local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
 local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason', op .. ':probing',
-  op .. ':pace', op .. ':pacedAt', 'jumped', 'jumpedAt', op .. ':alive', op .. ':excused')
+  op .. ':pace', op .. ':pacedAt', 'jumped', 'jumpedAt', op .. ':alive', op .. ':excused', 'steady')
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
@@ -155,7 +155,7 @@ end
 if isPutOff(r, now, longest) then return {'later', ms(r[NOT_BEFORE] - now)} end
 
 local function seen(answer)
-  answer[#answer + 1] = {ms(now), s[3], s[4]}
+  answer[#answer + 1] = {ms(now), s[3], s[4], s[16] or ''}
   answer[#answer + 1] = since(KEYS[3], ARGV[15])
   return answer
 end
@@ -181,7 +181,7 @@ if r[FAILED] > 0 and (tonumber(s[14]) or 0) > r[FAILED] and r[FAILED] > (tonumbe
   end
 end
 
-local wait, look = waitFor(KEYS[3], now, 22, paceOf(s[10], s[11], now, tonumber(ARGV[20])), again)
+local wait, look = waitFor(KEYS[3], now, sureTime(now, expected, s[16]), 22, paceOf(s[10], s[11], now, tonumber(ARGV[20])), again)
 if wait then return seen({'window', ms(wait), look and 1 or 0}) end
 
 local lapse = math.ceil(now + timeout)

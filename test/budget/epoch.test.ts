@@ -10,6 +10,7 @@ import { newWorker as startWorker, type TestWorker } from '../support/epoch.ts';
 import { createProbe, idAt, newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
 
 const ENV = { RATE_LIMITS: '5/3s', URGENT_RESERVE: 'none' };
 const GRACE_MS = 200;
@@ -334,6 +335,84 @@ describe('the epoch', () => {
       worker.shiftClock(-50);
       await pulse(worker.context, ['cancel']);
       await expectGrace(worker, 1);
+    });
+  });
+
+  describe('when a worker starts after Redis’ clock jumped, and nobody has moved the slots yet', () => {
+    const TEN_MINUTES = 600_000;
+    /** One for whom no grace ends while the test lasts. */
+    const newcomer = () => startWorker(tenant, TEN_MINUTES);
+
+    /** All slots are taken. A worker that knows of it has looked, and then the clock jumps by ten minutes: all looks as if it were longer ago. */
+    async function jump() {
+      const old = newWorker();
+      for (let index = 0; index < 5; index++) await call(old, index);
+      for (let round = 0; round < 2; round++) await pulse(old.context, ['cancel']);
+      for (const slot of (await stamps()).keys())
+        await redis.zincrby(tenant.keys.slots('cancel'), -TEN_MINUTES, slot);
+      await redis.hincrby(tenant.keys.state, 'steady', -TEN_MINUTES);
+      old.shiftClock(-TEN_MINUTES);
+      return old;
+    }
+
+    it('it sends nothing that the windows did not allow before', async () => {
+      await jump();
+      const worker = newcomer();
+      for (let round = 0; round < 2; round++) {
+        const { answer } = await worker.probe.begin(idAt(ids, 5), number);
+        assert.ok(answer.kind === 'window' && answer.look, JSON.stringify(answer));
+        assert.ok(answer.ms <= worker.context.timings.lookAgainMs, 'and looks again soon');
+        await pulse(worker.context, ['cancel']);
+      }
+      const { windows } = tenant.limits;
+      await redis.copy(tenant.keys.slots('cancel'), tenant.keys.slots('list'), 'REPLACE');
+      const budget = createOperationBudget({ ...newcomer().context, windows, callTimeoutMs: 30_000 });
+      const asked = await budget.ask('list');
+      assert.ok(asked.kind === 'wait' && asked.reason === 'window', JSON.stringify(asked));
+      // Nothing else looks in a command's process.
+      const alone = createOperationBudget({
+        ...startWorker(tenant, 1).context,
+        windows,
+        callTimeoutMs: 30_000,
+      });
+      await eventually(async () => assert.equal((await alone.ask('list')).kind, 'granted'));
+    });
+
+    it('it goes on as the others do once one of them has moved the slots', async () => {
+      const old = await jump();
+      const worker = newcomer();
+      await pulse(worker.context, ['cancel']);
+      await expectGrace(old, 5);
+      await expectGrace(worker, 5);
+    });
+
+    it('it goes on once another worker has found that the clock ran on', async () => {
+      const old = await jump();
+      old.shiftClock(TEN_MINUTES);
+      const worker = newcomer();
+      assert.equal((await worker.probe.begin(idAt(ids, 5), number)).answer.kind, 'window');
+      assert.equal((await pulse(old.context, ['cancel'])).kind, 'steady');
+      await pulse(worker.context, ['cancel']);
+      await call(worker, 5);
+    });
+
+    it('it goes on where nobody is left who could move them, when a grace is over', async () => {
+      await jump();
+      const worker = startWorker(tenant, 1);
+      assert.equal((await worker.probe.begin(idAt(ids, 5), number)).answer.kind, 'window');
+      do await pulse(worker.context, ['cancel']);
+      while (worker.memory.expect('cancel', 0).time === 0);
+      await call(worker, 5);
+    });
+
+    it('it begins at once where the windows had room, and where nobody has ever looked', async () => {
+      const old = newWorker();
+      for (let index = 0; index < 4; index++) await call(old, index);
+      for (let round = 0; round < 2; round++) await pulse(old.context, ['cancel']);
+      await call(newcomer(), 4);
+      await redis.hdel(tenant.keys.state, 'steady');
+      await redis.del(tenant.keys.slots('cancel'));
+      await call(newcomer(), 5);
     });
   });
 

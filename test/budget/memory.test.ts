@@ -10,7 +10,7 @@ function seen(t: number, slots: [string, number][] = [], seq = 0): Sighting {
 }
 
 function memoryAt(t = 0) {
-  const memory = createMemory({ keepMs: 1_000 });
+  const memory = createMemory({ keepMs: 1_000, graceMs: 300 });
   memory.learn('cancel', seen(t), t, t);
   return memory;
 }
@@ -24,8 +24,27 @@ describe('a worker’s memory of the slots', () => {
     assert.ok(Math.abs(time - (BASE + 150)) < 1);
   });
 
+  it('is sure that Redis’ clock had not jumped before its first look once somebody has looked since, or a grace is over', () => {
+    const looks: [t: number, steady: number, isSure: boolean][] = [
+      [100, -600_000, false],
+      [200, 99, false],
+      [250, 100, true],
+      [260, 100, true],
+    ];
+    const memory = createMemory({ keepMs: 1_000, graceMs: 300 });
+    for (const [t, steady, isSure] of looks) {
+      memory.learn('cancel', { ...seen(t), steady: BASE + steady }, t, t);
+      assert.equal(memory.expect('cancel', t).time !== 0, isSure, `at ${t}`);
+    }
+    const alone = createMemory({ keepMs: 1_000, graceMs: 300 });
+    for (const t of [100, 399, 400]) {
+      alone.learn('cancel', { ...seen(t), steady: BASE }, t, t);
+      assert.equal(alone.expect('cancel', t).time !== 0, t === 400, `at ${t}`);
+    }
+  });
+
   it('expects nothing before the first look', () => {
-    const { epoch, seq, time, seen: since } = createMemory({ keepMs: 1 }).expect('cancel', 5);
+    const { epoch, seq, time, seen: since } = createMemory({ keepMs: 1, graceMs: 1 }).expect('cancel', 5);
     assert.deepEqual([epoch, seq, time, since], ['', 0, 0, 0]);
   });
 
@@ -247,7 +266,7 @@ describe('a worker’s memory of the slots', () => {
       it(`wall clock ${wall / 1_000} s on, system tells of ${told / 1_000} s: ${cause}`, () => {
         let [wallMs, suspendedMs] = [5_000_000, 70_000];
         const signs = { wall: () => wallMs, suspendedMs: () => suspendedMs };
-        const memory = createMemory({ keepMs: 1_000, signs });
+        const memory = createMemory({ keepMs: 1_000, graceMs: 300, signs });
         memory.compare(BASE, 0, 0);
         [wallMs, suspendedMs] = [wallMs + 10 + wall, suspendedMs + told];
         assert.equal(memory.compare(BASE + SLEPT + 10, 10, 10), SLEPT);
@@ -257,7 +276,11 @@ describe('a worker’s memory of the slots', () => {
 
     it('which cannot set a clock back: then it was Redis’, whatever the wall clock says', () => {
       let wallMs = 5_000_000;
-      const memory = createMemory({ keepMs: 1_000, signs: { wall: () => wallMs, suspendedMs: () => 0 } });
+      const memory = createMemory({
+        keepMs: 1_000,
+        graceMs: 300,
+        signs: { wall: () => wallMs, suspendedMs: () => 0 },
+      });
       memory.compare(BASE, 0, 0);
       wallMs -= SLEPT;
       memory.compare(BASE - SLEPT + 10, 10, 10);
