@@ -234,7 +234,7 @@ export function createMemory(options: { keepMs: number; graceMs: number; signs?:
   /** Somebody else has looked since it first did, or nobody is there who could. */
   function makeSure({ now, steady = 0 }: Sighting, at: number): void {
     first ??= { now, at };
-    isSure ||= steady === 0 || steady >= first.now || at - first.at >= graceMs;
+    isSure ||= steady === 0 || (steady >= first.now && steady <= now) || at - first.at >= graceMs;
   }
 
   /** Newly known stamps go to the end, so that the oldest are found at the beginning. */

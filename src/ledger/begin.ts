@@ -111,11 +111,19 @@ local function granted(probe)
   return {'granted', tostring(r[SLOT]), tostring(r[LAPSE]), r[ATTEMPTS] + r[PROBES], probe,
     check and cjson.encode(check.detail or {}) or ''}
 end
-if wasBefore(r, s[12]) then r[LAPSE] = tonumber(s[13]) + timeout end
+if wasBefore(r, s[12]) then
+  -- Whoever made it may give a call more time: its slot is in flight for two of those.
+  local jumpedAt, inFlight = tonumber(s[13]), tonumber(redis.call('ZSCORE', KEYS[3], r[SLOT])) or 0
+  r[LAPSE] = jumpedAt + math.max(timeout, math.min(LONGEST_CALL, inFlight - timeout - jumpedAt))
+end
 if isClaimed(r, now) then
   if ARGV[5] ~= tostring(r[NONCE]) then return {'claimed', ms(r[LAPSE] - now)} end
   return granted('')
 end
+
+-- Or it was made before the clock jumped, which nobody has noticed yet.
+local again = tonumber(ARGV[21])
+if expected.time == 0 and s[16] and isClaimed(r, tonumber(s[16])) then return {'claimed', ms(again)} end
 
 -- A claim that lapsed: its call may have been made, and its answer was lost.
 if r[SLOT] ~= 0 then
@@ -164,7 +172,6 @@ local function hold(reason, untilMs)
   return seen({'hold', reason, ms(untilMs - now), 0})
 end
 
-local again = tonumber(ARGV[21])
 local grace, penalty, upstream = tonumber(s[5]) or 0, tonumber(s[6]) or 0, tonumber(s[7]) or 0
 if grace > now then return hold('grace', grace) end
 if penalty > now then return hold('penalty', penalty) end

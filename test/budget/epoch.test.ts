@@ -24,6 +24,9 @@ describe('the epoch', () => {
 
   const newWorker = () => startWorker(tenant, GRACE_MS);
 
+  const withTimeout = (callTimeoutMs: number) =>
+    startWorker({ ...tenant, config: { ...tenant.config, callTimeoutMs } }, GRACE_MS);
+
   async function stamps(): Promise<Map<string, number>> {
     const flat = await redis.zrange(tenant.keys.slots('cancel'), '0', '-1', 'WITHSCORES');
     return new Map(flat.flatMap((slot, index) => (index % 2 === 0 ? [[slot, Number(flat[index + 1])]] : [])));
@@ -208,6 +211,8 @@ describe('the epoch', () => {
         const [worker, other] = [newWorker(), newWorker()];
         const grant = await worker.probe.grant(idAt(ids, 0), number);
         await other.probe.grant(idAt(ids, 1), number);
+        // It stands there by the clock before.
+        await redis.zincrby(tenant.keys.slots('cancel'), -by, grant.slot);
         await systemClock.sleep(0);
         for (const each of [worker, other]) each.shiftClock(-by);
         await expectGrace(other, 2);
@@ -218,6 +223,31 @@ describe('the epoch', () => {
         assert.ok(answer.ms > most / 2 && answer.ms <= most, `${answer.ms} ms of ${most}`);
         const finished = await worker.probe.finish(idAt(ids, 0), number, grant);
         assert.equal(finished.kind, 'decided', 'its own call is recorded');
+      });
+
+      it(`by ${by} ms: a claim lasts as long as the longest call, where its own worker gives calls more time`, async () => {
+        const longMs = 300_000;
+        const [worker, other] = [withTimeout(longMs), newWorker()];
+        const { slot } = await worker.probe.grant(idAt(ids, 0), number);
+        await call(other, 1);
+        // It stands there by the clock before.
+        await redis.zincrby(tenant.keys.slots('cancel'), -by, slot);
+        other.shiftClock(-by);
+        await expectGrace(other, 2);
+        const { answer } = await other.probe.begin(idAt(ids, 0), number);
+        assert.ok(answer.kind === 'claimed' && answer.ms >= longMs, JSON.stringify(answer));
+      });
+
+      it(`by ${by} ms: an id that is being called is not ended, also before anybody has looked`, async () => {
+        // By the clock before a call's time lapses so much earlier or later.
+        const caller = withTimeout(tenant.config.callTimeoutMs - by);
+        const grant = await caller.probe.grant(idAt(ids, 0), number);
+        const worker = newWorker();
+        await pulse(worker.context, ['cancel']);
+        worker.shiftClock(-by);
+        const done = await worker.ledger.end(number, idAt(ids, 0), 'withdrawn');
+        assert.deepEqual(done, { ended: 0, left: 1 });
+        assert.equal((await caller.probe.finish(idAt(ids, 0), number, grant)).kind, 'decided');
       });
     }
 
@@ -377,6 +407,22 @@ describe('the epoch', () => {
       });
       await eventually(async () => assert.equal((await alone.ask('list')).kind, 'granted'));
     });
+
+    for (const by of [-TEN_MINUTES, TEN_MINUTES]) {
+      it(`it does not call again what is being called (${by} ms)`, async () => {
+        const old = withTimeout(tenant.config.callTimeoutMs - by);
+        for (let round = 0; round < 2; round++) await pulse(old.context, ['cancel']);
+        await old.probe.grant(idAt(ids, 0), number);
+        await redis.hincrby(tenant.keys.state, 'steady', -by);
+        const worker = newcomer();
+        for (let round = 0; round < 2; round++) {
+          const { answer } = await worker.probe.begin(idAt(ids, 0), number);
+          assert.ok(answer.kind === 'claimed', JSON.stringify(answer));
+          assert.ok(answer.ms <= worker.context.timings.lookAgainMs, 'and looks again soon');
+          await pulse(worker.context, ['cancel']);
+        }
+      });
+    }
 
     it('it goes on as the others do once one of them has moved the slots', async () => {
       const old = await jump();

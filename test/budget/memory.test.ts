@@ -27,6 +27,7 @@ describe('a worker’s memory of the slots', () => {
   it('is sure that Redis’ clock had not jumped before its first look once somebody has looked since, or a grace is over', () => {
     const looks: [t: number, steady: number, isSure: boolean][] = [
       [100, -600_000, false],
+      [150, 400, false],
       [200, 99, false],
       [250, 100, true],
       [260, 100, true],
