@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { type AppDeps, createTenant, tenantOf } from './app.ts';
 import { type Host, openHost } from './app-host.ts';
+import { graceFor } from './budget/guard.ts';
 import { createMemory, type Memory } from './budget/memory.ts';
 import { formatWindows, longestMs } from './budget/windows.ts';
 import { systemClock, systemSigns } from './clock.ts';
@@ -101,7 +102,7 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
   for (const flag of HEAP_FLAGS) setFlagsFromString(flag);
   const host = await openHost(deps, FLEET_CONNECTIONS);
   let stopping = false;
-  const memories = createMemories();
+  const memories = createMemories(timings);
   const fleet = createFleet({
     start: async (config) => {
       const its = log.child({ tenant: config.tenant });
@@ -139,13 +140,14 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
  * What is remembered of each tenant's slots, for as long as they count: also of one that is started anew, or was taken out
  * and is back. It is what is put back when Redis has lost its data meanwhile.
  */
-function createMemories() {
+function createMemories(timings: Timings) {
   const known = new Map<string, Memory>();
   return {
     of: (config: Config): Memory => {
       const label = tenantOf(config);
-      const memory =
-        known.get(label) ?? createMemory({ keepMs: longestMs(config.limits.windows), signs: systemSigns });
+      const keepMs = longestMs(config.limits.windows);
+      const graceMs = graceFor(timings, keepMs);
+      const memory = known.get(label) ?? createMemory({ keepMs, graceMs, signs: systemSigns });
       known.set(label, memory);
       return memory;
     },

@@ -99,7 +99,8 @@ export function createTenant(
   const { limits } = config;
   const keys = keysFor(tenantOf(config));
   const longest = longestMs(limits.windows);
-  const memory = known ?? createMemory({ keepMs: longest, signs: systemSigns });
+  const graceMs = graceFor(timings, longest);
+  const memory = known ?? createMemory({ keepMs: longest, signs: systemSigns, graceMs });
   memory.keepFor(longest);
   const { monotonic, wall } = systemClock;
   const epoch: EpochContext = {
@@ -109,7 +110,7 @@ export function createTenant(
     monotonic,
     wall,
     timings,
-    graceMs: graceFor(timings, longest),
+    graceMs,
   };
   const { callTimeoutMs, maxAttempts } = config;
   const ledger = createLedger({ ...epoch, settings: { limits, callTimeoutMs, maxAttempts } });

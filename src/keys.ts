@@ -23,6 +23,7 @@ export function keysFor(tenant: string) {
   const prefix = `{standdown:${tenant}}`;
   const campaign = (number: number) => `${prefix}:campaign:${number}`;
   return {
+    tenant,
     /** BullMQ's `prefix` option: its keys are `<prefix>:<lane>:…`. */
     prefix,
     /** Hash: epoch, slot numbers, grace, penalties, upstream holds, number of ledger buckets. */

@@ -12,7 +12,7 @@ import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
  * KEYS  state, slots of each operation
  * ARGV  grace ms, epoch, seq, time, tolerance, ms that a cancel takes (empty: not known), then for each operation the
  *       time since which changes are wanted, or `=` and the seq at which there are none
- * Returns  {'ok', now, epoch, seq, grace, steer, penalty, hold, reason, version, {slot, stamp, …} per operation}
+ * Returns  {'ok', now, epoch, seq, steady, grace, steer, penalty, hold, reason, version, {slot, stamp, …} per operation}
  *          {'epoch', now, reason} another epoch holds, or a new one was opened; {'time', now} the clock is off
  */
 const pulseScript = defineScript(
@@ -22,7 +22,7 @@ ${GUARD_LUA}
 ${VERSION_LUA}
 local now = clock()
 local f = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', 'steer',
-  'cancel:penalty', 'cancel:hold', 'cancel:reason', 'version')
+  'cancel:penalty', 'cancel:hold', 'cancel:reason', 'version', 'steady')
 local expected = {epoch = ARGV[2], seq = tonumber(ARGV[3]), time = tonumber(ARGV[4]), tolerance = tonumber(ARGV[5])}
 local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
@@ -34,7 +34,7 @@ if expected.time > 0 and expected.tolerance <= ${1.5 * TIME_TOLERANCE_MS} then
   news[#news + 1], news[#news + 2] = 'steady', math.floor(now)
 end
 redis.call('HSET', KEYS[1], unpack(news))
-local reply = {'ok', ms(now), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or '', tostring(version)}
+local reply = {'ok', ms(now), f[2], f[3], f[10] or '', f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or '', tostring(version)}
 for i = 2, #KEYS do
   local seen = ARGV[5 + i]
   if seen == '=' .. f[3] then reply[#reply + 1] = {}
@@ -163,14 +163,14 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
   const receivedAt = context.monotonic();
   if (reply[0] !== 'ok')
     return recover(context, asText(reply[0]), asNumber(reply[1]), asText(reply[2]), sentAt, receivedAt);
-  assertUnderstood(asNumber(reply[9]));
+  assertUnderstood(asNumber(reply[10]));
   let jump = 0;
   operations.forEach((operation, index) => {
-    jump ||= memory.learn(operation, sighting(reply.slice(1, 4), reply[10 + index]), sentAt, receivedAt);
+    jump ||= memory.learn(operation, sighting(reply.slice(1, 5), reply[11 + index]), sentAt, receivedAt);
   });
   if (jump !== 0) return shift(context, jump);
-  const notBefore = Math.max(asNumber(reply[4]), asNumber(reply[6]), asNumber(reply[7]));
-  return { kind: 'steady', steer: asText(reply[5]), notBefore, trouble: asText(reply[8]) };
+  const notBefore = Math.max(asNumber(reply[5]), asNumber(reply[7]), asNumber(reply[8]));
+  return { kind: 'steady', steer: asText(reply[6]), notBefore, trouble: asText(reply[9]) };
 }
 
 /** Since when changes are wanted, or `=` and the slot number at which there are none. */
@@ -199,8 +199,10 @@ export async function recover(
 
 /** Redis' clock jumped by so many ms: moves the slots along. Or this machine slept: then only what it remembers has aged. */
 export async function shift(context: EpochContext, jumpMs: number): Promise<Pulse> {
-  if (await shiftSlots(context, jumpMs)) return { kind: 'skipped' };
-  return putBack(context, 'clock');
+  if (!(await shiftSlots(context, jumpMs))) return putBack(context, 'clock');
+  // Calls that were in flight go on, while their slots look as if they were over.
+  if (context.memory.isCalling(context.monotonic())) await putBack(context, 'asleep');
+  return { kind: 'skipped' };
 }
 
 /**
@@ -267,10 +269,17 @@ export function expectationArguments(expectation: Expectation): (string | number
   return [epoch, seq, time.toFixed(3), tolerance.toFixed(3)];
 }
 
-/** Reads `now, epoch, seq` and a flat list of slots and stamps. */
+/** Reads `now, epoch, seq, steady` and a flat list of slots and stamps. */
 export function sighting(head: readonly unknown[], slots: unknown): Sighting {
   const flat = asList(slots);
   const pairs: [string, number][] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([asText(flat[i]), asNumber(flat[i + 1])]);
-  return { now: asNumber(head[0]), epoch: asText(head[1]), seq: asNumber(head[2]), slots: pairs };
+  const [now, epoch, seq, steady] = head;
+  return {
+    now: asNumber(now),
+    epoch: asText(epoch),
+    seq: asNumber(seq),
+    steady: asNumber(steady),
+    slots: pairs,
+  };
 }

@@ -48,6 +48,13 @@ local function guard(stateKey, now, s, expected, graceMs)
   return nil
 end
 
+-- The time up to which the clock surely ran on. A caller that does not know it relies on when a worker last found so: since then it may have
+-- jumped, and what is to be moved along may not have been moved yet.
+local function sureTime(now, expected, steady)
+  if expected.time > 0 then return now end
+  return math.min(now, tonumber(steady) or now)
+end
+
 -- Slots that were taken or settled since the caller last looked: those in flight have a stamp still to come.
 local function since(slotsKey, seen)
   return redis.call('ZRANGEBYSCORE', slotsKey, '(' .. seen, '+inf', 'WITHSCORES')

@@ -8,7 +8,7 @@ export interface Expectation {
   /** Empty before the first look. */
   epoch: string;
   seq: number;
-  /** What Redis' clock should show now; 0 before the first look. */
+  /** What Redis' clock should show now; 0 before the first look, and while it may have jumped just before that. */
   time: number;
   /** How far it may be from that, in ms. */
   tolerance: number;
@@ -22,6 +22,8 @@ export interface Sighting {
   now: number;
   epoch: string;
   seq: number;
+  /** When a worker last found that Redis' clock ran on, in ms of it; 0: never. Default: 0. */
+  steady?: number;
   /** Slot number and stamp (ms of Redis' clock; in flight: still to come) of all that changed since `seen`. */
   slots: readonly (readonly [slot: string, stamp: number])[];
 }
@@ -71,6 +73,8 @@ export interface Memory {
   slept(): void;
   /** What a round trip to Redis takes, in ms: the longest of late, up to 5 s. */
   roundTripMs(): number;
+  /** Whether a call of its own is in flight, or was lost and may still arrive. */
+  isCalling(monotonic: number): boolean;
   /** Another epoch holds from slot number `seq` on; what is remembered stays. */
   entered(epoch: string, seq: number): void;
   /** `takenAt` is monotonic. */
@@ -119,10 +123,11 @@ const MOST_ROUND_TRIP_MS = 5_000;
  * returns. Redis is the truth while it is whole; this is what is put back when it is not, or when its clock jumped.
  *
  * @param options.keepMs how long a slot can matter: the longest window.
+ * @param options.graceMs by then a worker that lives has looked.
  * @param options.signs without them each jump is taken as one of Redis' clock.
  */
-export function createMemory(options: { keepMs: number; signs?: SleepSigns }): Memory {
-  const { signs } = options;
+export function createMemory(options: { keepMs: number; graceMs: number; signs?: SleepSigns }): Memory {
+  const { signs, graceMs } = options;
   let keepMs = lengthen(options.keepMs);
   const operations = new Map<Operation, Slots>();
   const seen = new Map<Operation, Pick<Sighting, 'now' | 'seq'>>();
@@ -138,6 +143,11 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
   let wallAheadMs = 0;
   /** Redis' clock minus the monotonic one lies between these, as read at `readAt`. */
   let offset: { low: number; high: number; readAt: number } | null = null;
+
+  /** When it first looked: on Redis' clock, and on the monotonic one. */
+  let first: { now: number; at: number } | null = null;
+  /** Whether the slots are known to have been moved with Redis' clock, should that have jumped before the first look. */
+  let isSure = false;
 
   const of = (operation: Operation): Slots => {
     const slots = operations.get(operation) ?? {
@@ -189,13 +199,14 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
     return explains(wallJump) ? 'perhaps' : 'redis';
   }
 
-  /** In flight, or settled by then. What was settled since may have been so before a sleep or after it: better too late. */
+  /**
+   * What had its stamp by then, and what others have in flight. What was settled since may have been so before a sleep or after it, and an
+   * own call that was in flight went on after it, for as long as this clock says: better too late.
+   */
   function stampedUpTo(monotonic: number): Entry[] {
     return [...operations.values()].flatMap(({ known, othersInFlight }) =>
       [...known]
-        .filter(
-          ([slot, { at, takenAt }]) => at <= monotonic || takenAt !== undefined || othersInFlight.has(slot),
-        )
+        .filter(([slot, { at }]) => at <= monotonic || othersInFlight.has(slot))
         .map(([, entry]) => entry),
     );
   }
@@ -220,6 +231,12 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
     prune(known, sighting.now - mid - keepMs);
   }
 
+  /** Somebody else has looked since it first did, or nobody is there who could. */
+  function makeSure({ now, steady = 0 }: Sighting, at: number): void {
+    first ??= { now, at };
+    isSure ||= steady === 0 || (steady >= first.now && steady <= now) || at - first.at >= graceMs;
+  }
+
   /** Newly known stamps go to the end, so that the oldest are found at the beginning. */
   function put(operation: Operation, slot: string, entry: Entry): void {
     const { known } = of(operation);
@@ -241,7 +258,7 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
     expect: (operation, monotonic) => ({
       epoch,
       seq,
-      time: offset ? monotonic + middle(offset) : 0,
+      time: offset && isSure ? monotonic + middle(offset) : 0,
       tolerance: TIME_TOLERANCE_MS + roundTripMs,
       seen: seen.get(operation)?.now ?? 0,
     }),
@@ -253,6 +270,7 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
       epoch = sighting.epoch;
       seq = Math.max(seq, sighting.seq);
       takeIn(operation, sighting, middle(offset));
+      makeSure(sighting, receivedAt);
       seen.set(operation, { now: sighting.now, seq: sighting.seq });
       return 0;
     },
@@ -264,13 +282,20 @@ export function createMemory(options: { keepMs: number; signs?: SleepSigns }): M
       fromBefore = [];
     },
     roundTripMs: () => roundTripMs,
+    isCalling: (monotonic) =>
+      [...operations.values()].some(({ known }) =>
+        [...known.values()].some(({ at, takenAt }) => takenAt !== undefined && at > monotonic),
+      ),
     entered: (next, number) => {
       epoch = next;
       seq = number;
       seen.clear();
     },
     took: (operation, slot, untilMs, takenAt) => {
-      if (offset) put(operation, slot, { at: untilMs - middle(offset), own: true, takenAt });
+      if (!offset) return;
+      put(operation, slot, { at: untilMs - middle(offset), own: true, takenAt });
+      // The answer that granted it showed it, too.
+      of(operation).othersInFlight.delete(slot);
     },
     settled: (operation, slot, monotonic) => {
       const slots = of(operation);

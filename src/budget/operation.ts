@@ -13,7 +13,7 @@ import { longestMs, type Window } from './windows.ts';
  * KEYS  1 state, 2 slots
  * ARGV  1 grace ms, 2 epoch, 3 seq, 4 time, 5 tolerance, 6 changes since, 7 operation, 8 call timeout ms,
  *       9 longest window ms, 10 ms in which a pace comes back, 11 ms to look again after, 12… max, length of each window
- * Returns  {'granted', slot, until, {now, epoch, seq}, slots} | {'wait', ms, why} | {'epoch' | 'time', now, why}
+ * Returns  {'granted', slot, until, {now, epoch, seq, steady}, slots} | {'wait', ms, why; of a window, the same} | {'epoch' | 'time', now, why}
  */
 const takeScript = defineScript(
   'take',
@@ -22,18 +22,18 @@ ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
 local now, op = clock(), ARGV[7]
-local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt', op .. ':hold')
+local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt', op .. ':hold', 'steady')
 local expected = {epoch = ARGV[2], seq = tonumber(ARGV[3]), time = tonumber(ARGV[4]), tolerance = tonumber(ARGV[5])}
 local refusal = guard(KEYS[1], now, {run = s[1], epoch = s[2], seq = s[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local grace, penalty, hold = tonumber(s[4]) or 0, tonumber(s[5]) or 0, tonumber(s[8]) or 0
 local held = math.max(grace, penalty, hold)
 if held > now then return {'wait', ms(held - now), held == hold and 'fault' or held == penalty and 'penalty' or 'grace'} end
-local wait = waitFor(KEYS[2], now, 12, paceOf(s[6], s[7], now, tonumber(ARGV[10])), tonumber(ARGV[11]))
-if wait then return {'wait', ms(wait), 'window'} end
+local wait = waitFor(KEYS[2], now, sureTime(now, expected, s[9]), 12, paceOf(s[6], s[7], now, tonumber(ARGV[10])), tonumber(ARGV[11]))
+if wait then return {'wait', ms(wait), 'window', {ms(now), s[2], s[3], s[9] or ''}, since(KEYS[2], ARGV[6])} end
 local untilMs = math.ceil(now + 2 * tonumber(ARGV[8]))
 local slot = take(KEYS[1], KEYS[2], now, untilMs, tonumber(ARGV[9]))
-return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(slot)}, since(KEYS[2], ARGV[6])}
+return {'granted', tostring(slot), tostring(untilMs), {ms(now), s[2], tostring(slot), s[9] or ''}, since(KEYS[2], ARGV[6])}
 `,
 );
 
@@ -52,7 +52,7 @@ ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
 local now, op, longest = clock(), ARGV[1], tonumber(ARGV[6])
-settle(KEYS[2], ARGV[2], ARGV[4], now, tonumber(ARGV[3]), longest)
+settle(KEYS[2], ARGV[2], ARGV[4], now, tonumber(ARGV[3]))
 local penalty = tonumber(ARGV[5])
 if penalty > 0 then refused(KEYS[1], op, ARGV[2], now, penalty, longest, tonumber(ARGV[7])) end
 local slot, busy = tonumber(ARGV[2]), tonumber(ARGV[8])
@@ -126,6 +126,7 @@ export function createOperationBudget(
 
   async function ask(operation: Operation): Promise<{ kind: 'granted'; grant: SlotGrant } | SlotWait> {
     const askedAt = deps.monotonic();
+    const jumps = memory.jumps();
     const term = startTerm(deps, { callTimeoutMs: deps.callTimeoutMs, roundTripMs: memory.roundTripMs() });
     const expectation = memory.expect(operation, askedAt);
     const reply = asList(
@@ -146,22 +147,25 @@ export function createOperationBudget(
       ),
     );
     const [kind, first, second, head, slots] = reply;
-    if (kind === 'wait') {
-      return { kind, waitMs: asNumber(first), reason: asText(second) as SlotWait['reason'] };
-    }
     const receivedAt = deps.monotonic();
+    const jump = head ? memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt) : 0;
+    if (kind === 'wait') {
+      if (jump === 0) return { kind, waitMs: asNumber(first), reason: asText(second) as SlotWait['reason'] };
+      await shift(deps, jump);
+      return RECOVERED;
+    }
     if (kind !== 'granted') {
       await recover(deps, asText(kind), asNumber(first), asText(second), askedAt, receivedAt);
       return RECOVERED;
     }
     const grant: SlotGrant = { slot: asText(first), untilMs: asNumber(second), term };
-    const jump = memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt);
-    if (jump === 0) {
+    // Otherwise this answer, or another one meanwhile, was told from slots that had not been moved yet.
+    if (memory.jumps() === jumps) {
       memory.took(operation, grant.slot, grant.untilMs, askedAt);
       return { kind, grant };
     }
-    // They are moved before anything else is asked: until then others would be told from slots that were not.
-    await shift(deps, jump);
+    // They are moved before anything else is asked: until then others would be told from them, too.
+    if (jump !== 0) await shift(deps, jump);
     await settle(operation, grant, 'unsent', 0);
     return RECOVERED;
   }

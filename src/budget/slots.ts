@@ -18,9 +18,9 @@ local function lengthen(length)
 end
 
 -- How long until every window has room. windows: max, length, max, length, … from ARGV[first] on; of the shortest one
--- only as much as the pace says is used. again: ms after which to look again while the deciding slot is in flight.
+-- only as much as the pace says is used. sure: from sureTime; the windows have to have had room then. again: ms after which to look again while the deciding slot is in flight.
 -- Returns nil when there is room now, else ms and whether that only says when to look again (the deciding slot is in flight).
-local function waitFor(slotsKey, now, first, pace, again)
+local function waitFor(slotsKey, now, sure, first, pace, again)
   local exact, inFlight
   local shortest = math.huge
   for i = first, #ARGV, 2 do shortest = math.min(shortest, tonumber(ARGV[i + 1])) end
@@ -30,10 +30,11 @@ local function waitFor(slotsKey, now, first, pace, again)
     length = lengthen(length)
     local slot = redis.call('ZREVRANGE', slotsKey, max - 1, max - 1, 'WITHSCORES')
     local stamp = tonumber(slot[2])
-    if stamp and stamp > now then inFlight = true
-    elseif stamp and stamp + length >= now then exact = math.max(exact or 0, stamp + length - now)
+    if stamp and stamp > sure then inFlight = true
+    elseif stamp and stamp + length >= sure then exact = math.max(exact or 0, stamp + length - now)
     end
   end
+  if sure < now and (inFlight or exact) then return again, true end
   if inFlight then return math.max(exact or 0, again), (exact or 0) <= again end
   return exact, false
 end
@@ -47,13 +48,11 @@ local function take(stateKey, slotsKey, now, untilMs, longest)
 end
 
 -- how: 'answered', 'lost' (it may still be counted) or 'unsent' (it provably never left).
-local function settle(slotsKey, slot, how, now, untilMs, longest)
+local function settle(slotsKey, slot, how, now, untilMs)
   if how == 'unsent' then redis.call('ZREM', slotsKey, slot)
   elseif how == 'lost' then redis.call('ZADD', slotsKey, 'NX', untilMs, slot)
-  -- So far in the past only a clock that jumped meanwhile can put it: then the slot was moved along.
-  elseif untilMs < now and redis.call('ZSCORE', slotsKey, slot) then
-    redis.call('ZADD', slotsKey, math.min(now, tonumber(redis.call('ZSCORE', slotsKey, slot))), slot)
-  elseif untilMs > now - lengthen(longest) then redis.call('ZADD', slotsKey, math.min(now, untilMs), slot)
+  -- Also after until: where its worker's machine slept, or this clock jumped, it may have been counted at any time up to now.
+  else redis.call('ZADD', slotsKey, now, slot)
   end
 end
 `;

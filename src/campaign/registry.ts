@@ -155,7 +155,7 @@ export async function findCampaign(redis: RedisClient, keys: Keys, name: string)
 /** Null when there is no such campaign (any more). */
 export async function readCampaign(redis: RedisClient, keys: Keys, number: number): Promise<Campaign | null> {
   const fields = await redis.hgetall(keys.campaign(number));
-  return fields['name'] === undefined ? null : parseCampaign(number, fields);
+  return fields['name'] === undefined ? null : parseCampaign(keys, number, fields);
 }
 
 /** All campaigns, in the order of their creation; those being deleted only when asked for. */
@@ -199,7 +199,7 @@ export function originOf(campaign: Campaign): ResultOrigin {
   return { campaign: campaign.name, requestedBy: campaign.requestedBy, requestedAt: campaign.createdAt };
 }
 
-function parseCampaign(number: number, fields: Record<string, string>): Campaign {
+function parseCampaign(keys: Keys, number: number, fields: Record<string, string>): Campaign {
   const count = (field: string) => asNumber(fields[field] ?? '0');
   const time = (field: string) => count(field) || null;
   const outcomes: Partial<Record<Outcome, number>> = {};
@@ -225,20 +225,25 @@ function parseCampaign(number: number, fields: Record<string, string>): Campaign
       count('verifiedAt') === 0
         ? null
         : { results: count('verifiedResults'), at: count('verifiedAt'), unsettled: count('unsettled') },
-    pausedReason: fields['pausedReason'] ? describePause(fields) : null,
+    pausedReason: fields['pausedReason'] ? describePause(fields, keys) : null,
     pausedAt: time('pausedAt'),
     cursor: count('cursor'),
     low: count('low'),
   };
 }
 
-/** The answer that paused a campaign is kept; its name, and so the command, is known to whoever reads it. */
-function describePause({ pausedReason = '', refusedAs = '', name = '' }: Record<string, string>): string {
+/** The answer that paused a campaign is kept; its name and tenant, and so the commands, are known to whoever reads it. */
+function describePause(
+  { pausedReason = '', refusedAs = '', name = '' }: Record<string, string>,
+  { tenant }: Keys,
+): string {
   const quoted = /^[\w@%+=:,./-]+$/.test(name) ? name : JSON.stringify(name);
   const [outcome = ''] = (refusedAs || 'forbidden').split(' ');
+  const command = (words: string) => `"standdown ${words} --tenant ${tenant}"`;
+  const check = outcome === 'not_found' ? ` ${command('doctor')} checks the address.` : '';
   return (
-    `${pausedReason} Then run "standdown resume ${quoted}": one action goes first, and the same answer pauses the campaign again. ` +
-    `"standdown retry ${quoted} --outcome ${outcome}" calls the refused actions again; ` +
-    `"standdown resume ${quoted} --accept-refusals" goes on whatever is refused.`
+    `${pausedReason}${check} Then run ${command(`resume ${quoted}`)}: one action goes first, and the same answer pauses the campaign again. ` +
+    `${command(`retry ${quoted} --outcome ${outcome}`)} calls the refused actions again; ` +
+    `${command(`resume ${quoted} --accept-refusals`)} goes on whatever is refused.`
   );
 }

@@ -21,7 +21,7 @@ export function describeRefusal({ detail, token, address }: Refused): string {
     case 403:
       return `${answer} ${describePermissions(token)}${audienceHint(token.accessToken, address)}`;
     case 404:
-      return `${answer} Either the actions belong to another tenant, or the address is wrong: check DEFENDER_API_URL and run "standdown doctor".`;
+      return `${answer} Either the actions belong to another tenant, or the address is wrong: check DEFENDER_API_URL.`;
     default:
       return answer;
   }

@@ -32,7 +32,7 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  *       14 tolerance ms, 15 changes since, 16 longest window ms, 17 ms for a check, 18 requested by, 19 requested at (empty: when
  *       the campaign was), 20 ms in which a pace comes back, 21 ms to look again after, 22… max, length of each
  *       window
- * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq}, slots where the budget was looked at
+ * Returns  {answer, …}, see `permit.ts`; with {now, epoch, seq, steady}, slots where the budget was looked at
  */
 const beginScript = defineScript(
   'begin',
@@ -51,7 +51,7 @@ local id, op, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local expiresAt = tonumber(ARGV[8])
 local now = clock()
 local s = redis.call('HMGET', KEYS[1], 'buckets', 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':hold', op .. ':reason', op .. ':probing',
-  op .. ':pace', op .. ':pacedAt', 'jumped', 'jumpedAt', op .. ':alive', op .. ':excused')
+  op .. ':pace', op .. ':pacedAt', 'jumped', 'jumpedAt', op .. ':alive', op .. ':excused', 'steady')
 local buckets = s[1] or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[9] then return {'again', 'buckets', buckets} end
 
@@ -133,11 +133,19 @@ local function granted(probe)
   return {'granted', tostring(r[SLOT]), tostring(r[LAPSE]), r[ATTEMPTS] + r[PROBES], probe,
     check and cjson.encode(check.detail or {}) or ''}
 end
-if wasBefore(r, s[12]) then r[LAPSE] = tonumber(s[13]) + timeout end
+if wasBefore(r, s[12]) then
+  -- Whoever made it may give a call more time: its slot is in flight for two of those.
+  local jumpedAt, inFlight = tonumber(s[13]), tonumber(redis.call('ZSCORE', KEYS[3], r[SLOT])) or 0
+  r[LAPSE] = jumpedAt + math.max(timeout, math.min(LONGEST_CALL, inFlight - timeout - jumpedAt))
+end
 if isClaimed(r, now) then
   if ARGV[5] ~= tostring(r[NONCE]) then return {'claimed', ms(r[LAPSE] - now)} end
   return granted('')
 end
+
+-- Or it was made before the clock jumped, which nobody has noticed yet.
+local again = tonumber(ARGV[21])
+if expected.time == 0 and s[16] and isClaimed(r, tonumber(s[16])) then return {'claimed', ms(again)} end
 
 -- A claim that lapsed: its call may have been made, and its answer was lost.
 if r[SLOT] ~= 0 then
@@ -179,7 +187,7 @@ end
 if isPutOff(r, now, longest) then return {'later', ms(r[NOT_BEFORE] - now)} end
 
 local function seen(answer)
-  answer[#answer + 1] = {ms(now), s[3], s[4]}
+  answer[#answer + 1] = {ms(now), s[3], s[4], s[16] or ''}
   answer[#answer + 1] = since(KEYS[3], ARGV[15])
   return answer
 end
@@ -188,7 +196,6 @@ local function hold(reason, untilMs)
   return seen({'hold', reason, ms(untilMs - now), 0})
 end
 
-local again = tonumber(ARGV[21])
 local grace, penalty, upstream = tonumber(s[5]) or 0, tonumber(s[6]) or 0, tonumber(s[7]) or 0
 if grace > now then return hold('grace', grace) end
 if penalty > now then return hold('penalty', penalty) end
@@ -218,7 +225,7 @@ if r[FAILED] > 0 and (tonumber(s[14]) or 0) > r[FAILED] and r[FAILED] > (tonumbe
   end
 end
 
-local wait, look = waitFor(KEYS[3], now, 22, paceOf(s[10], s[11], now, tonumber(ARGV[20])), again)
+local wait, look = waitFor(KEYS[3], now, sureTime(now, expected, s[16]), 22, paceOf(s[10], s[11], now, tonumber(ARGV[20])), again)
 if wait then return seen({'window', ms(wait), look and 1 or 0}) end
 
 local lapse = math.ceil(now + timeout)

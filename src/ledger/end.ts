@@ -14,7 +14,8 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * KEYS  1 state, 2 campaign, 3 results, 4 expiries, 5 checking, 6 outcomes, 7 attempts, then the batch's buckets, then each id's
  *       outcome
  * ARGV  1 campaign number, 2 buckets, 3 ids, 4 places, 5 outcome, 6 ms for a check, 7 '1' to end only what the index of
- *       expiries says is due by now, and to take out of it what has no end of its own (any more)
+ *       expiries says is due by now, and to take out of it what has no end of its own (any more), 8 what Redis' clock
+ *       should show by now, ms (0: that is not known)
  * Returns  {'done', ended, left} | {'again', buckets}
  */
 const endScript = defineScript(
@@ -71,7 +72,8 @@ each(ARGV[3], ARGV[4], 8, function(id, bucket)
   end
   if not r or r[CAMPAIGN] ~= number or isDecided(r) then return end
   k.bucket, k.outcome = bucket, isAsked and KEYS[place]
-  local isCalled = isClaimed(r, now) or wasBefore(r, s[2]) and now - tonumber(s[3]) < LONGEST_CALL
+  -- By both clocks where they differ: this one may have jumped, and nobody has noticed yet.
+  local isCalled = isClaimed(r, now) or isClaimed(r, tonumber(ARGV[8])) or wasBefore(r, s[2]) and now - tonumber(s[3]) < LONGEST_CALL
   local done = not isCalled and (r[STATE] == OPEN and endOpen(id, r) or r[STATE] == CHECKING and endCheck(id, r))
   if done then ended = ended + 1 else left = left + 1 end
 end)
@@ -90,6 +92,8 @@ export interface EndInput {
   checkMs: number;
   /** Only single cancels whose own time has passed. */
   onlyDue: boolean;
+  /** What Redis' clock should show, in ms; 0: not known. */
+  time: number;
 }
 
 export async function endBatch(redis: RedisClient, keys: Keys, input: EndInput): Promise<Ended> {
@@ -108,7 +112,16 @@ export async function endBatch(redis: RedisClient, keys: Keys, input: EndInput):
         ...batch.bucketKeys,
         ...outcomeKeysOf(keys, batch.ids),
       ],
-      [campaign, input.buckets, batch.ids, batch.places, input.outcome, input.checkMs, input.onlyDue ? 1 : 0],
+      [
+        campaign,
+        input.buckets,
+        batch.ids,
+        batch.places,
+        input.outcome,
+        input.checkMs,
+        input.onlyDue ? 1 : 0,
+        input.time.toFixed(3),
+      ],
     ),
   );
   if (reply[0] === 'again') return { kind: 'again', buckets: asNumber(reply[1]) };

@@ -63,7 +63,7 @@ local k = {bucket = KEYS[2], campaign = KEYS[4], results = KEYS[5], expiries = K
 local r = load(k.bucket, id)
 if r and r[CAMPAIGN] ~= number then return {'again', 'campaign', r[CAMPAIGN]} end
 
-settle(KEYS[3], slot, ARGV[6], now, tonumber(ARGV[5]), longest)
+settle(KEYS[3], slot, ARGV[6], now, tonumber(ARGV[5]))
 
 local penalty = tonumber(ARGV[12])
 if penalty > 0 then refused(KEYS[1], op, slot, now, penalty, longest, tonumber(ARGV[19])) end

@@ -105,6 +105,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
           outcome,
           checkMs: deps.timings.checkMs,
           onlyDue,
+          time: deps.memory.expect('cancel', deps.monotonic()).time,
         });
       for await (const done of view.overBatches(ids, run)) {
         total.ended += done.ended;

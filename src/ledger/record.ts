@@ -86,8 +86,8 @@ local function isPutOff(r, now, longest)
   return r[NOT_BEFORE] > now and r[NOT_BEFORE] - now <= most + 1
 end
 
--- jumped, jumpedAt: as they stand in the state. A claim from before that jump lasts one call's time, counted from it: on
--- the clock by which it was made it may seem to be over, or to last for hours.
+-- jumped, jumpedAt: as they stand in the state. A claim from before that jump lasts one call's time, its own worker's,
+-- counted from it: on the clock by which it was made it may seem to be over, or to last for hours.
 local function wasBefore(r, jumped)
   return jumped and r[SLOT] ~= 0 and r[SLOT] < tonumber(jumped)
 end

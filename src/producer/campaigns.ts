@@ -157,7 +157,7 @@ async function recorded(
 
 /** Enough of a ledger to submit and to look: no call is ever made with it. */
 function ledgerFor({ redis, keys, limits }: CampaignsDeps): Ledger {
-  const memory = createMemory({ keepMs: longestMs(limits.windows) });
+  const memory = createMemory({ keepMs: longestMs(limits.windows), graceMs: 0 });
   const { monotonic, wall } = systemClock;
   const settings = { limits, callTimeoutMs: 0, maxAttempts: 1 };
   return createLedger({ redis, keys, memory, monotonic, wall, graceMs: 0, timings: TIMINGS, settings });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { pulse } from '../../src/budget/epoch.ts';
+import { createOperationBudget } from '../../src/budget/operation.ts';
 import { viewBudget } from '../../src/budget/view.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { RedisClient } from '../../src/script.ts';
@@ -9,6 +10,7 @@ import { newWorker as startWorker, type TestWorker } from '../support/epoch.ts';
 import { createProbe, idAt, newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { eventually } from '../support/wait.ts';
 
 const ENV = { RATE_LIMITS: '5/3s', URGENT_RESERVE: 'none' };
 const GRACE_MS = 200;
@@ -22,6 +24,9 @@ describe('the epoch', () => {
 
   const newWorker = () => startWorker(tenant, GRACE_MS);
 
+  const withTimeout = (callTimeoutMs: number) =>
+    startWorker({ ...tenant, config: { ...tenant.config, callTimeoutMs } }, GRACE_MS);
+
   async function stamps(): Promise<Map<string, number>> {
     const flat = await redis.zrange(tenant.keys.slots('cancel'), '0', '-1', 'WITHSCORES');
     return new Map(flat.flatMap((slot, index) => (index % 2 === 0 ? [[slot, Number(flat[index + 1])]] : [])));
@@ -29,6 +34,13 @@ describe('the epoch', () => {
 
   async function call({ probe }: TestWorker, index: number): Promise<void> {
     await probe.decide(idAt(ids, index), number, 'cancelled');
+  }
+
+  /** Looks as a witness that Redis' clock runs on: one who is held up meanwhile is none. */
+  async function lookWell({ context, memory }: TestWorker): Promise<void> {
+    await pulse(context, ['cancel']);
+    do await pulse(context, ['cancel']);
+    while (memory.roundTripMs() > 200);
   }
 
   /** A begin that is expected to be held by the grace. */
@@ -206,6 +218,8 @@ describe('the epoch', () => {
         const [worker, other] = [newWorker(), newWorker()];
         const grant = await worker.probe.grant(idAt(ids, 0), number);
         await other.probe.grant(idAt(ids, 1), number);
+        // It stands there by the clock before.
+        await redis.zincrby(tenant.keys.slots('cancel'), -by, grant.slot);
         await systemClock.sleep(0);
         for (const each of [worker, other]) each.shiftClock(-by);
         await expectGrace(other, 2);
@@ -216,6 +230,31 @@ describe('the epoch', () => {
         assert.ok(answer.ms > most / 2 && answer.ms <= most, `${answer.ms} ms of ${most}`);
         const finished = await worker.probe.finish(idAt(ids, 0), number, grant);
         assert.equal(finished.kind, 'decided', 'its own call is recorded');
+      });
+
+      it(`by ${by} ms: a claim lasts as long as the longest call, where its own worker gives calls more time`, async () => {
+        const longMs = 300_000;
+        const [worker, other] = [withTimeout(longMs), newWorker()];
+        const { slot } = await worker.probe.grant(idAt(ids, 0), number);
+        await call(other, 1);
+        // It stands there by the clock before.
+        await redis.zincrby(tenant.keys.slots('cancel'), -by, slot);
+        other.shiftClock(-by);
+        await expectGrace(other, 2);
+        const { answer } = await other.probe.begin(idAt(ids, 0), number);
+        assert.ok(answer.kind === 'claimed' && answer.ms >= longMs, JSON.stringify(answer));
+      });
+
+      it(`by ${by} ms: an id that is being called is not ended, also before anybody has looked`, async () => {
+        // By the clock before a call's time lapses so much earlier or later.
+        const caller = withTimeout(tenant.config.callTimeoutMs - by);
+        const grant = await caller.probe.grant(idAt(ids, 0), number);
+        const worker = newWorker();
+        await pulse(worker.context, ['cancel']);
+        worker.shiftClock(-by);
+        const done = await worker.ledger.end(number, idAt(ids, 0), 'withdrawn');
+        assert.deepEqual(done, { ended: 0, left: 1 });
+        assert.equal((await caller.probe.finish(idAt(ids, 0), number, grant)).kind, 'decided');
       });
     }
 
@@ -265,6 +304,36 @@ describe('the epoch', () => {
       assert.ok(!kinds.includes('granted'), kinds.join());
     });
 
+    /** Five lists, so long ago that a step of 900 ms makes them look older than the window; the worker has looked since. */
+    async function lists() {
+      const worker = newWorker();
+      const { windows } = tenant.limits;
+      const budget = createOperationBudget({ ...worker.context, windows, callTimeoutMs: 30_000 });
+      const [{ lengthMs } = { lengthMs: 0 }] = windows;
+      await pulse(worker.context, ['list']);
+      const stamp = Number((await redis.time())[0]) * 1_000 - lengthMs - 1_100;
+      for (let slot = 1; slot <= 5; slot++) await redis.zadd(tenant.keys.slots('list'), stamp, slot);
+      return { worker, budget };
+    }
+
+    it('by little and forward, and a list notices: no other list is let through before the slots have moved', async () => {
+      const { worker, budget } = await lists();
+      worker.shiftClock(-900);
+      const first = budget.ask('list');
+      while (worker.memory.jumps() === 0) await setImmediate();
+      const later = await Promise.all([budget.ask('list'), budget.ask('list')]);
+      const kinds = [await first, ...later].map(({ kind }) => kind);
+      assert.ok(!kinds.includes('granted'), kinds.join());
+    });
+
+    it('by little and forward, and another answer tells first: a list that was asked for before is not let through', async () => {
+      const { worker, budget } = await lists();
+      worker.shiftClock(-900);
+      const looked = pulse(worker.context, ['list']);
+      const [{ kind }] = await Promise.all([budget.ask('list'), looked]);
+      assert.equal(kind, 'wait');
+    });
+
     it('only one of several workers moves them', async () => {
       const workers = [newWorker(), newWorker(), newWorker()];
       for (const [index, worker] of workers.entries()) await call(worker, index);
@@ -306,6 +375,100 @@ describe('the epoch', () => {
     });
   });
 
+  describe('when a worker starts after Redis’ clock jumped, and nobody has moved the slots yet', () => {
+    const TEN_MINUTES = 600_000;
+    /** One for whom no grace ends while the test lasts. */
+    const newcomer = () => startWorker(tenant, TEN_MINUTES);
+
+    /** All slots are taken. A worker that knows of it has looked, and then the clock jumps by ten minutes: all looks as if it were longer ago. */
+    async function jump() {
+      const old = newWorker();
+      for (let index = 0; index < 5; index++) await call(old, index);
+      await lookWell(old);
+      for (const slot of (await stamps()).keys())
+        await redis.zincrby(tenant.keys.slots('cancel'), -TEN_MINUTES, slot);
+      await redis.hincrby(tenant.keys.state, 'steady', -TEN_MINUTES);
+      old.shiftClock(-TEN_MINUTES);
+      return old;
+    }
+
+    it('it sends nothing that the windows did not allow before', async () => {
+      await jump();
+      const worker = newcomer();
+      for (let round = 0; round < 2; round++) {
+        const { answer } = await worker.probe.begin(idAt(ids, 5), number);
+        assert.ok(answer.kind === 'window' && answer.look, JSON.stringify(answer));
+        assert.ok(answer.ms <= worker.context.timings.lookAgainMs, 'and looks again soon');
+        await pulse(worker.context, ['cancel']);
+      }
+      const { windows } = tenant.limits;
+      await redis.copy(tenant.keys.slots('cancel'), tenant.keys.slots('list'), 'REPLACE');
+      const budget = createOperationBudget({ ...newcomer().context, windows, callTimeoutMs: 30_000 });
+      const asked = await budget.ask('list');
+      assert.ok(asked.kind === 'wait' && asked.reason === 'window', JSON.stringify(asked));
+      // Nothing else looks in a command's process.
+      const alone = createOperationBudget({
+        ...startWorker(tenant, 1).context,
+        windows,
+        callTimeoutMs: 30_000,
+      });
+      await eventually(async () => assert.equal((await alone.ask('list')).kind, 'granted'));
+    });
+
+    for (const by of [-TEN_MINUTES, TEN_MINUTES]) {
+      it(`it does not call again what is being called (${by} ms)`, async () => {
+        const old = withTimeout(tenant.config.callTimeoutMs - by);
+        await lookWell(old);
+        await old.probe.grant(idAt(ids, 0), number);
+        await redis.hincrby(tenant.keys.state, 'steady', -by);
+        const worker = newcomer();
+        for (let round = 0; round < 2; round++) {
+          const { answer } = await worker.probe.begin(idAt(ids, 0), number);
+          assert.ok(answer.kind === 'claimed', JSON.stringify(answer));
+          assert.ok(answer.ms <= worker.context.timings.lookAgainMs, 'and looks again soon');
+          await pulse(worker.context, ['cancel']);
+        }
+      });
+    }
+
+    it('it goes on as the others do once one of them has moved the slots', async () => {
+      const old = await jump();
+      const worker = newcomer();
+      await pulse(worker.context, ['cancel']);
+      await expectGrace(old, 5);
+      await expectGrace(worker, 5);
+    });
+
+    it('it goes on once another worker has found that the clock ran on', async () => {
+      const old = await jump();
+      old.shiftClock(TEN_MINUTES);
+      const worker = newcomer();
+      assert.equal((await worker.probe.begin(idAt(ids, 5), number)).answer.kind, 'window');
+      await lookWell(old);
+      await pulse(worker.context, ['cancel']);
+      await call(worker, 5);
+    });
+
+    it('it goes on where nobody is left who could move them, when a grace is over', async () => {
+      await jump();
+      const worker = startWorker(tenant, 1);
+      assert.equal((await worker.probe.begin(idAt(ids, 5), number)).answer.kind, 'window');
+      do await pulse(worker.context, ['cancel']);
+      while (worker.memory.expect('cancel', 0).time === 0);
+      await call(worker, 5);
+    });
+
+    it('it begins at once where the windows had room, and where nobody has ever looked', async () => {
+      const old = newWorker();
+      for (let index = 0; index < 4; index++) await call(old, index);
+      await lookWell(old);
+      await call(newcomer(), 4);
+      await redis.hdel(tenant.keys.state, 'steady');
+      await redis.del(tenant.keys.slots('cancel'));
+      await call(newcomer(), 5);
+    });
+  });
+
   describe('when a worker’s machine was suspended', () => {
     const TEN_MINUTES = 600_000;
 
@@ -315,11 +478,7 @@ describe('the epoch', () => {
       for (let index = 0; index < 4; index++) await call(index % 2 === 0 ? sleeper : awake, index);
       const { now } = await viewBudget(redis, tenant.keys, tenant.limits);
       await redis.hset(tenant.keys.state, 'cancel:penalty', Math.ceil(now - 2_000));
-      for (const worker of [sleeper, awake]) {
-        // Who is held up meanwhile is no witness.
-        do await pulse(worker.context, ['cancel']);
-        while (worker.memory.roundTripMs() > 200);
-      }
+      for (const worker of [sleeper, awake]) await lookWell(worker);
       return { sleeper, awake };
     }
 
@@ -361,6 +520,31 @@ describe('the epoch', () => {
       await pulse(sleeper.context, ['cancel']);
       assertLike(await stamps(), before);
     });
+
+    it('a call that is answered after it may have arrived up to then, and counts from then', async () => {
+      const { sleeper } = await twoWorkers();
+      const grant = await sleeper.probe.grant(idAt(ids, 4), number);
+      // As if it had been taken ten minutes ago.
+      const untilMs = grant.untilMs - TEN_MINUTES;
+      await redis.zadd(tenant.keys.slots('cancel'), untilMs, grant.slot);
+      const { now } = await viewBudget(redis, tenant.keys, tenant.limits);
+      await sleeper.probe.finish(idAt(ids, 4), number, { ...grant, untilMs });
+      const stamp = (await stamps()).get(grant.slot) ?? 0;
+      const after = await viewBudget(redis, tenant.keys, tenant.limits);
+      assert.ok(stamp >= now && stamp <= after.now, `${stamp - now} ms late`);
+    });
+
+    for (const told of [false, true]) {
+      it(`a call in flight is so for as long as it had left (${told ? 'its system tells' : 'another worker is the witness'})`, async () => {
+        const { sleeper, awake } = await twoWorkers();
+        const { slot, untilMs } = await sleeper.probe.grant(idAt(ids, 4), number);
+        const before = await stamps();
+        sleeper.sleep(TEN_MINUTES, told);
+        await pulse(sleeper.context, ['cancel']);
+        assertLike(await stamps(), before.set(slot, untilMs + TEN_MINUTES));
+        assert.equal((await pulse(awake.context, ['cancel'])).kind, 'steady', 'and nobody pauses');
+      });
+    }
 
     it('a call begun before is not sent after', async () => {
       const { sleeper } = await twoWorkers();

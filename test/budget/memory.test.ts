@@ -10,7 +10,7 @@ function seen(t: number, slots: [string, number][] = [], seq = 0): Sighting {
 }
 
 function memoryAt(t = 0) {
-  const memory = createMemory({ keepMs: 1_000 });
+  const memory = createMemory({ keepMs: 1_000, graceMs: 300 });
   memory.learn('cancel', seen(t), t, t);
   return memory;
 }
@@ -24,8 +24,28 @@ describe('a worker’s memory of the slots', () => {
     assert.ok(Math.abs(time - (BASE + 150)) < 1);
   });
 
+  it('is sure that Redis’ clock had not jumped before its first look once somebody has looked since, or a grace is over', () => {
+    const looks: [t: number, steady: number, isSure: boolean][] = [
+      [100, -600_000, false],
+      [150, 400, false],
+      [200, 99, false],
+      [250, 100, true],
+      [260, 100, true],
+    ];
+    const memory = createMemory({ keepMs: 1_000, graceMs: 300 });
+    for (const [t, steady, isSure] of looks) {
+      memory.learn('cancel', { ...seen(t), steady: BASE + steady }, t, t);
+      assert.equal(memory.expect('cancel', t).time !== 0, isSure, `at ${t}`);
+    }
+    const alone = createMemory({ keepMs: 1_000, graceMs: 300 });
+    for (const t of [100, 399, 400]) {
+      alone.learn('cancel', { ...seen(t), steady: BASE }, t, t);
+      assert.equal(alone.expect('cancel', t).time !== 0, t === 400, `at ${t}`);
+    }
+  });
+
   it('expects nothing before the first look', () => {
-    const { epoch, seq, time, seen: since } = createMemory({ keepMs: 1 }).expect('cancel', 5);
+    const { epoch, seq, time, seen: since } = createMemory({ keepMs: 1, graceMs: 1 }).expect('cancel', 5);
     assert.deepEqual([epoch, seq, time, since], ['', 0, 0, 0]);
   });
 
@@ -210,7 +230,7 @@ describe('a worker’s memory of the slots', () => {
   describe('after a sleep of its machine', () => {
     const SLEPT = 600_000;
 
-    it('has the slots from before as old as they are, and those settled meanwhile no older than they can be', () => {
+    it('has the slots from before as old as they are, and no call older than it can be that had no answer by then', () => {
       const memory = memoryAt();
       memory.learn('cancel', seen(100, [['other', 50]], 1), 100, 100);
       memory.took('cancel', 'settled', BASE + 500, 60);
@@ -218,6 +238,7 @@ describe('a worker’s memory of the slots', () => {
       memory.took('cancel', 'flying', BASE + 500, 95);
       memory.took('cancel', 'late', BASE + 500, 96);
       memory.settled('cancel', 'late', 110);
+      memory.took('cancel', 'lost', BASE + 98, 20);
       memory.compare(BASE + SLEPT + 120, 120, 120);
       memory.took('cancel', 'new', BASE + SLEPT + 700, 130);
       memory.slept();
@@ -225,8 +246,10 @@ describe('a worker’s memory of the slots', () => {
       assert.deepEqual(Object.fromEntries(stamps), {
         other: 50,
         settled: 90,
-        flying: 500,
+        // Its call went on when the machine did, and has as much time left as it had before.
+        flying: SLEPT + 500,
         late: SLEPT + 110,
+        lost: 98,
         new: SLEPT + 700,
       });
     });
@@ -244,7 +267,7 @@ describe('a worker’s memory of the slots', () => {
       it(`wall clock ${wall / 1_000} s on, system tells of ${told / 1_000} s: ${cause}`, () => {
         let [wallMs, suspendedMs] = [5_000_000, 70_000];
         const signs = { wall: () => wallMs, suspendedMs: () => suspendedMs };
-        const memory = createMemory({ keepMs: 1_000, signs });
+        const memory = createMemory({ keepMs: 1_000, graceMs: 300, signs });
         memory.compare(BASE, 0, 0);
         [wallMs, suspendedMs] = [wallMs + 10 + wall, suspendedMs + told];
         assert.equal(memory.compare(BASE + SLEPT + 10, 10, 10), SLEPT);
@@ -254,7 +277,11 @@ describe('a worker’s memory of the slots', () => {
 
     it('which cannot set a clock back: then it was Redis’, whatever the wall clock says', () => {
       let wallMs = 5_000_000;
-      const memory = createMemory({ keepMs: 1_000, signs: { wall: () => wallMs, suspendedMs: () => 0 } });
+      const memory = createMemory({
+        keepMs: 1_000,
+        graceMs: 300,
+        signs: { wall: () => wallMs, suspendedMs: () => 0 },
+      });
       memory.compare(BASE, 0, 0);
       wallMs -= SLEPT;
       memory.compare(BASE - SLEPT + 10, 10, 10);

@@ -26,7 +26,7 @@ describe('the words about a refusal', () => {
       ),
     );
     const bare = describeRefusal({ detail: { httpStatus: 404 }, token: tokenOf([]), address: ADDRESS });
-    assert.match(bare, /answered 404, without saying why, at https:.*check DEFENDER_API_URL/);
+    assert.match(bare, /answered 404, without saying why, at https:.*check DEFENDER_API_URL\.$/);
   });
 
   it('ask for no permission that the token carries', () => {

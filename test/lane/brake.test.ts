@@ -55,7 +55,10 @@ describe('a campaign whose cancels are refused', () => {
       detail,
       /The token carries Machine\.Read\.All: no permission to cancel\. Grant one of Machine/,
     );
-    assert.match(detail, /"standdown resume campaign".*"standdown retry campaign --outcome forbidden"/);
+    assert.match(
+      detail,
+      /"standdown resume campaign --tenant .*"standdown retry campaign --outcome forbidden --tenant /,
+    );
 
     await steer(stack.tenant, CAMPAIGN, 'resume', TESTER);
     await paused(/^Paused again: /, 1);

@@ -93,6 +93,24 @@ describe('the brake', () => {
     await recount(tenant, number);
   });
 
+  it('says by which commands it goes on, as they work where there are several tenants', async () => {
+    await tenant.redis.hset(tenant.keys.campaign(number), 'pausedReason', 'The API said no.');
+    const commandsFor = async (refusedAs: string) => {
+      await tenant.redis.hset(tenant.keys.campaign(number), 'refusedAs', refusedAs);
+      const { pausedReason } = await probe.read(number);
+      return [...(pausedReason ?? '').matchAll(/"(standdown [^"]+)"/g)].map(([, command]) => command);
+    };
+    const at = `--tenant ${tenant.label}`;
+    const known = (outcome: string) => [
+      `standdown resume campaign ${at}`,
+      `standdown retry campaign --outcome ${outcome} ${at}`,
+      `standdown resume campaign --accept-refusals ${at}`,
+    ];
+    assert.deepEqual(await commandsFor('forbidden 403 Forbidden'), known('forbidden'));
+    const unfound = [`standdown doctor ${at}`, ...known('not_found')];
+    assert.deepEqual(await commandsFor('not_found 404 NotFound'), unfound);
+  });
+
   const rows: [name: string, answers: Answer[], paused: boolean][] = [
     ['a 404 without a code', [{ outcome: 'not_found', status: 404 }], true],
     ['a 404 in the form of the API', [{ outcome: 'not_found', status: 404, code: 'NotFound' }], true],

@@ -141,7 +141,7 @@ function openLedger(
   return createLedger({
     redis,
     keys,
-    memory: createMemory({ keepMs: longestMs(limits.windows) }),
+    memory: createMemory({ keepMs: longestMs(limits.windows), graceMs: TIMINGS.graceMs }),
     timings: TIMINGS,
     graceMs: TIMINGS.graceMs,
     monotonic: timeline.now,

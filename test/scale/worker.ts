@@ -48,7 +48,7 @@ export function startWorker(deps: WorkerDeps): Hand {
   const redis = deps.redis.connect(life, () => (deps.weather.redisLegMs ?? 0) + redisLegMs(random));
   // The system of half of them says for how long it slept.
   const signs = { wall: own.wall, suspendedMs: () => (skewMs > 0 ? life.sleptMs : 0) };
-  const memory = createMemory({ keepMs: longestMs(limits.windows), signs });
+  const memory = createMemory({ keepMs: longestMs(limits.windows), signs, graceMs: TIMINGS.graceMs });
   const epoch: EpochContext = {
     redis,
     keys,

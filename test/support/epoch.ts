@@ -30,7 +30,7 @@ export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
   let suspendedMs = 0;
   const wall = () => systemClock.wall() + shifted + set;
   const signs = { wall, suspendedMs: () => suspendedMs };
-  const memory = createMemory({ keepMs: longestMs(limits.windows), signs });
+  const memory = createMemory({ keepMs: longestMs(limits.windows), signs, graceMs });
   const context: EpochContext = {
     redis,
     keys,
