@@ -51,7 +51,7 @@ test('the library brings nothing of a worker along, and does nothing when it is 
   }
 });
 
-test('an urgent submit loads the feeder besides, and nothing else of a worker', async (t) => {
+test('an urgent submit loads the feeder and its lease besides, and nothing else of a worker', async (t) => {
   const { place, stack } = await openService(t, { worker: false });
   const wish = { campaign: 'undo', comment: 'x', priority: 'urgent' };
   const modules = await modulesOf(`
@@ -60,7 +60,7 @@ test('an urgent submit loads the feeder besides, and nothing else of a worker', 
     await producer.submit(${JSON.stringify(stack.addActions(3))}, ${JSON.stringify(wish)});
   `);
   const lane = modules.flatMap((url) => /\/src\/lane\/([^/]+)$/.exec(url)?.[1] ?? []);
-  assert.deepEqual(lane, ['feeder.ts']);
+  assert.deepEqual(lane, ['feeder.ts', 'leases.ts']);
   for (const name of UNWANTED) assert.ok(!packagesOf(modules).has(name), name);
   assert.equal(await stack.redis.llen(stack.tenant.keys.lane('cancel-urgent', 'wait')), 3);
 });
