@@ -8,7 +8,7 @@ import type { Scale } from './tenant.ts';
 /** Some hours of five tenants, one of which shares its application. Windows in which 200 requests take two turns of the longer one. */
 const SMALL: Scale = {
   tenants: 5,
-  requests: 200,
+  requests: 300,
   windows: [
     { max: 20, lengthMs: 60_000 },
     { max: 100, lengthMs: 3_600_000 },
@@ -27,7 +27,7 @@ test(
     for (const tenant of fleet.tenants) assert.deepEqual(tenant.violations, [], `tenant ${tenant.index}`);
     const { alone, shared } = byKind(fleet);
     const all = summarize(fleet.tenants);
-    assert.equal(all.ended, 5 * 200);
+    assert.equal(all.ended, 5 * 300);
     assert.equal(all.excess, 0);
     assert.equal(alone.refused, 0);
     assert.ok(alone.use > 0.9, `${alone.use} of the quota used`);

@@ -186,8 +186,11 @@ test('an application that gets another label is refused while its calls count', 
   // Also by way of leaving it out.
   await write([entry(1)]);
   await said(worker, /"removed":\["tenant-1"\]/);
+  // A file that is looked at while it is being written is looked at again, and may be refused twice.
+  const refusals = () => worker.stderr.match(/is the application that was/g)?.length ?? 0;
+  const before = refusals();
   await write([{ ...entry(0), STANDDOWN_TENANT: 'renamed' }, entry(1)]);
-  await eventually(() => assert.equal(worker.stderr.match(/is the application that was/g)?.length, 2));
+  await eventually(() => assert.ok(refusals() > before));
   worker.stop();
   assert.equal(await worker.exited, 0, worker.stderr);
 });
