@@ -57,7 +57,14 @@ export function createEndings(link: Link, keys: Keys, sweepMs = SWEEP_MS): Endin
   const keyOf = (lane: PublicLane, jobId: string) => `${lane} ${jobId}`;
 
   function settle(job: Waiting, ending: Ending): void {
-    if (waiting.delete(keyOf(job.lane, job.jobId))) job.resolve(ending);
+    forget(job);
+    job.resolve(ending);
+  }
+
+  /** Not one that has come to wait for the same job since: a look may come back late. */
+  function forget(job: Waiting): void {
+    const key = keyOf(job.lane, job.jobId);
+    if (waiting.get(key) === job) waiting.delete(key);
   }
 
   function failAll(error: unknown): void {
@@ -195,7 +202,7 @@ export function createEndings(link: Link, keys: Keys, sweepMs = SWEEP_MS): Endin
         for (const start of starts) start();
       }
       const release = () => {
-        if (--job.callers === 0 && waiting.get(key) === job) waiting.delete(key);
+        if (--job.callers === 0) forget(job);
       };
       return { ending: job.promise, release };
     },
