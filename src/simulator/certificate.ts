@@ -1,6 +1,5 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { generate } from 'selfsigned';
 
 export interface ServerCertificate {
   /** PEM, as the key is. */
@@ -10,6 +9,8 @@ export interface ServerCertificate {
 
 /** A self-signed certificate for localhost and 127.0.0.1. It is its own authority, so clients can be told to trust just it. */
 export async function makeServerCertificate(): Promise<ServerCertificate> {
+  // More than 200 modules, for who has no certificate yet.
+  const { generate } = await import('selfsigned');
   const made = await generate([{ name: 'commonName', value: 'localhost' }], {
     // An elliptic curve: a key in milliseconds.
     keyType: 'ec',
