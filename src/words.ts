@@ -1,4 +1,4 @@
-import type { BudgetView } from './budget/view.ts';
+import { type BudgetView, isWorkerThere } from './budget/view.ts';
 import { describeDuration, formatDuration } from './duration.ts';
 
 /* What commands and console say in the same words. */
@@ -33,12 +33,10 @@ export const REASONS: Readonly<Record<string, string>> = {
   paused: 'somebody to resume it',
 };
 
-/** After so many ms without a word a worker is gone. */
-const STALE_WORKER_MS = 15_000;
-
 /** That nothing will happen for want of a worker, for a person; null while there is one. */
-export function describeAbsence({ now, workerSeenAt }: BudgetView): string | null {
-  if (workerSeenAt !== null && now - workerSeenAt < STALE_WORKER_MS) return null;
+export function describeAbsence(budget: BudgetView): string | null {
+  if (isWorkerThere(budget)) return null;
+  const { now, workerSeenAt } = budget;
   const since =
     workerSeenAt === null ? '' : `, the last one ended ${describeDuration(now - workerSeenAt)} ago`;
   return `no worker runs${since}: start one with "standdown worker"`;

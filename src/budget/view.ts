@@ -55,6 +55,13 @@ interface Notice {
   until?: number;
 }
 
+/** A worker that lives says so every 2 s: after so many ms without a word it is gone. */
+const WORKER_GONE_MS = 10_000;
+
+export function isWorkerThere({ now, workerSeenAt }: Pick<BudgetView, 'now' | 'workerSeenAt'>): boolean {
+  return workerSeenAt !== null && now - workerSeenAt < WORKER_GONE_MS;
+}
+
 /** A sign-in hold is renewed at each attempt; one older than this is a dead worker's. */
 const STALE_NOTICE_MS = 90_000;
 

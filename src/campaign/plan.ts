@@ -28,7 +28,7 @@ export interface SubmitPlan {
   elsewhere: ElsewhereCount[];
   /** Ids of the campaign that would be open afterwards. */
   open: number;
-  /** ISO 8601 UTC: when the last call would have been made; null: none would be, the campaign is paused, or signing in fails. */
+  /** ISO 8601 UTC: when the last call would have been made; null: none would be, the campaign is paused, or nobody is there who can call. */
   etaAt: string | null;
 }
 

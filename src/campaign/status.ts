@@ -1,6 +1,6 @@
 import { type ForecastInput, forecast } from '../budget/forecast.ts';
 import { pacedWindows } from '../budget/pace.ts';
-import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
+import { type BudgetView, type Hold, isWorkerThere, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -21,7 +21,7 @@ export interface CampaignStatus {
   outcomes: Partial<Record<Outcome, number>>;
   /** Why nothing of it goes out now. Times in ISO 8601 UTC; null: not known. */
   hold: { reason: string; until: string | null; detail: string } | null;
-  /** When its last call will have been made, as things stand; null: nothing left, or not running. */
+  /** When its last call will have been made, as things stand; null: nothing left, not running, or nobody who can call. */
   etaAt: string | null;
 }
 
@@ -96,9 +96,9 @@ export async function statusOf(
 /** Holds of which nobody knows the end: what is shown beside them is when it is tried again. */
 const ENDLESS: readonly string[] = ['sign-in', 'unauthorized', 'upstream'];
 
-/** Whether there is anything to forecast. */
-export function hasForecast({ holds }: BudgetView): boolean {
-  return holds.every(({ reason }) => !ENDLESS.includes(reason));
+/** Whether there is anything to forecast: a worker that can call, now or at a time that is known. */
+export function hasForecast(budget: BudgetView): boolean {
+  return isWorkerThere(budget) && budget.holds.every(({ reason }) => !ENDLESS.includes(reason));
 }
 
 /** When so many further calls will have been made, in ms of Redis' clock. */

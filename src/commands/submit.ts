@@ -1,11 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
 import { type Tenant, tenantOf, withTenant } from '../app.ts';
+import { viewBudget } from '../budget/view.ts';
 import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
 import { campaignStatus } from '../campaign/status.ts';
 import { expiryOf, type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
+import { describeAbsence } from '../words.ts';
 import { actorOf } from './actor.ts';
 import { canAsk, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
@@ -81,11 +83,13 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
   }
   if (options.dryRun) {
     await tellPlan(submission, load, await planSubmit(tenant, wish, load.spool.read()));
+    await tellAbsence(submission, tenant);
     return EXIT.done;
   }
   if (asks) {
     const plan = await planSubmit(tenant, wish, load.spool.read());
     for (const line of describePlan(wish.name, plan, load)) out.note(line);
+    await tellAbsence(submission, tenant);
     if (!(await confirm(context, { yes: false }, `Submit ${count(load.ids)} ids to ${wish.name}?`))) {
       out.note('nothing was submitted');
       return EXIT.failed;
@@ -119,6 +123,12 @@ async function tellPlan({ context, options, wish }: Submission, load: Load, plan
   out.note('a dry run: nothing was submitted');
 }
 
+/** That nothing will be called for want of a worker. */
+async function tellAbsence({ context, options }: Submission, tenant: Tenant): Promise<void> {
+  const absence = describeAbsence(await viewBudget(tenant.redis, tenant.keys, tenant.limits));
+  if (absence && !options.json) context.out.note(absence);
+}
+
 async function submit(submission: Submission, tenant: Tenant, load: Load): Promise<number> {
   const { context, options, wish } = submission;
   const { out } = context;
@@ -140,6 +150,7 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
     const expiresAt = summary.expiresAt === null ? null : new Date(summary.expiresAt).toISOString();
     await writeJson(out, { ...summary, expiresAt, skipped, excluded, setAside, open, etaAt });
   } else await out.write(`${describeSubmit(summary, load, etaAt)}\n`);
+  if (open > 0) await tellAbsence(submission, tenant);
   if (!summary.created) for (const line of describeKept(summary, options)) out.note(line);
   if (!options.wait) return EXIT.done;
   const { watchCampaign } = await import('./watch.ts');

@@ -9,7 +9,7 @@ import { OUTCOMES } from '../../src/outcome.ts';
 import { TESTER } from '../support/actor.ts';
 import { createProbe, idAt, newIds, type Probe } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { newTenant, seeWorker, type TestTenant } from '../support/tenant.ts';
 
 describe('the plan of a submit', () => {
   let server: TestRedis;
@@ -103,6 +103,7 @@ describe('the plan of a submit', () => {
   });
 
   it('says when it would end: after those that go first', async () => {
+    await seeWorker(tenant);
     await submit('ahead', newIds(3_000), 4);
     await submit('level', newIds(1_500), 5);
     await submit('behind', newIds(9_000), 6);
@@ -124,6 +125,7 @@ describe('the plan of a submit', () => {
 
   it('has no end where nothing is open or nothing runs', async () => {
     const ids = newIds(2);
+    await seeWorker(tenant);
     await submit('first', ids);
     assert.equal((await plan('second', ids)).etaAt, null);
     await steer(tenant, 'first', 'pause', TESTER);
@@ -131,8 +133,13 @@ describe('the plan of a submit', () => {
     assert.deepEqual([planned.open, planned.etaAt], [3, null]);
   });
 
-  it('has no end while nobody knows when the API answers again', async () => {
+  it('has no end while no worker is there, or nobody knows when the API answers again', async () => {
     await submit('first', newIds(2));
+    assert.equal((await campaignStatus(tenant, 'first')).etaAt, null, 'no worker has ever been there');
+    await tenant.redis.hset(tenant.keys.state, 'alive', Date.now() - 60_000);
+    assert.equal((await campaignStatus(tenant, 'first')).etaAt, null, 'the last one ended a minute ago');
+    assert.equal((await plan('second', newIds(1))).etaAt, null);
+    await seeWorker(tenant);
     assert.ok((await campaignStatus(tenant, 'first')).etaAt);
     await tenant.redis.hset(
       tenant.keys.state,

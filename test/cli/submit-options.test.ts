@@ -9,7 +9,7 @@ import { type Ran, startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type LocalSimulator, startLocalSimulator } from '../support/simulator.ts';
 import { FREE_LIMITS } from '../support/stack.ts';
-import { newLabel } from '../support/tenant.ts';
+import { newLabel, seeWorker } from '../support/tenant.ts';
 import { KEYS, NO_TERMINAL, startOnTerminal } from '../support/terminal.ts';
 import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
@@ -33,6 +33,7 @@ describe('standdown submit', () => {
   });
   beforeEach(async () => {
     shell = await openShell(server, { ...simulator.settings, URGENT_RESERVE: 'none' });
+    await seeWorker(shell.tenant);
     requestor = `${newLabel()}@contoso.example`;
   });
   afterEach(async () => {

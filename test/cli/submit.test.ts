@@ -8,6 +8,7 @@ import { TESTER } from '../support/actor.ts';
 import { createProbe } from '../support/ledger.ts';
 import { type Ran, startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { seeWorker } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
 
@@ -22,6 +23,7 @@ describe('standdown submit', () => {
   });
   beforeEach(async () => {
     shell = await openShell(server);
+    await seeWorker(shell.tenant);
   });
   afterEach(async () => {
     assert.deepEqual(await shell.leftBehind(), [], 'something stayed in the data folder');
@@ -162,6 +164,22 @@ describe('standdown submit', () => {
     const listed = await shell.listed('wrong scan');
     assert.equal(listed?.length, 100_000);
     assert.deepEqual([listed[0], listed.at(-1)], [ids[0], ids.at(-1)]);
+  });
+
+  it('says that no worker is there, and then forecasts nothing', async () => {
+    const { redis, keys } = shell.tenant;
+    await redis.hdel(keys.state, 'alive');
+    const absent = /^no worker runs: start one with "standdown worker"\n/m;
+    for (const more of [['--dry-run'], []]) {
+      const ran = await submit(newGuids(1).join(), ...more);
+      assert.equal(ran.code, 0);
+      assert.match(ran.stderr, absent);
+      assert.doesNotMatch(ran.stdout, /done at/);
+    }
+    const { code, stdout, stderr } = await submit(newGuids(1).join(), '--json');
+    assert.deepEqual([code, stderr, JSON.parse(stdout).etaAt], [0, '', null]);
+    await redis.hset(keys.state, 'alive', Date.now() - 60_000);
+    assert.match((await submit(newGuids(1).join())).stderr, /^no worker runs, the last one ended 1 min ago: /m);
   });
 
   it('counts duplicates and a repeated submit as already there', async () => {

@@ -9,6 +9,7 @@ import { newGuids, openShell, type Shell } from '../cli/shell.ts';
 import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
+import { seeWorker } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 import {
   ACT_TOKEN,
@@ -37,6 +38,7 @@ describe('handing ids in through the console, in a real browser', () => {
     server = await openTestRedis();
     // A forecast counts its calls one by one up to some windows: this one is narrow.
     stack = await openStack(server, { limits: '1000/1s' });
+    await seeWorker(stack.tenant);
     shell = await openShell(server);
     served = await openConsole({ env: stack.env });
     browser = await startChromium();

@@ -5,7 +5,7 @@ import { submitCampaign } from '../../src/campaign/submit.ts';
 import { redisTime } from '../../src/redis/time.ts';
 import { newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { newTenant, type TestTenant } from '../support/tenant.ts';
+import { newTenant, seeWorker, type TestTenant } from '../support/tenant.ts';
 
 /** As RATE_LIMITS says it below. */
 const WINDOWS = [
@@ -39,6 +39,7 @@ describe('the time of completion', () => {
   async function openFull(): Promise<{ tenant: TestTenant; stamps: number[] }> {
     const redis = await server.connect();
     const tenant = await newTenant(redis, { RATE_LIMITS: '20/1m,60/1h', URGENT_RESERVE: 'none' });
+    await seeWorker(tenant);
     const first = Math.floor(await redisTime(redis)) - 1_800_000;
     const stamps = Array.from({ length: 60 }, (_, index) => first + index * 20_000);
     await redis.zadd(tenant.keys.slots('cancel'), ...stamps.flatMap((stamp, index) => [stamp, `${index}`]));
