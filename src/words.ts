@@ -1,4 +1,5 @@
 import { type BudgetView, isWorkerThere } from './budget/view.ts';
+import type { Campaign } from './campaign/registry.ts';
 import { describeDuration, formatDuration } from './duration.ts';
 
 /* What commands and console say in the same words. */
@@ -32,6 +33,12 @@ export const REASONS: Readonly<Record<string, string>> = {
   grace: 'workers to put back the calls they remember',
   paused: 'somebody to resume it',
 };
+
+/** Why a campaign that has finished stays as it is. */
+export function describeFinished({ decidedAt }: Campaign, steering: string): string {
+  const at = decidedAt === null ? '' : ` at ${clockTime(new Date(decidedAt).toISOString(), Date.now())}`;
+  return `nothing to ${steering}: finished${at}`;
+}
 
 /** That nothing will happen for want of a worker, for a person; null while there is one. */
 export function describeAbsence(budget: BudgetView): string | null {

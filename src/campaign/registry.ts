@@ -178,6 +178,11 @@ export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>):
   return state === 'running' && open === 0 ? 'done' : state;
 }
 
+/** Whether there is nothing left to pause or to abort. The day's single cancels never finish. */
+export function isFinished(campaign: Campaign): boolean {
+  return displayState(campaign) === 'done' && campaign.total > 0 && !campaign.direct;
+}
+
 /** Of all campaigns, in the order of their creation. */
 export async function campaignNumbers(redis: RedisClient, keys: Keys): Promise<number[]> {
   return (await campaignNames(redis, keys)).map(([, number]) => number);

@@ -7,7 +7,7 @@ import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { eachPart } from './ids.ts';
-import { type Campaign, type CampaignState, DEFAULT_PRIORITY, findCampaign } from './registry.ts';
+import { type Campaign, type CampaignState, DEFAULT_PRIORITY, findCampaign, readCampaign } from './registry.ts';
 
 /**
  * Changes a campaign's state, and lets every worker know.
@@ -15,17 +15,21 @@ import { type Campaign, type CampaignState, DEFAULT_PRIORITY, findCampaign } fro
  * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped. After a pause by the brake the
  * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
+ * One that has finished is neither paused nor aborted: there is nothing left to hold back. The day's single cancels never finish.
+ *
  * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit
  * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals
- * Returns  the state before
+ * Returns  the state before, or `done`
  */
 const steerScript = defineScript(
   'steer',
   /* lua */ `
 ${AUDIT_LUA}
 ${PLACE_LUA}
-local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason', 'tolerant', 'refusedAs')
+local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason', 'tolerant', 'refusedAs', 'open', 'total', 'direct')
 local before, number = f[1] or 'deleted', tonumber(ARGV[1])
+local isFinished = before == 'running' and f[7] == '0' and f[8] ~= '0' and f[9] ~= '1'
+if isFinished and ARGV[2] ~= 'resume' then return 'done' end
 local detail, accepts = '', ARGV[2] == 'resume' and ARGV[5] == '1' and (before == 'running' or before == 'paused') and f[5] ~= '1'
 if accepts then
   detail = 'refusals are accepted from now on'
@@ -105,7 +109,8 @@ const RULES: Record<Steering, { from: readonly CampaignState[]; already: Campaig
 };
 
 /**
- * Pauses, resumes or aborts a campaign. Doing it again changes nothing. What is being called is finished and counts.
+ * Pauses, resumes or aborts a campaign. Doing it again changes nothing, nor does pausing or aborting one that has finished. What is
+ * being called is finished and counts.
  *
  * @returns the campaign as it was before.
  * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
@@ -129,7 +134,8 @@ export async function steer(
     keys.audit(number),
   ];
   const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0];
-  const before = asText(await steerScript(redis, touched, args)) as CampaignState;
+  const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
+  if (before === 'done') return (await readCampaign(redis, keys, number)) ?? campaign;
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {
     throw new StanddownError('CAMPAIGN_CLOSED', `${name} is ${before}: there is nothing to ${steering}`);

@@ -1,12 +1,13 @@
 import { type Tenant, withTenant } from '../app.ts';
 import { forgetCampaign } from '../campaign/forget.ts';
-import { findCampaign } from '../campaign/registry.ts';
+import { type Campaign, displayState, findCampaign, isFinished } from '../campaign/registry.ts';
 import { prioritize, retryCampaign, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import { describePriority, URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
+import { describeFinished } from '../words.ts';
 import { actorOf } from './actor.ts';
 import { type Asking, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
@@ -27,7 +28,7 @@ export function runSteer(
 ): Promise<number> {
   return withTenant(context, async (tenant) => {
     const before = await steer(tenant, options.campaign, steering, actorOf(context.args), options);
-    await tellState(context, options, before.state, DONE[steering]);
+    await tellState(context, options, before, steering, DONE[steering]);
     return EXIT.done;
   });
 }
@@ -35,12 +36,14 @@ export function runSteer(
 /** Ends a campaign: what has not been called ends as withdrawn, here and now, whether a worker runs or not. */
 export function runAbort(context: CommandContext, options: SteerOptions & Asking): Promise<number> {
   return withTenant(context, async (tenant) => {
-    const { name, open, state } = await findCampaign(tenant.redis, tenant.keys, options.campaign);
+    const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
+    const { name, open, state } = campaign;
     const question = `Abort ${name}? ${count(open)} open ids end as withdrawn; to call them after all, submit them under another name.`;
-    if (state !== 'aborted' && !(await confirm(context, options, question))) return leave(context);
+    const isNeeded = state !== 'aborted' && !isFinished(campaign);
+    if (isNeeded && !(await confirm(context, options, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
     await endOpen(tenant, context);
-    await tellState(context, options, before.state, 'aborted');
+    await tellState(context, options, before, 'abort', 'aborted');
     return EXIT.done;
   });
 }
@@ -127,10 +130,16 @@ function leave(context: CommandContext): number {
 async function tellState(
   { out }: CommandContext,
   { campaign, json }: SteerOptions,
-  before: string,
+  before: Campaign,
+  steering: string,
   state: string,
 ): Promise<void> {
-  const changed = before !== state;
+  if (isFinished(before)) {
+    if (json) await writeJson(out, { campaign, state: displayState(before), changed: false });
+    else await out.write(`${campaign}: ${describeFinished(before, steering)}\n`);
+    return;
+  }
+  const changed = before.state !== state;
   if (json) await writeJson(out, { campaign, state, changed });
   else await out.write(`${campaign}: ${changed ? state : `was ${state} already`}\n`);
 }

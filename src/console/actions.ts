@@ -1,6 +1,6 @@
 import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
-import type { Campaign } from '../campaign/registry.ts';
+import { type Campaign, isFinished } from '../campaign/registry.ts';
 import { prioritize, retryCampaign, type SteerOptions, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
@@ -12,7 +12,7 @@ import type { Logger } from '../log.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
-import { count } from '../words.ts';
+import { count, describeFinished } from '../words.ts';
 import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
 import { campaignPath, plural } from './parts.ts';
@@ -85,9 +85,9 @@ export const ACTIONS = {
   pause: {
     title: 'Pause',
     role: 'act',
-    fits: ({ state, open }) => state === 'running' && open > 0,
+    fits: (campaign) => campaign.state === 'running' && !isFinished(campaign),
     question: ({ name }) => `Stop calling for ${name}? What is being called is finished. It can be resumed.`,
-    run: async (doing) => describeState('paused', await steerIt(doing, 'pause')),
+    run: async (doing) => describeState('paused', await steerIt(doing, 'pause'), 'pause'),
   },
   resume: {
     title: 'Resume',
@@ -101,14 +101,14 @@ export const ACTIONS = {
         : html``,
     run: async (doing) => {
       const acceptRefusals = doing.fields.get('acceptRefusals') === '1';
-      return describeState('running', await steerIt(doing, 'resume', { acceptRefusals }));
+      return describeState('running', await steerIt(doing, 'resume', { acceptRefusals }), 'resume');
     },
   },
   abort: {
     title: 'Abort',
     role: 'act',
     grave: true,
-    fits: isOpen,
+    fits: (campaign) => isOpen(campaign) && !isFinished(campaign),
     question: ({ name, open }) =>
       `End ${name}? ${plural(open, 'open id')} end as withdrawn. To call them after all, submit them under another name.`,
     run: abort,
@@ -211,7 +211,8 @@ function steerIt(
   return steer(shown.tenant, campaign.name, steering, actor, options);
 }
 
-function describeState(state: string, before: Campaign): string {
+function describeState(state: string, before: Campaign, steering: string): string {
+  if (isFinished(before)) return describeFinished(before, steering);
   return before.state === state ? `it was ${state} already` : `it is ${state} now`;
 }
 
@@ -222,7 +223,8 @@ async function abort(doing: Doing): Promise<string> {
   const sweep = createSweep({ ...shown.tenant, log, wall });
   while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
   const { outcomes } = await findByNumber(shown.tenant, String(campaign.number));
-  return `${describeState('aborted', before)}; ${plural(outcomes.withdrawn ?? 0, 'id')} ended as withdrawn`;
+  if (isFinished(before)) return describeFinished(before, 'abort');
+  return `${describeState('aborted', before, 'abort')}; ${plural(outcomes.withdrawn ?? 0, 'id')} ended as withdrawn`;
 }
 
 /** A cancel of these was taken, or comes too late. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { openDirectCampaign } from '../../src/campaign/registry.ts';
+import { directName, openDirectCampaign } from '../../src/campaign/registry.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import { type Detail, OUTCOMES, type Outcome } from '../../src/outcome.ts';
 import { startCommand } from '../support/command.ts';
@@ -66,6 +66,32 @@ describe('steering a campaign', () => {
     );
     await recount(shell.tenant, 1);
     assert.equal(await done('abort', NAME), `${NAME}: was aborted already\n`);
+  });
+
+  it('a campaign that has finished stays as it is, whatever is asked', async () => {
+    const [id = ''] = newGuids(1);
+    await shell.submit(NAME, [id]);
+    await end(id, 'cancelled');
+    for (const command of ['pause', 'resume', 'abort']) {
+      const words = new RegExp(`^${NAME}: nothing to ${command}: finished at \\d\\d:\\d\\d:\\d\\d\\n$`);
+      assert.match(await done(command, NAME), words);
+      const told = JSON.parse(await done(command, NAME, '--json'));
+      assert.deepEqual(told, { campaign: NAME, state: 'done', changed: false });
+    }
+    assert.match(await done('status', NAME, '--json'), /"state":"done"/);
+    assert.doesNotMatch(await done('history', NAME), /pause|abort/);
+  });
+
+  it('the day’s single cancels can be paused also while none is open', async () => {
+    const { redis, keys } = shell.tenant;
+    const now = Date.now();
+    const { number } = await openDirectCampaign(redis, keys, now);
+    const name = directName(now);
+    const [id = ''] = newGuids(1);
+    const probe = createProbe(shell.tenant);
+    const grant = await probe.grant(guidToBytes(id), number, { register: true });
+    await probe.finish(guidToBytes(id), number, grant);
+    assert.equal(await done('pause', name), `${name}: paused\n`);
   });
 
   it('abort leaves a live claim to its call', async () => {

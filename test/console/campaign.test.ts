@@ -148,6 +148,8 @@ describe('a campaign in the console, in a real browser', () => {
     await stack.untilDone('steered');
     await worker.stop();
     await page.reload();
+    for (const name of ['Pause', 'Abort'])
+      assert.equal(await page.locator('#actions').getByRole('link', { name, exact: true }).count(), 0, name);
     await act(visitor, 'Retry');
     assert.match(await textOf(page, '#head'), /Retry: no outcome was chosen/);
     await act(visitor, 'Retry', () => page.getByLabel('cancelled').check());
