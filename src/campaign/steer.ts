@@ -7,7 +7,13 @@ import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { eachPart } from './ids.ts';
-import { type Campaign, type CampaignState, DEFAULT_PRIORITY, findCampaign, readCampaign } from './registry.ts';
+import {
+  type Campaign,
+  type CampaignState,
+  DEFAULT_PRIORITY,
+  findCampaign,
+  readCampaign,
+} from './registry.ts';
 
 /**
  * Changes a campaign's state, and lets every worker know.

@@ -45,6 +45,8 @@ export function addCommands(catalogue: Catalogue): void {
 }
 
 const yes = () => new Option('--yes', 'do not ask').default(false);
+const format = () =>
+  new Option('--format <format>', 'of the lines; by default as the file is called, else jsonl');
 const json = () => new Option('--json', 'print JSON for a program').default(false);
 
 const add = ({ program }: Catalogue, usage: string, description: string) =>
@@ -77,12 +79,8 @@ function addChoosing(to: Catalogue): void {
     .addOption(order().default('oldest'))
     .option('--limit <number>', 'the first so many')
     .option('--output <file>', 'write there instead of to standard output')
-    .addOption(
-      new Option('--format <format>', 'of the lines; by default as the file is called, else jsonl').choices([
-        'jsonl',
-        'csv',
-      ]),
-    )
+    .option('--force', 'replace that file if it is there', false)
+    .addOption(format().choices(['jsonl', 'csv']))
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.select()).runSelect(context, options)));
 
@@ -121,10 +119,9 @@ function addLooking(to: Catalogue): void {
     );
 
   add(to, 'report <campaign>', 'what became of each id')
-    .addOption(
-      new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv', 'html']).default('jsonl'),
-    )
+    .addOption(format().choices(['jsonl', 'csv', 'html']))
     .option('--output <file>', 'write there instead of to standard output')
+    .option('--force', 'replace that file if it is there', false)
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.report()).runReport(context, { ...options, campaign })),
     );

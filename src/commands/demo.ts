@@ -103,7 +103,7 @@ async function conclude(context: CommandContext, { tenant, world, status, dir }:
   const columns = [{ title: 'outcome' }, { title: 'ids', align: 'right' as const }, { title: '' }];
   const campaign = await findCampaign(tenant.redis, tenant.keys, world.campaign.name);
   const report = join(dir, `${world.campaign.name}.csv`);
-  await writeReport(report, toCsv(reportCampaign(tenant, campaign)), context.stop);
+  await writeReport(report, { force: true }, toCsv(reportCampaign(tenant, campaign)), context.stop);
   const witness = describeWitness(world.simulator, world);
   await out.write(
     `\n${formatTable(columns, rows, widthOf(out))}\n\n${witness.text}\nThe report: ${report}\n`,

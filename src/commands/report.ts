@@ -5,12 +5,15 @@ import { reportCampaign } from '../campaign/report.ts';
 import { type ReportFormat, renderReport } from '../report/formats.ts';
 import { type CommandContext, EXIT } from './context.ts';
 import { count } from './table.ts';
-import { writeWhole } from './whole-file.ts';
+import { checkWritable, formatOf, type Overwriting, writeWhole } from './whole-file.ts';
 
 export interface ReportOptions {
   campaign: string;
-  format: ReportFormat;
+  /** Default: by the name of the file, else JSONL. */
+  format?: ReportFormat;
   output?: string;
+  /** Whether a file of that name is replaced. */
+  force: boolean;
 }
 
 /** What became of each id, to standard output or a file. */
@@ -20,7 +23,9 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=30');
   return withTenant(context, async (tenant) => {
+    if (options.output !== undefined) await checkWritable(options.output, options);
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
+    const format = options.format ?? formatOf<ReportFormat>(options.output, ['jsonl', 'csv', 'html']);
     let lines = 0;
     const counted = async function* () {
       for await (const line of reportCampaign(tenant, campaign)) {
@@ -28,18 +33,23 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
         yield line;
       }
     };
-    const parts = await renderReport(tenant, campaign, counted(), options.format, context.version);
+    const parts = await renderReport(tenant, campaign, counted(), format, context.version);
     await (options.output === undefined
       ? writeParts(parts, stop, out.write)
-      : writeReport(options.output, parts, stop));
+      : writeReport(options.output, options, parts, stop));
     if (options.output) out.note(`${count(lines)} lines written to ${options.output}`);
     return EXIT.done;
   });
 }
 
 /** Writes a report's parts to a file, which appears only when it is complete. */
-export function writeReport(path: string, parts: AsyncIterable<string>, stop: AbortSignal): Promise<void> {
-  return writeWhole(path, (file) => writeParts(parts, stop, (text) => file.appendFile(text)));
+export function writeReport(
+  path: string,
+  overwriting: Overwriting,
+  parts: AsyncIterable<string>,
+  stop: AbortSignal,
+): Promise<void> {
+  return writeWhole(path, overwriting, (file) => writeParts(parts, stop, (text) => file.appendFile(text)));
 }
 
 async function writeParts(

@@ -6,7 +6,7 @@ import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { readingHooks, readSelecting, select } from './reading.ts';
 import { count } from './table.ts';
 import { describeTally, tallyToJson } from './tally.ts';
-import { checkWritable, writeWhole } from './whole-file.ts';
+import { checkWritable, formatOf, writeWhole } from './whole-file.ts';
 
 export interface SelectOptions {
   where: string;
@@ -16,13 +16,15 @@ export interface SelectOptions {
   /** Default: by the name of the file, else JSONL. */
   format?: RowFormat;
   output?: string;
+  /** Whether a file of that name is replaced. */
+  force: boolean;
   json: boolean;
 }
 
 /** Lists machine actions as `submit` takes them. */
 export async function runSelect(context: CommandContext, options: SelectOptions): Promise<number> {
   const selecting = readSelecting(context, options);
-  if (options.output !== undefined) await checkWritable(options.output);
+  if (options.output !== undefined) await checkWritable(options.output, options);
   const selection = await withReader(context, readingHooks(context), (reader) =>
     select(context, reader, selecting),
   );
@@ -32,14 +34,14 @@ export async function runSelect(context: CommandContext, options: SelectOptions)
 
 async function write(
   context: CommandContext,
-  { output, format, json }: SelectOptions,
+  { output, format, force, json }: SelectOptions,
   { actions, left }: Selection,
 ): Promise<void> {
   const { out } = context;
-  const lines = actionLines(actions, format ?? (output?.toLowerCase().endsWith('.csv') ? 'csv' : 'jsonl'));
+  const lines = actionLines(actions, format ?? formatOf(output, ['jsonl', 'csv']));
   const tally = tallyOf(actions);
   if (output !== undefined) {
-    await writeWhole(output, async (file) => {
+    await writeWhole(output, { force }, async (file) => {
       for (const text of lines) await file.appendFile(text);
     });
   }

@@ -42,7 +42,8 @@ export async function runSimulate(context: CommandContext, options: SimulateOpti
   });
   try {
     const { ids } = options;
-    if (ids !== undefined) await writeWhole(ids, (file) => file.writeFile(`${made.ids.join('\n')}\n`));
+    if (ids !== undefined)
+      await writeWhole(ids, { force: true }, (file) => file.writeFile(`${made.ids.join('\n')}\n`));
     const settings = settingsFor(simulator, options.limits);
     if (options.json) await writeJson(out, { ...settings, ids: made.ids.length });
     else

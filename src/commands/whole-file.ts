@@ -1,16 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, extname } from 'node:path';
 import { messageOf, StanddownError } from '../errors.ts';
+
+/** How a file may be written. */
+export interface Overwriting {
+  /** Whether one that is there is replaced. */
+  force: boolean;
+}
 
 /**
  * Writes a file that appears only when it is complete: one that was cut off must not pass for it. Only its owner may read
  * it. A link is followed; what is no regular file (a device, a pipe) is written to as it is.
  *
- * @throws StanddownError INPUT_INVALID when it cannot be written.
+ * @throws StanddownError INPUT_INVALID when it cannot be written, or is there and shall not be replaced.
  */
-export async function writeWhole<T>(path: string, fill: (file: FileHandle) => Promise<T>): Promise<T> {
-  const { target, isRegular } = await examine(path);
+export async function writeWhole<T>(
+  path: string,
+  overwriting: Overwriting,
+  fill: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const { target, isRegular } = await examine(path, overwriting);
   if (!isRegular) return explained(path, () => withFile(target, 'w', fill));
   // Beside it, for a rename does not cross file systems; under a name that nobody else has.
   const temporary = `${target}.${randomBytes(6).toString('hex')}.part`;
@@ -19,6 +29,8 @@ export async function writeWhole<T>(path: string, fill: (file: FileHandle) => Pr
       withFile(temporary, 'wx', async (file) => {
         const filled = await fill(file);
         await file.sync();
+        // Somebody may have written one meanwhile.
+        await examine(path, overwriting);
         await rename(temporary, target);
         return filled;
       }),
@@ -34,8 +46,8 @@ export async function writeWhole<T>(path: string, fill: (file: FileHandle) => Pr
  *
  * @throws StanddownError INPUT_INVALID
  */
-export async function checkWritable(path: string): Promise<void> {
-  const { target, isRegular } = await examine(path);
+export async function checkWritable(path: string, overwriting: Overwriting): Promise<void> {
+  const { target, isRegular } = await examine(path, overwriting);
   if (!isRegular) return;
   const probe = `${target}.${randomBytes(6).toString('hex')}.part`;
   await explained(path, () => withFile(probe, 'wx', async () => undefined)).finally(() =>
@@ -43,8 +55,22 @@ export async function checkWritable(path: string): Promise<void> {
   );
 }
 
+/** What a file is to hold by its name; the first of the formats where that says nothing. */
+export function formatOf<Format extends string>(
+  path: string | undefined,
+  [first, ...others]: readonly [Format, ...Format[]],
+): Format {
+  const ending = extname(path ?? '').toLowerCase();
+  return (
+    others.find((format) => ending === `.${format}` || (format === 'html' && ending === '.htm')) ?? first
+  );
+}
+
 /** Where the path leads, and whether a regular file is there or may come to be. */
-async function examine(path: string): Promise<{ target: string; isRegular: boolean }> {
+async function examine(
+  path: string,
+  { force }: Overwriting,
+): Promise<{ target: string; isRegular: boolean }> {
   if (path === '') throw unwritable(path, 'it needs a name');
   const target = await realpath(path).catch(() => path);
   const found = await stat(target).catch(() => null);
@@ -52,6 +78,8 @@ async function examine(path: string): Promise<{ target: string; isRegular: boole
   if (!found && !(await stat(dirname(target)).catch(() => null))) {
     throw unwritable(path, `there is no folder ${dirname(target)}; make it first`);
   }
+  if (found?.isFile() && !force)
+    throw unwritable(path, 'it is there already; add --force to replace it, or give another name');
   return { target, isRegular: found === null || found.isFile() };
 }
 

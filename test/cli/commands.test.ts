@@ -12,6 +12,7 @@ import { runCommand } from '../support/command.ts';
 import { createProbe } from '../support/ledger.ts';
 import { type Ran, ROOT, runCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { seeWorker } from '../support/tenant.ts';
 import { itRuns } from './as-process.ts';
 import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
 
@@ -137,6 +138,8 @@ describe('the commands', () => {
   });
 
   describe('status --json', () => {
+    beforeEach(() => seeWorker(shell.tenant));
+
     it('has the shape that is promised: running, paused, done', async () => {
       const [a = '', b = '', c = ''] = newGuids(3);
       await shell.submit('wrong scan', [a, b, c]);
@@ -360,6 +363,25 @@ describe('the commands', () => {
       assert.equal((await stat(path)).mode & 0o777, 0o600);
     });
 
+    it('--output says by its name what it holds; a file that is there stays unless --force says otherwise', async () => {
+      const write = async (name: string, ...more: string[]) => {
+        const ran = await shell.run(['report', 'wrong scan', '--output', shell.path(name), ...more]);
+        assert.equal(ran.code, 0, ran.stderr);
+        return readFile(shell.path(name), 'utf8');
+      };
+      assert.match(await write('by-name.HTML'), /^<!doctype html>/i);
+      assert.match(await write('by-name.csv'), /^machineActionId,/);
+      for (const name of ['by-name', 'by-name.txt', 'by-name.jsonl'])
+        assert.match(await write(name), /^\{"machineActionId":/);
+      assert.match(await write('other.csv', '--format', 'jsonl'), /^\{/, 'what is said counts');
+
+      const path = await shell.write('kept.csv', 'as it was');
+      const stderr = await misused('report', 'wrong scan', '--output', path);
+      assert.match(stderr, /kept\.csv cannot be written: it is there already; add --force to replace it/);
+      assert.equal(await readFile(path, 'utf8'), 'as it was');
+      assert.match(await write('kept.csv', '--force'), /^machineActionId,/);
+    });
+
     it('--output where nothing can be written: exit 2, and says why', async () => {
       const stderr = await misused('report', 'wrong scan', '--output', shell.path('missing/report.jsonl'));
       assert.match(
@@ -370,7 +392,7 @@ describe('the commands', () => {
 
     it('leaves a file as it was when there is no such campaign', async () => {
       const path = await shell.write('kept', 'as it was');
-      await misused('report', 'nobody', '--output', path);
+      await misused('report', 'nobody', '--output', path, '--force');
       assert.equal(await readFile(path, 'utf8'), 'as it was');
     });
   });

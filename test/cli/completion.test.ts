@@ -15,7 +15,7 @@ const LIMIT_MS = 60_000;
 const OFFERED: [line: string, offered: string[]][] = [
   ['sub', ['submit']],
   ['re', ['report', 'resume', 'retry']],
-  ['report --f', ['--format']],
+  ['report --f', ['--force', '--format']],
   ['report wrong-scan --format ', ['csv', 'html', 'jsonl']],
   ['report --format h', ['html']],
   ['--quiet --env-file .env sel', ['select']],

@@ -66,7 +66,7 @@ describe('in a shell', () => {
   it('--quiet leaves nothing on standard error but what is wrong', async () => {
     await shell.submit('wrong scan', newGuids(3));
     const path = shell.path('report.csv');
-    const report = ['report', 'wrong scan', '--output', path];
+    const report = ['report', 'wrong scan', '--output', path, '--force'];
     assert.notEqual((await shell.run(report)).stderr, '');
     assert.equal((await shell.run(['--quiet', ...report])).stderr, '');
     assert.equal((await shell.run([...report, '--quiet'])).stderr, '', 'also behind the command');

@@ -179,7 +179,10 @@ describe('standdown submit', () => {
     const { code, stdout, stderr } = await submit(newGuids(1).join(), '--json');
     assert.deepEqual([code, stderr, JSON.parse(stdout).etaAt], [0, '', null]);
     await redis.hset(keys.state, 'alive', Date.now() - 60_000);
-    assert.match((await submit(newGuids(1).join())).stderr, /^no worker runs, the last one ended 1 min ago: /m);
+    assert.match(
+      (await submit(newGuids(1).join())).stderr,
+      /^no worker runs, the last one ended 1 min ago: /m,
+    );
   });
 
   it('counts duplicates and a repeated submit as already there', async () => {

@@ -15,7 +15,8 @@ describe('a file that appears when it is complete', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  const write = (path: string, text: string) => writeWhole(path, (file) => file.writeFile(text));
+  const force = { force: true };
+  const write = (path: string, text: string) => writeWhole(path, force, (file) => file.writeFile(text));
 
   it('is for its owner only, and leaves nothing beside it', async () => {
     await write(join(folder, 'report'), 'text');
@@ -36,7 +37,7 @@ describe('a file that appears when it is complete', () => {
     await writeFile(path, 'before');
     const failure = new Error('no more lines');
     await assert.rejects(
-      writeWhole(path, async (file) => {
+      writeWhole(path, force, async (file) => {
         await file.writeFile('half');
         throw failure;
       }),
@@ -44,6 +45,24 @@ describe('a file that appears when it is complete', () => {
     );
     assert.equal(await readFile(path, 'utf8'), 'before');
     assert.deepEqual(await readdir(folder), ['report']);
+  });
+
+  it('is replaced only where that was asked for, also one that came meanwhile', async () => {
+    const path = join(folder, 'report');
+    const kept = { force: false };
+    const refused = { code: 'INPUT_INVALID', message: /is there already; add --force to replace it/ };
+    await assert.rejects(
+      writeWhole(path, kept, async (file) => {
+        await file.writeFile('mine');
+        await writeFile(path, 'precious');
+      }),
+      refused,
+    );
+    await assert.rejects(checkWritable(path, kept), refused);
+    assert.equal(await readFile(path, 'utf8'), 'precious');
+    assert.deepEqual(await readdir(folder), ['report']);
+    await write(path, 'newer');
+    assert.equal(await readFile(path, 'utf8'), 'newer');
   });
 
   it('is what a link leads to; the link stays', async () => {
@@ -73,7 +92,7 @@ describe('a file that appears when it is complete', () => {
     it(`is refused before any work: ${says.source.slice(-40)}`, async () => {
       const refused = (error: unknown) =>
         error instanceof StanddownError && error.code === 'INPUT_INVALID' && says.test(error.message);
-      await assert.rejects(checkWritable(path(folder)), refused);
+      await assert.rejects(checkWritable(path(folder), force), refused);
       await assert.rejects(write(path(folder), 'text'), refused);
       assert.deepEqual(await readdir(folder), []);
     });

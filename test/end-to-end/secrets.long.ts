@@ -152,7 +152,7 @@ async function commands({ estate, said, pem }: Stage): Promise<void> {
   for (const words of [
     ...['doctor', 'status', 'budget', 'report first', 'history first', 'verify first', 'watch first'],
     ...[
-      `report first --format html --output ${html}`,
+      `report first --output ${html} --force`,
       'select --where status=Pending',
       `submit ${SECRET} --nothing`,
     ],
