@@ -42,7 +42,7 @@ export function widthOf(out: Output): number {
  * Exit codes: done; the work failed; bad usage or bad input; a campaign ended and not everything is known to be
  * cancelled. After a signal: 130 or 143.
  */
-export const EXIT = { done: 0, failed: 1, usage: 2, notStopped: 3 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 2, notStopped: 3, declined: 130 } as const;
 
 export function writeJson(out: Output, value: unknown): Promise<void> {
   return out.write(`${JSON.stringify(value)}\n`);

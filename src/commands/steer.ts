@@ -124,7 +124,7 @@ export function runRetry(
 
 function leave(context: CommandContext): number {
   context.out.note('nothing was changed');
-  return EXIT.failed;
+  return EXIT.declined;
 }
 
 async function tellState(

@@ -92,7 +92,7 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
     await tellAbsence(submission, tenant);
     if (!(await confirm(context, { yes: false }, `Submit ${count(load.ids)} ids to ${wish.name}?`))) {
       out.note('nothing was submitted');
-      return EXIT.failed;
+      return EXIT.declined;
     }
   }
   return submit(submission, tenant, load);

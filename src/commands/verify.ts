@@ -1,15 +1,16 @@
 import { withReader } from '../app-reader.ts';
+import { appendAudit } from '../campaign/audit.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { isStopped } from '../campaign/status.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import { systemClock } from '../clock.ts';
+import { actorOf } from './actor.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { clockTime, count } from './table.ts';
 
 /**
- * Reads what became of a campaign's actions.
- *
- * @returns 0 when every action is known to be cancelled, 3 when some are not.
+ * Reads what became of a campaign's actions, whatever that is: whether all were stopped is said by `watch`'s exit code and by `stopped` in
+ * the JSON.
  */
 export function runVerify(
   context: CommandContext,
@@ -26,11 +27,12 @@ export function runVerify(
   return withReader(context, hooks, async (reader, tenant) => {
     const { redis, keys } = tenant;
     const campaign = await findCampaign(redis, keys, options.campaign);
+    await appendAudit(tenant, campaign.number, { ...actorOf(context.args), action: 'verify', detail: '' });
     const verified = await verifyCampaign({ ...tenant, reader, wall: systemClock.wall }, campaign);
     const stopped = await isStopped(tenant, await findCampaign(redis, keys, options.campaign));
     if (options.json) await writeJson(out, { campaign: campaign.name, ...toJson(verified), stopped });
     else await out.write(`${describe(campaign.name, verified)}\n`);
-    return stopped ? EXIT.done : EXIT.notStopped;
+    return EXIT.done;
   });
 }
 

@@ -113,7 +113,7 @@ describe('standdown submit', () => {
     it('takes half an answer and Ctrl-C for a no', async () => {
       const file = await shell.write('ids', newGuids(101).join('\n'));
       const { code, shown } = await answer(`y${KEYS.ctrlC}`, [file], NO_SIGN_IN);
-      assert.equal(code, 1, shown);
+      assert.equal(code, 130, shown);
       assert.match(shown, /^no preview: settings to sign in are missing\n/);
       assert.match(shown, /\nnothing was submitted\n$/);
       assert.equal(await shell.listed(CAMPAIGN), null);
