@@ -61,8 +61,8 @@ export function keysFor(tenant: string) {
     attempts: (number: number) => `${campaign(number)}:attempts`,
     /** Stream: who submitted, paused, resumed, aborted, retried it. */
     audit: (number: number) => `${campaign(number)}:audit`,
-    /** String: who feeds the campaign lane just now; only saves duplicate work. */
-    feeder: `${prefix}:feeder`,
+    /** String: who puts campaigns' ids into this lane just now; only saves duplicate work. */
+    feeder: (lane: LaneName) => `${prefix}:feeder:${lane}`,
     /** String: who verifies campaigns just now; only saves duplicate work. */
     verifier: `${prefix}:verifier`,
     /** Stream: what services without BullMQ ask for; each entry is removed once it is taken in. */

@@ -84,16 +84,15 @@ export function createFeeder(deps: FeederDeps) {
   const { redis, keys, ledger, timings, log } = deps;
   const me = randomBytes(6).toString('hex');
   const searchedAt = new Map<number, number>();
-  let feeding: Promise<void> | null = null;
+  /** A lane that is being filled: an urgent one does not wait for the lists of the other. */
+  const feeding = new Map<LaneName, Promise<void>>();
 
-  async function feed(): Promise<void> {
-    const wishes = deps.supplies.map((supply) => ({ supply, demand: supply.demand() }));
-    if (wishes.every(({ demand }) => demand === 0)) return;
+  async function feed(supply: FeederDeps['supplies'][number]): Promise<void> {
+    const demand = supply.demand();
+    if (demand === 0) return;
     const running = await readRunning();
-    for (const { supply, demand } of wishes) {
-      const numbers = running.filter(({ lane }) => lane === supply.lane).map(({ number }) => number);
-      if (numbers.length > 0 && demand > 0) await feedLane(supply, demand, numbers);
-    }
+    const numbers = running.filter(({ lane }) => lane === supply.lane).map(({ number }) => number);
+    if (numbers.length > 0) await feedLane(supply, demand, numbers);
   }
 
   async function readRunning(): Promise<{ number: number; lane: LaneName }[]> {
@@ -108,25 +107,31 @@ export function createFeeder(deps: FeederDeps) {
   async function feedLane(supply: Lane, demand: number, numbers: readonly number[]): Promise<void> {
     const waiting = await supply.queue.getWaitingCount();
     if (waiting > demand / 2) return;
-    if (!(await takeLease(redis, keys.feeder, me, timings.feedLeaseMs))) return;
+    const lease = keys.feeder(supply.lane);
+    if (!(await takeLease(redis, lease, me, timings.feedLeaseMs))) return;
+    const until = deps.monotonic() + timings.feedLeaseMs;
     try {
       let wanted = demand - waiting;
       for (const number of numbers) {
-        if (wanted <= 0) break;
-        wanted -= await feedFrom(supply, number, wanted);
+        if (wanted <= 0 || deps.monotonic() >= until) break;
+        wanted -= await feedFrom(supply, number, wanted, until);
       }
     } finally {
-      await giveBackLease(redis, keys.feeder, me);
+      await giveBackLease(redis, lease, me);
     }
   }
 
-  /** @returns how many jobs were added. */
-  async function feedFrom(supply: Lane, number: number, wanted: number): Promise<number> {
+  /**
+   * No step begins after `until`: by then another worker may feed, and where all that is listed has ended already no job would end it.
+   *
+   * @returns how many jobs were added.
+   */
+  async function feedFrom(supply: Lane, number: number, wanted: number, until: number): Promise<number> {
     const campaign = await readCampaign(redis, keys, number);
     if (campaign?.state !== 'running') return 0;
     let added = 0;
     let { cursor } = campaign;
-    for (let step = 0; step < STEPS && added < wanted; step++) {
+    for (let step = 0; step < STEPS && added < wanted && deps.monotonic() < until; step++) {
       // A step that found little is followed by a larger one: this part of the list is decided.
       const size = Math.min(STEP, step === 0 ? wanted - added : STEP);
       const ids = await readIds(redis, keys, number, cursor, size);
@@ -225,22 +230,31 @@ export function createFeeder(deps: FeederDeps) {
   }
 
   return {
-    /** Fills the lane if it is worth it; a call while one is in progress waits for that one. */
-    feed: (): Promise<void> => {
-      feeding ??= feed().finally(() => {
-        feeding = null;
+    /** Fills the lanes where that is worth it; a call while one is being filled waits for that. */
+    feed: async (): Promise<void> => {
+      const all = deps.supplies.map((supply) => {
+        const known = feeding.get(supply.lane);
+        if (known) return known;
+        const going = feed(supply).finally(() => feeding.delete(supply.lane));
+        feeding.set(supply.lane, going);
+        return going;
       });
-      return feeding;
+      await Promise.all(all);
     },
   };
 }
 
 type Lane = Pick<Supply, 'lane' | 'queue'>;
 
-/** What another campaign owns that is open, an urgent one calls all the same: the outcome is that campaign's. */
+/**
+ * What another campaign owns that is open, an urgent one calls all the same: the outcome is that campaign's. What expired there before its
+ * turn came opens here.
+ */
 function isFeedable(record: Look | null | undefined, { number, priority }: Campaign): boolean {
-  if (!record || record.busy || (record.campaign !== number && priority !== URGENT)) return false;
-  return record.state === 'open' || record.state === 'checking';
+  if (!record || record.busy) return false;
+  const isOwn = record.campaign === number;
+  if (!isOwn && priority !== URGENT) return false;
+  return record.state === 'open' || record.state === 'checking' || (!isOwn && record.state === 'expired');
 }
 
 function fedJob(id: string, { comment, number }: Campaign, listed = false): FedJob {

@@ -46,6 +46,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
   const { clock, log } = deps;
   const stop = new AbortController();
   let running: Promise<void> = Promise.resolve();
+  let feeding: Promise<void> = Promise.resolve();
   let steer: string | null = null;
   let epoch = '';
   let trouble = '';
@@ -60,7 +61,8 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     const seen = await pulse(deps.epoch, [...operations]);
     seenAt = clock.monotonic();
     await follow(seen);
-    await deps.feeder.feed();
+    // It may ask for lists, which take long: nobody else's turn depends on that.
+    feeding = deps.feeder.feed().catch(complain);
     if (ending !== 'done') ending = await deps.sweep.endCampaigns();
     if (count % DUE_BEATS === 0) await deps.sweep.endDue();
     if (count % VERIFY_BEATS === 0) deps.verifier?.look();
@@ -89,7 +91,11 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     trouble = seen.trouble;
     // Without its data Redis counts anew: the same number need not mean that nothing was aborted.
     const { epoch: current } = deps.epoch.memory.expect('cancel', 0);
-    if (epoch !== current) ending = 'more';
+    if (epoch !== current) {
+      ending = 'more';
+      // Also where a request noticed first: the lanes wait by Redis' clock, which may have been set back.
+      if (epoch !== '') await deps.lanes.release();
+    }
     epoch = current;
     if (steer !== null && steer !== seen.steer) {
       ending = 'more';
@@ -134,6 +140,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     stop: async () => {
       stop.abort();
       await running;
+      await feeding;
     },
   };
 }

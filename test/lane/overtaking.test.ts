@@ -3,7 +3,9 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { Job } from 'bullmq';
 import { feedUrgent } from '../../src/app-feed.ts';
 import type { Worker } from '../../src/app-worker.ts';
+import { findCampaign } from '../../src/campaign/registry.ts';
 import { steer } from '../../src/campaign/steer.ts';
+import { createSweep } from '../../src/campaign/sweep.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import { URGENT } from '../../src/ledger/place.ts';
 import { silentLog } from '../../src/log.ts';
@@ -124,4 +126,24 @@ describe('a single cancel that expires, overtaken by an urgent campaign', () => 
       ['of a service'],
     );
   });
+});
+
+it('what expires in another campaign before its turn is called for the urgent one', async (t) => {
+  const server = await openTestRedis();
+  t.after(() => server.close());
+  const stack = await openStack(server);
+  t.after(() => stack.close());
+  const { redis, tenant } = stack;
+  const ids = stack.addActions(3);
+  await stack.submit(ids, 'slow', { expiresAt: Date.now() + 600_000 });
+  await stack.submit(ids, 'now', { priority: URGENT });
+  const { number } = await findCampaign(redis, tenant.keys, 'slow');
+  await redis.hset(tenant.keys.campaign(number), 'expiresAt', Date.now() - 1);
+  await redis.zadd(tenant.keys.expiries, Date.now() - 1, `c${number}`);
+  const sweep = createSweep({ ...tenant, log: silentLog, wall: Date.now });
+  await sweep.endDue();
+  while ((await sweep.endCampaigns()) === 'more');
+  assert.deepEqual((await stack.status('slow')).outcomes, { expired: 3 });
+  await stack.startWorker();
+  await eventually(async () => assert.deepEqual((await stack.status('now')).outcomes, { cancelled: 3 }));
 });

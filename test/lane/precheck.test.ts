@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { steer } from '../../src/campaign/steer.ts';
+import { URGENT } from '../../src/ledger/place.ts';
+import { TESTER } from '../support/actor.ts';
 import { recount } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack } from '../support/stack.ts';
+import { withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 
 describe('precheck', () => {
@@ -34,6 +38,28 @@ describe('precheck', () => {
     assert.ok(calls('list') <= 4, `${calls('list')} lists`);
     const line = (await stack.report()).get(ended[0] ?? '');
     assert.deepEqual([line?.action?.status, line?.attempts], ['Succeeded', 0]);
+  });
+
+  it('that hangs holds up neither what is urgent nor what a worker does regularly', async () => {
+    const patient = { precheckPatienceMs: 60_000, feedLeaseMs: 60_000 };
+    stack = await openStack(server, { timings: withTimings(patient), env: { CALL_TIMEOUT: '1m' } });
+    const { redis, tenant, simulator } = stack;
+    simulator.setFaults([{ operation: 'list', fault: { kind: 'hang' } }]);
+    await stack.startWorker({ PRECHECK: 'auto' });
+    await stack.submit(stack.addActions(3), 'listed');
+    await eventually(() => assert.equal(calls('list'), 1));
+    await stack.submit(stack.addActions(3), 'now', { priority: URGENT });
+    await stack.untilDone('now');
+    const seen = async () => Number(await redis.hget(tenant.keys.state, 'alive'));
+    const before = await seen();
+    await eventually(async () => assert.ok((await seen()) > before + 1_000));
+    await stack.submit(stack.addActions(3), 'aborted');
+    await steer(tenant, 'aborted', 'abort', TESTER);
+    await stack.untilDone('aborted');
+    assert.equal(simulator.calls().find(({ operation }) => operation === 'list')?.answeredAtMs, null);
+    assert.equal((await stack.status('listed')).open, 3);
+    // A worker that stops waits for what it has asked.
+    await simulator.stop();
   });
 
   it('calls what the list does not show', async () => {
