@@ -229,7 +229,8 @@ export function createExecutor(deps: ExecuteDeps) {
         pass.operation = 'get';
         return null;
       case 'unknown':
-        return { kind: 'drop', reason: 'unknown' };
+        // Redis lost the record and not the job: what a service asked for begins again.
+        return isOfService(work) ? null : { kind: 'drop', reason: 'unknown' };
       default:
         return unreachable(finished);
     }
@@ -332,6 +333,11 @@ function holdOrLater(
 ): Disposition {
   if (operation === 'get') return { kind: 'later', ms: answer.ms };
   return { kind: 'hold', ms: answer.ms, reason: answer.kind === 'hold' ? answer.reason : 'window' };
+}
+
+/** Others the feeder brings back. */
+function isOfService({ fed, calledFor }: Work): boolean {
+  return !fed && calledFor === undefined;
 }
 
 /** Where one run of a job stands. */

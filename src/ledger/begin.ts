@@ -149,10 +149,15 @@ if expected.time == 0 and s[16] and isClaimed(r, tonumber(s[16])) then return {'
 
 -- A claim that lapsed: its call may have been made, and its answer was lost.
 if r[SLOT] ~= 0 then
-  noteLapsed(KEYS[11], id, r, now)
-  if r[STATE] == OPEN then
-    setFlag(r, UNCERTAIN, true)
-    r[ATTEMPTS] = r[ATTEMPTS] + 1
+  if ARGV[5] == tostring(r[NONCE]) then
+    -- Who asks again has not heard that it was granted, and has called nothing.
+    redis.call('ZREM', KEYS[3], tostring(r[SLOT]))
+  else
+    noteLapsed(KEYS[11], id, r, now)
+    if r[STATE] == OPEN then
+      setFlag(r, UNCERTAIN, true)
+      r[ATTEMPTS] = r[ATTEMPTS] + 1
+    end
   end
   release(r)
   save(k.bucket, id, r)

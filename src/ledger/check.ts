@@ -9,7 +9,7 @@ export const CHECK_LUA = /* lua */ `
 local function startCheck(k, id, r, detail, now, why)
   for i = 1, ${DETAIL_LENGTH} do detail[i] = detail[i] or '' end
   redis.call('HSET', k.checking, id, cjson.encode({since = math.floor(now), detail = detail, why = why}))
-  r[STATE], r[NOT_BEFORE], r[FAILED] = CHECKING, 0, 0
+  r[STATE], r[NOT_BEFORE], r[FAILED], r[UNEXPLAINED] = CHECKING, 0, 0, 0
   release(r)
 end
 

@@ -17,7 +17,7 @@ import { DECIDE_LUA, detailArguments } from './result.ts';
 export const DOWN_AFTER = 10;
 /** So many failed calls of one id may be left uncharged. It is far above DOWN_AFTER, so that one request alone outlasts an outage. */
 export const FREE_PROBES = 100;
-/** Fewer of those that were answered without a reason: an unknown id may always be, and somebody waits for what became of it. */
+/** Fewer in a row that were answered without a reason: an unknown id may always be, and somebody waits for what became of it. */
 export const FREE_UNEXPLAINED = 10;
 
 /**
@@ -121,6 +121,11 @@ end
 if not r then return {'unknown'} end
 if tostring(r[SLOT]) ~= slot then
   if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
+  -- Redis lost the claim, and perhaps somebody else has one: what this call did the next one may meet.
+  if ARGV[6] ~= 'unsent' and verdict ~= 'wait' and op == 'cancel' and not hasFlag(r, UNCERTAIN) then
+    setFlag(r, UNCERTAIN, true)
+    save(k.bucket, id, r)
+  end
   return {'open', '0'}
 end
 
@@ -137,8 +142,9 @@ end
 -- What may pass is tried again, which costs an attempt; the last one's status has to do. What never left says nothing about the
 -- request, however often.
 local costs = ARGV[10] == '1' and sign ~= 'fault' and not wasDown and not isProbe
-local free = ARGV[8] ~= '' and ${FREE_UNEXPLAINED} or ${FREE_PROBES}
-local isCharged = costs or r[PROBES] >= free and ARGV[6] ~= 'unsent'
+local isUnexplained = verdict == 'retry' and sign == 'fault' and ARGV[8] ~= ''
+local isUsedUp = r[PROBES] >= ${FREE_PROBES} or isUnexplained and r[UNEXPLAINED] >= ${FREE_UNEXPLAINED}
+local isCharged = costs or isUsedUp and ARGV[6] ~= 'unsent'
 if verdict == 'retry' and ARGV[8] ~= '' and isCharged and r[STATE] == OPEN and r[ATTEMPTS] + 1 >= tonumber(ARGV[15]) then
   verdict = ARGV[8] == 'check' and 'check' or 'decided'
 end
@@ -174,6 +180,7 @@ if verdict == 'retry' and r[STATE] == OPEN then
     r[ATTEMPTS] = r[ATTEMPTS] + 1
     if r[FAILED] > 0 then r[FAILED] = -r[FAILED] end
   elseif ARGV[6] ~= 'unsent' then r[PROBES] = r[PROBES] + 1 end
+  r[UNEXPLAINED] = isUnexplained and r[UNEXPLAINED] + 1 or 0
   if ARGV[9] == '1' then setFlag(r, UNCERTAIN, true) end
 end
 if r[STATE] == CHECKING and ARGV[8] ~= '' then noteUnexplained(k, id) end

@@ -29,26 +29,27 @@ local CODES = {}
 for code, state in pairs(STATES) do CODES[state] = code end
 
 local OPEN, CHECKING = ${RECORD_STATES.indexOf('open')}, ${RECORD_STATES.indexOf('checking')}
-local STATE, GENERATION, CAMPAIGN, FLAGS, ATTEMPTS, POSITION, PROBES, NOT_BEFORE, SLOT, LAPSE, NONCE, FAILED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local STATE, GENERATION, CAMPAIGN, FLAGS, ATTEMPTS, POSITION, PROBES, NOT_BEFORE, SLOT, LAPSE, NONCE, FAILED, UNEXPLAINED =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 -- PROBES: calls that failed and were not charged as attempts. FAILED: the slot of the last one, as long as it waits for
--- another try; negative where it is charged already.
+-- another try; negative where it is charged already. UNEXPLAINED: how many in a row were answered without a reason.
 -- Flags: a call may have been carried out; the record is in the index of expiries; the action is known not to take place.
 local UNCERTAIN, EXPIRES, STOPPED = 1, 2, 4
 
 local function newRecord(campaign, generation)
-  return {OPEN, generation, campaign, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  return {OPEN, generation, campaign, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 end
 
 local function load(bucket, id)
   local raw = redis.call('HGET', bucket, id)
   if not raw then return nil end
   local r = cmsgpack.unpack(raw)
-  for i = #r + 1, FAILED do r[i] = 0 end
+  for i = #r + 1, UNEXPLAINED do r[i] = 0 end
   return r
 end
 
 local function packed(r)
-  local last = FAILED
+  local last = UNEXPLAINED
   while r[last] == 0 do last = last - 1 end
   return cmsgpack.pack({unpack(r, 1, last)})
 end

@@ -261,7 +261,7 @@ local function decide(k, id, r, outcome, detail, now)
     -- In a campaign that somebody submitted, who asked for the same id by itself is not who asked for it there.
     if not isDirect and next(detail) then detail[${REQUESTED_BY}], detail[${REQUESTED_BY} + 1] = '', '' end
   end
-  r[STATE], r[POSITION], r[PROBES], r[NOT_BEFORE], r[FAILED] = CODES[outcome], position, 0, 0, 0
+  r[STATE], r[POSITION], r[PROBES], r[NOT_BEFORE], r[FAILED], r[UNEXPLAINED] = CODES[outcome], position, 0, 0, 0, 0
   release(r)
   if hasFlag(r, EXPIRES) then
     redis.call('ZREM', k.expiries, id)

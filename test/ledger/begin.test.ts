@@ -358,5 +358,24 @@ describe('begin', () => {
       'slot' in first.permit && first.permit.slot,
     );
     assert.equal((await probe.slots()).length, 1);
+
+    // So late that the claim has lapsed: nothing was called, and the slot is free.
+    const slot = 'slot' in first.permit ? first.permit.slot : '';
+    await redis.eval(LAPSE, 1, bucket, id);
+    const late = await begin(redis, tenant.keys, bucket, input, settings);
+    assert.equal(late.permit.kind, 'granted');
+    const slots = await probe.slots();
+    assert.deepEqual([slots.length, slots.includes(slot)], [1, false]);
+    const record = await probe.look(id);
+    assert.deepEqual([record?.attempts, record?.uncertain], [0, false]);
+    assert.deepEqual(await redis.hget(tenant.keys.attempts(number), id), null);
   });
 });
+
+/** As if the time of a claim were over. */
+const LAPSE = `
+local r = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1]))
+r[10] = 1
+redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(r))
+return 1
+`;

@@ -4,6 +4,7 @@ import { viewBudget } from '../../src/budget/view.ts';
 import { PAUSE_AFTER_REFUSALS } from '../../src/ledger/brake.ts';
 import type { Finish, FinishAsk, Grant } from '../../src/ledger/calls.ts';
 import { DOWN_AFTER, FREE_PROBES } from '../../src/ledger/finish.ts';
+import { bucketOf, FIRST_BUCKETS } from '../../src/ledger/record.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { idAt, newIds, newRequest, type Probe, recount } from '../support/ledger.ts';
@@ -55,6 +56,27 @@ describe('finish', () => {
   });
   beforeEach(() => use(FREE));
   after(() => server.close());
+
+  for (const [what, answer, uncertain] of [
+    ['may have been carried out', {}, true],
+    [
+      'never left',
+      { slotFate: 'unsent', verdict: { kind: 'wait', delayMs: 0, detail: {} }, sign: 'none' },
+      false,
+    ],
+    ['was refused as too many', { verdict: { kind: 'wait', delayMs: 0, detail: {} }, penaltyMs: 1 }, false],
+  ] as const satisfies readonly (readonly [string, Partial<FinishAsk>, boolean])[]) {
+    it(`of a call whose claim Redis lost leaves the request open; it ${what}`, async () => {
+      const bucket = tenant.keys.bucket(bucketOf(id, FIRST_BUCKETS));
+      const before = await redis.hgetBuffer(bucket, id);
+      assert.ok(before);
+      const grant = await probe.grant(id, number);
+      await redis.hset(bucket, id, before);
+      assert.equal((await probe.finish(id, number, grant, answer)).kind, 'open');
+      const record = await probe.look(id);
+      assert.deepEqual([record?.state, record?.uncertain], ['open', uncertain]);
+    });
+  }
 
   for (const outcome of OUTCOMES) {
     it(`writes the outcome ${outcome}: record, counter, results`, async () => {

@@ -118,6 +118,22 @@ describe('a call that was refused without a reason', () => {
     assert.equal((await probe.grant(other, number)).probe, true);
   });
 
+  it('after an outage is free ten times in a row, too', async () => {
+    const { lastly: _, ...verdict } = bare('check').verdict;
+    const fault = { ...bare('check'), verdict };
+    for (let call = 0; call < 2 * FREE_UNEXPLAINED; call++) {
+      await refuse(id, fault);
+      await passBy(id);
+    }
+    for (let call = 0; call < FREE_UNEXPLAINED; call++) {
+      await refuse(id, bare('not_found'));
+      await passBy(id);
+    }
+    assert.deepEqual(await look(id), ['open', 0]);
+    await refuse(id, bare('not_found'));
+    assert.deepEqual(await look(id), ['open', 1]);
+  });
+
   for (const [lastly, kind, state] of [
     ['not_found', 'decided', 'not_found'],
     ['check', 'check', 'checking'],
