@@ -89,7 +89,13 @@ redis.call('HSET', KEYS[1], 'priority', ARGV[2])
 if ARGV[2] == '${URGENT}' or before == '${URGENT}' then
   redis.call('HSET', KEYS[1], 'cursor', redis.call('HGET', KEYS[1], 'low') or 0)
 end
-redis.call('ZADD', KEYS[2], 'XX', feedingPlace(ARGV[2], number), number)
+-- An urgent one has those called, too, that others own: from the first on, and also where it owns none.
+if ARGV[2] == '${URGENT}' and redis.call('HGET', KEYS[1], 'state') == 'running' then
+  redis.call('HSET', KEYS[1], 'cursor', 0, 'low', 0)
+  redis.call('ZADD', KEYS[2], feedingPlace(ARGV[2], number), number)
+else
+  redis.call('ZADD', KEYS[2], 'XX', feedingPlace(ARGV[2], number), number)
+end
 audit(KEYS[3], 'priority', ARGV[3], ARGV[4], before .. ' to ' .. ARGV[2])
 return before
 `,

@@ -120,6 +120,19 @@ describe('steering a campaign', () => {
     }
   });
 
+  it('priority urgent has all of a campaign called, also what others own', async () => {
+    const ids = newGuids(3);
+    const { redis, keys } = shell.tenant;
+    await shell.submit('first', ids);
+    await shell.submit('second', ids);
+    await shell.submit('third', [...ids, ...newGuids(1)]);
+    await redis.hset(keys.campaign(3), { cursor: 4, low: 3 });
+    for (const name of ['second', 'third']) await done('priority', name, 'urgent');
+    const jobs = await redis.lrange(keys.lane('cancel-urgent', 'wait'), 0, -1);
+    const fedFor = (number: number) => jobs.filter((job) => job.startsWith(`${number}-`)).length;
+    assert.deepEqual([fedFor(2), fedFor(3)], [3, 4]);
+  });
+
   it('delete forgets a campaign that has ended, and nothing else', async () => {
     const [id = '', other = ''] = newGuids(2);
     await shell.submit(NAME, [id]);
