@@ -15,6 +15,7 @@ import { createFleet, type Member } from './fleet.ts';
 import type { Changes } from './fleet-changes.ts';
 import { combine, describeTenants } from './health/fleet.ts';
 import { keysFor, LANES } from './keys.ts';
+import { createSelf } from './lane/self.ts';
 import { createService } from './lane/service.ts';
 import { noteVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
@@ -77,7 +78,7 @@ export async function startWorker(deps: AppDeps, options: WorkerOptions = {}): P
     await host.close();
   });
   try {
-    const tenant = await startTenant(host, { config, timings }, options, log);
+    const tenant = await startTenant(host, { ...deps, timings }, options, log);
     opened.push(tenant);
     const { vitals } = tenant;
     const guards = await host.guard({ vitals, tenants: () => new Map([[label, vitals()]]) });
@@ -107,7 +108,7 @@ export async function startFleet(deps: AppDeps, options: WorkerOptions = {}): Pr
     start: async (config) => {
       const its = log.child({ tenant: config.tenant });
       await warnOfExposure(config, its);
-      return startTenant(host, { config, timings }, options, its, memories.of(config));
+      return startTenant(host, { ...deps, config, timings }, options, its, memories.of(config));
     },
     clock: systemClock,
     timings,
@@ -166,7 +167,7 @@ function once(run: () => Promise<void>): () => Promise<void> {
 /** @throws StanddownError CONFIG_INVALID, DATA_NEWER */
 async function startTenant(
   host: Host,
-  { config, timings }: { config: Config; timings: Timings },
+  { config, timings, version = '' }: Pick<AppDeps, 'config' | 'version'> & { timings: Timings },
   options: WorkerOptions,
   log: Logger,
   known?: Memory,
@@ -179,6 +180,8 @@ async function startTenant(
   const tenant = createTenant(config, host.ledgerRedis, { known, timings });
   const watch = host.metrics?.join(tenantOf(config), tenant) ?? null;
   const tracing = host.traces?.tracingFor(tenantOf(config)) ?? null;
+  const self = createSelf(signInConfig, version);
+  const say = sayWho(signInConfig, log);
   const send = tracing?.send;
   const service = createService({
     ...tenant,
@@ -191,11 +194,15 @@ async function startTenant(
       timeoutMs: callTimeoutMs,
       timings,
       onAsked: watch?.signedIn,
-      onToken: sayWho(signInConfig, log),
+      onToken: (token) => {
+        self.signedIn(token);
+        say(token);
+      },
       onUnkept: (err) => log.warn({ err }, 'the login is kept in memory for now: it cannot be written'),
       send,
     }),
     signInTurn: host.signInTurn,
+    self,
     client: createClient({ apiUrl: config.apiUrl, dispatcher, send }),
     clock: systemClock,
     callTimeoutMs,

@@ -29,6 +29,8 @@ export interface AppDeps {
   traces?: Traces | null;
   /** Default: those of production. */
   timings?: Timings;
+  /** Standdown's own. Default: it is not said. */
+  version?: string;
   /** Whether the process may be ended when its event loop hangs: it is a worker's own. Default true. */
   ownsProcess?: boolean;
 }

@@ -32,6 +32,8 @@ export function keysFor(tenant: string) {
     slots: (operation: Operation) => `${prefix}:slots:${operation}`,
     /** Hash: what a hold is about, in words, by reason. */
     holds: `${prefix}:holds`,
+    /** Hash: by its id, when each worker last looked (ms by Redis' clock) and what it says of itself (JSON), with a blank between. */
+    workers: `${prefix}:workers`,
     /** Hash: packed record by the action's 16 bytes. */
     bucket: (index: number) => `${prefix}:ledger:${index}`,
     /** What every bucket's key starts with. */

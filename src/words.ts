@@ -1,4 +1,5 @@
-import { type BudgetView, isWorkerThere } from './budget/view.ts';
+import { livingWorkers, type SeenWorker } from './budget/roster.ts';
+import type { BudgetView } from './budget/view.ts';
 import type { Campaign } from './campaign/registry.ts';
 import { describeDuration, formatDuration } from './duration.ts';
 
@@ -41,12 +42,18 @@ export function describeFinished({ decidedAt }: Campaign, steering: string): str
 }
 
 /** That nothing will happen for want of a worker, for a person; null while there is one. */
-export function describeAbsence(budget: BudgetView): string | null {
-  if (isWorkerThere(budget)) return null;
-  const { now, workerSeenAt } = budget;
-  const since =
-    workerSeenAt === null ? '' : `, the last one ended ${describeDuration(now - workerSeenAt)} ago`;
+export function describeAbsence({ now, workers }: BudgetView): string | null {
+  if (livingWorkers(workers, now).length > 0) return null;
+  const [last] = workers;
+  const since = last ? `, the last one ended ${describeDuration(Math.max(0, now - last.seenAt))} ago` : '';
   return `no worker runs${since}: start one with "standdown worker"`;
+}
+
+/** A worker that is there, and as whom it calls or why it cannot. */
+export function describeWorker({ host, pid, version, identity, roles, trouble }: SeenWorker): string {
+  const what = `worker ${pid} on ${host}${version === '' ? '' : ` (${version})`}`;
+  if (trouble !== '') return `${what}: has no token: ${trouble}`;
+  return `${what}: signed in as ${identity}${roles ? ` with ${roles.join(', ')}` : ''}`;
 }
 
 /** That fewer calls go out after refusals, for a person; null while as many go out as may. The API does not say why it refuses. */

@@ -4,14 +4,15 @@ import { asList, asNumber, asText, defineScript, type RedisClient } from '../scr
 import type { Timings } from '../timings.ts';
 import { GUARD_LUA, TIME_TOLERANCE_MS } from './guard.ts';
 import type { Expectation, Memory, Remembered, Sighting } from './memory.ts';
+import { rosterEntry, type WorkerFacts } from './roster.ts';
 
 /**
- * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives, of which
- * version, and how long its calls take.
+ * Looks at the epoch and at what changed among the slots, without taking any; and says that a worker lives, what it says of itself, of
+ * which version it is, and how long its calls take.
  *
- * KEYS  state, slots of each operation
- * ARGV  grace ms, epoch, seq, time, tolerance, ms that a cancel takes (empty: not known), then for each operation the
- *       time since which changes are wanted, or `=` and the seq at which there are none
+ * KEYS  state, workers, slots of each operation
+ * ARGV  grace ms, epoch, seq, time, tolerance, ms that a cancel takes (empty: not known), the worker's id (empty: it is none) and what it
+ *       says of itself, then for each operation the time since which changes are wanted, or `=` and the seq at which there are none
  * Returns  {'ok', now, epoch, seq, steady, grace, steer, penalty, hold, reason, version, {slot, stamp, …} per operation}
  *          {'epoch', now, reason} another epoch holds, or a new one was opened; {'time', now} the clock is off
  */
@@ -27,16 +28,17 @@ local expected = {epoch = ARGV[2], seq = tonumber(ARGV[3]), time = tonumber(ARGV
 local refusal = guard(KEYS[1], now, {run = f[1], epoch = f[2], seq = f[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local version = noteVersion(KEYS[1], f[9])
-local news = {'alive', math.floor(now)}
-if ARGV[6] ~= '' then news[3], news[4] = 'cancel:latency', ARGV[6] end
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[2], ARGV[7], string.format('%d %s', now, ARGV[8])) end
+local news = {}
+if ARGV[6] ~= '' then news = {'cancel:latency', ARGV[6]} end
 -- A witness that this clock ran on: see the shift. One to whom Redis is too far away could miss a jump.
 if expected.time > 0 and expected.tolerance <= ${1.5 * TIME_TOLERANCE_MS} then
   news[#news + 1], news[#news + 2] = 'steady', math.floor(now)
 end
-redis.call('HSET', KEYS[1], unpack(news))
+if #news > 0 then redis.call('HSET', KEYS[1], unpack(news)) end
 local reply = {'ok', ms(now), f[2], f[3], f[10] or '', f[4] or '0', f[5] or '0', f[6] or '0', f[7] or '0', f[8] or '', tostring(version)}
-for i = 2, #KEYS do
-  local seen = ARGV[5 + i]
+for i = 3, #KEYS do
+  local seen = ARGV[6 + i]
   if seen == '=' .. f[3] then reply[#reply + 1] = {}
   else reply[#reply + 1] = since(KEYS[i], string.sub(seen, 1, 1) == '=' and '-inf' or seen) end
 end
@@ -119,6 +121,8 @@ export interface EpochContext {
   monotonic(): number;
   /** The machine's own wall clock, in ms since 1970. */
   wall(): number;
+  /** The worker that looks. Absent: it is none. */
+  self?: { id: string; facts(): WorkerFacts };
 }
 
 /** What stands for the tenant's cancels, in ms of Redis' clock. */
@@ -151,11 +155,13 @@ export async function pulse(context: EpochContext, operations: readonly Operatio
   const reply = asList(
     await pulseScript(
       redis,
-      [keys.state, ...operations.map(keys.slots)],
+      [keys.state, keys.workers, ...operations.map(keys.slots)],
       [
         graceMs,
         ...expectationArguments(memory.expect(first, sentAt)),
         memory.latencyMs('cancel')?.toFixed(0) ?? '',
+        context.self?.id ?? '',
+        context.self ? rosterEntry(context.self.facts()) : '',
         ...operations.map((operation) => changesWanted(memory, operation, sentAt)),
       ],
     ),

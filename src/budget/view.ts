@@ -2,6 +2,7 @@ import type { Keys, Operation } from '../keys.ts';
 import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
+import { canSomeoneCall, readRoster, type SeenWorker } from './roster.ts';
 import { type Limits, lengthen, reservedIn, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
@@ -40,8 +41,8 @@ export interface BudgetView {
   stamps: number[];
   /** Holds that stand, the most telling first. */
   holds: Hold[];
-  /** When a worker was last there, in ms of Redis' clock; null: never. A living one says so every two seconds. */
-  workerSeenAt: number | null;
+  /** Workers that are there or were, those that were seen last first. */
+  workers: readonly SeenWorker[];
   /** What a call takes from slot to answer, in ms, as a worker last saw it; 0: nobody has said. */
   latencyMs: number;
   /** Null: nothing was refused lately. */
@@ -55,13 +56,6 @@ interface Notice {
   until?: number;
 }
 
-/** A worker that lives says so every 2 s: after so many ms without a word it is gone. */
-const WORKER_GONE_MS = 10_000;
-
-export function isWorkerThere({ now, workerSeenAt }: Pick<BudgetView, 'now' | 'workerSeenAt'>): boolean {
-  return workerSeenAt !== null && now - workerSeenAt < WORKER_GONE_MS;
-}
-
 /** A sign-in hold is renewed at each attempt; one older than this is a dead worker's. */
 const STALE_NOTICE_MS = 90_000;
 
@@ -72,7 +66,7 @@ export async function viewBudget(
   limits: Limits,
   operation: Operation = 'cancel',
 ): Promise<BudgetView> {
-  const [now, state, notices, flat] = await Promise.all([
+  const [now, state, notices, roster, flat] = await Promise.all([
     redisTime(redis),
     redis.hmget(
       keys.state,
@@ -80,29 +74,33 @@ export async function viewBudget(
       `${operation}:penalty`,
       `${operation}:hold`,
       `${operation}:reason`,
-      'alive',
       `${operation}:latency`,
       `${operation}:pace`,
       `${operation}:pacedAt`,
       `${operation}:refusals`,
     ),
     redis.hgetall(keys.holds),
+    redis.hgetall(keys.workers),
     redis.zrange(keys.slots(operation), '0', '-1', 'WITHSCORES'),
   ]);
   const stamps = flat.filter((_, index) => index % 2 === 1).map(Number);
   const kept = operation === 'cancel' ? limits : { ...limits, reserves: [] };
   const windows = limits.windows.map((window) => useOf(window, reservedIn(kept, window), stamps, now));
-  const holds = standingHolds(state, notices, now);
-  const pace = loweredPace(state.slice(6).map(asNumber), limits.windows, now);
+  const workers = readRoster(roster);
+  // One that cannot sign in holds nobody up beside another that can.
+  const isSignedIn = canSomeoneCall(workers, now);
+  const holds = standingHolds(state, notices, now).filter(
+    ({ reason }) => reason !== 'sign-in' || !isSignedIn,
+  );
+  const pace = loweredPace(state.slice(5).map(asNumber), limits.windows, now);
   const full = windowHold(pacedWindows(windowsFor(kept, 'bulk'), pace?.share ?? 1), stamps, now);
-  const workerSeenAt = asNumber(state[4]) || null;
   return {
     now,
     windows,
     stamps,
     holds: full ? [...holds, full] : holds,
-    workerSeenAt,
-    latencyMs: asNumber(state[5]) || 0,
+    workers,
+    latencyMs: asNumber(state[4]) || 0,
     pace,
   };
 }

@@ -1,6 +1,7 @@
 import { type ForecastInput, forecast } from '../budget/forecast.ts';
 import { pacedWindows } from '../budget/pace.ts';
-import { type BudgetView, type Hold, isWorkerThere, viewBudget } from '../budget/view.ts';
+import { canSomeoneCall } from '../budget/roster.ts';
+import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -98,7 +99,10 @@ const ENDLESS: readonly string[] = ['sign-in', 'unauthorized', 'upstream'];
 
 /** Whether there is anything to forecast: a worker that can call, now or at a time that is known. */
 export function hasForecast(budget: BudgetView): boolean {
-  return isWorkerThere(budget) && budget.holds.every(({ reason }) => !ENDLESS.includes(reason));
+  return (
+    canSomeoneCall(budget.workers, budget.now) &&
+    budget.holds.every(({ reason }) => !ENDLESS.includes(reason))
+  );
 }
 
 /** When so many further calls will have been made, in ms of Redis' clock. */

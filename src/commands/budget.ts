@@ -1,8 +1,9 @@
 import { withTenant } from '../app.ts';
+import { livingWorkers } from '../budget/roster.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
-import { describeAbsence, describeHold, describePace } from '../words.ts';
+import { describeAbsence, describeHold, describePace, describeWorker } from '../words.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { count, formatTable } from './table.ts';
 
@@ -30,7 +31,7 @@ function toJson({ operation, view }: Seen) {
   return {
     operation,
     windows: view.windows,
-    workerSeenAt: view.workerSeenAt === null ? null : toIso(view.workerSeenAt),
+    workers: view.workers.map((worker) => ({ ...worker, seenAt: toIso(worker.seenAt) })),
     pace: view.pace && { ...view.pace, until: toIso(view.pace.until) },
     holds: view.holds.map((hold) => ({ ...hold, until: hold.until === null ? null : toIso(hold.until) })),
   };
@@ -62,7 +63,8 @@ function describe(views: readonly Seen[], width: number): string {
   );
   const absence = cancel ? describeAbsence(cancel.view) : null;
   const pace = cancel ? describePace(cancel.view) : null;
-  const lines = [absence ?? [], holds, pace ?? []].flat();
+  const workers = cancel ? livingWorkers(cancel.view.workers, cancel.view.now).map(describeWorker) : [];
+  const lines = [absence ?? [], workers, holds, pace ?? []].flat();
   return [
     formatTable(columns, rows, width),
     '',

@@ -10,6 +10,7 @@ import type { Timings } from '../timings.ts';
 import type { Feeder } from './feeder.ts';
 import type { Lanes } from './lanes.ts';
 import type { Notices } from './notices.ts';
+import { forgetGone } from './self.ts';
 import type { Verifier } from './verifier.ts';
 
 export interface HeartbeatDeps {
@@ -69,6 +70,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     if (count % TIDY_BEATS === 0) {
       await deps.sweep.forgetOld(deps.retentionMs);
       await deps.ledger.tidy();
+      await forgetGone(deps.epoch.redis, deps.epoch.keys);
     }
   }
 

@@ -24,6 +24,7 @@ import { createLanes } from './lanes.ts';
 import { createNotices } from './notices.ts';
 import { type Observer, observeChronicle, observeClient, observeLedger } from './observer.ts';
 import { createPrecheck } from './precheck.ts';
+import type { Self } from './self.ts';
 import { createSignInHold, type SignInHoldDeps } from './sign-in-hold.ts';
 import { createSupply } from './supply.ts';
 import { apart, type Tracing, traceSteps } from './tracing.ts';
@@ -42,6 +43,7 @@ export interface ServiceDeps {
   limits: Limits;
   signIn: SignIn;
   signInTurn: SignInHoldDeps['inTurn'];
+  self: Self;
   client: DefenderClient;
   clock: Clock;
   callTimeoutMs: number;
@@ -159,7 +161,7 @@ export function createService(given: ServiceDeps): Service {
     : null;
   const inbox = createInbox({ ...deps, blocking: deps.inboxRedis, clock, wall });
   const heartbeat = createHeartbeat({
-    epoch: deps.epoch,
+    epoch: { ...deps.epoch, self: { id: deps.self.id, facts: () => deps.self.facts(signInHold.trouble()) } },
     lanes,
     feeder,
     sweep,
@@ -202,6 +204,9 @@ export function createService(given: ServiceDeps): Service {
         await heartbeat.stop();
         await verifier?.stop();
         await lanes.stop();
+        // Where Redis is away it will be missed soon enough.
+        const left = deps.self.leave(redis, keys).catch((err) => log.debug({ err }, 'leaving'));
+        await Promise.race([left, clock.sleep(LEAVING_MS)]);
       })();
       return stopped;
     },
@@ -212,6 +217,9 @@ function observed(deps: ServiceDeps, observer: Observer): ServiceDeps {
   const client = observeClient(deps.client, observer, deps.clock.monotonic);
   return { ...deps, client, ledger: observeLedger(deps.ledger, observer) };
 }
+
+/** A worker that stops waits so long at most until Redis knows, in ms. */
+const LEAVING_MS = 500;
 
 /** BullMQ's limiter has one window: the first. */
 function doorOf(windows: readonly Window[]): { max: number; duration: number } {

@@ -136,8 +136,14 @@ describe('the plan of a submit', () => {
   it('has no end while no worker is there, or nobody knows when the API answers again', async () => {
     await submit('first', newIds(2));
     assert.equal((await campaignStatus(tenant, 'first')).etaAt, null, 'no worker has ever been there');
-    await tenant.redis.hset(tenant.keys.state, 'alive', Date.now() - 60_000);
-    assert.equal((await campaignStatus(tenant, 'first')).etaAt, null, 'the last one ended a minute ago');
+    for (const [said, what] of [
+      [`${Date.now() - 60_000} {"trouble":""}`, 'the last one ended a minute ago'],
+      [`${Date.now()} {"trouble":"","ended":true}`, 'it has just ended'],
+      [`${Date.now() + 600_000} {"trouble":"invalid_client"}`, 'it cannot sign in'],
+    ] as const) {
+      await tenant.redis.hset(tenant.keys.workers, 'one', said);
+      assert.equal((await campaignStatus(tenant, 'first')).etaAt, null, what);
+    }
     assert.equal((await plan('second', newIds(1))).etaAt, null);
     await seeWorker(tenant);
     assert.ok((await campaignStatus(tenant, 'first')).etaAt);

@@ -412,7 +412,7 @@ describe('the commands', () => {
         operation,
         windows: operation === 'cancel' ? windows(1, [10, 30]) : windows(0, []),
         holds: [],
-        workerSeenAt: null,
+        workers: [],
         pace: null,
       })),
     );

@@ -168,7 +168,7 @@ describe('standdown submit', () => {
 
   it('says that no worker is there, and then forecasts nothing', async () => {
     const { redis, keys } = shell.tenant;
-    await redis.hdel(keys.state, 'alive');
+    await redis.del(keys.workers);
     const absent = /^no worker runs: start one with "standdown worker"\n/m;
     for (const more of [['--dry-run'], []]) {
       const ran = await submit(newGuids(1).join(), ...more);
@@ -178,7 +178,7 @@ describe('standdown submit', () => {
     }
     const { code, stdout, stderr } = await submit(newGuids(1).join(), '--json');
     assert.deepEqual([code, stderr, JSON.parse(stdout).etaAt], [0, '', null]);
-    await redis.hset(keys.state, 'alive', Date.now() - 60_000);
+    await redis.hset(keys.workers, 'one', `${Date.now() - 60_000} {"trouble":""}`);
     assert.match(
       (await submit(newGuids(1).join())).stderr,
       /^no worker runs, the last one ended 1 min.* ago: /m,

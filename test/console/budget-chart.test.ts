@@ -75,7 +75,7 @@ describe('the drawing of the budget', () => {
   it('learns the longer it looks, and begins anew after a gap', () => {
     const history = createBudgetHistory(LIMITS);
     const budget = (now: number, stamps: number[]) =>
-      ({ now, stamps, windows: [], holds: [], workerSeenAt: null, latencyMs: 0, pace: null }) as const;
+      ({ now, stamps, windows: [], holds: [], workers: [], latencyMs: 0, pace: null }) as const;
     const note = (now: number, stamps: number[], refusal = null as { at: number; until: number } | null) =>
       history.note({ ...budget(now, stamps), windows: [], holds: [], stamps }, refusal);
     note(NOW, [NOW - HOUR, NOW - 5], { at: NOW - 5, until: NOW + 10 });

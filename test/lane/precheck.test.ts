@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { readRoster } from '../../src/budget/roster.ts';
 import { steer } from '../../src/campaign/steer.ts';
 import { URGENT } from '../../src/ledger/place.ts';
 import { TESTER } from '../support/actor.ts';
@@ -50,7 +51,7 @@ describe('precheck', () => {
     await eventually(() => assert.equal(calls('list'), 1));
     await stack.submit(stack.addActions(3), 'now', { priority: URGENT });
     await stack.untilDone('now');
-    const seen = async () => Number(await redis.hget(tenant.keys.state, 'alive'));
+    const seen = async () => readRoster(await redis.hgetall(tenant.keys.workers))[0]?.seenAt ?? 0;
     const before = await seen();
     await eventually(async () => assert.ok((await seen()) > before + 1_000));
     await stack.submit(stack.addActions(3), 'aborted');

@@ -41,5 +41,5 @@ export async function skipGrace(redis: RedisClient, keys: Keys): Promise<void> {
 
 /** As if a worker were there, for the next ten minutes. */
 export async function seeWorker({ redis, keys }: Pick<Tenant, 'redis' | 'keys'>): Promise<void> {
-  await redis.hset(keys.state, 'alive', Date.now() + 600_000);
+  await redis.hset(keys.workers, 'seen', `${Date.now() + 600_000} {"trouble":""}`);
 }

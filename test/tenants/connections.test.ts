@@ -51,7 +51,7 @@ test('in a cluster, too, a tenant has no more than 5 connections', async (t) => 
   t.diagnostic(`${waiting.length} connections for ${TENANTS} tenants`);
   assert.ok(waiting.length <= 5 * TENANTS, `${waiting.length} connections`);
   await eventually(async () => {
-    for (const label of labels) assert.equal(await redis.hexists(keysFor(label).state, 'alive'), 1);
+    for (const label of labels) assert.equal(await redis.hlen(keysFor(label).workers), 1);
   });
   worker.kill('SIGTERM');
   assert.equal(await worker.exited, 0, worker.stderr);

@@ -43,7 +43,7 @@ export async function drainMany(
   );
   const worker = estate.startWorkerProcess({ LOG_LEVEL: 'warn', HEALTH_PORT: '0' });
   await eventually(async () => {
-    const alive = await Promise.all(tenants.map(({ keys }) => redis.hexists(keys.state, 'alive')));
+    const alive = await Promise.all(tenants.map(({ keys }) => redis.hlen(keys.workers)));
     assert.equal(alive.filter((isAlive) => isAlive === 1).length, count, worker.stderr);
   });
   const idleMiB = await memoryOf(worker.pid, 'VmRSS');
