@@ -59,9 +59,10 @@ describe('workers in Redis', () => {
       });
       await stack.startWorker();
       await stack.untilDone();
-      const { holds, workers } = await viewOf(stack);
-      assert.deepEqual(holds, []);
-      assert.equal(workers.length, 2);
+      await eventually(async () => {
+        const { holds, workers } = await viewOf(stack);
+        assert.deepEqual([holds, workers.length], [[], 2]);
+      });
       await wrong.stop();
     } finally {
       await stack.close();
