@@ -122,6 +122,7 @@ function addLooking(to: Catalogue): void {
     .addOption(format().choices(['jsonl', 'csv', 'html']))
     .option('--output <file>', 'write there instead of to standard output')
     .option('--force', 'replace that file if it is there', false)
+    .option('--json', 'the same as --format jsonl', false)
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.report()).runReport(context, { ...options, campaign })),
     );

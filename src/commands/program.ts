@@ -11,7 +11,7 @@ import type { Traces } from '../telemetry/open.ts';
 import { wantsTraces } from '../telemetry/settings.ts';
 import { chooseConfig } from '../tenants-file.ts';
 import { addCommands } from './catalogue.ts';
-import { type BareContext, type CommandContext, EXIT, type Output } from './context.ts';
+import { type BareContext, type CommandContext, EXIT, type Output, writeJson } from './context.ts';
 import { addExamples, HELP } from './help.ts';
 
 /** What the process gives; `cli.ts` is the only place that touches it. */
@@ -45,7 +45,9 @@ interface Start {
  * @returns the exit code.
  */
 export async function runProgram(argv: readonly string[], { out, ...rest }: Process): Promise<number> {
-  const process: Process = { ...rest, out: safe(out) };
+  const watched = watch(out);
+  const process: Process = { ...rest, out: safe(watched.out) };
+  const isForProgram = argv.includes('--json');
   let code: number = EXIT.done;
   const program = createProgram(process, {
     run: async (run, options) => {
@@ -66,10 +68,54 @@ export async function runProgram(argv: readonly string[], { out, ...rest }: Proc
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });
+    const isRefused = (code === EXIT.usage || code === EXIT.failed) && !watched.hasWritten();
+    const [message, ...others] = watched.said().toReversed();
+    if (isForProgram && isRefused && message !== undefined)
+      await tellProgram(process, 'INPUT_INVALID', message, others.toReversed());
     return code;
   } catch (error) {
-    return explain(error, process);
+    // commander has put the same into words of its own.
+    const lines = error instanceof CommanderError ? [] : watched.said();
+    const exit = explain(error, process);
+    if (isForProgram && exit !== EXIT.done && !process.stop.aborted) {
+      const { message } = error as Error;
+      await tellProgram(process, codeOf(error), printable(withoutSecrets(message)), lines);
+    }
+    return exit;
   }
+}
+
+/** Keeps what is said to be wrong, and whether there was a result. */
+function watch(out: Output) {
+  const said: string[] = [];
+  let hasWritten = false;
+  const watching: Output = {
+    ...out,
+    write: (text) => {
+      hasWritten = true;
+      return out.write(text);
+    },
+    complain: (line) => {
+      said.push(line);
+      out.complain(line);
+    },
+  };
+  return { out: watching, said: () => [...said], hasWritten: () => hasWritten };
+}
+
+/** What went wrong, for whoever asked for JSON. `lines`: each thing that is wrong, where they were named one by one. */
+function tellProgram(
+  { out }: Process,
+  code: string,
+  message: string,
+  lines: readonly string[],
+): Promise<void> {
+  return writeJson(out, { error: { code, message, ...(lines.length > 0 && { lines }) } });
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof CommanderError) return 'USAGE';
+  return error instanceof StanddownError ? error.code : 'INTERNAL';
 }
 
 /**

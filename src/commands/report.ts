@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { withTenant } from '../app.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { reportCampaign } from '../campaign/report.ts';
+import { StanddownError } from '../errors.ts';
 import { type ReportFormat, renderReport } from '../report/formats.ts';
 import { type CommandContext, EXIT } from './context.ts';
 import { count } from './table.ts';
@@ -14,18 +15,23 @@ export interface ReportOptions {
   output?: string;
   /** Whether a file of that name is replaced. */
   force: boolean;
+  /** As `format: 'jsonl'`. */
+  json: boolean;
 }
 
 /** What became of each id, to standard output or a file. */
 export function runReport(context: CommandContext, options: ReportOptions): Promise<number> {
   const { out, stop } = context;
+  const wanted = options.json ? 'jsonl' : options.format;
+  if (options.format !== undefined && options.format !== wanted)
+    throw new StanddownError('USAGE', `--json is --format jsonl, and not ${options.format}`);
   // A million lines pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=30');
   return withTenant(context, async (tenant) => {
     if (options.output !== undefined) await checkWritable(options.output, options);
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
-    const format = options.format ?? formatOf<ReportFormat>(options.output, ['jsonl', 'csv', 'html']);
+    const format = wanted ?? formatOf<ReportFormat>(options.output, ['jsonl', 'csv', 'html']);
     let lines = 0;
     const counted = async function* () {
       for await (const line of reportCampaign(tenant, campaign)) {
