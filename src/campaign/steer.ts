@@ -96,7 +96,8 @@ if ARGV[2] == '${URGENT}' and redis.call('HGET', KEYS[1], 'state') == 'running' 
 else
   redis.call('ZADD', KEYS[2], 'XX', feedingPlace(ARGV[2], number), number)
 end
-audit(KEYS[3], 'priority', ARGV[3], ARGV[4], before .. ' to ' .. ARGV[2])
+local function word(priority) return priority == '${URGENT}' and 'urgent' or priority end
+audit(KEYS[3], 'priority', ARGV[3], ARGV[4], word(before) .. ' to ' .. word(ARGV[2]))
 return before
 `,
 );

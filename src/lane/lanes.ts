@@ -209,12 +209,11 @@ export function createLanes(deps: LanesDeps) {
       }
     }
     const slotClass = name === 'cancel-urgent' ? 'urgent' : 'bulk';
-    const campaign = await direct.number();
     const calledFor = name === 'cancel-urgent' ? fedFor(job.data) : undefined;
-    return {
-      kind: 'work',
-      work: { request, slotClass, campaign, direct, fed: false, calledFor, requestedAt },
-    };
+    const work = { request, slotClass, fed: false, requestedAt } as const;
+    // Whose the id is, the ledger says; the day's campaign is not opened for what a campaign has.
+    if (calledFor !== undefined) return { kind: 'work', work: { ...work, campaign: calledFor, calledFor } };
+    return { kind: 'work', work: { ...work, campaign: await direct.number(), direct } };
   }
 
   /** What a job is told that cannot be read. */

@@ -131,6 +131,7 @@ describe('steering a campaign', () => {
     const jobs = await redis.lrange(keys.lane('cancel-urgent', 'wait'), 0, -1);
     const fedFor = (number: number) => jobs.filter((job) => job.startsWith(`${number}-`)).length;
     assert.deepEqual([fedFor(2), fedFor(3)], [3, 4]);
+    assert.match(await done('history', 'second'), /priority .*5 to urgent/);
   });
 
   it('delete forgets a campaign that has ended, and nothing else', async () => {

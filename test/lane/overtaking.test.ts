@@ -146,4 +146,6 @@ it('what expires in another campaign before its turn is called for the urgent on
   assert.deepEqual((await stack.status('slow')).outcomes, { expired: 3 });
   await stack.startWorker();
   await eventually(async () => assert.deepEqual((await stack.status('now')).outcomes, { cancelled: 3 }));
+  const names = (await redis.hkeys(tenant.keys.campaigns)).sort();
+  assert.deepEqual(names, ['now', 'slow'], 'none is opened for single cancels, of which there were none');
 });
