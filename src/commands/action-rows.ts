@@ -40,6 +40,12 @@ export function* actionLines(actions: readonly Action[], format: RowFormat): Gen
   }
 }
 
+/** The same for ids of which less is known. */
+export function rowLines(rows: readonly Record<string, string | null>[], format: RowFormat): string {
+  if (format === 'jsonl') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  return toCsv([Object.keys(rows[0] ?? {}), ...rows.map((row) => Object.values(row))]);
+}
+
 function toCsv(rows: (string | null)[][]): string {
   return stringify(rows, { escape_formulas: true });
 }

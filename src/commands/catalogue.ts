@@ -93,6 +93,8 @@ function addChoosing(to: Catalogue): void {
     .option('--limit <number>', 'with --where: the first so many')
     .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
     .option('--expect-type <types>', 'set aside what is of another type, such as Isolate,Unisolate')
+    .option('--set-aside <file>', 'with --expect-type: write there what is of another type')
+    .option('--force', 'replace that file if it is there', false)
     .option('--exclude <file>', 'leave out the ids in this file')
     .option('--priority <priority>', 'of a new campaign, 1 (first) to 9 (last); 5 by default')
     .option('--urgent', 'before all others, also with what URGENT_RESERVE keeps', false)

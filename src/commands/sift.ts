@@ -1,17 +1,16 @@
 import type { Action } from '../defender/classify.ts';
 import type { Reader } from '../defender/reader.ts';
-import { excerpt } from '../foreign.ts';
 import { bytesToGuid, guidsToBytes } from '../guid.ts';
 import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { CommandContext } from './context.ts';
-import { createNaming } from './naming.ts';
 import { count } from './table.ts';
 
 /** An id that is not submitted, because its action is of another type, or is not listed. */
 export interface SetAside {
   machineActionId: string;
-  /** Null: the list does not show it. */
+  /** Whether the list shows it. */
+  isListed: boolean;
   type: string | null;
   computerDnsName: string | null;
 }
@@ -19,13 +18,12 @@ export interface SetAside {
 export type Sieve = ReturnType<typeof createSieve>;
 
 /**
- * Lets actions of certain types through, and sets the others aside: each is named on standard error.
+ * Lets actions of certain types through, and sets the others aside.
  *
  * @param types in any case; null: all.
  */
-export function createSieve(context: Pick<CommandContext, 'out'>, types: readonly string[] | null) {
+export function createSieve(types: readonly string[] | null) {
   const wanted = types && new Set(types.map((type) => type.toLowerCase()));
-  const naming = createNaming(context);
   const setAside: SetAside[] = [];
   return {
     setAside,
@@ -33,16 +31,10 @@ export function createSieve(context: Pick<CommandContext, 'out'>, types: readonl
     lets: (id: string, action: Action | undefined): action is Action => {
       if (action && (wanted === null || wanted.has((action.summary.type ?? '').toLowerCase()))) return true;
       const { type = null, computerDnsName = null } = action?.summary ?? {};
-      setAside.push({ machineActionId: id, type, computerDnsName });
-      naming.name(`set aside: ${id}: ${action ? describe(action) : 'not listed'}`);
+      setAside.push({ machineActionId: id, isListed: action !== undefined, type, computerDnsName });
       return false;
     },
   };
-}
-
-function describe({ summary: { type, computerDnsName } }: Action): string {
-  const machine = computerDnsName === null ? '' : ` on ${excerpt(computerDnsName, 80)}`;
-  return `${excerpt(type ?? 'of no type', 60)}${machine}`;
 }
 
 /** Ids read and judged at once: ten calls. */

@@ -61,7 +61,7 @@ export async function expectTypes(
   types: readonly string[],
 ): Promise<Load> {
   const { context } = submission;
-  const sieve = createSieve(context, types);
+  const sieve = createSieve(types);
   const spool = await submission.newSpool();
   const tally = createTally();
   const ids = await reading(context, tenant, (reader) =>
@@ -85,7 +85,7 @@ export async function loadSelected(
   const { select } = await import('./reading.ts');
   const { actions } = await reading(context, tenant, (reader) => select(context, reader, selecting));
   const wanted = actions.filter(({ id }) => !excluded.has(id));
-  const sieve = createSieve(context, wish.types);
+  const sieve = createSieve(wish.types);
   const kept = wanted.filter((action) => sieve.lets(action.id, action));
   const spool = await submission.newSpool();
   await spool.add(guidsToBytes(kept.map(({ id }) => id)));

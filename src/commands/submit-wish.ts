@@ -23,6 +23,10 @@ export interface SubmitOptions {
   skipInvalid: boolean;
   /** Types of which the actions have to be, separated by commas. */
   expectType?: string;
+  /** Where those of other types are written: CSV or JSONL, as the file is called. */
+  setAside?: string;
+  /** Whether that file is replaced. */
+  force: boolean;
   /** A file of ids that must not be submitted. */
   exclude?: string;
   /** 1 (first) to 9 (last). Default 5. */

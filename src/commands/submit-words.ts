@@ -1,6 +1,7 @@
 import type { SubmitPlan } from '../campaign/plan.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
 import { describeDuration } from '../duration.ts';
+import { excerpt } from '../foreign.ts';
 import { describePriority } from '../ledger/place.ts';
 import type { SetAside } from './sift.ts';
 import type { SubmitOptions } from './submit-wish.ts';
@@ -48,6 +49,17 @@ export function describeKept(summary: SubmitSummary, asked: SubmitOptions): stri
     lines.push(`expiry: ${time}`);
   }
   return lines.map((line) => `the campaign keeps its ${line}`);
+}
+
+/** What is not submitted because it is of no expected type, by type. */
+export function describeSetAside(setAside: readonly SetAside[]): string {
+  const byType = new Map<string, number>();
+  for (const { isListed, type } of setAside) {
+    const what = isListed ? excerpt(type ?? 'of no type', 60) : 'not listed';
+    byType.set(what, (byType.get(what) ?? 0) + 1);
+  }
+  const counts = [...byType].sort(([, a], [, b]) => b - a).map(([what, n]) => `${what} ${count(n)}`);
+  return `set aside, for it is of no expected type: ${counts.join(' · ')}`;
 }
 
 function describeOthers({ already, elsewhere }: Counts, { skipped, excluded, setAside }: LeftOut): string[] {

@@ -8,14 +8,16 @@ import { expiryOf, type SubmitSummary, submitCampaign } from '../campaign/submit
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
 import { describeAbsence } from '../words.ts';
+import type { RowFormat } from './action-rows.ts';
 import { actorOf } from './actor.ts';
 import { canAsk, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { expectTypes, type Load, loadFile, loadSelected, type Submission } from './submit-load.ts';
 import { readWish, type SubmitOptions } from './submit-wish.ts';
-import { describeKept, describePlan, describeSubmit } from './submit-words.ts';
+import { describeKept, describePlan, describeSetAside, describeSubmit } from './submit-words.ts';
 import { count } from './table.ts';
 import { describeTally } from './tally.ts';
+import { checkWritable, formatOf, writeWhole } from './whole-file.ts';
 
 export type { SubmitOptions } from './submit-wish.ts';
 
@@ -30,6 +32,7 @@ export async function runSubmit(context: CommandContext, options: SubmitOptions)
   // A million ids pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
   setFlagsFromString('--semi-space-growth-factor=1');
   const wish = await readWish(context, options);
+  if (options.setAside !== undefined) await checkWritable(options.setAside, options);
   const spools: Spool[] = [];
   const newSpool = async () => {
     const spool = await openSpool(context.config.dataDir);
@@ -67,6 +70,7 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
   const { context, options, wish } = submission;
   const { out } = context;
   const isSelected = wish.source.kind === 'where';
+  if (load.setAside.length > 0) await tellSetAside(submission, load.setAside);
   if (load.ids === 0) {
     return refuse(context, `${nothingLeft(load) ?? 'no machine action matches'}; nothing was submitted`);
   }
@@ -121,6 +125,20 @@ async function tellPlan({ context, options, wish }: Submission, load: Load, plan
   }
   await out.write(`${describePlan(wish.name, plan, load).join('\n')}\n`);
   out.note('a dry run: nothing was submitted');
+}
+
+/** How many of which type, and where they are written. */
+async function tellSetAside(
+  { context, options: { setAside: path, force } }: Submission,
+  setAside: Load['setAside'],
+): Promise<void> {
+  context.out.complain(describeSetAside(setAside));
+  if (path === undefined) return;
+  const rows = setAside.map(({ isListed: _, ...row }) => row);
+  const { rowLines } = await import('./action-rows.ts');
+  const text = rowLines(rows, formatOf<RowFormat>(path, ['jsonl', 'csv']));
+  await writeWhole(path, { force }, (file) => file.writeFile(text));
+  context.out.note(`${count(rows.length)} written to ${path}`);
 }
 
 /** That nothing will be called for want of a worker. */

@@ -243,14 +243,31 @@ describe('standdown submit', () => {
       const { accepted, setAside } = JSON.parse(ran.stdout);
       assert.equal(accepted, 2);
       assert.deepEqual(setAside, [
-        { machineActionId: other, type: 'Unisolate', computerDnsName: 'ws-1\\u202e' },
-        { machineActionId: unknown, type: null, computerDnsName: null },
+        { machineActionId: other, isListed: true, type: 'Unisolate', computerDnsName: 'ws-1\\u202e' },
+        { machineActionId: unknown, isListed: false, type: null, computerDnsName: null },
       ]);
-      assert.deepEqual(linesOf(ran.stderr).slice(0, 2), [
-        `set aside: ${other}: Unisolate on ws-1\\u202e`,
-        `set aside: ${unknown}: not listed`,
-      ]);
+      assert.equal(
+        linesOf(ran.stderr)[0],
+        'set aside, for it is of no expected type: Unisolate 1 · not listed 1',
+      );
       assert.deepEqual(await shell.listed(CAMPAIGN), [a, b]);
+    });
+
+    it('writes what it sets aside where it is told to, as submit takes it, and replaces no file unasked', async () => {
+      const [a = ''] = await add(1);
+      const others = await add(2, { type: 'Unisolate', computerDnsName: 'ws-1' });
+      const path = shell.path('others.csv');
+      const expect = ['--expect-type', 'Isolate', '--set-aside', path];
+      const ran = await submit([a, ...others], ...expect);
+      assert.equal(ran.code, 0, ran.stderr);
+      assert.match(ran.stderr, /^set aside, .*: Unisolate 2\n2 written to .*others\.csv\n/);
+      const taken = await shell.run(['submit', path, '--campaign', 'others', '--comment', 'stop it']);
+      assert.equal(taken.code, 0, taken.stderr);
+      assert.deepEqual(await shell.listed('others'), others);
+      const again = await submit([a], ...expect, '--dry-run');
+      assert.deepEqual([again.code, again.stdout], [2, '']);
+      assert.match(again.stderr, /is there already; add --force/);
+      assert.equal((await submit([a, ...others], ...expect, '--force')).code, 0);
     });
 
     it('takes several types, of what is selected too', async () => {
