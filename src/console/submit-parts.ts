@@ -24,7 +24,7 @@ ${formKeyField(viewer)}
 <div><label for="priority">Priority of a new campaign, 1 goes first</label><select id="priority" name="priority">${priorityOptions(DEFAULT_PRIORITY)}</select></div>
 <div><label for="expires">Expires in, such as 4h; what is not called by then is left alone. Empty: never</label><input id="expires" name="expires" placeholder="never"></div>
 <div><label for="ids">Ids, pasted</label><textarea id="ids" name="ids" rows="6" spellcheck="false"></textarea></div>
-<div><label for="file">… or a file, chosen or dropped anywhere on this form: one id per line, CSV with a header, or JSONL</label><input id="file" name="file" type="file"></div>
+<div><label for="file">… or a file, chosen or dropped anywhere on this form: ids, CSV with a header, JSONL or an answer of the API</label><input id="file" name="file" type="file"></div>
 <div><button class="main">Check</button></div>
 </form>
 </section>`;

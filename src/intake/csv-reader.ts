@@ -54,7 +54,9 @@ function readRecord(record: Line, cells: string[] | undefined, header: CsvHeader
   if (cells === undefined) return problemLine(number, flaw ?? 'the quotes in this line are broken', text);
   const id = cells[header.idIndex]?.trim() ?? '';
   if (id === '' && cells.every((cell) => cell.trim() === '')) return undefined;
-  if (cells.length !== header.columns) {
+  // Spreadsheets and hands leave cells out at the end, or put empty ones there.
+  const isTooLong = cells.slice(header.columns).some((cell) => cell.trim() !== '');
+  if (isTooLong || cells.length <= header.idIndex) {
     return problemLine(number, `has ${cells.length} columns, the header has ${header.columns}`, text);
   }
   return idLine(number, id, text);

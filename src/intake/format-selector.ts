@@ -58,9 +58,9 @@ function createReader(format: Format): FormatReader {
   }
 }
 
-function eachLine(readLine: (line: Line) => IdLine | undefined): FormatReader {
+function eachLine(readLine: (line: Line) => IdLine | IdLine[] | undefined): FormatReader {
   return {
-    read: (lines) => lines.map(readLine).filter((result) => result !== undefined),
+    read: (lines) => lines.flatMap((line) => readLine(line) ?? []),
     end: () => [],
     details: () => ({}),
   };

@@ -4,8 +4,12 @@ import type { Separator } from './csv-cells.ts';
 import { cleanName, ID_NAMES, idNameRank } from './id-column.ts';
 import type { IdLine } from './id-line.ts';
 import type { Line } from './lines.ts';
+import { idsOf } from './plain-line.ts';
 
 export type Format = 'plain' | 'csv' | 'jsonl';
+
+/** Besides, one JSON document over the whole file, which is told by its first bytes: see `json-document.ts`. */
+export type AnyFormat = Format | 'json';
 
 /** Makes ids and problems of the lines of one file, the first of which is the one that told the format. */
 export interface FormatReader {
@@ -39,16 +43,17 @@ export function isPreamble(line: Line): boolean {
  */
 export function detectFormat(text: string): Format {
   const line = text.trim();
-  if (parseGuid(line) !== null) return 'plain';
+  if (parseGuid(line) !== null || idsOf(line) !== null) return 'plain';
   refuseJsonDocument(line);
   const cells = line.split(SEPARATOR);
   // `{guid},host` begins with a brace as well.
   if (line.startsWith('{') && !isGuid(cells[0] ?? '')) return 'jsonl';
   if (cells.some(isGuid)) {
-    const names = ID_NAMES.join(' or ');
+    const names = cells.slice(0, 10).map((cell, at) => (isGuid(cell) ? ID_NAMES[0] : `column${at + 1}`));
+    const header = names.filter((name, at) => name !== ID_NAMES[0] || names.indexOf(name) === at);
     throw new StanddownError(
       'INPUT_INVALID',
-      `several columns, but no header line: add one that names a column ${names}`,
+      `several columns, but no header line: put one in front, such as ${header.join(SEPARATOR.exec(line)?.[0] ?? ',')}`,
     );
   }
   return cells.length > 1 || namesIdColumn(line) || OPEN_QUOTE.test(line) ? 'csv' : 'plain';

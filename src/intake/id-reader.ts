@@ -1,14 +1,15 @@
 import type { Separator } from './csv-cells.ts';
 import { createDecoder, type Encoding, HEAD_BYTES, sniff } from './encoding.ts';
-import type { Format } from './format.ts';
+import type { AnyFormat } from './format.ts';
 import { createFormatSelector } from './format-selector.ts';
 import type { IdLine } from './id-line.ts';
+import { createJsonDocument, isJsonDocument } from './json-document.ts';
 import { createLineSplitter } from './lines.ts';
 
 /** What a file turned out to be. */
 export interface IdFileSummary {
-  /** `empty`: nothing but blank lines, comments, and lines that are no text. */
-  format: Format | 'empty';
+  /** `empty`: nothing but blank lines, comments, and lines that are no text. `json`: one document. */
+  format: AnyFormat | 'empty';
   encoding: Encoding;
   /** CSV of more than one column. */
   separator?: Separator;
@@ -33,7 +34,8 @@ export function createIdReader(): IdReader {
 
   const begin = (): { reader: IdReader; first: IdLine[] } => {
     const { encoding, markBytes } = sniff(head);
-    const reader = createTextReader(encoding);
+    const start = createDecoder(encoding).units(head.subarray(markBytes, HEAD_BYTES));
+    const reader = isJsonDocument(start) ? createDocumentReader(encoding) : createTextReader(encoding);
     const first = reader.push(head.subarray(markBytes));
     head = Buffer.alloc(0);
     return { reader, first };
@@ -53,6 +55,22 @@ export function createIdReader(): IdReader {
       const { reader, first } = begin();
       const { rest, summary } = reader.end();
       return { rest: [...first, ...rest], summary };
+    },
+  };
+}
+
+function createDocumentReader(encoding: Encoding): IdReader {
+  const decoder = createDecoder(encoding);
+  const document = createJsonDocument(decoder);
+  return {
+    push: (chunk) => {
+      document.push(decoder.units(chunk));
+      return [];
+    },
+    end: () => {
+      document.push(decoder.rest());
+      const { entries, lines } = document.end();
+      return { rest: entries, summary: { format: 'json', encoding, lines } };
     },
   };
 }

@@ -5,15 +5,18 @@ import type { Line } from './lines.ts';
 /** The id in a JSON object (see {@link ID_NAMES}) or a JSON string; nothing for a blank line. */
 export function readJsonLine({ number, text, flaw }: Line): IdLine | undefined {
   if (flaw !== undefined) return problemLine(number, flaw, text);
+  if (text.trim() === '') return undefined;
   const value = parseJson(text);
+  return value === undefined
+    ? problemLine(number, 'not valid JSON', text)
+    : readJsonValue(number, value, text);
+}
+
+/** The id in what was parsed; `text` is shown where there is none. */
+export function readJsonValue(number: number, value: unknown, text: string): IdLine {
   if (typeof value === 'string') return idLine(number, value, text);
   if (isObject(value)) return readObject(number, value, text);
-  if (text.trim() === '') return undefined;
-  return problemLine(
-    number,
-    value === undefined ? 'not valid JSON' : 'neither a JSON object nor a string',
-    text,
-  );
+  return problemLine(number, 'neither a JSON object nor a string', text);
 }
 
 function readObject(line: number, object: Record<string, unknown>, text: string): IdLine {

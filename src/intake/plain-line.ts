@@ -1,10 +1,25 @@
+import { parseGuid } from '../guid.ts';
 import { type IdLine, idLine, problemLine } from './id-line.ts';
 import type { Line } from './lines.ts';
 
-/** The id on a line of a plain list; nothing for a blank line or one that begins with `#`. */
-export function readPlainLine({ number, text, flaw }: Line): IdLine | undefined {
+/** What stands between ids on one line: as people and programs write lists. */
+const BETWEEN = /[,;\s]+/;
+
+/** The ids on a line of a plain list; none on a blank line or one that begins with `#`. Ids and anything else are a problem. */
+export function readPlainLine({ number, text, flaw }: Line): IdLine[] {
   const trimmed = text.trim();
-  if (trimmed.startsWith('#')) return undefined;
-  if (flaw !== undefined) return problemLine(number, flaw, text);
-  return trimmed === '' ? undefined : idLine(number, text, text);
+  if (trimmed.startsWith('#')) return [];
+  if (flaw !== undefined) return [problemLine(number, flaw, text)];
+  if (trimmed === '') return [];
+  const ids = idsOf(trimmed);
+  if (ids !== null) return ids.map((id) => idLine(number, id, text));
+  const isMixed = trimmed.split(BETWEEN).some((part) => parseGuid(part) !== null);
+  return [isMixed ? problemLine(number, 'holds something besides ids', text) : idLine(number, text, text)];
+}
+
+/** The ids in a text that holds nothing else but what separates them; null: it holds something else, or one id and no more. */
+export function idsOf(text: string): string[] | null {
+  const parts = text.split(BETWEEN).filter((part) => part !== '');
+  const isList = parts.length > 0 && parts.every((part) => parseGuid(part) !== null);
+  return isList ? parts : null;
 }

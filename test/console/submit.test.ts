@@ -192,7 +192,7 @@ describe('handing ids in through the console, in a real browser', () => {
     const { page } = visitor;
     for (const [name, text, words] of [
       ['empty form', '', /choose a file, or paste ids/],
-      ['json', '[{"id":1}]', /JSON array: write one object per line/],
+      ['json', '[{"id":1}', /JSON document with a mistake/],
       ['direct-2026', newGuids(1).join(), /may not begin with "direct-"/],
     ] as const) {
       await fill(visitor, name);

@@ -39,19 +39,19 @@ test('what is no text, or not in lines, says what to do instead', async () => {
     // UTF-32 without a mark, and an executable.
     [Buffer.from([...guid(1)].flatMap((char) => [char.charCodeAt(0), 0, 0, 0])), /not a text file/],
     [Buffer.from('7f454c46020101000000000000000000', 'hex'), /not a text file/],
-    [`["${guid(1)}"]`, /a JSON array: write one object per line \(jq -c '\.\[\]'\)/],
-    [`  [\n{"id":"${guid(1)}"}\n]`, /a JSON array/],
-    [`[${`{"id":"${guid(1)}"},`.repeat(2000)}`, /a JSON array/],
-    [`{\n  "id": "${guid(1)}"\n}`, /several lines/],
-    [`{"@odata.context":"https://x","@odata.count":1,"value":[{"id":"${guid(1)}"}]}`, /jq -c '\.value\[\]'/],
-    [`{"value": [${`{"id":"${guid(1)}"},`.repeat(2000)}`, /answer of the API/],
+    [
+      `[${`{"id":"${guid(1)}"},`.repeat(2000)}`,
+      /a JSON document with a mistake \(.+\); correct it, or give the ids alone/,
+    ],
+    [`{"value": [${`{"id":"${guid(1)}"},`.repeat(2000)}`, /a JSON document with a mistake/],
+    [`{\n  "id": "${guid(1)}",\n`, /a JSON document with a mistake/],
+    [Buffer.concat([Buffer.from('["'), Buffer.from([0xff, 0x22, 0x5d])]), /JSON that is not valid text/],
     [
       `${guid(1)},host`,
-      /^several columns, but no header line: add one that names a column machineActionId or id or ActionId$/,
+      /^several columns, but no header line: put one in front, such as machineActionId,column2$/,
     ],
     [`host\t"${guid(1)}"`, /no header line/],
     [`{${guid(1)}};host`, /no header line/],
-    [`${guid(1)},\n${guid(2)},`, /no header line/],
     ['Machine Id,Status\n', /none of the columns machineActionId, id, ActionId; it has: Machine Id, Status$/],
     ['a;"b;c"; ;d\n', /it has: a, b;c, \(no name\), d$/],
     ['\u202eab,c\u0007\n', /it has: \\u202eab, c\\u0007$/],
@@ -75,8 +75,8 @@ test('what is no text, or not in lines, says what to do instead', async () => {
 test('the same is refused in UTF-16', async () => {
   for (const encoding of ['utf-16le', 'utf-16be'] as const) {
     for (const mark of [false, true]) {
-      const { error } = await readBytes(encode(`[\n"${guid(1)}"\n]`, encoding, mark));
-      assert.match(error ?? '', /a JSON array/);
+      const { error } = await readBytes(encode(`[\n"${guid(1)}"\n`, encoding, mark));
+      assert.match(error ?? '', /a JSON document with a mistake/);
     }
   }
 });
