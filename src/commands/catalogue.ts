@@ -85,7 +85,10 @@ function addChoosing(to: Catalogue): void {
     .action((options) => to.go(async (context) => (await load.select()).runSelect(context, options)));
 
   add(to, 'submit', 'put the ids in a file, or the actions that match, into a campaign')
-    .argument('[file]', 'ids, CSV with a header, JSONL or an answer of the API; - for standard input, the default')
+    .argument(
+      '[file]',
+      'ids, CSV with a header, JSONL or an answer of the API; - for standard input, the default',
+    )
     .requiredOption('--campaign <name>', 'the campaign; created unless it exists')
     .requiredOption('--comment <text>', "sent with every cancel and kept in Defender's action center")
     .option('--where <conditions>', `in place of a file: ${WHERE}`)
