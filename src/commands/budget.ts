@@ -64,10 +64,11 @@ function describe(views: readonly Seen[], width: number): string {
   const absence = cancel ? describeAbsence(cancel.view) : null;
   const pace = cancel ? describePace(cancel.view) : null;
   const workers = cancel ? livingWorkers(cancel.view.workers, cancel.view.now).map(describeWorker) : [];
-  const lines = [absence ?? [], workers, holds, pace ?? []].flat();
+  const lines = [absence ?? [], holds, pace ?? []].flat();
   return [
     formatTable(columns, rows, width),
     '',
+    ...workers,
     ...(lines.length > 0 ? lines : ['nothing holds calls back']),
   ].join('\n');
 }
