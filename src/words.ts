@@ -1,6 +1,5 @@
 import { livingWorkers, type SeenWorker } from './budget/roster.ts';
 import type { BudgetView } from './budget/view.ts';
-import type { Campaign } from './campaign/registry.ts';
 import { describeDuration, formatDuration } from './duration.ts';
 
 /* What commands and console say in the same words. */
@@ -36,9 +35,8 @@ export const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Why a campaign that has finished stays as it is. */
-export function describeFinished({ decidedAt }: Campaign, steering: string): string {
-  const at = decidedAt === null ? '' : ` at ${clockTime(new Date(decidedAt).toISOString(), Date.now())}`;
-  return `nothing to ${steering}: finished${at}`;
+export function describeFinished(finishedAt: number, steering: string): string {
+  return `nothing to ${steering}: finished at ${clockTime(new Date(finishedAt).toISOString(), Date.now())}`;
 }
 
 /** That nothing will happen for want of a worker, for a person; null while there is one. */

@@ -178,9 +178,14 @@ export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>):
   return state === 'running' && open === 0 ? 'done' : state;
 }
 
-/** Whether there is nothing left to pause or to abort. The day's single cancels never finish. */
-export function isFinished(campaign: Campaign): boolean {
-  return displayState(campaign) === 'done' && campaign.total > 0 && !campaign.direct;
+/**
+ * Whether there is nothing left to pause or to abort, as far as the campaign itself tells: `steer` knows. The day's single cancels never
+ * finish, and an urgent campaign may have called what others own.
+ */
+export function mayBeSteered(campaign: Campaign): boolean {
+  return (
+    displayState(campaign) !== 'done' || campaign.total === 0 || campaign.direct || campaign.priority === 0
+  );
 }
 
 /** Of all campaigns, in the order of their creation. */

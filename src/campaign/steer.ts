@@ -21,9 +21,10 @@ import {
  * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped. After a pause by the brake the
  * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
- * One that has finished is neither paused nor aborted: there is nothing left to hold back. The day's single cancels never finish.
+ * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back. The day's single cancels never
+ * finish, nor does an urgent one that names what others own: it has that called, too.
  *
- * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit
+ * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit, 7 elsewhere
  * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals
  * Returns  the state before, or `done`
  */
@@ -34,8 +35,8 @@ ${AUDIT_LUA}
 ${PLACE_LUA}
 local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason', 'tolerant', 'refusedAs', 'open', 'total', 'direct')
 local before, number = f[1] or 'deleted', tonumber(ARGV[1])
-local isFinished = before == 'running' and f[7] == '0' and f[8] ~= '0' and f[9] ~= '1'
-if isFinished and ARGV[2] ~= 'resume' then return 'done' end
+local callsOthers = f[2] == '${URGENT}' and redis.call('SCARD', KEYS[7]) > 0
+if before == 'running' and f[7] == '0' and f[8] ~= '0' and f[9] ~= '1' and not callsOthers then return 'done' end
 local detail, accepts = '', ARGV[2] == 'resume' and ARGV[5] == '1' and (before == 'running' or before == 'paused') and f[5] ~= '1'
 if accepts then
   detail = 'refusals are accepted from now on'
@@ -90,12 +91,10 @@ if ARGV[2] == '${URGENT}' or before == '${URGENT}' then
   redis.call('HSET', KEYS[1], 'cursor', redis.call('HGET', KEYS[1], 'low') or 0)
 end
 -- An urgent one has those called, too, that others own: from the first on, and also where it owns none.
-if ARGV[2] == '${URGENT}' and redis.call('HGET', KEYS[1], 'state') == 'running' then
-  redis.call('HSET', KEYS[1], 'cursor', 0, 'low', 0)
-  redis.call('ZADD', KEYS[2], feedingPlace(ARGV[2], number), number)
-else
-  redis.call('ZADD', KEYS[2], 'XX', feedingPlace(ARGV[2], number), number)
-end
+local isRunning = redis.call('HGET', KEYS[1], 'state') == 'running'
+if ARGV[2] == '${URGENT}' then redis.call('HSET', KEYS[1], 'cursor', 0, 'low', 0) end
+if ARGV[2] == '${URGENT}' and isRunning then redis.call('ZADD', KEYS[2], feedingPlace(ARGV[2], number), number)
+else redis.call('ZADD', KEYS[2], 'XX', feedingPlace(ARGV[2], number), number) end
 local function word(priority) return priority == '${URGENT}' and 'urgent' or priority end
 audit(KEYS[3], 'priority', ARGV[3], ARGV[4], word(before) .. ' to ' .. word(ARGV[2]))
 return before
@@ -114,6 +113,13 @@ export interface SteerOptions {
   acceptRefusals?: boolean;
 }
 
+/** What a campaign was before it was steered. */
+export interface Steered {
+  state: CampaignState;
+  /** Ms since 1970: it had finished then, and nothing was changed. Null: it had not. */
+  finishedAt: number | null;
+}
+
 /** In which states each makes sense, and in which it was done already. */
 const RULES: Record<Steering, { from: readonly CampaignState[]; already: CampaignState }> = {
   pause: { from: ['running'], already: 'paused' },
@@ -125,7 +131,6 @@ const RULES: Record<Steering, { from: readonly CampaignState[]; already: Campaig
  * Pauses, resumes or aborts a campaign. Doing it again changes nothing, nor does pausing or aborting one that has finished. What is
  * being called is finished and counts.
  *
- * @returns the campaign as it was before.
  * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
  */
 export async function steer(
@@ -134,7 +139,7 @@ export async function steer(
   steering: Steering,
   actor: Actor,
   { acceptRefusals = false }: SteerOptions = {},
-): Promise<Campaign> {
+): Promise<Steered> {
   const { redis, keys } = deps;
   const campaign = await findCampaign(redis, keys, name);
   const { number } = campaign;
@@ -145,15 +150,19 @@ export async function steer(
     keys.expiries,
     keys.state,
     keys.audit(number),
+    keys.elsewhere(number),
   ];
   const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0];
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
-  if (before === 'done') return (await readCampaign(redis, keys, number)) ?? campaign;
+  if (before === 'done') {
+    const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
+    return { state: 'running', finishedAt: decidedAt ?? campaign.createdAt };
+  }
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {
     throw new StanddownError('CAMPAIGN_CLOSED', `${name} is ${before}: there is nothing to ${steering}`);
   }
-  return { ...campaign, state: before };
+  return { state: before, finishedAt: null };
 }
 
 /**
@@ -161,7 +170,7 @@ export async function steer(
  * that is two minutes' worth at most.
  *
  * @returns the campaign as it was before.
- * @throws StanddownError CAMPAIGN_UNKNOWN
+ * @throws StanddownError CAMPAIGN_UNKNOWN; USAGE when one of single cancels is to be urgent: each of them says that for itself
  */
 export async function prioritize(
   deps: SteerDeps,
@@ -172,6 +181,10 @@ export async function prioritize(
   const { redis, keys } = deps;
   const campaign = await findCampaign(redis, keys, name);
   const { number } = campaign;
+  if (campaign.direct && priority === URGENT) {
+    const words = 'holds single cancels: a service asks for an urgent one in cancel-urgent';
+    throw new StanddownError('USAGE', `${name} ${words}`);
+  }
   const touched = [keys.campaign(number), keys.running, keys.audit(number)];
   const before = await priorityScript(redis, touched, [number, priority, actor.by, actor.command]);
   return { ...campaign, priority: asNumber(before) };

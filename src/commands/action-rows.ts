@@ -41,9 +41,13 @@ export function* actionLines(actions: readonly Action[], format: RowFormat): Gen
 }
 
 /** The same for ids of which less is known. */
-export function rowLines(rows: readonly Record<string, string | null>[], format: RowFormat): string {
+export function rowLines(
+  rows: readonly Record<string, string | null>[],
+  columns: string[],
+  format: RowFormat,
+): string {
   if (format === 'jsonl') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-  return toCsv([Object.keys(rows[0] ?? {}), ...rows.map((row) => Object.values(row))]);
+  return toCsv([columns, ...rows.map((row) => columns.map((column) => row[column] ?? null))]);
 }
 
 function toCsv(rows: (string | null)[][]): string {

@@ -85,6 +85,9 @@ export async function runProgram(argv: readonly string[], { out, ...rest }: Proc
   }
 }
 
+/** So many things that are wrong are told a program one by one. */
+const MOST_LINES = 1_000;
+
 /** Keeps what is said to be wrong, and whether there was a result. */
 function watch(out: Output) {
   const said: string[] = [];
@@ -96,6 +99,8 @@ function watch(out: Output) {
       return out.write(text);
     },
     complain: (line) => {
+      // The last one says what came of the others.
+      if (said.length >= MOST_LINES) said.length = MOST_LINES - 1;
       said.push(line);
       out.complain(line);
     },

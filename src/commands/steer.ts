@@ -1,7 +1,7 @@
 import { type Tenant, withTenant } from '../app.ts';
 import { forgetCampaign } from '../campaign/forget.ts';
-import { type Campaign, displayState, findCampaign, isFinished } from '../campaign/registry.ts';
-import { prioritize, retryCampaign, steer } from '../campaign/steer.ts';
+import { findCampaign, mayBeSteered } from '../campaign/registry.ts';
+import { prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
@@ -39,7 +39,7 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
     const { name, open, state } = campaign;
     const question = `Abort ${name}? ${count(open)} open ids end as withdrawn; to call them after all, submit them under another name.`;
-    const isNeeded = state !== 'aborted' && !isFinished(campaign);
+    const isNeeded = state !== 'aborted' && mayBeSteered(campaign);
     if (isNeeded && !(await confirm(context, options, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
     await endOpen(tenant, context);
@@ -130,13 +130,13 @@ function leave(context: CommandContext): number {
 async function tellState(
   { out }: CommandContext,
   { campaign, json }: SteerOptions,
-  before: Campaign,
+  before: Steered,
   steering: string,
   state: string,
 ): Promise<void> {
-  if (isFinished(before)) {
-    if (json) await writeJson(out, { campaign, state: displayState(before), changed: false });
-    else await out.write(`${campaign}: ${describeFinished(before, steering)}\n`);
+  if (before.finishedAt !== null) {
+    if (json) await writeJson(out, { campaign, state: 'done', changed: false });
+    else await out.write(`${campaign}: ${describeFinished(before.finishedAt, steering)}\n`);
     return;
   }
   const changed = before.state !== state;

@@ -5,6 +5,7 @@ import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
 import { campaignStatus } from '../campaign/status.ts';
 import { expiryOf, type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
+import { StanddownError } from '../errors.ts';
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
 import { describeAbsence } from '../words.ts';
@@ -32,7 +33,10 @@ export async function runSubmit(context: CommandContext, options: SubmitOptions)
   // A million ids pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
   setFlagsFromString('--semi-space-growth-factor=1');
   const wish = await readWish(context, options);
-  if (options.setAside !== undefined) await checkWritable(options.setAside, options);
+  if (options.setAside !== undefined) {
+    if (wish.types === null) throw new StanddownError('USAGE', '--set-aside goes with --expect-type');
+    await checkWritable(options.setAside, options);
+  }
   const spools: Spool[] = [];
   const newSpool = async () => {
     const spool = await openSpool(context.config.dataDir);
@@ -70,7 +74,7 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
   const { context, options, wish } = submission;
   const { out } = context;
   const isSelected = wish.source.kind === 'where';
-  if (load.setAside.length > 0) await tellSetAside(submission, load.setAside);
+  await tellSetAside(submission, load.setAside);
   if (load.ids === 0) {
     return refuse(context, `${nothingLeft(load) ?? 'no machine action matches'}; nothing was submitted`);
   }
@@ -132,11 +136,15 @@ async function tellSetAside(
   { context, options: { setAside: path, force } }: Submission,
   setAside: Load['setAside'],
 ): Promise<void> {
-  context.out.complain(describeSetAside(setAside));
+  if (setAside.length > 0) context.out.complain(describeSetAside(setAside));
   if (path === undefined) return;
   const rows = setAside.map(({ isListed: _, ...row }) => row);
   const { rowLines } = await import('./action-rows.ts');
-  const text = rowLines(rows, formatOf<RowFormat>(path, ['jsonl', 'csv']));
+  const text = rowLines(
+    rows,
+    ['machineActionId', 'type', 'computerDnsName'],
+    formatOf<RowFormat>(path, ['jsonl', 'csv']),
+  );
   await writeWhole(path, { force }, (file) => file.writeFile(text));
   context.out.note(`${count(rows.length)} written to ${path}`);
 }

@@ -1,7 +1,7 @@
 import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
-import { type Campaign, isFinished } from '../campaign/registry.ts';
-import { prioritize, retryCampaign, type SteerOptions, steer } from '../campaign/steer.ts';
+import { type Campaign, mayBeSteered } from '../campaign/registry.ts';
+import { prioritize, retryCampaign, type Steered, type SteerOptions, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import type { Config } from '../config.ts';
@@ -85,7 +85,7 @@ export const ACTIONS = {
   pause: {
     title: 'Pause',
     role: 'act',
-    fits: (campaign) => campaign.state === 'running' && !isFinished(campaign),
+    fits: (campaign) => campaign.state === 'running' && mayBeSteered(campaign),
     question: ({ name }) => `Stop calling for ${name}? What is being called is finished. It can be resumed.`,
     run: async (doing) => describeState('paused', await steerIt(doing, 'pause'), 'pause'),
   },
@@ -108,7 +108,7 @@ export const ACTIONS = {
     title: 'Abort',
     role: 'act',
     grave: true,
-    fits: (campaign) => isOpen(campaign) && !isFinished(campaign),
+    fits: (campaign) => isOpen(campaign) && mayBeSteered(campaign),
     question: ({ name, open }) =>
       `End ${name}? ${plural(open, 'open id')} end as withdrawn. To call them after all, submit them under another name.`,
     run: abort,
@@ -207,12 +207,12 @@ function steerIt(
   { shown, campaign, actor }: Doing,
   steering: 'pause' | 'resume' | 'abort',
   options: SteerOptions = {},
-): Promise<Campaign> {
+): Promise<Steered> {
   return steer(shown.tenant, campaign.name, steering, actor, options);
 }
 
-function describeState(state: string, before: Campaign, steering: string): string {
-  if (isFinished(before)) return describeFinished(before, steering);
+function describeState(state: string, before: Steered, steering: string): string {
+  if (before.finishedAt !== null) return describeFinished(before.finishedAt, steering);
   return before.state === state ? `it was ${state} already` : `it is ${state} now`;
 }
 
@@ -223,7 +223,7 @@ async function abort(doing: Doing): Promise<string> {
   const sweep = createSweep({ ...shown.tenant, log, wall });
   while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
   const { outcomes } = await findByNumber(shown.tenant, String(campaign.number));
-  if (isFinished(before)) return describeFinished(before, 'abort');
+  if (before.finishedAt !== null) return describeFinished(before.finishedAt, 'abort');
   return `${describeState('aborted', before, 'abort')}; ${plural(outcomes.withdrawn ?? 0, 'id')} ended as withdrawn`;
 }
 

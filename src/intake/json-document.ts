@@ -1,4 +1,5 @@
 import { StanddownError } from '../errors.ts';
+import { parseGuid } from '../guid.ts';
 import { type Decoder, HEAD_BYTES } from './encoding.ts';
 import type { IdLine } from './id-line.ts';
 import { readJsonValue } from './json-line.ts';
@@ -16,7 +17,10 @@ const GOES_ON = /^\{(?:.*[,[{:])?\s*$/;
 export function isJsonDocument(head: string): boolean {
   const start = head.slice(0, HEAD_BYTES).trimStart();
   const [first = '', ...more] = start.split(/\r\n|\n|\r/);
-  return start.startsWith('[') || API_ANSWER.test(start) || (more.length > 0 && GOES_ON.test(first));
+  if (start.startsWith('[') || API_ANSWER.test(start)) return true;
+  // `{guid},` is an id in braces.
+  const [word = ''] = first.split(/[,;\s]/);
+  return more.length > 0 && GOES_ON.test(first) && parseGuid(word) === null;
 }
 
 /** Collects a document, and makes ids and problems of its entries: an array's, those of an answer's `value`, or itself. */

@@ -122,7 +122,8 @@ if not r then return {'unknown'} end
 if tostring(r[SLOT]) ~= slot then
   if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
   -- Redis lost the claim, and perhaps somebody else has one: what this call did the next one may meet.
-  if ARGV[6] ~= 'unsent' and verdict ~= 'wait' and op == 'cancel' and not hasFlag(r, UNCERTAIN) then
+  local mayHaveBeen = ARGV[9] == '1' or verdict == 'decided' and ANSWERED[ARGV[8]]
+  if op == 'cancel' and mayHaveBeen and not hasFlag(r, UNCERTAIN) then
     setFlag(r, UNCERTAIN, true)
     save(k.bucket, id, r)
   end

@@ -82,6 +82,35 @@ describe('steering a campaign', () => {
     assert.doesNotMatch(await done('history', NAME), /pause|abort/);
   });
 
+  it('an urgent one that has others’ ids called is no finished one: it can be paused and aborted', async () => {
+    const [own = '', ...others] = newGuids(3);
+    await shell.submit('owner', others);
+    await shell.submit(NAME, [own, ...others]);
+    await createProbe(shell.tenant).decide(guidToBytes(own), 2, 'cancelled');
+    assert.match(await done('pause', NAME), /nothing to pause/);
+    await done('priority', NAME, 'urgent');
+    assert.equal(await done('pause', NAME), `${NAME}: paused\n`);
+    await done('resume', NAME);
+    assert.equal(await done('abort', NAME, '--yes'), `${NAME}: aborted\n`);
+  });
+
+  it('accepts refusals of no campaign that has finished', async () => {
+    const [id = ''] = newGuids(1);
+    await shell.submit(NAME, [id]);
+    await end(id, 'forbidden');
+    assert.match(await done('resume', NAME, '--accept-refusals'), /nothing to resume/);
+    const { redis, keys } = shell.tenant;
+    assert.equal(await redis.hget(keys.campaign(1), 'tolerant'), null);
+  });
+
+  it('makes no campaign of single cancels urgent', async () => {
+    const { redis, keys } = shell.tenant;
+    await openDirectCampaign(redis, keys, Date.now());
+    const ran = await shell.run(['priority', directName(Date.now()), 'urgent']);
+    assert.equal(ran.code, 2);
+    assert.match(ran.stderr, /holds single cancels: a service asks for an urgent one in cancel-urgent/);
+  });
+
   it('the day’s single cancels can be paused also while none is open', async () => {
     const { redis, keys } = shell.tenant;
     const now = Date.now();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findCampaign } from '../../src/campaign/registry.ts';
@@ -264,10 +265,18 @@ describe('standdown submit', () => {
       const taken = await shell.run(['submit', path, '--campaign', 'others', '--comment', 'stop it']);
       assert.equal(taken.code, 0, taken.stderr);
       assert.deepEqual(await shell.listed('others'), others);
+      const alone = await submit([a], '--set-aside', shell.path('x.csv'));
+      assert.deepEqual([alone.code, alone.stdout], [2, '']);
+      assert.match(alone.stderr, /--set-aside goes with --expect-type/);
       const again = await submit([a], ...expect, '--dry-run');
       assert.deepEqual([again.code, again.stdout], [2, '']);
       assert.match(again.stderr, /is there already; add --force/);
-      assert.equal((await submit([a, ...others], ...expect, '--force')).code, 0);
+      assert.equal((await submit([a], ...expect, '--force')).code, 0);
+      assert.equal(
+        await readFile(path, 'utf8'),
+        'machineActionId,type,computerDnsName\n',
+        'not the earlier ones',
+      );
     });
 
     it('takes several types, of what is selected too', async () => {

@@ -12,6 +12,9 @@ import { watchUse } from '../support/redis-use.ts';
 import { eventually } from '../support/wait.ts';
 import { type Estate, openEstate, type Producer, succeeded } from './acl-support.ts';
 
+/** What the play may come to or not: old slots are forgotten at every 64th, which may be anybody's. */
+const SOMETIMES = ['zremrangebyscore'];
+
 /** What the play does not come to, and why it is permitted all the same. */
 const RARE: Partial<Record<Role, Readonly<Record<string, string>>>> = {
   worker: {
@@ -37,7 +40,8 @@ test('each user does its work, and is permitted just what that takes', async (t)
     const used = use.commands.get(role) ?? new Set();
     const idle = commandsOf(rules[role]).filter((command) => !used.has(command));
     t.diagnostic(`${role} used ${used.size} commands, and could have used ${idle.join(' ') || 'no other'}`);
-    assert.deepEqual(idle, Object.keys(RARE[role] ?? {}), `${role} is permitted what it does not need`);
+    const never = idle.filter((command) => !SOMETIMES.includes(command));
+    assert.deepEqual(never, Object.keys(RARE[role] ?? {}), `${role} is permitted what it does not need`);
   }
 });
 

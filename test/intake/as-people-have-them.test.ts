@@ -13,6 +13,7 @@ test('ids on one line, or in quotes and with separators, as scripts and spreadsh
     `'${A}',\n'${B}',\n'${C}',\n`,
     `"${A}";\n"${B}";\n"${C}"\n`,
     `# these\n{${A}} {${B}}\n\n${C},\n`,
+    `{${A}},\n{${B}},\n{${C}},\n`,
   ];
   for (const text of cases) {
     const reading = await readText(text);

@@ -64,6 +64,7 @@ describe('finish', () => {
       { slotFate: 'unsent', verdict: { kind: 'wait', delayMs: 0, detail: {} }, sign: 'none' },
       false,
     ],
+    ['was refused, and is looked into', { verdict: { kind: 'check', detail: { httpStatus: 400 } } }, false],
     ['was refused as too many', { verdict: { kind: 'wait', delayMs: 0, detail: {} }, penaltyMs: 1 }, false],
   ] as const satisfies readonly (readonly [string, Partial<FinishAsk>, boolean])[]) {
     it(`of a call whose claim Redis lost leaves the request open; it ${what}`, async () => {
