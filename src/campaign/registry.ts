@@ -1,5 +1,6 @@
 import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
+import { URGENT } from '../ledger/place.ts';
 import type { ResultOrigin } from '../ledger/result.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
@@ -184,7 +185,10 @@ export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>):
  */
 export function mayBeSteered(campaign: Campaign): boolean {
   return (
-    displayState(campaign) !== 'done' || campaign.total === 0 || campaign.direct || campaign.priority === 0
+    displayState(campaign) !== 'done' ||
+    campaign.total === 0 ||
+    campaign.direct ||
+    campaign.priority === URGENT
   );
 }
 

@@ -21,8 +21,8 @@ import {
  * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped. After a pause by the brake the
  * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
- * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back. The day's single cancels never
- * finish, nor does an urgent one that names what others own: it has that called, too.
+ * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back; only that
+ * refusals are accepted is noted, for a retry. The day's single cancels never finish, nor does an urgent one that names what others own: it has that called, too.
  *
  * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit, 7 elsewhere
  * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals
@@ -36,8 +36,9 @@ ${PLACE_LUA}
 local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason', 'tolerant', 'refusedAs', 'open', 'total', 'direct')
 local before, number = f[1] or 'deleted', tonumber(ARGV[1])
 local callsOthers = f[2] == '${URGENT}' and redis.call('SCARD', KEYS[7]) > 0
-if before == 'running' and f[7] == '0' and f[8] ~= '0' and f[9] ~= '1' and not callsOthers then return 'done' end
+local isFinished = before == 'running' and f[7] == '0' and f[8] ~= '0' and f[9] ~= '1' and not callsOthers
 local detail, accepts = '', ARGV[2] == 'resume' and ARGV[5] == '1' and (before == 'running' or before == 'paused') and f[5] ~= '1'
+if isFinished and not accepts then return 'done' end
 if accepts then
   detail = 'refusals are accepted from now on'
   redis.call('HSET', KEYS[1], 'tolerant', 1)

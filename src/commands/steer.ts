@@ -28,7 +28,8 @@ export function runSteer(
 ): Promise<number> {
   return withTenant(context, async (tenant) => {
     const before = await steer(tenant, options.campaign, steering, actorOf(context.args), options);
-    await tellState(context, options, before, steering, DONE[steering]);
+    const also = options.acceptRefusals ? '; refusals are accepted' : '';
+    await tellState(context, options, before, steering, DONE[steering], also);
     return EXIT.done;
   });
 }
@@ -133,6 +134,7 @@ async function tellState(
   before: Steered,
   steering: string,
   state: string,
+  also = '',
 ): Promise<void> {
   if (before.finishedAt !== null) {
     if (json) await writeJson(out, { campaign, state: 'done', changed: false });
@@ -141,7 +143,7 @@ async function tellState(
   }
   const changed = before.state !== state;
   if (json) await writeJson(out, { campaign, state, changed });
-  else await out.write(`${campaign}: ${changed ? state : `was ${state} already`}\n`);
+  else await out.write(`${campaign}: ${changed ? state : `was ${state} already`}${also}\n`);
 }
 
 function parseOutcomes(text: string): Outcome[] {

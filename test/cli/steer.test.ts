@@ -94,13 +94,15 @@ describe('steering a campaign', () => {
     assert.equal(await done('abort', NAME, '--yes'), `${NAME}: aborted\n`);
   });
 
-  it('accepts refusals of no campaign that has finished', async () => {
+  it('accepts refusals of a campaign that has finished, too, for a retry, and says so', async () => {
     const [id = ''] = newGuids(1);
     await shell.submit(NAME, [id]);
     await end(id, 'forbidden');
-    assert.match(await done('resume', NAME, '--accept-refusals'), /nothing to resume/);
+    const accepted = `${NAME}: was running already; refusals are accepted\n`;
+    assert.equal(await done('resume', NAME, '--accept-refusals'), accepted);
     const { redis, keys } = shell.tenant;
-    assert.equal(await redis.hget(keys.campaign(1), 'tolerant'), null);
+    assert.equal(await redis.hget(keys.campaign(1), 'tolerant'), '1');
+    assert.match(await done('resume', NAME, '--accept-refusals'), /nothing to resume/, 'it is so already');
   });
 
   it('makes no campaign of single cancels urgent', async () => {
