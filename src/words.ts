@@ -43,7 +43,7 @@ export function describeFinished(finishedAt: number, steering: string): string {
 export function describeAbsence({ now, workers }: BudgetView): string | null {
   if (livingWorkers(workers, now).length > 0) return null;
   const [last] = workers;
-  const since = last ? `, the last one ended ${describeDuration(Math.max(0, now - last.seenAt))} ago` : '';
+  const since = last ? `, the last one was seen ${describeDuration(Math.max(0, now - last.seenAt))} ago` : '';
   return `no worker runs${since}: start one with "standdown worker"`;
 }
 

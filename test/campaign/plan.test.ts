@@ -137,7 +137,7 @@ describe('the plan of a submit', () => {
     await submit('first', newIds(2));
     assert.equal((await campaignStatus(tenant, 'first')).etaAt, null, 'no worker has ever been there');
     for (const [said, what] of [
-      [`${Date.now() - 60_000} {"trouble":""}`, 'the last one ended a minute ago'],
+      [`${Date.now() - 60_000} {"trouble":""}`, 'the last one was seen a minute ago'],
       [`${Date.now()} {"trouble":"","ended":true}`, 'it has just ended'],
       [`${Date.now() + 600_000} {"trouble":"invalid_client"}`, 'it cannot sign in'],
     ] as const) {

@@ -181,7 +181,7 @@ describe('standdown submit', () => {
     await redis.hset(keys.workers, 'one', `${Date.now() - 60_000} {"trouble":""}`);
     assert.match(
       (await submit(newGuids(1).join())).stderr,
-      /^no worker runs, the last one ended 1 min.* ago: /m,
+      /^no worker runs, the last one was seen 1 min.* ago: /m,
     );
   });
 

@@ -40,7 +40,7 @@ describe('workers in Redis', () => {
       );
       assert.equal(describeAbsence(await viewOf(stack)), null);
       await worker.stop();
-      assert.match(describeAbsence(await viewOf(stack)) ?? '', /^no worker runs, the last one ended /);
+      assert.match(describeAbsence(await viewOf(stack)) ?? '', /^no worker runs, the last one was seen /);
     } finally {
       await stack.close();
     }
