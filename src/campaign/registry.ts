@@ -180,8 +180,8 @@ export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>):
 }
 
 /**
- * Whether there is nothing left to pause or to abort, as far as the campaign itself tells: `steer` knows. The day's single cancels never
- * finish, and an urgent campaign may have called what others own.
+ * Whether pausing or aborting may change anything, as far as the campaign itself tells; `steer` decides. The day's single cancels never
+ * finish, and an urgent campaign may have ids of others to call.
  */
 export function mayBeSteered(campaign: Campaign): boolean {
   return (

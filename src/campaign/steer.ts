@@ -21,8 +21,9 @@ import {
  * Resuming lets the feeder begin again at the lowest open id, since what was in the lane was dropped. After a pause by the brake the
  * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
- * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back; only that
- * refusals are accepted is noted, for a retry. The day's single cancels never finish, nor does an urgent one that names what others own: it has that called, too.
+ * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back; only that refusals are accepted
+ * is noted, for a retry. The day's single cancels never finish, nor does an urgent campaign that names what others own: it has that
+ * called, too.
  *
  * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit, 7 elsewhere
  * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals

@@ -68,7 +68,7 @@ export function namesIdColumn(line: string): boolean {
 }
 
 /**
- * One JSON value over the whole file would have to be held in memory, and could not be checked line by line.
+ * A JSON document is read in one piece only where the file begins with it: this one comes after other lines.
  *
  * @throws StanddownError `INPUT_INVALID` for an array, an object over several lines, and an answer of the API.
  */

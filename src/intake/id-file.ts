@@ -19,7 +19,7 @@ export interface ReadIdsOptions {
  * Reads machine action ids from a file or a stream, in the order of the file, without holding it in memory.
  *
  * UTF-8 or UTF-16, any line breaks. A plain list (`#` begins a comment), a CSV with a header, or one JSON object or
- * string a line: see `format.ts`. What is wrong with one line is a problem in its place; duplicates are not looked for.
+ * string a line: see `format.ts`. Or a JSON document of at most 64 MiB, which is held in memory. What is wrong with one line is a problem in its place; duplicates are not looked for.
  * An empty file yields nothing.
  *
  * @throws StanddownError `INPUT_INVALID` when the source cannot be read or is no list of ids; the message is one line

@@ -1,4 +1,5 @@
 import { StanddownError } from '../errors.ts';
+import { excerpt } from '../foreign.ts';
 import { parseGuid } from '../guid.ts';
 import { type Decoder, HEAD_BYTES } from './encoding.ts';
 import type { IdLine } from './id-line.ts';
@@ -23,7 +24,11 @@ export function isJsonDocument(head: string): boolean {
   return more.length > 0 && GOES_ON.test(first) && parseGuid(word) === null;
 }
 
-/** Collects a document, and makes ids and problems of its entries: an array's, those of an answer's `value`, or itself. */
+/**
+ * Collects a document, and makes ids and problems of its entries: an array's, those of an answer's `value`, or itself.
+ *
+ * @throws StanddownError INPUT_INVALID, from `push` above 64 MiB, from `end` where it cannot be read.
+ */
 export function createJsonDocument(decoder: Decoder) {
   const parts: string[] = [];
   let size = 0;
@@ -34,7 +39,6 @@ export function createJsonDocument(decoder: Decoder) {
         throw refuse('a JSON document of more than 64 MiB; write one object per line instead');
       parts.push(units);
     },
-    /** @throws StanddownError INPUT_INVALID */
     end: (): { entries: IdLine[]; lines: number } => {
       const { text, valid } = decoder.text(parts.join(''));
       if (!valid) throw refuse('JSON that is not valid text in its encoding; save it as UTF-8');
@@ -48,9 +52,8 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const why = String((cause as Error).message)
-      .replace(/\s+/g, ' ')
-      .slice(0, 160);
+    // It quotes the file.
+    const why = excerpt((cause as Error).message, 160);
     throw refuse(`a JSON document with a mistake (${why}); correct it, or give the ids alone, one per line`);
   }
 }

@@ -17,7 +17,7 @@ export function readPlainLine({ number, text, flaw }: Line): IdLine[] {
   return [isMixed ? problemLine(number, 'holds something besides ids', text) : idLine(number, text, text)];
 }
 
-/** The ids in a text that holds nothing else but what separates them; null: it holds something else, or one id and no more. */
+/** The ids in a text that holds nothing else but what separates them; null: it holds something else, or nothing. */
 export function idsOf(text: string): string[] | null {
   const parts = text.split(BETWEEN).filter((part) => part !== '');
   const isList = parts.length > 0 && parts.every((part) => parseGuid(part) !== null);

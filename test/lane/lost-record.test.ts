@@ -15,7 +15,7 @@ it('a service’s request whose record Redis lost during its call has an outcome
   await stack.startWorker();
   const [id = ''] = stack.addActions(1);
   const lost = { machineActionId: id, comment: 'of a service' };
-  simulator.setFaults([{ operation: 'cancel', times: 1, fault: { kind: 'slow', ms: 1_000 } }]);
+  simulator.setFaults([{ operation: 'cancel', times: 1, fault: { kind: 'slow', ms: 4_000 } }]);
   const job = await stack.enqueue(lost);
   await eventually(() => assert.equal(simulator.callsFor(id).length, 1));
   const bucket = tenant.keys.bucket(bucketOf(guidToBytes(id), FIRST_BUCKETS));
