@@ -55,7 +55,7 @@ describe('report', () => {
   });
 
   it('that is cut off leaves no file that could pass for one', async () => {
-    await fill(30_000);
+    await fill(10_000);
     const path = shell.path('report.csv');
     const child = startCli(['report', CAMPAIGN, '--format', 'csv', '--output', path], { env: shell.env });
     await eventually(async () =>

@@ -155,14 +155,14 @@ describe('standdown submit', () => {
     assert.match(await refused(await shell.run(['submit', ...SUBMIT])), /^standard input holds no machine/);
   });
 
-  it('takes 100,000 lines', async () => {
-    const ids = newGuids(100_000);
+  it('takes 30,000 lines', async () => {
+    const ids = newGuids(30_000);
     const ran = await submit(ids.join('\n'), '--yes', '--json');
     assert.equal(ran.code, 0, ran.stderr);
     const { accepted, already, open } = JSON.parse(ran.stdout);
-    assert.deepEqual([accepted, already, open], [100_000, 0, 100_000]);
+    assert.deepEqual([accepted, already, open], [30_000, 0, 30_000]);
     const listed = await shell.listed('wrong scan');
-    assert.equal(listed?.length, 100_000);
+    assert.equal(listed?.length, 30_000);
     assert.deepEqual([listed[0], listed.at(-1)], [ids[0], ids.at(-1)]);
   });
 

@@ -112,7 +112,7 @@ describe('a campaign in the console, in a real browser', () => {
 
   inBrowser('says why it is not searched where it is too large, and shows all the rest', async (visitor) => {
     const { page } = visitor;
-    const ids = stack.addActions(3);
+    const ids = stack.addActions(60);
     await stack.submit(ids, 'vast');
     // A million that other campaigns own, which count as its own nowhere else.
     const fill = `

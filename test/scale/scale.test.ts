@@ -39,7 +39,7 @@ test(
 );
 
 test('the same seed plays the same, in whatever parts', options, async () => {
-  const scale = { ...SMALL, tenants: 2, requests: 50 };
+  const scale = { ...SMALL, tenants: 2, requests: 30 };
   const whole = await simulate(scale);
   const parts = [await simulate(scale, { at: 0, of: 2 }), await simulate(scale, { at: 1, of: 2 })];
   const ordered = (tenants: typeof whole.tenants) => tenants.toSorted((a, b) => a.index - b.index);
@@ -49,7 +49,7 @@ test('the same seed plays the same, in whatever parts', options, async () => {
 });
 
 test('finds a worker whose limits are a tenth too high', options, async () => {
-  const { tenants } = await simulate({ ...SMALL, tenants: 2, requests: 100, broken: 'limits' });
+  const { tenants } = await simulate({ ...SMALL, tenants: 2, requests: 70, broken: 'limits' });
   for (const tenant of tenants) {
     assert.ok(tenant.excess > 0);
     assert.match(tenant.violations.join('; '), /calls more than a window allows/);
