@@ -10,6 +10,8 @@ import type { TestTenant } from './tenant.ts';
 /** What one worker process has of its own: memory and clocks that can be moved. */
 export interface TestWorker {
   memory: Memory;
+  /** The longest that an answer of Redis has taken so far, in ms: by as much two clocks may be misjudged. */
+  slowestMs(): number;
   ledger: Ledger;
   context: EpochContext;
   probe: Probe;
@@ -30,7 +32,19 @@ export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
   let suspendedMs = 0;
   const wall = () => systemClock.wall() + shifted + set;
   const signs = { wall, suspendedMs: () => suspendedMs };
-  const memory = createMemory({ keepMs: longestMs(limits.windows), signs, graceMs });
+  const inner = createMemory({ keepMs: longestMs(limits.windows), signs, graceMs });
+  let slowestMs = 0;
+  const memory: Memory = {
+    ...inner,
+    learn: (operation, sighting, sentAt, receivedAt) => {
+      slowestMs = Math.max(slowestMs, receivedAt - sentAt);
+      return inner.learn(operation, sighting, sentAt, receivedAt);
+    },
+    compare: (now, sentAt, receivedAt) => {
+      slowestMs = Math.max(slowestMs, receivedAt - sentAt);
+      return inner.compare(now, sentAt, receivedAt);
+    },
+  };
   const context: EpochContext = {
     redis,
     keys,
@@ -43,6 +57,7 @@ export function newWorker(tenant: TestTenant, graceMs: number): TestWorker {
   const ledger = createLedger({ ...context, settings: { limits, callTimeoutMs, maxAttempts } });
   return {
     memory,
+    slowestMs: () => slowestMs,
     ledger,
     context,
     probe: createProbe({ ...tenant, memory, ledger }),
