@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type AppDeps, checkPlace, connect, createTenant, locateRedis, type Tenant } from './app.ts';
 import { systemClock } from './clock.ts';
 import type { Config, ConsoleConfig } from './config.ts';
@@ -20,6 +21,7 @@ import { StanddownError } from './errors.ts';
 import type { Changes } from './fleet-changes.ts';
 import { openSpool } from './intake/spool.ts';
 import { closeRedis } from './redis/connect.ts';
+import type { RedisClient } from './script.ts';
 import { clockTime } from './words.ts';
 
 /* The console's half of the composition root, apart so that commands do not load it. */
@@ -64,6 +66,8 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   const probe = await connect(place, 'command', 'check', log);
   await checkPlace(probe, log).finally(() => closeRedis(probe));
   const redis = await connect(place, 'worker', 'console', log);
+  // A page that is opened before says that Redis is away, and stays so.
+  await untilReady(redis);
   const stopping = new AbortController();
   const directory = createDirectory((config) => createTenant(config, redis, deps));
   const indexes = createIndexes();
@@ -116,6 +120,14 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     await close();
     throw error;
   }
+}
+
+/** Longer nobody waits for the console: Redis has just answered, and has gone since. In ms. */
+const READY_MS = 5_000;
+
+async function untilReady(redis: RedisClient): Promise<void> {
+  if (redis.status === 'ready') return;
+  await once(redis, 'ready', { signal: AbortSignal.timeout(READY_MS) }).catch(() => undefined);
 }
 
 /** What reading takes is opened for it, and closed afterwards. */

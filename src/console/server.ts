@@ -48,6 +48,9 @@ export const HEADERS: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
+/** In so many seconds a browser asks again for a page that could not be shown while Redis was away. */
+const REFRESH_S = 5;
+
 /** A million ids as CSV with a few columns. */
 const MOST_FILE_BYTES = 512 * 1_048_576;
 const MOST_FIELD_BYTES = 64 * 1_048_576;
@@ -78,7 +81,12 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   });
   app.addHook('onRequest', async (request, reply) => admit(sessions, request, reply));
   app.setNotFoundHandler((_request, reply) => answer(reply, 404, 'there is no such page'));
-  app.setErrorHandler((error, _request, reply) => answer(reply, statusOf(error), describe(error)));
+  app.setErrorHandler((error, request, reply) => {
+    const status = statusOf(error);
+    // It passes, and whoever looks need not press a key for that.
+    if (status === 503 && request.method === 'GET') reply.header('refresh', REFRESH_S);
+    return answer(reply, status, describe(error));
+  });
   await serveAssets(app);
   addSignIn(app, sessions);
   await deps.routes(createSite({ app, sessions, isReady, stop, describe }));
