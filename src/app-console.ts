@@ -20,7 +20,7 @@ import { createDirectory } from './console/tenants.ts';
 import { StanddownError } from './errors.ts';
 import type { Changes } from './fleet-changes.ts';
 import { openSpool } from './intake/spool.ts';
-import { closeRedis } from './redis/connect.ts';
+import { closeRedis, isBehind } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
 import { clockTime } from './words.ts';
 
@@ -89,7 +89,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   let closeQueues = async () => {};
   const app = await createServer({
     sessions: createSessions({ tokens: { read: readToken, act: actToken }, operator, wall }),
-    isReady: () => redis.status === 'ready',
+    isReady: () => redis.status === 'ready' && !isBehind(redis),
     names,
     log,
     stop: stopping.signal,

@@ -15,6 +15,7 @@
  * - `NOT_PERMITTED`: the application lacks a permission; the message names it.
  * - `UPSTREAM_FAILED`: the API or its sign-in refuses, or fails time after time.
  * - `TIMEOUT`: something did not come within the time that the caller gave it. It may come later.
+ * - `TENANT_UNKNOWN`: no worker was ever seen for the tenant: its label may be wrong.
  * - `JOB_GONE`: a job is not in Redis any more, and what became of it cannot be read.
  * - `CLOSED`: the producer was closed meanwhile.
  * - `INTERNAL`: a bug in Standdown.
@@ -33,6 +34,7 @@ export type ErrorCode =
   | 'NOT_PERMITTED'
   | 'UPSTREAM_FAILED'
   | 'TIMEOUT'
+  | 'TENANT_UNKNOWN'
   | 'JOB_GONE'
   | 'CLOSED'
   | 'INTERNAL';

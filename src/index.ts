@@ -1,3 +1,5 @@
+import './needs-node.ts';
+
 /**
  * What a program needs to put cancels into Standdown's lanes and to read what became of them. Importing it connects to
  * nothing, and brings nothing of a worker along.

@@ -8,6 +8,9 @@ export type LaneName = 'cancel' | 'cancel-urgent' | 'cancel-campaign';
 
 export const LANES: readonly LaneName[] = ['cancel', 'cancel-urgent', 'cancel-campaign'];
 
+/** What the jobs are called that the feeder makes of a campaign's ids: its number, which feeding, and which of it. */
+export const FED_JOB_ID = /^\d+-[0-9a-f]{8}-\d+$/;
+
 /** The only job name in the lanes. */
 export const JOB_NAME = 'cancel';
 
@@ -55,8 +58,10 @@ export function keysFor(tenant: string) {
     campaign,
     /** List: the campaign's ids in order, 16 bytes each. */
     ids: (number: number) => `${campaign(number)}:ids`,
-    /** Set: those of its ids that another campaign owns. */
+    /** Set: those of its ids that another campaign owns, and that are followed there. */
     elsewhere: (number: number) => `${campaign(number)}:elsewhere`,
+    /** Hash: by the action's 16 bytes, the packed record of each of its ids that ended here and that another campaign opened again. */
+    kept: (number: number) => `${campaign(number)}:kept`,
     /** Stream: the campaign's outcomes in the order of their decision; entry `<position>-0`. */
     results: (number: number) => `${campaign(number)}:results`,
     /** Hash: by the action's 16 bytes, the calls that decided nothing, a line of JSON each. */

@@ -1,5 +1,6 @@
 import { livingWorkers, type SeenWorker } from './budget/roster.ts';
 import type { BudgetView } from './budget/view.ts';
+import type { SubmitSummary } from './campaign/submit.ts';
 import { describeDuration, formatDuration } from './duration.ts';
 
 /* What commands and console say in the same words. */
@@ -23,6 +24,38 @@ function pad(value: number): string {
   return String(value).padStart(2, '0');
 }
 
+/** What becomes of ids of a submit that are not simply new, a line each. */
+export function describeKnown({
+  already,
+  tracked,
+  takenOver,
+}: Pick<SubmitSummary, 'already' | 'tracked' | 'takenOver'>): string[] {
+  return [
+    ...(already > 0 ? [`${count(already)} already in this campaign`] : []),
+    ...takenOver.map(
+      (of) =>
+        `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where they ended as ${of.outcome}`,
+    ),
+    ...tracked.map(({ outcome, ...of }) => {
+      const where = outcome === 'open' || outcome === 'checking' ? 'already queued' : `already ${outcome}`;
+      return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}; followed there`;
+    }),
+  ];
+}
+
+/** That some of a campaign's ids are another one's. */
+export function describeTracked({ total }: { total: number }): string {
+  return `${count(total)} of these ${total === 1 ? 'belongs to another campaign and is' : 'belong to other campaigns and are'} followed there`;
+}
+
+export function describeDuplicates(duplicates: number): string {
+  return `${count(duplicates)} ${duplicates === 1 ? 'duplicate' : 'duplicates'} ignored`;
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name);
+}
+
 /** What bulk waits for, by a hold's reason. */
 export const REASONS: Readonly<Record<string, string>> = {
   window: 'the rate limit: all calls it allows for now were made',
@@ -35,8 +68,9 @@ export const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Why a campaign that has finished stays as it is. */
-export function describeFinished(finishedAt: number, steering: string): string {
-  return `nothing to ${steering}: finished at ${clockTime(new Date(finishedAt).toISOString(), Date.now())}`;
+export function describeFinished({ at }: { at: number | null }, steering: string): string {
+  if (at === null) return `nothing to ${steering}: all of its ids have an outcome`;
+  return `nothing to ${steering}: finished at ${clockTime(new Date(at).toISOString(), Date.now())}`;
 }
 
 /** That nothing will happen for want of a worker, for a person; null while there is one. */
@@ -73,9 +107,9 @@ export function describeHold(
   now: number,
 ): string {
   if (hold.reason === 'paused' && hold.detail) return hold.detail;
-  const until = hold.until
-    ? ` until ${clockTime(hold.until, now)} (${describeDuration(Math.max(0, Date.parse(hold.until) - now))})`
-    : '';
+  const leftMs = hold.until ? Date.parse(hold.until) - now : 0;
+  const until =
+    leftMs > 0 && hold.until ? ` until ${clockTime(hold.until, now)} (${describeDuration(leftMs)})` : '';
   const detail = hold.detail ? `; ${hold.detail}` : '';
   return `waits for ${REASONS[hold.reason] ?? hold.reason}${until}${detail}`;
 }

@@ -23,6 +23,12 @@ local function runId()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 end
 
+-- The process before this one, where that ended in order and this one began with all that it had. Only the embedded server says so, by
+-- what its config file is called (redis/embedded-files.ts).
+local function runBefore()
+  return string.match(redis.call('INFO', 'server'), 'config_file:[^\\r\\n]*after%-(%x+)%.conf')
+end
+
 -- Opens a new epoch. Returns its number.
 local function reopen(stateKey, now, known, graceMs, reason)
   local epoch = math.max(math.floor(now), known) + 1
@@ -35,14 +41,16 @@ end
 local function guard(stateKey, now, s, expected, graceMs)
   local seq = tonumber(s.seq) or 0
   local reason
+  local isSame = s.run == runId()
   if not s.epoch then reason = 'new'
-  elseif s.run ~= runId() then reason = 'restarted'
+  elseif not isSame and s.run ~= runBefore() then reason = 'restarted'
   elseif seq < expected.seq then reason = 'rewound'
   end
   if reason then
     reopen(stateKey, now, math.max(seq, expected.seq), graceMs, reason)
     return {'epoch', reason}
   end
+  if not isSame then redis.call('HSET', stateKey, 'run', runId()) end
   if expected.epoch ~= '' and s.epoch ~= expected.epoch then return {'epoch', s.epoch} end
   if expected.time > 0 and math.abs(now - expected.time) > expected.tolerance then return {'time'} end
   return nil

@@ -3,7 +3,7 @@ import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
 import { canSomeoneCall, readRoster, type SeenWorker } from './roster.ts';
-import { type Limits, lengthen, reservedIn, type Window, windowsFor } from './windows.ts';
+import { type Limits, lengthen, reservedIn, type SlotClass, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
 export interface WindowUse extends Window {
@@ -39,8 +39,10 @@ export interface BudgetView {
   windows: WindowUse[];
   /** Stamps of the slots that count, ascending. */
   stamps: number[];
-  /** Holds that stand, the most telling first. */
+  /** Holds that stand, the most telling first: why bulk waits. */
   holds: Hold[];
+  /** Why urgent calls wait: they have what is kept for them besides. */
+  urgentHolds: Hold[];
   /** Workers that are there or were, those that were seen last first. */
   workers: readonly SeenWorker[];
   /** What a call takes from slot to answer, in ms, as a worker last saw it; 0: nobody has said. */
@@ -93,12 +95,21 @@ export async function viewBudget(
     ({ reason }) => reason !== 'sign-in' || !isSignedIn,
   );
   const pace = loweredPace(state.slice(5).map(asNumber), limits.windows, now);
-  const full = windowHold(pacedWindows(windowsFor(kept, 'bulk'), pace?.share ?? 1), stamps, now);
+  const withWindow = (slotClass: SlotClass) => {
+    const full = windowHold(pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1), stamps, now);
+    if (!full) return holds;
+    const hasReserve = slotClass === 'bulk' && kept.reserves.length > 0;
+    return [
+      ...holds,
+      hasReserve ? { ...full, detail: `${full.detail}; what is kept for urgent ones may be free` } : full,
+    ];
+  };
   return {
     now,
     windows,
     stamps,
-    holds: full ? [...holds, full] : holds,
+    holds: withWindow('bulk'),
+    urgentHolds: withWindow('urgent'),
     workers,
     latencyMs: asNumber(state[4]) || 0,
     pace,
@@ -160,7 +171,7 @@ function windowHold(windows: readonly Window[], stamps: readonly number[], now: 
     const endsAt = deciding === undefined ? 0 : deciding + lengthen(window.lengthMs);
     if (endsAt < now || endsAt <= until) continue;
     until = endsAt;
-    detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that is allowed`;
+    detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that it may make`;
   }
   return until === 0 ? null : { reason: 'window', until, detail };
 }

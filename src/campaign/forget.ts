@@ -2,7 +2,13 @@ import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { defineScript, type RedisClient } from '../script.ts';
 import { eachPart } from './ids.ts';
-import type { Campaign } from './registry.ts';
+import { type Campaign, listCampaigns } from './registry.ts';
+
+export interface ForgetDeps {
+  redis: RedisClient;
+  keys: Keys;
+  ledger: Ledger;
+}
 
 /**
  * Closes a campaign that may be forgotten: from then on it takes no more ids.
@@ -40,6 +46,25 @@ return {}
 `,
 );
 
+/**
+ * Other campaigns that track ids of this one, and that had their own last outcome after `since` (ms since 1970). As long as there are any
+ * it is kept: their reports tell what became of these ids.
+ */
+export async function followersOf(
+  { redis, keys, ledger }: ForgetDeps,
+  { number }: Campaign,
+  since: number,
+): Promise<Campaign[]> {
+  const followers: Campaign[] = [];
+  for (const other of await listCampaigns(redis, keys)) {
+    if (other.number === number || (other.decidedAt ?? other.createdAt) <= since) continue;
+    const ids = await redis.smembersBuffer(keys.elsewhere(other.number));
+    const records = await ledger.look(Buffer.concat(ids));
+    if (records.some((record) => record?.campaign === number)) followers.push(other);
+  }
+  return followers;
+}
+
 /** Ids per script. */
 const PART = 1_000;
 
@@ -49,17 +74,15 @@ const PART = 1_000;
  *
  * @returns whether it was forgotten.
  */
-export async function forgetCampaign(
-  deps: { redis: RedisClient; keys: Keys; ledger: Ledger },
-  campaign: Campaign,
-  before: number,
-): Promise<boolean> {
+export async function forgetCampaign(deps: ForgetDeps, campaign: Campaign, before: number): Promise<boolean> {
   const { redis, keys, ledger } = deps;
   const { number } = campaign;
   const isClosed = await closeScript(redis, [keys.campaign(number), keys.running], [number, before]);
   if (isClosed !== 1) return false;
   for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
-  const owned = [keys.ids, keys.elsewhere, keys.results, keys.attempts, keys.audit].map((of) => of(number));
+  const owned = [keys.ids, keys.elsewhere, keys.kept, keys.results, keys.attempts, keys.audit].map((of) =>
+    of(number),
+  );
   await removeScript(redis, [keys.campaign(number), keys.campaigns, ...owned], [number, campaign.name]);
   return true;
 }

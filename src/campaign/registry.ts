@@ -1,6 +1,5 @@
 import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
-import { URGENT } from '../ledger/place.ts';
 import type { ResultOrigin } from '../ledger/result.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
@@ -135,6 +134,7 @@ export function openDirectCampaign(redis: RedisClient, keys: Keys, now: number, 
  */
 export function campaignNameProblem(name: string): string | null {
   if (name.trim() !== name || name === '') return 'may not be empty or begin or end with a space';
+  if (name.startsWith('-')) return 'may not begin with "-": commands would take it for an option';
   if (name.length > 100) return 'may not be longer than 100 characters';
   if (/\p{Cc}|\p{Zl}|\p{Zp}/u.test(name)) return 'may not hold control characters';
   if (name.startsWith(DIRECT_PREFIX))
@@ -177,19 +177,6 @@ export type DisplayState = Campaign['state'] | 'done';
 
 export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>): DisplayState {
   return state === 'running' && open === 0 ? 'done' : state;
-}
-
-/**
- * Whether pausing or aborting may change anything, as far as the campaign itself tells; `steer` decides. The day's single cancels never
- * finish, and an urgent campaign may have ids of others to call.
- */
-export function mayBeSteered(campaign: Campaign): boolean {
-  return (
-    displayState(campaign) !== 'done' ||
-    campaign.total === 0 ||
-    campaign.direct ||
-    campaign.priority === URGENT
-  );
 }
 
 /** Of all campaigns, in the order of their creation. */

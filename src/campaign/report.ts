@@ -26,9 +26,9 @@ export interface ReportDeps {
 const PART = 250;
 
 /**
- * What became of each id of a campaign: first what is decided, in the order of the decisions; then ids that another
- * campaign owns, with that campaign and the outcome there; then what is open, in the order of the list. Of an id with
- * several results (retried, verified) the latest. Each id once, as it stood when the reading began or later. Read in
+ * What became of each id of a campaign: first what is decided, in the order of the decisions; then ids that it tracks, with the campaign
+ * that owns them and the outcome there; then what is open, in the order of the list. Of an id with
+ * several results (retried, verified) the latest; of one that another campaign has opened again, how it ended in this one. Each id once, as it stood when the reading began or later. Read in
  * parts: memory does not grow with the campaign.
  *
  * @throws StanddownError CAMPAIGN_UNKNOWN when it is deleted meanwhile.
@@ -123,7 +123,7 @@ async function* decided(
   // Results of ids that were given another one since the start. The last one of each is the one that stood then.
   const moved = new Map<string, CancelResult>();
   let isComplete = isDecided;
-  for await (const part of readAhead(partsWithRecords(deps, campaign))) {
+  for await (const part of readAhead(partsWithRecords(deps, campaign, campaign.number))) {
     for (const { place, result, record } of part) {
       if (place > end) break;
       const isOpen = record?.campaign !== campaign.number || record.position === 0;
@@ -140,23 +140,25 @@ async function* decided(
   return isComplete;
 }
 
-/** Results and what the ledger says of their ids. */
+/** Results and what the ledger says of their ids. @param seenBy number of the campaign whose view of them it is; null: as they are. */
 async function* partsWithRecords(
   deps: ReportDeps,
   campaign: Campaign,
+  seenBy: number | null,
 ): AsyncGenerator<(PlacedResult & { record: Look | null })[], void, void> {
   for await (const part of eachResultPart(deps, campaign, 0)) {
-    const records = await deps.ledger.look(guidsToBytes(part.map(({ result }) => result.machineActionId)));
+    const ids = guidsToBytes(part.map(({ result }) => result.machineActionId));
+    const records = await deps.ledger.look(ids, seenBy);
     yield part.map((placed, index) => ({ ...placed, record: records[index] ?? null }));
   }
 }
 
-/** The results that stand, with their places: later ones, here or elsewhere, take a result's place. */
+/** The results that stand, with their places: later ones, here or in another campaign, take a result's place. */
 export async function* eachStanding(
   deps: ReportDeps,
   campaign: Campaign,
 ): AsyncGenerator<PlacedResult, void, void> {
-  for await (const part of partsWithRecords(deps, campaign)) {
+  for await (const part of partsWithRecords(deps, campaign, null)) {
     for (const { place, result, record } of part) {
       if (record?.campaign === campaign.number && record.position === place) yield { place, result };
     }
@@ -190,7 +192,7 @@ async function* rest(
   // What was opened again or verified since its result may have been given: by GUID, its id and record.
   const doubtful = new Map<string, { id: Buffer; record: Look }>();
   for await (const ids of eachPart(redis, keys, campaign.number, PART)) {
-    const records = await ledger.look(ids);
+    const records = await ledger.look(ids, campaign.number);
     const open: ReportLine[] = [];
     let place = 0;
     for (const id of eachId(ids)) {
@@ -234,13 +236,24 @@ async function* notGiven(
 
 /** Lines of some of its ids (16 bytes each), in their order, as they stand. */
 export async function reportIds(deps: ReportDeps, campaign: Campaign, ids: Buffer): Promise<ReportLine[]> {
-  const records = await deps.ledger.look(ids);
+  const records = await deps.ledger.look(ids, campaign.number);
+  return linesOf(deps, campaign, ids, records);
+}
+
+/** The same, by what was looked up of them. */
+export async function linesOf(
+  deps: ReportDeps,
+  campaign: Campaign,
+  ids: Buffer,
+  records: readonly (Look | null)[],
+): Promise<ReportLine[]> {
+  const read = ownersOf(deps);
   return Promise.all(
     [...eachId(ids)].map((id, index) => {
       const record = records[index];
       if (!record) return openLine(NOBODY, id, { attempts: 0, uncertain: false });
       const isOpenHere = record.position === 0 && record.campaign === campaign.number;
-      return isOpenHere ? openLine(campaign, id, record) : resultOf(deps, id, record);
+      return isOpenHere ? openLine(campaign, id, record) : resultOf(deps, id, record, read);
     }),
   );
 }
@@ -257,10 +270,25 @@ export async function resultsAt(
   return found.flatMap((values) => (values ? readEntry(values, originOf(campaign)).result : []));
 }
 
+/** Campaigns by their number, each read once. */
+function ownersOf({ redis, keys }: ReportDeps): (number: number) => Promise<Campaign | null> {
+  const owners = new Map<number, Promise<Campaign | null>>();
+  return (number) => {
+    const owner = owners.get(number) ?? readCampaign(redis, keys, number);
+    owners.set(number, owner);
+    return owner;
+  };
+}
+
 /** An outcome by the place that the ledger names. */
-async function resultOf(deps: ReportDeps, id: Buffer, record: Look): Promise<ReportLine> {
+async function resultOf(
+  deps: ReportDeps,
+  id: Buffer,
+  record: Look,
+  read = ownersOf(deps),
+): Promise<ReportLine> {
   const { redis, keys } = deps;
-  const owner = await readCampaign(redis, keys, record.campaign);
+  const owner = await read(record.campaign);
   const values =
     record.position > 0 ? await readResultAt(redis, keys.results(record.campaign), record.position) : null;
   if (owner && values) return readEntry(values, originOf(owner)).result;

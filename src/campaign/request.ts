@@ -27,7 +27,7 @@ export async function readRequest(deps: ReportDeps, campaign: Campaign, text: st
     throw new StanddownError('USAGE', `${JSON.stringify(text)} is no machine action id (a GUID)`);
   const bytes = guidToBytes(id);
   const [[record], isElsewhere] = await Promise.all([
-    ledger.look(bytes),
+    ledger.look(bytes, number),
     redis.sismember(keys.elsewhere(number), bytes),
   ]);
   if (record?.campaign !== number && isElsewhere !== 1)

@@ -3,22 +3,24 @@ import { pacedWindows } from '../budget/pace.ts';
 import { canSomeoneCall } from '../budget/roster.ts';
 import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
-import type { Keys } from '../keys.ts';
+import { FED_JOB_ID, type Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { feedingPlace, isUrgentPlace, URGENT } from '../ledger/place.ts';
-import type { Outcome } from '../outcome.ts';
+import { OUTCOMES, type Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, type DisplayState, displayState, findCampaign, readCampaign } from './registry.ts';
+import { readTracked, type Tracked, type TrackedDeps } from './tracked.ts';
 
 /** What `status --json` prints of a campaign. */
 export interface CampaignStatus {
   campaign: string;
+  /** `done` when nothing of it is open, nor of what it tracks. */
   state: DisplayState;
-  /** Ids of its own. */
+  /** Ids that it names, those that it tracks included. */
   total: number;
   open: number;
-  /** Ids that it names and another campaign owns. */
-  elsewhere: number;
+  /** Ids among them that other campaigns own: it shows them as they are there; `gone`: their campaign was deleted. */
+  tracked: { total: number; open: number; gone: number };
   outcomes: Partial<Record<Outcome, number>>;
   /** Why nothing of it goes out now. Times in ISO 8601 UTC; null: not known. */
   hold: { reason: string; until: string | null; detail: string } | null;
@@ -29,6 +31,7 @@ export interface CampaignStatus {
 export interface StatusDeps {
   redis: RedisClient;
   keys: Keys;
+  ledger: Ledger;
   limits: Limits;
 }
 
@@ -73,25 +76,85 @@ export async function statusOf(
   budget: BudgetView,
   ahead?: number,
 ): Promise<CampaignStatus> {
-  const { redis, keys } = deps;
-  const isRunning = campaign.state === 'running' && campaign.open > 0;
-  const [elsewhere, first] = await Promise.all([
-    redis.scard(keys.elsewhere(campaign.number)),
-    isRunning ? (ahead ?? openAhead(deps, feedingPlace(campaign.priority, campaign.number))) : 0,
-  ]);
+  const tracked = await readTracked(deps, campaign.number);
+  const owners = await ownersOf(deps, tracked);
+  const open = campaign.open + tracked.open;
   return {
     campaign: campaign.name,
-    state: displayState(campaign),
-    total: campaign.total,
-    open: campaign.open,
-    elsewhere,
-    outcomes: campaign.outcomes,
-    hold: holdOf(campaign, budget.holds),
+    state: displayState({ state: campaign.state, open }),
+    total: campaign.total + tracked.total,
+    open,
+    tracked: { total: tracked.total, open: tracked.open, gone: tracked.gone },
+    outcomes: sumOf(campaign.outcomes, tracked.outcomes),
+    hold: holdOf(campaign, owners, campaign.priority === URGENT ? budget.urgentHolds : budget.holds),
     etaAt:
-      isRunning && hasForecast(budget)
-        ? toIso(completion(deps.limits, budget, first + campaign.open, campaign.priority === URGENT))
+      campaign.state === 'running' && open > 0 && hasForecast(budget)
+        ? await etaOf(deps, campaign, budget, { tracked, owners, ahead })
         : null,
   };
+}
+
+/** Ids of a campaign that have an outcome. */
+export function decidedOf({
+  total,
+  open,
+  tracked,
+}: Pick<CampaignStatus, 'total' | 'open' | 'tracked'>): number {
+  return total - open - tracked.gone;
+}
+
+/** Whether a campaign has come to its end: nothing of it is open, nor, unless it was ended before, of what it tracks. */
+export function isOver({
+  state,
+  open,
+  tracked,
+}: Pick<CampaignStatus, 'state' | 'open' | 'tracked'>): boolean {
+  return open === 0 || ((state === 'aborted' || state === 'expired') && open === tracked.open);
+}
+
+/**
+ * Whether pausing or aborting a campaign would change anything; `steer` decides. The day's single cancels never finish, and one that
+ * names nothing yet has not begun.
+ */
+export function mayBeSteered({ campaign, status }: CampaignLook): boolean {
+  return status.state !== 'done' || status.total === 0 || campaign.direct;
+}
+
+/** The campaigns in which some of what is tracked is open. */
+async function ownersOf({ redis, keys }: StatusDeps, { openIn }: Tracked): Promise<Campaign[]> {
+  const owners = await Promise.all(openIn.map((number) => readCampaign(redis, keys, number)));
+  return owners.filter((owner) => owner !== null);
+}
+
+function sumOf(
+  one: CampaignStatus['outcomes'],
+  other: CampaignStatus['outcomes'],
+): CampaignStatus['outcomes'] {
+  const sum: CampaignStatus['outcomes'] = {};
+  for (const outcome of OUTCOMES) {
+    const number = (one[outcome] ?? 0) + (other[outcome] ?? 0);
+    if (number > 0) sum[outcome] = number;
+  }
+  return sum;
+}
+
+/** What it tracks is called when its owners' turn comes; an urgent one has it called in its own. */
+async function etaOf(
+  deps: StatusDeps,
+  campaign: Campaign,
+  budget: BudgetView,
+  { tracked, owners, ahead }: { tracked: Tracked; owners: readonly Campaign[]; ahead: number | undefined },
+): Promise<string | null> {
+  const { limits } = deps;
+  const isUrgent = campaign.priority === URGENT;
+  const calls = isUrgent ? [] : owners;
+  if (calls.some(({ state }) => state !== 'running')) return null;
+  const endOf = async ({ priority, number, open }: Campaign, more: number, before?: number) => {
+    const first = before ?? (await openAhead(deps, feedingPlace(priority, number)));
+    return completion(limits, budget, first + open + more, priority === URGENT);
+  };
+  const own = campaign.open > 0 || isUrgent ? [endOf(campaign, isUrgent ? tracked.open : 0, ahead)] : [];
+  return toIso(Math.max(...(await Promise.all([...own, ...calls.map((owner) => endOf(owner, 0))]))));
 }
 
 /** Holds of which nobody knows the end: what is shown beside them is when it is tried again. */
@@ -148,26 +211,43 @@ async function numbersBefore(
   return (await redis.zrangebyscore(keys.running, '-inf', `(${place}`)).map(Number);
 }
 
+/** Of the urgent lane's jobs: more of urgent campaigns are never handed out at once. */
+const MOST_LOOKED_AT = 2_000;
+
 /** What is open of these campaigns, and what services wait for before this place. */
 async function openOf(
   { redis, keys }: Pick<StatusDeps, 'redis' | 'keys'>,
   numbers: readonly number[],
   place: number,
 ): Promise<number> {
-  const [singles, urgent, ...campaigns] = await Promise.all([
+  const [singles, urgent, waiting, ...campaigns] = await Promise.all([
     isUrgentPlace(place) ? 0 : redis.llen(keys.lane('cancel', 'wait')),
     redis.llen(keys.lane('cancel-urgent', 'wait')),
+    redis.lrange(keys.lane('cancel-urgent', 'wait'), 0, MOST_LOOKED_AT - 1),
     ...numbers.map((number) => readCampaign(redis, keys, number)),
   ]);
-  return singles + urgent + campaigns.reduce((sum, campaign) => sum + (campaign?.open ?? 0), 0);
+  // What urgent campaigns have handed out is among what is open of them.
+  const fed = waiting.filter((jobId) => FED_JOB_ID.test(jobId)).length;
+  return singles + urgent - fed + campaigns.reduce((sum, campaign) => sum + (campaign?.open ?? 0), 0);
 }
 
-function holdOf(campaign: Campaign, holds: readonly Hold[]): CampaignStatus['hold'] {
+function holdOf(
+  campaign: Campaign,
+  owners: readonly Campaign[],
+  holds: readonly Hold[],
+): CampaignStatus['hold'] {
+  const isOpen = campaign.open > 0 || owners.length > 0;
   // With nothing open it still says why it was paused: what was refused can be called again.
-  if (campaign.open === 0 && campaign.pausedReason === null) return null;
+  if (!isOpen && campaign.pausedReason === null) return null;
   if (campaign.state === 'paused')
     return { reason: 'paused', until: null, detail: campaign.pausedReason ?? '' };
-  const [hold] = campaign.state === 'running' && campaign.open > 0 ? holds : [];
+  const paused = owners.find(({ state }) => state === 'paused');
+  if (campaign.state === 'running' && campaign.open === 0 && campaign.priority !== URGENT && paused) {
+    const detail =
+      paused.pausedReason ?? `campaign ${JSON.stringify(paused.name)}, which owns them, is paused`;
+    return { reason: 'paused', until: null, detail };
+  }
+  const [hold] = campaign.state === 'running' && isOpen ? holds : [];
   if (!hold) return null;
   return { reason: hold.reason, until: hold.until === null ? null : toIso(hold.until), detail: hold.detail };
 }
@@ -179,12 +259,8 @@ function toIso(ms: number): string {
 /**
  * Whether every action of a campaign is known to be cancelled, those that other campaigns own included.
  */
-export async function isStopped(
-  { redis, keys, ledger }: StatusDeps & { ledger: Ledger },
-  campaign: Campaign,
-): Promise<boolean> {
+export async function isStopped(deps: TrackedDeps, campaign: Campaign): Promise<boolean> {
   if (campaign.open > 0 || campaign.stopped < campaign.total) return false;
-  const elsewhere = await redis.smembersBuffer(keys.elsewhere(campaign.number));
-  const records = await ledger.look(Buffer.concat(elsewhere));
-  return records.every((record) => record?.stopped === true);
+  const { stopped, total } = await readTracked(deps, campaign.number);
+  return stopped === total;
 }

@@ -14,6 +14,7 @@ import {
   findCampaign,
   readCampaign,
 } from './registry.ts';
+import { readTracked, type TrackedDeps } from './tracked.ts';
 
 /**
  * Changes a campaign's state, and lets every worker know.
@@ -22,11 +23,11 @@ import {
  * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
  * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back; only that refusals are accepted
- * is noted, for a retry. The day's single cancels never finish, nor does an urgent campaign that names what others own: it has that
- * called, too.
+ * is noted, for a retry. The day's single cancels never finish, nor does a campaign while something that it tracks is open.
  *
  * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit, 7 elsewhere
- * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals
+ * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals, 6 '1': something that it tracks
+ *       is open
  * Returns  the state before, or `done`
  */
 const steerScript = defineScript(
@@ -36,8 +37,8 @@ ${AUDIT_LUA}
 ${PLACE_LUA}
 local f = redis.call('HMGET', KEYS[1], 'state', 'priority', 'low', 'pausedReason', 'tolerant', 'refusedAs', 'open', 'total', 'direct')
 local before, number = f[1] or 'deleted', tonumber(ARGV[1])
-local callsOthers = f[2] == '${URGENT}' and redis.call('SCARD', KEYS[7]) > 0
-local isFinished = before == 'running' and f[7] == '0' and f[8] ~= '0' and f[9] ~= '1' and not callsOthers
+local isEmpty = f[8] == '0' and redis.call('EXISTS', KEYS[7]) == 0
+local isFinished = before == 'running' and f[7] == '0' and not isEmpty and f[9] ~= '1' and ARGV[6] ~= '1'
 local detail, accepts = '', ARGV[2] == 'resume' and ARGV[5] == '1' and (before == 'running' or before == 'paused') and f[5] ~= '1'
 if isFinished and not accepts then return 'done' end
 if accepts then
@@ -118,8 +119,8 @@ export interface SteerOptions {
 /** What a campaign was before it was steered. */
 export interface Steered {
   state: CampaignState;
-  /** Ms since 1970: it had finished then, and nothing was changed. Null: it had not. */
-  finishedAt: number | null;
+  /** It had finished, so nothing was changed: when it had its last outcome, in ms since 1970; null there: it has none of its own. */
+  finished: { at: number | null } | null;
 }
 
 /** In which states each makes sense, and in which it was done already. */
@@ -136,7 +137,7 @@ const RULES: Record<Steering, { from: readonly CampaignState[]; already: Campaig
  * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
  */
 export async function steer(
-  deps: SteerDeps,
+  deps: TrackedDeps,
   name: string,
   steering: Steering,
   actor: Actor,
@@ -154,17 +155,18 @@ export async function steer(
     keys.audit(number),
     keys.elsewhere(number),
   ];
-  const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0];
+  const { open } = await readTracked(deps, number);
+  const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, open > 0 ? 1 : 0];
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
   if (before === 'done') {
     const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
-    return { state: 'running', finishedAt: decidedAt ?? campaign.createdAt };
+    return { state: 'running', finished: { at: decidedAt } };
   }
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {
     throw new StanddownError('CAMPAIGN_CLOSED', `${name} is ${before}: there is nothing to ${steering}`);
   }
-  return { state: before, finishedAt: null };
+  return { state: before, finished: null };
 }
 
 /**

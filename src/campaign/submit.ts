@@ -7,7 +7,7 @@ import { noteVersion } from '../ledger/version.ts';
 import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
-import { createElsewhereCounter, type ElsewhereCount } from './elsewhere.ts';
+import { createOthersCounter, type OtherCount } from './others.ts';
 import {
   campaignNameProblem,
   DEFAULT_PRIORITY,
@@ -24,11 +24,14 @@ export interface SubmitDeps {
 
 export interface SubmitSummary {
   campaign: string;
-  /** Opened by this submit. */
+  /** Opened by this submit, those that were taken over included. */
   accepted: number;
-  /** This campaign's before, or named twice. */
+  /** This campaign's before; or named twice, where that was not looked for. */
   already: number;
-  elsewhere: ElsewhereCount[];
+  /** Owned by other campaigns, as they are there: this campaign follows them. */
+  tracked: OtherCount[];
+  /** As they had ended in other campaigns, which keep that: they were opened again here. */
+  takenOver: OtherCount[];
   /** Whether the campaign is new. One that exists keeps its comment, priority and expiry: they follow. */
   created: boolean;
   comment: string;
@@ -69,13 +72,15 @@ export async function submitCampaign(
   if (actor) await appendAudit(deps, number, { ...actor, action: 'submit', detail });
   await ledger.expect(expected);
   const total = { accepted: 0, already: 0 };
-  const elsewhere = createElsewhereCounter(deps);
+  const tracked = createOthersCounter(deps);
+  const takenOver = createOthersCounter(deps);
   for await (const part of ids) {
     if (part.length % ID_BYTES !== 0) throw new TypeError('ids are 16 bytes each');
     const done = await ledger.submit(number, part, wanted.name);
     total.accepted += done.accepted;
     total.already += done.already;
-    done.elsewhere.forEach(elsewhere.add);
+    done.tracked.forEach(tracked.add);
+    done.takenOver.forEach(takenOver.add);
   }
   const {
     comment,
@@ -85,7 +90,8 @@ export async function submitCampaign(
   return {
     campaign: wanted.name,
     ...total,
-    elsewhere: await elsewhere.result(),
+    tracked: await tracked.result(),
+    takenOver: await takenOver.result(),
     created,
     comment,
     priority,

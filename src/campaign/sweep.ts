@@ -4,7 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import { redisTime } from '../redis/time.ts';
 import { defineScript, type RedisClient } from '../script.ts';
-import { forgetCampaign } from './forget.ts';
+import { followersOf, forgetCampaign } from './forget.ts';
 import { readIds } from './ids.ts';
 import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
 
@@ -139,12 +139,13 @@ export function createSweep(deps: SweepDeps) {
     );
   }
 
-  /** Forgets campaigns whose last outcome is older than the retention, and goes on with those that are deleted. */
+  /** Forgets campaigns whose last outcome, and that of all that follow ids of them, is older than the retention, and goes on with those that are deleted. */
   async function forgetOld(retentionMs: number): Promise<void> {
     const before = deps.wall() - retentionMs;
     for (const campaign of await listCampaigns(redis, keys, true)) {
       const isOld = (campaign.decidedAt ?? campaign.createdAt) <= before;
       if (!isOld && campaign.state !== 'deleted') continue;
+      if (campaign.state !== 'deleted' && (await followersOf(deps, campaign, before)).length > 0) continue;
       if (await forgetCampaign(deps, campaign, before))
         log.info({ campaign: campaign.name }, 'forgotten: its retention is over, or it was deleted');
     }

@@ -1,5 +1,5 @@
-import { stringify } from 'csv-stringify/sync';
 import type { Action } from '../defender/classify.ts';
+import { BOM, csvText } from '../report/csv.ts';
 
 export type RowFormat = 'jsonl' | 'csv';
 
@@ -29,13 +29,17 @@ const COLUMNS: (keyof ReturnType<typeof toRow>)[] = [
 /** Rows made into text at once. */
 const PART = 500;
 
-/** The lines of a file, a part at a time. Texts that a spreadsheet would take for a formula are made harmless. */
-export function* actionLines(actions: readonly Action[], format: RowFormat): Generator<string> {
-  if (format === 'csv') yield toCsv([COLUMNS]);
+/** The lines of a file, a part at a time. @param hasBom CSV: whether it begins with a byte-order mark. */
+export function* actionLines(
+  actions: readonly Action[],
+  format: RowFormat,
+  hasBom: boolean,
+): Generator<string> {
+  if (format === 'csv') yield `${hasBom ? BOM : ''}${csvText([COLUMNS])}`;
   for (let at = 0; at < actions.length; at += PART) {
     const rows = actions.slice(at, at + PART).map(toRow);
     yield format === 'csv'
-      ? toCsv(rows.map((row) => COLUMNS.map((column) => row[column])))
+      ? csvText(rows.map((row) => COLUMNS.map((column) => row[column])))
       : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   }
 }
@@ -47,9 +51,5 @@ export function rowLines(
   format: RowFormat,
 ): string {
   if (format === 'jsonl') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-  return toCsv([columns, ...rows.map((row) => columns.map((column) => row[column] ?? null))]);
-}
-
-function toCsv(rows: (string | null)[][]): string {
-  return stringify(rows, { escape_formulas: true });
+  return csvText([columns, ...rows.map((row) => columns.map((column) => row[column] ?? null))]);
 }

@@ -47,6 +47,7 @@ export function addCommands(catalogue: Catalogue): void {
 const yes = () => new Option('--yes', 'do not ask').default(false);
 const format = () =>
   new Option('--format <format>', 'of the lines; by default as the file is called, else jsonl');
+const bom = () => new Option('--bom', 'CSV only: begin with a byte-order mark, for Excel').default(false);
 const json = () => new Option('--json', 'print JSON for a program').default(false);
 
 const add = ({ program }: Catalogue, usage: string, description: string) =>
@@ -81,6 +82,7 @@ function addChoosing(to: Catalogue): void {
     .option('--output <file>', 'write there instead of to standard output')
     .option('--force', 'replace that file if it is there', false)
     .addOption(format().choices(['jsonl', 'csv']))
+    .addOption(bom())
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.select()).runSelect(context, options)));
 
@@ -94,6 +96,7 @@ function addChoosing(to: Catalogue): void {
     .option('--where <conditions>', `in place of a file: ${WHERE}`)
     .addOption(order())
     .option('--limit <number>', 'with --where: the first so many')
+    .option('--id-column <name>', 'which CSV column or JSON key holds the ids')
     .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
     .option('--expect-type <types>', 'set aside what is of another type, such as Isolate,Unisolate')
     .option('--set-aside <file>', 'with --expect-type: write there what is of another type')
@@ -125,6 +128,7 @@ function addLooking(to: Catalogue): void {
 
   add(to, 'report <campaign>', 'what became of each id')
     .addOption(format().choices(['jsonl', 'csv', 'html']))
+    .addOption(bom())
     .option('--output <file>', 'write there instead of to standard output')
     .option('--force', 'replace that file if it is there', false)
     .option('--json', 'the same as --format jsonl', false)
@@ -197,6 +201,7 @@ function addSteering(to: Catalogue): void {
     );
 
   add(to, 'delete <campaign>', 'forget a campaign that has ended, with its outcomes')
+    .option('--force', 'also if another campaign follows ids of it', false)
     .addOption(yes())
     .addOption(json())
     .action((campaign: string, options) =>

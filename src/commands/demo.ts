@@ -1,6 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, createTenant, type Tenant } from '../app.ts';
+import { canSomeoneCall } from '../budget/roster.ts';
+import { viewBudget } from '../budget/view.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { reportCampaign } from '../campaign/report.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
@@ -82,8 +84,20 @@ function follow(
   const failed = new Promise<never>((_, reject) =>
     workerEnded.addEventListener('abort', () => reject(ended()), { once: true }),
   );
-  const followed = followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS });
+  const followed = (async () => {
+    await untilWorking(context, tenant);
+    return followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS });
+  })();
   return Promise.race([followed, failed]);
+}
+
+/** The first that is shown is that it works, and not that no worker is there yet. */
+async function untilWorking({ stop }: CommandContext, { redis, keys, limits }: Tenant): Promise<void> {
+  for (;;) {
+    const { now, workers } = await viewBudget(redis, keys, limits);
+    if (canSomeoneCall(workers, now)) return;
+    await systemClock.sleep(LOOK_MS, stop);
+  }
 }
 
 interface Ending {
@@ -103,7 +117,7 @@ async function conclude(context: CommandContext, { tenant, world, status, dir }:
   const columns = [{ title: 'outcome' }, { title: 'ids', align: 'right' as const }, { title: '' }];
   const campaign = await findCampaign(tenant.redis, tenant.keys, world.campaign.name);
   const report = join(dir, `${world.campaign.name}.csv`);
-  await writeReport(report, { force: true }, toCsv(reportCampaign(tenant, campaign)), context.stop);
+  await writeReport(report, { force: true }, toCsv(reportCampaign(tenant, campaign), false), context.stop);
   const witness = describeWitness(world.simulator, world);
   await out.write(
     `\n${formatTable(columns, rows, widthOf(out))}\n\n${witness.text}\nThe report: ${report}\n`,

@@ -1,6 +1,6 @@
 import { createLogUpdate } from 'log-update';
 import type { Tenant } from '../app.ts';
-import { type CampaignStatus, lookAtCampaign } from '../campaign/status.ts';
+import { type CampaignStatus, isOver, lookAtCampaign } from '../campaign/status.ts';
 import { systemClock } from '../clock.ts';
 import { printable } from '../foreign.ts';
 import type { CommandContext } from './context.ts';
@@ -16,7 +16,7 @@ export interface FollowOptions {
 }
 
 /**
- * Shows how far a campaign is until nothing of it is open: a few live lines on a terminal, single lines elsewhere.
+ * Shows how far a campaign is until nothing of it is open, nor of what it tracks: a few live lines on a terminal, single lines elsewhere.
  *
  * @returns how it ended.
  * @throws the stop signal's reason; StanddownError CAMPAIGN_UNKNOWN when it is deleted meanwhile.
@@ -32,7 +32,7 @@ export async function followCampaign(
     stop.throwIfAborted();
     const { status, budget } = await lookAtCampaign(tenant, name);
     await show({ status, budget, now: Date.now() });
-    if (status.open === 0) return status;
+    if (isOver(status)) return status;
     await systemClock.sleep(options.lookMs, stop);
   }
 }
@@ -46,7 +46,7 @@ function showLive(): (progress: Progress) => Promise<void> {
   const update = createLogUpdate(process.stdout);
   return async (progress) => {
     update(printable(renderProgress(progress)));
-    if (progress.status.open === 0) update.done();
+    if (isOver(progress.status)) update.done();
   };
 }
 
@@ -54,7 +54,7 @@ function showLines(out: CommandContext['out'], lineMs: number): (progress: Progr
   let last = { at: Number.NEGATIVE_INFINITY, hold: '' };
   return async (progress) => {
     const hold = progress.status.hold?.reason ?? '';
-    const isDue = progress.now - last.at >= lineMs || hold !== last.hold || progress.status.open === 0;
+    const isDue = progress.now - last.at >= lineMs || hold !== last.hold || isOver(progress.status);
     if (!isDue) return;
     last = { at: progress.now, hold };
     await out.write(`${renderLine(progress)}\n`);

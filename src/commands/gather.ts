@@ -3,6 +3,8 @@ import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
 import { type IdLine, readIdBatches } from '../intake/id-file.ts';
 import type { Spool } from '../intake/spool.ts';
+import { ID_BYTES } from '../ledger/batch.ts';
+import { createIdSet } from '../ledger/id-set.ts';
 import type { CommandContext } from './context.ts';
 import { createNaming } from './naming.ts';
 import { count } from './table.ts';
@@ -11,8 +13,10 @@ type Context = Pick<CommandContext, 'out' | 'stop' | 'stdin'>;
 
 /** What a file holds. */
 export interface Gathered {
-  /** Ids in the spool. */
+  /** Ids in the spool, each once. */
   ids: number;
+  /** Those that were named before. */
+  duplicates: number;
   /** Lines that are no ids. */
   problems: number;
   excluded: number;
@@ -24,12 +28,15 @@ export async function gatherFile(
   file: string,
   excluded: ReadonlySet<string>,
   spool: Spool,
+  idColumn?: string,
 ): Promise<Gathered> {
-  const gathered: Gathered = { ids: 0, problems: 0, excluded: 0 };
+  const gathered: Gathered = { ids: 0, duplicates: 0, problems: 0, excluded: 0 };
+  const seen = createIdSet();
   const naming = createNaming(context);
   // Whoever types the ids may stop at any time: nothing more need come before that is noticed.
   const source = file === '-' ? addAbortSignal(context.stop, context.stdin) : file;
-  for await (const batch of readIdBatches(source, file === '-' ? { name: 'standard input' } : {})) {
+  const batches = readIdBatches(source, { idColumn, ...(file === '-' && { name: 'standard input' }) });
+  for await (const batch of withHint(batches, idColumn)) {
     context.stop.throwIfAborted();
     const ids: string[] = [];
     for (const line of batch) {
@@ -37,10 +44,25 @@ export async function gatherFile(
       else if (excluded.has(line.id)) gathered.excluded++;
       else ids.push(line.id);
     }
-    gathered.ids += ids.length;
-    if (ids.length > 0) await spool.add(guidsToBytes(ids));
+    const fresh = seen.fresh(guidsToBytes(ids));
+    const found = fresh.length / ID_BYTES;
+    gathered.ids += found;
+    gathered.duplicates += ids.length - found;
+    if (found > 0) await spool.add(fresh);
   }
   return { ...gathered, problems: naming.count() };
+}
+
+/** A header that names no id column as others do: one may say which it is. */
+async function* withHint<T>(batches: AsyncGenerator<T>, idColumn: string | undefined): AsyncGenerator<T> {
+  try {
+    yield* batches;
+  } catch (error) {
+    if (!(error instanceof StanddownError) || !error.context['columns'] || idColumn !== undefined)
+      throw error;
+    const { code, message, context } = error;
+    throw new StanddownError(code, `${message}; --id-column names the one with the ids`, { context });
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { BudgetView, WindowUse } from '../budget/view.ts';
-import type { CampaignStatus } from '../campaign/status.ts';
+import { type CampaignStatus, decidedOf, isOver } from '../campaign/status.ts';
 import { describeDuration, formatDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { describeAbsence, describeHold, describePace } from '../words.ts';
@@ -16,14 +16,14 @@ const BAR = 30;
 
 /** A campaign in progress, a few lines for a terminal. */
 export function renderProgress({ status, budget, now }: Progress): string {
-  const decided = status.total - status.open;
+  const decided = decidedOf(status);
   const share = status.total === 0 ? 1 : decided / status.total;
   const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
   return [
     `${bar(share)} ${count(decided)} of ${count(status.total)} (${Math.floor(share * 100)} %)${left}`,
     outcomesLine(status),
     ...budget.windows.map(renderWindow),
-    waiting({ status, budget, now }) ?? (status.open > 0 ? 'calling' : 'done'),
+    waiting({ status, budget, now }) ?? (isOver(status) ? 'done' : 'calling'),
     ...notes({ status, budget }),
   ].join('\n');
 }
@@ -34,7 +34,7 @@ export function renderLine({ status, budget, now }: Progress): string {
     .map((window) => `${window.used}/${window.max} in ${formatDuration(window.lengthMs)}`)
     .join(', ');
   const why = [waiting({ status, budget, now }) ?? [], notes({ status, budget })].flat().join('; ');
-  const decided = `${count(status.total - status.open)} of ${count(status.total)} decided`;
+  const decided = `${count(decidedOf(status))} of ${count(status.total)} decided`;
   return `${decided}; calls ${uses}${why ? `; ${why}` : ''}`;
 }
 

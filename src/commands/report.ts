@@ -15,6 +15,8 @@ export interface ReportOptions {
   output?: string;
   /** Whether a file of that name is replaced. */
   force: boolean;
+  /** CSV: whether it begins with a byte-order mark. */
+  bom: boolean;
   /** As `format: 'jsonl'`. */
   json: boolean;
 }
@@ -32,6 +34,7 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
     if (options.output !== undefined) await checkWritable(options.output, options);
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
     const format = wanted ?? formatOf<ReportFormat>(options.output, ['jsonl', 'csv', 'html']);
+    if (options.bom) assertCsv(format);
     let lines = 0;
     const counted = async function* () {
       for await (const line of reportCampaign(tenant, campaign)) {
@@ -39,13 +42,22 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
         yield line;
       }
     };
-    const parts = await renderReport(tenant, campaign, counted(), format, context.version);
+    const parts = await renderReport(tenant, campaign, counted(), {
+      format,
+      hasBom: options.bom,
+      version: context.version,
+    });
     await (options.output === undefined
       ? writeParts(parts, stop, out.write)
       : writeReport(options.output, options, parts, stop));
     if (options.output) out.note(`${count(lines)} lines written to ${options.output}`);
     return EXIT.done;
   });
+}
+
+/** @throws StanddownError USAGE */
+export function assertCsv(format: string): void {
+  if (format !== 'csv') throw new StanddownError('USAGE', `--bom is for CSV, and this is ${format}`);
 }
 
 /** Writes a report's parts to a file, which appears only when it is complete. */

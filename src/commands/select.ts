@@ -4,6 +4,7 @@ import { tallyOf } from '../select/tally.ts';
 import { actionLines, type RowFormat, toRow } from './action-rows.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { readingHooks, readSelecting, select } from './reading.ts';
+import { assertCsv } from './report.ts';
 import { count } from './table.ts';
 import { describeTally, tallyToJson } from './tally.ts';
 import { checkWritable, formatOf, writeWhole } from './whole-file.ts';
@@ -18,12 +19,15 @@ export interface SelectOptions {
   output?: string;
   /** Whether a file of that name is replaced. */
   force: boolean;
+  /** CSV: whether it begins with a byte-order mark. */
+  bom: boolean;
   json: boolean;
 }
 
 /** Lists machine actions as `submit` takes them. */
 export async function runSelect(context: CommandContext, options: SelectOptions): Promise<number> {
   const selecting = readSelecting(context, options);
+  if (options.bom) assertCsv(options.format ?? formatOf<RowFormat>(options.output, ['jsonl', 'csv']));
   if (options.output !== undefined) await checkWritable(options.output, options);
   const selection = await withReader(context, readingHooks(context), (reader) =>
     select(context, reader, selecting),
@@ -34,11 +38,11 @@ export async function runSelect(context: CommandContext, options: SelectOptions)
 
 async function write(
   context: CommandContext,
-  { output, format, force, json }: SelectOptions,
+  { output, format, force, json, bom }: SelectOptions,
   { actions, left }: Selection,
 ): Promise<void> {
   const { out } = context;
-  const lines = actionLines(actions, format ?? formatOf(output, ['jsonl', 'csv']));
+  const lines = actionLines(actions, format ?? formatOf<RowFormat>(output, ['jsonl', 'csv']), bom);
   const tally = tallyOf(actions);
   if (output !== undefined) {
     await writeWhole(output, { force }, async (file) => {

@@ -1,10 +1,10 @@
 import { type Tenant, withTenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { listCampaigns } from '../campaign/registry.ts';
-import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/status.ts';
+import { type CampaignStatus, decidedOf, lookAtCampaign, statusOf } from '../campaign/status.ts';
 import { describeDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { clockTime, count, describeAbsence, describeHold, describePace } from '../words.ts';
+import { clockTime, count, describeAbsence, describeHold, describePace, describeTracked } from '../words.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { formatTable } from './table.ts';
 
@@ -81,7 +81,7 @@ function describeAll(statuses: readonly CampaignStatus[]): string {
 
 /** A campaign's status for a person. */
 export function describeStatus(status: CampaignStatus, now: number): string {
-  const decided = status.total - status.open;
+  const decided = decidedOf(status);
   const share = status.total === 0 ? 100 : Math.floor((100 * decided) / status.total);
   const lines = [
     `${status.campaign}: ${status.state}, ${count(decided)} of ${count(status.total)} decided (${share} %)`,
@@ -91,10 +91,12 @@ export function describeStatus(status: CampaignStatus, now: number): string {
     if (number) lines.push(`  ${outcome.padEnd(14)}${count(number).padStart(9)}`);
   }
   if (status.open > 0) lines.push(`  ${'open'.padEnd(14)}${count(status.open).padStart(9)}`);
-  if (status.elsewhere > 0)
+  const { tracked } = status;
+  if (tracked.gone > 0)
     lines.push(
-      `  ${'elsewhere'.padEnd(14)}${count(status.elsewhere).padStart(9)}  owned by other campaigns: see the report`,
+      `  ${'gone'.padEnd(14)}${count(tracked.gone).padStart(9)}  the campaign that owned them was deleted`,
     );
+  if (tracked.total > 0) lines.push(`  ${describeTracked(tracked)}`);
   if (status.hold) lines.push(`  ${describeHold(status.hold, now)}`);
   if (status.etaAt) {
     const leftMs = Date.parse(status.etaAt) - now;

@@ -1,6 +1,7 @@
 import { type Tenant, withTenant } from '../app.ts';
-import { forgetCampaign } from '../campaign/forget.ts';
-import { findCampaign, mayBeSteered } from '../campaign/registry.ts';
+import { followersOf, forgetCampaign } from '../campaign/forget.ts';
+import { findCampaign } from '../campaign/registry.ts';
+import { lookAtCampaign, mayBeSteered } from '../campaign/status.ts';
 import { prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { systemClock } from '../clock.ts';
@@ -37,10 +38,13 @@ export function runSteer(
 /** Ends a campaign: what has not been called ends as withdrawn, here and now, whether a worker runs or not. */
 export function runAbort(context: CommandContext, options: SteerOptions & Asking): Promise<number> {
   return withTenant(context, async (tenant) => {
-    const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
-    const { name, open, state } = campaign;
-    const question = `Abort ${name}? ${count(open)} open ids end as withdrawn; to call them after all, submit them under another name.`;
-    const isNeeded = state !== 'aborted' && mayBeSteered(campaign);
+    const look = await lookAtCampaign(tenant, options.campaign);
+    const { name, open, state } = look.campaign;
+    const { tracked } = look.status;
+    const others =
+      tracked.open > 0 ? ` ${count(tracked.open)} more go on in the campaigns that own them.` : '';
+    const question = `Abort ${name}? ${count(open)} open ids end as withdrawn; to call them after all, submit them under another name.${others}`;
+    const isNeeded = state !== 'aborted' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
     await endOpen(tenant, context);
@@ -85,12 +89,21 @@ export function parsePriority(text: string): number {
 }
 
 /** Forgets a campaign that has ended. */
-export function runDelete(context: CommandContext, options: SteerOptions & Asking): Promise<number> {
+export function runDelete(
+  context: CommandContext,
+  options: SteerOptions & Asking & { force: boolean },
+): Promise<number> {
   return withTenant(context, async (tenant) => {
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
     const { name, open, total } = campaign;
     if (open > 0) {
       throw new StanddownError('USAGE', `${name} has ${count(open)} open ids; abort it before you delete it`);
+    }
+    const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
+    if (followers.length > 0) {
+      const names = followers.map((follower) => JSON.stringify(follower.name)).join(', ');
+      const words = `${name} owns ids that are followed by ${names}: delete that first, or use --force, and the outcomes of these ids are lost there, too`;
+      throw new StanddownError('USAGE', words);
     }
     const question = `Delete ${name}, with the outcomes of ${count(total)} ids and its history?`;
     if (!(await confirm(context, options, question))) return leave(context);
@@ -136,9 +149,9 @@ async function tellState(
   state: string,
   also = '',
 ): Promise<void> {
-  if (before.finishedAt !== null) {
+  if (before.finished !== null) {
     if (json) await writeJson(out, { campaign, state: 'done', changed: false });
-    else await out.write(`${campaign}: ${describeFinished(before.finishedAt, steering)}\n`);
+    else await out.write(`${campaign}: ${describeFinished(before.finished, steering)}\n`);
     return;
   }
   const changed = before.state !== state;

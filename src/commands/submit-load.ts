@@ -38,15 +38,21 @@ export async function loadFile(submission: Submission, file: string): Promise<Lo
   const { context, options } = submission;
   const excludedIds = await readExcluded(context, options.exclude);
   const spool = await submission.newSpool();
-  const { ids, problems, excluded } = await gatherFile(context, file, excludedIds, spool);
+  const { ids, duplicates, problems, excluded } = await gatherFile(
+    context,
+    file,
+    excludedIds,
+    spool,
+    options.idColumn,
+  );
   if (problems > 0 && !options.skipInvalid) {
-    const lines = count(problems + ids + excluded);
+    const lines = count(problems + ids + duplicates + excluded);
     return `${count(problems)} of ${lines} lines are not machine action ids; nothing was submitted. Correct them, or leave them out with --skip-invalid.`;
   }
   if (ids === 0 && excluded === 0) {
     return `${file === '-' ? 'standard input' : file} holds no machine action ids; nothing was submitted`;
   }
-  return { spool, ids, excluded, skipped: problems, setAside: [], tally: null };
+  return { spool, ids, duplicates, excluded, skipped: problems, setAside: [], tally: null };
 }
 
 /**
@@ -92,6 +98,7 @@ export async function loadSelected(
   return {
     spool,
     ids: kept.length,
+    duplicates: 0,
     excluded: actions.length - wanted.length,
     skipped: 0,
     setAside: sieve.setAside,

@@ -20,6 +20,8 @@ export interface SubmitOptions {
   limit?: string;
   campaign: string;
   comment: string;
+  /** Name of the CSV column or JSON key with the ids. */
+  idColumn?: string;
   skipInvalid: boolean;
   /** Types of which the actions have to be, separated by commas. */
   expectType?: string;

@@ -3,19 +3,22 @@ import type { SubmitSummary } from '../campaign/submit.ts';
 import { describeDuration } from '../duration.ts';
 import { excerpt } from '../foreign.ts';
 import { describePriority } from '../ledger/place.ts';
+import { describeDuplicates, describeKnown } from '../words.ts';
 import type { SetAside } from './sift.ts';
 import type { SubmitOptions } from './submit-wish.ts';
 import { clockTime, count } from './table.ts';
 
 /** What was left out before anything was submitted. */
 export interface LeftOut {
+  /** Named before in the same file. */
+  duplicates: number;
   /** Bad lines. */
   skipped: number;
   excluded: number;
   setAside: readonly SetAside[];
 }
 
-type Counts = Pick<SubmitSummary, 'accepted' | 'already' | 'elsewhere'>;
+type Counts = Pick<SubmitSummary, 'accepted' | 'already' | 'tracked' | 'takenOver'>;
 
 /** What a submit did, for a person. */
 export function describeSubmit(summary: SubmitSummary, leftOut: LeftOut, etaAt: string | null): string {
@@ -62,12 +65,9 @@ export function describeSetAside(setAside: readonly SetAside[]): string {
   return `set aside, for it is of no expected type: ${counts.join(' · ')}`;
 }
 
-function describeOthers({ already, elsewhere }: Counts, { skipped, excluded, setAside }: LeftOut): string[] {
-  const lines: string[] = [];
-  if (already > 0) lines.push(`${count(already)} were this campaign's already, or are named twice`);
-  for (const { campaign, outcome, count: number } of elsewhere) {
-    lines.push(`${count(number)} are elsewhere: ${outcome} in ${campaign}`);
-  }
+function describeOthers(counts: Counts, { duplicates, skipped, excluded, setAside }: LeftOut): string[] {
+  const lines = describeKnown(counts);
+  if (duplicates > 0) lines.push(describeDuplicates(duplicates));
   if (skipped > 0) lines.push(`${count(skipped)} bad lines left out`);
   if (excluded > 0) lines.push(`${count(excluded)} excluded`);
   if (setAside.length > 0) lines.push(`${count(setAside.length)} set aside`);

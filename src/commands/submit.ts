@@ -122,9 +122,17 @@ function refuse({ out }: CommandContext, words: string): number {
 
 async function tellPlan({ context, options, wish }: Submission, load: Load, plan: SubmitPlan): Promise<void> {
   const { out } = context;
-  const { skipped, excluded, setAside } = load;
+  const { duplicates, skipped, excluded, setAside } = load;
   if (options.json) {
-    await writeJson(out, { dryRun: true, campaign: wish.name, ...plan, skipped, excluded, setAside });
+    await writeJson(out, {
+      dryRun: true,
+      campaign: wish.name,
+      ...plan,
+      duplicates,
+      skipped,
+      excluded,
+      setAside,
+    });
     return;
   }
   await out.write(`${describePlan(wish.name, plan, load).join('\n')}\n`);
@@ -170,11 +178,12 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
     const { feedUrgent } = await import('../app-feed.ts');
     await feedUrgent(tenant, context.log);
   }
-  const { open, etaAt } = await campaignStatus(tenant, wish.name);
-  const { skipped, excluded, setAside } = load;
+  const { open: all, tracked, etaAt } = await campaignStatus(tenant, wish.name);
+  const open = all - tracked.open;
+  const { duplicates, skipped, excluded, setAside } = load;
   if (options.json) {
     const expiresAt = summary.expiresAt === null ? null : new Date(summary.expiresAt).toISOString();
-    await writeJson(out, { ...summary, expiresAt, skipped, excluded, setAside, open, etaAt });
+    await writeJson(out, { ...summary, duplicates, expiresAt, skipped, excluded, setAside, open, etaAt });
   } else await out.write(`${describeSubmit(summary, load, etaAt)}\n`);
   if (open > 0) await tellAbsence(submission, tenant);
   if (!summary.created) for (const line of describeKept(summary, options)) out.note(line);

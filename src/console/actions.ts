@@ -1,6 +1,7 @@
 import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
-import { type Campaign, mayBeSteered } from '../campaign/registry.ts';
+import type { Campaign } from '../campaign/registry.ts';
+import { type CampaignLook, lookAt, mayBeSteered } from '../campaign/status.ts';
 import { prioritize, retryCampaign, type Steered, type SteerOptions, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
@@ -58,8 +59,8 @@ interface Asked {
   /** Who may. */
   role: Role;
   /** Whether it makes sense for a campaign as it is. */
-  fits(campaign: Campaign): boolean;
-  question(campaign: Campaign): string;
+  fits(look: CampaignLook): boolean;
+  question(look: CampaignLook): string;
   /** What else is asked. */
   fields?(campaign: Campaign): Html;
   /** Whether it takes away what cannot be brought back. */
@@ -85,15 +86,16 @@ export const ACTIONS = {
   pause: {
     title: 'Pause',
     role: 'act',
-    fits: (campaign) => campaign.state === 'running' && mayBeSteered(campaign),
-    question: ({ name }) => `Stop calling for ${name}? What is being called is finished. It can be resumed.`,
+    fits: (look) => look.campaign.state === 'running' && mayBeSteered(look),
+    question: ({ campaign: { name } }) =>
+      `Stop calling for ${name}? What is being called is finished. It can be resumed.`,
     run: async (doing) => describeState('paused', await steerIt(doing, 'pause'), 'pause'),
   },
   resume: {
     title: 'Resume',
     role: 'act',
-    fits: ({ state }) => state === 'paused',
-    question: ({ name, open, pausedReason }) =>
+    fits: ({ campaign }) => campaign.state === 'paused',
+    question: ({ campaign: { name, open, pausedReason } }) =>
       `Go on with ${name}? ${plural(open, 'id')} will be called.${pausedReason ? ' One goes first: if it gets the same answer, the campaign is paused again.' : ''}`,
     fields: ({ pausedReason }) =>
       pausedReason
@@ -108,24 +110,24 @@ export const ACTIONS = {
     title: 'Abort',
     role: 'act',
     grave: true,
-    fits: (campaign) => isOpen(campaign) && mayBeSteered(campaign),
-    question: ({ name, open }) =>
-      `End ${name}? ${plural(open, 'open id')} end as withdrawn. To call them after all, submit them under another name.`,
+    fits: (look) => isOpen(look.campaign) && mayBeSteered(look),
+    question: ({ campaign: { name, open }, status: { tracked } }) =>
+      `End ${name}? ${plural(open, 'open id')} end as withdrawn. To call them after all, submit them under another name.${tracked.open > 0 ? ` ${count(tracked.open)} more go on in the campaigns that own them.` : ''}`,
     run: abort,
   },
   retry: {
     title: 'Retry',
     role: 'act',
-    fits: (campaign) => isOpen(campaign) && campaign.total > campaign.open,
-    question: ({ name }) => `Call ids of ${name} again that ended in these ways?`,
+    fits: ({ campaign }) => isOpen(campaign) && campaign.total > campaign.open,
+    question: ({ campaign: { name } }) => `Call ids of ${name} again that ended in these ways?`,
     fields: retryFields,
     run: retry,
   },
   priority: {
     title: 'Priority',
     role: 'act',
-    fits: (campaign) => isOpen(campaign) && campaign.open > 0,
-    question: ({ name, priority }) =>
+    fits: ({ campaign }) => isOpen(campaign) && campaign.open > 0,
+    question: ({ campaign: { name, priority } }) =>
       `Change which campaign goes first? ${name} has priority ${describePriority(priority)}.`,
     fields: priorityFields,
     run: changePriority,
@@ -133,8 +135,8 @@ export const ACTIONS = {
   verify: {
     title: 'Verify',
     role: 'act',
-    fits: ({ total, open }) => total > open,
-    question: ({ name }) =>
+    fits: ({ campaign: { total, open } }) => total > open,
+    question: ({ campaign: { name } }) =>
       `Read what became of each action of ${name} that was called? It takes calls of the list's own budget, none of the cancels'.`,
     run: verify,
   },
@@ -142,7 +144,7 @@ export const ACTIONS = {
     title: 'Export',
     role: 'read',
     fits: () => true,
-    question: ({ name }) => `Download what became of each id of ${name}?`,
+    question: ({ campaign: { name } }) => `Download what became of each id of ${name}?`,
     fields: () =>
       html`<div><label for="format">Format</label><select id="format" name="format"><option value="csv">CSV, for a spreadsheet</option><option value="jsonl">JSONL, for a program</option><option value="html">HTML, one page for people</option></select></div>`,
     answer: ({ shown, ...doing }, visit) => sendReport({ ...doing, ...shown }, visit),
@@ -157,7 +159,7 @@ export function addActions(site: Site, deps: ActionsDeps): void {
     const path = `/t/:tenant/c/:number/${name}`;
     site.view(path, async (visit) => {
       const { shown, campaign } = await find(deps, visit);
-      return askFirst(shown, campaign, action, visit);
+      return askFirst(shown, await lookAt(shown.tenant, campaign), action, visit);
     });
     site.form(path, action.role, async (visit) => {
       const { shown, campaign } = await find(deps, visit);
@@ -186,7 +188,8 @@ function assertSame({ name }: Campaign, fields: URLSearchParams): void {
   throw new StanddownError('CAMPAIGN_UNKNOWN', `this page was about ${JSON.stringify(named)}, which is gone`);
 }
 
-function askFirst({ label }: ShownTenant, campaign: Campaign, action: Action, { viewer }: Visit): View {
+function askFirst({ label }: ShownTenant, look: CampaignLook, action: Action, { viewer }: Visit): View {
+  const { campaign } = look;
   const back = campaignPath(label, campaign.number);
   const form = html`<form method="post" class="stacked">
 ${formKeyField(viewer)}
@@ -199,7 +202,7 @@ ${action.fields?.(campaign) ?? ''}
   return {
     title: `${action.title}: ${campaign.name}`,
     trail: trailTo(label, campaign),
-    body: html`<section><p class="lead">${action.question(campaign)}</p>${mayDo ? form : html`<p class="problem">You signed in with the token for reading: it does not allow this.</p>`}</section>`,
+    body: html`<section><p class="lead">${action.question(look)}</p>${mayDo ? form : html`<p class="problem">You signed in with the token for reading: it does not allow this.</p>`}</section>`,
   };
 }
 
@@ -212,7 +215,7 @@ function steerIt(
 }
 
 function describeState(state: string, before: Steered, steering: string): string {
-  if (before.finishedAt !== null) return describeFinished(before.finishedAt, steering);
+  if (before.finished !== null) return describeFinished(before.finished, steering);
   return before.state === state ? `it was ${state} already` : `it is ${state} now`;
 }
 
@@ -223,7 +226,7 @@ async function abort(doing: Doing): Promise<string> {
   const sweep = createSweep({ ...shown.tenant, log, wall });
   while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
   const { outcomes } = await findByNumber(shown.tenant, String(campaign.number));
-  if (before.finishedAt !== null) return describeFinished(before.finishedAt, 'abort');
+  if (before.finished !== null) return describeFinished(before.finished, 'abort');
   return `${describeState('aborted', before, 'abort')}; ${plural(outcomes.withdrawn ?? 0, 'id')} ended as withdrawn`;
 }
 

@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { eachId, eachPart } from '../campaign/ids.ts';
 import { type Campaign, readCampaign } from '../campaign/registry.ts';
-import { eachResult, type PlacedResult, type ReportDeps } from '../campaign/report.ts';
+import { eachResult, linesOf, type PlacedResult, type ReportDeps } from '../campaign/report.ts';
 import { StanddownError } from '../errors.ts';
-import { bytesToGuid } from '../guid.ts';
+import { bytesToGuid, guidsToBytes } from '../guid.ts';
 import type { Look } from '../ledger/look.ts';
 import { openRow, type Row, toRow } from './row.ts';
 
@@ -39,11 +39,13 @@ interface State {
   open: number;
   /** Ids when it was built. */
   total: number;
+  /** What was read last of each id that it tracks, as `stampOf`. */
+  tracked: Map<string, string>;
 }
 
 /**
- * Reads a campaign once, and from then on only its new results. What these do not tell (ids that were added, or opened
- * again) shows in the campaign's own count of what is open: then it is read anew.
+ * Reads a campaign once, and from then on only its new results, and those of ids that it tracks. What these do not tell (ids that were
+ * added, or opened again) shows in the campaign's own counts: then it is read anew.
  */
 export function createCampaignIndex(deps: ReportDeps, number: number) {
   let state: State | null = null;
@@ -56,8 +58,13 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
     const campaign = await readCampaign(deps.redis, deps.keys, number);
     if (!campaign) throw new StanddownError('CAMPAIGN_UNKNOWN', 'the campaign is gone');
     if (state && (state.name !== campaign.name || state.createdAt !== campaign.createdAt)) state = null;
-    if (state && state.total === campaign.total) await addResults(deps, campaign, state);
-    if (!state || state.total !== campaign.total || state.open !== campaign.open) {
+    const tracked = await deps.redis.scard(deps.keys.elsewhere(number));
+    const isWhole = (known: State) => known.total === campaign.total && known.tracked.size === tracked;
+    if (state && isWhole(state)) {
+      await addResults(deps, campaign, state);
+      if (await followTracked(deps, campaign, state)) state.version = 0;
+    }
+    if (!state || !isWhole(state) || state.open !== campaign.open) {
       const built = await build(deps, campaign);
       // Where the count moves on meanwhile, the next update brings the rest.
       state = { ...built, version: 0 };
@@ -150,6 +157,7 @@ async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
     end: 0,
     open: 0,
     total: campaign.total,
+    tracked: new Map(),
   };
   const decided = new Map<string, Row>();
   for await (const { place, result } of eachResult(deps, campaign, 0)) {
@@ -161,60 +169,66 @@ async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
     else state.places.set(id, [place]);
     decided.set(id, shared(toRow(result, campaign.name)));
   }
-  const names = createNames(deps);
   for await (const ids of eachPart(deps.redis, deps.keys, campaign.number, PART)) {
-    const records = await deps.ledger.look(ids);
+    const records = await deps.ledger.look(ids, campaign.number);
     let at = 0;
     for (const bytes of eachId(ids)) {
-      const row = await rowOf(bytesToGuid(bytes), records[at++] ?? null, campaign, {
-        decided,
-        names,
-        end: state.end,
-      });
-      if (row.outcome === 'open' && row.elsewhere === '') state.open++;
-      state.byId.set(row.id, row);
+      const record = records[at++] ?? null;
+      const id = bytesToGuid(bytes);
+      const isOwn = record?.campaign === campaign.number;
+      const row = isOwn ? rowOf(id, record, decided, state.end) : openRow(id, NOTHING_USED);
+      if (!isOwn) state.tracked.set(id, '');
+      else if (row.outcome === 'open') state.open++;
+      state.byId.set(id, row);
       state.rows.push(row);
     }
   }
+  await followTracked(deps, campaign, state);
   return state;
 }
 
-interface Sources {
-  decided: ReadonlyMap<string, Row>;
-  names(campaign: number): Promise<string>;
-  end: number;
+const NOTHING_USED = { attempts: 0, uncertain: false };
+
+function rowOf(id: string, record: Look, decided: ReadonlyMap<string, Row>, end: number): Row {
+  const row = decided.get(id);
+  // Decided since the campaign was read: its result comes with the next update.
+  const stands = row !== undefined && record.position > 0 && record.position <= end;
+  return stands ? row : openRow(id, record.position > end ? NOTHING_USED : pick(record));
 }
 
-async function rowOf(id: string, record: Look | null, campaign: Campaign, sources: Sources): Promise<Row> {
-  if (!record) return { ...openRow(id, { attempts: 0, uncertain: false }), elsewhere: '(gone)' };
-  if (record.campaign !== campaign.number) {
-    const { attempts, uncertain, state } = record;
-    const outcome = state === 'checking' ? 'open' : state;
-    return {
-      ...openRow(id, { attempts, uncertain }),
-      outcome,
-      elsewhere: await sources.names(record.campaign),
-    };
+/** Reads again what has changed of ids that other campaigns own. @returns whether anything has. */
+async function followTracked(deps: ReportDeps, campaign: Campaign, state: State): Promise<boolean> {
+  let isChanged = false;
+  const all = [...state.tracked.keys()];
+  for (let from = 0; from < all.length; from += PART) {
+    const ids = all.slice(from, from + PART);
+    const records = await deps.ledger.look(guidsToBytes(ids), campaign.number);
+    const changed = ids
+      .map((id, index) => ({ id, record: records[index] ?? null }))
+      .filter(({ id, record }) => state.tracked.get(id) !== stampOf(record));
+    if (changed.length === 0) continue;
+    const bytes = guidsToBytes(changed.map(({ id }) => id));
+    const seen = changed.map(({ record }) => record);
+    const lines = await linesOf(deps, campaign, bytes, seen);
+    for (const [index, line] of lines.entries()) {
+      const row = state.byId.get(line.machineActionId);
+      if (row) Object.assign(row, shared(toRow(line, campaign.name)));
+      state.tracked.set(line.machineActionId, stampOf(seen[index] ?? null));
+    }
+    isChanged = true;
   }
-  const row = sources.decided.get(id);
-  // Decided since the campaign was read: its result comes with the next update.
-  const stands = row !== undefined && record.position > 0 && record.position <= sources.end;
-  return stands
-    ? row
-    : openRow(id, record.position > sources.end ? { attempts: 0, uncertain: false } : pick(record));
+  return isChanged;
+}
+
+/** Another one whenever there is something new to read of an id. */
+function stampOf(record: Look | null): string {
+  return record === null
+    ? 'gone'
+    : [record.campaign, record.generation, record.position, record.state].join(' ');
 }
 
 function pick({ attempts, uncertain }: Look): Pick<Row, 'attempts' | 'uncertain'> {
   return { attempts, uncertain };
-}
-
-function createNames({ redis, keys }: ReportDeps): (campaign: number) => Promise<string> {
-  const names = new Map<number, string>();
-  return async (campaign) => {
-    const name = names.get(campaign) ?? (await redis.hget(keys.campaign(campaign), 'name')) ?? `#${campaign}`;
-    names.set(campaign, name);
-    return name;
-  };
 }
 
 /** Texts that come again and again are kept once. */
@@ -222,7 +236,7 @@ const texts = new Map<string, string>();
 const MOST_TEXTS = 10_000;
 
 function shared(row: Row): Row {
-  for (const field of ['type', 'status', 'error'] as const) {
+  for (const field of ['type', 'status', 'code', 'error'] as const) {
     const known = texts.get(row[field]);
     if (known !== undefined) row[field] = known;
     else if (texts.size < MOST_TEXTS) texts.set(row[field], row[field]);

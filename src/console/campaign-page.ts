@@ -3,7 +3,7 @@ import { readAudit } from '../campaign/audit.ts';
 import { readIds } from '../campaign/ids.ts';
 import type { Campaign } from '../campaign/registry.ts';
 import { reportIds } from '../campaign/report.ts';
-import { lookAt } from '../campaign/status.ts';
+import { type CampaignLook, lookAt } from '../campaign/status.ts';
 import { type Html, html } from '../report/html.ts';
 import { ACTIONS, type ActionName } from './actions.ts';
 import { renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
@@ -54,7 +54,7 @@ async function viewCampaign(
   const indexed = typeof known === 'string' ? null : known.index.now();
   const regions = {
     head: renderHead(status, deps.tasks.of(taskKey(label, campaign.number))),
-    actions: renderActions(label, campaign, viewer),
+    actions: renderActions(label, { campaign, status }, viewer),
     requests: shownRows
       ? renderTable(input, shownRows)
       : html`<p class="note" role="status">${describeAbsence(site, known) ?? 'The requests are being read; this takes a moment.'}</p>`,
@@ -99,7 +99,7 @@ async function readPage(tenant: Tenant, campaign: Campaign, wanted: Wanted): Pro
   const { page, pages, start } = placeOf(total, wanted);
   const ids = await readIds(redis, keys, campaign.number, start, size);
   const lines = await reportIds(tenant, campaign, ids);
-  return { rows: lines.map((line) => toRow(line, campaign.name)), total, page, pages };
+  return { rows: lines.map((line) => toRow(line, campaign.name)), total, all: total, page, pages };
 }
 
 function typesOf(rows: Iterable<{ type: string }>): string[] {
@@ -108,13 +108,13 @@ function typesOf(rows: Iterable<{ type: string }>): string[] {
   return [...types].sort();
 }
 
-function renderActions(label: string, campaign: Campaign, viewer: Viewer): Html {
+function renderActions(label: string, look: CampaignLook, viewer: Viewer): Html {
   const names = Object.keys(ACTIONS) as ActionName[];
   const links = names
-    .filter((name) => ACTIONS[name].fits(campaign) && (viewer.mayAct || ACTIONS[name].role === 'read'))
+    .filter((name) => ACTIONS[name].fits(look) && (viewer.mayAct || ACTIONS[name].role === 'read'))
     .map(
       (name) =>
-        html`<a class="button" href="${campaignPath(label, campaign.number, name)}">${ACTIONS[name].title}</a>\n`,
+        html`<a class="button" href="${campaignPath(label, look.campaign.number, name)}">${ACTIONS[name].title}</a>\n`,
     );
   return html`<p class="actions">${links}</p>`;
 }

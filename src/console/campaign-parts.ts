@@ -7,7 +7,7 @@ import { renderTimeline } from '../report/chart.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderOutcomes, renderTypes } from '../report/summary.ts';
 import { createTally, type OUTCOMES_OR_OPEN } from '../report/tally.ts';
-import { count } from '../words.ts';
+import { count, describeTracked } from '../words.ts';
 import type { Indexed } from './campaign-index.ts';
 import {
   at,
@@ -33,7 +33,7 @@ export function renderHead(status: CampaignStatus, tasks: readonly Task[]): Html
 ${renderProgress('All requests by outcome', status)}
 ${renderOutcomeCounts(status)}
 ${status.hold ? html`<ul class="holds"><li>${renderHold(status.hold)}</li></ul>` : ''}
-${status.elsewhere > 0 ? html`<p class="note">${count(status.elsewhere)} of its ids are owned by other campaigns.</p>` : ''}
+${status.tracked.total > 0 ? html`<p class="note">${describeTracked(status.tracked)}.</p>` : ''}
 </section>`;
 }
 
@@ -105,11 +105,16 @@ function analyse({ rows }: Indexed, { name }: Campaign, { windows }: Limits): Ht
   const reasons = new Map<string, Reason>();
   for (const row of rows) {
     tally.add(toTallied(row, name));
-    const key = `${row.outcome} ${row.httpStatus} ${row.error}`;
+    // By code: a message may name the action, and would be another one for each.
+    const key = `${row.outcome} ${row.httpStatus} ${row.code}`;
     const reason = reasons.get(key);
-    if (reason) reason.number++;
-    else if (reasons.size < MOST_COUNTED && (row.error !== '' || row.httpStatus > 0))
-      reasons.set(key, { outcome: row.outcome, httpStatus: row.httpStatus, error: row.error, number: 1 });
+    if (reason) {
+      reason.number++;
+      reason.isVaried ||= reason.error !== row.error;
+    } else if (reasons.size < MOST_COUNTED && (row.error !== '' || row.httpStatus > 0)) {
+      const { outcome, httpStatus, error } = row;
+      reasons.set(key, { outcome, httpStatus, error, isVaried: false, number: 1 });
+    }
   }
   const summary = tally.summary(windows);
   return html`${renderTimeline(summary.timeline)}
@@ -121,7 +126,10 @@ ${renderTypes(summary.types)}`;
 interface Reason {
   outcome: (typeof OUTCOMES_OR_OPEN)[number];
   httpStatus: number;
+  /** The first one's. */
   error: string;
+  /** Whether others say it in other words. */
+  isVaried: boolean;
   number: number;
 }
 
@@ -132,8 +140,8 @@ const MOST_SHOWN = 20;
 function renderReasons(reasons: readonly Reason[]): Html {
   const shown = reasons.toSorted((a, b) => b.number - a.number).slice(0, MOST_SHOWN);
   const rows = shown.map(
-    ({ outcome, httpStatus, error, number }) =>
-      html`<tr><th scope="row">${mark(outcome)}${outcome}</th><td class="number">${httpStatus > 0 ? httpStatus : ''}</td><td class="number">${count(number)}</td><td>${error}</td></tr>\n`,
+    ({ outcome, httpStatus, error, isVaried, number }) =>
+      html`<tr><th scope="row">${mark(outcome)}${outcome}</th><td class="number">${httpStatus > 0 ? httpStatus : ''}</td><td class="number">${count(number)}</td><td>${isVaried ? `${error} (and the like)` : error}</td></tr>\n`,
   );
   const left = reasons.length - shown.length;
   return html`<section>

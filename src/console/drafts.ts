@@ -21,9 +21,14 @@ export interface Draft {
   tenant: string;
   wish: DraftWish;
   spool: Spool;
+  /** The text, where it was pasted and is no longer than is kept. */
+  pasted: string | null;
   /** Where it came from, for people. */
   source: string;
+  /** Each once. */
   ids: number;
+  /** Named before. */
+  duplicates: number;
   /** Lines that are no ids. */
   problems: number;
   /** The first lines, and of the bad ones more. */

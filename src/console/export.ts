@@ -29,7 +29,11 @@ export async function sendReport(
   const format = fields.get('format') ?? '';
   if (!isFormat(format)) throw new StanddownError('USAGE', 'the format is csv, jsonl or html');
   await appendAudit(tenant, campaign.number, { ...actor, action: 'export', detail: format });
-  const parts = await renderReport(tenant, campaign, reportCampaign(tenant, campaign), format, version);
+  const parts = await renderReport(tenant, campaign, reportCampaign(tenant, campaign), {
+    format,
+    hasBom: format === 'csv',
+    version,
+  });
   const name = campaign.name.replace(/[^\w.-]+/g, '-').slice(0, 80);
   reply
     .type(TYPES[format])

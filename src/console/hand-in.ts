@@ -8,6 +8,8 @@ import { guidsToBytes } from '../guid.ts';
 import { readIdBatches } from '../intake/id-file.ts';
 import type { IdLine } from '../intake/id-line.ts';
 import type { Spool } from '../intake/spool.ts';
+import { ID_BYTES } from '../ledger/batch.ts';
+import { createIdSet } from '../ledger/id-set.ts';
 import type { DraftWish } from './drafts.ts';
 
 /** What a form brought: who fills it in is known before anything of it is read. */
@@ -15,7 +17,11 @@ export interface HandedIn {
   wish: DraftWish;
   spool: Spool;
   source: string;
+  pasted: string | null;
+  /** Each once. */
   ids: number;
+  /** Named before. */
+  duplicates: number;
   problems: number;
   lines: IdLine[];
 }
@@ -23,6 +29,9 @@ export interface HandedIn {
 /** Lines that are shown: so many good ones from the beginning, and so many bad ones. */
 const MOST_GOOD = 20;
 const MOST_BAD = 500;
+
+/** Characters of what was pasted that are kept, for whoever wants to change it. */
+const MOST_PASTED = 100_000;
 
 /** A file's name goes into the history, which terminals show: no more of it, and nothing that could move a cursor. */
 const MOST_NAME = 100;
@@ -62,6 +71,7 @@ export async function readHandedIn(
         wish,
         spool,
         source: excerpt(part.filename, MOST_NAME),
+        pasted: null,
         ...(await gather(part.file, part.filename, spool)),
       };
       if (part.file.truncated)
@@ -80,6 +90,7 @@ export async function readHandedIn(
       wish,
       spool,
       source: 'what was pasted',
+      pasted: text.length <= MOST_PASTED ? text : null,
       ...(await gather(Readable.from([Buffer.from(text)]), 'what was pasted', spool)),
     };
   } catch (error) {
@@ -106,18 +117,23 @@ async function gather(
   source: Readable,
   name: string,
   spool: Spool,
-): Promise<Pick<HandedIn, 'ids' | 'problems' | 'lines'>> {
-  const gathered = { ids: 0, problems: 0 };
+): Promise<Pick<HandedIn, 'ids' | 'duplicates' | 'problems' | 'lines'>> {
+  const gathered = { ids: 0, duplicates: 0, problems: 0 };
+  const known = createIdSet();
+  let good = 0;
   const lines: IdLine[] = [];
   for await (const batch of readIdBatches(source, { name })) {
     const ids: string[] = [];
     for (const line of batch) {
       if (line.problem === undefined) ids.push(line.id);
-      const seen = line.problem === undefined ? gathered.ids + ids.length : ++gathered.problems;
+      const seen = line.problem === undefined ? ++good : ++gathered.problems;
       if (seen <= (line.problem === undefined ? MOST_GOOD : MOST_BAD)) lines.push(line);
     }
-    gathered.ids += ids.length;
-    if (ids.length > 0) await spool.add(guidsToBytes(ids));
+    const fresh = known.fresh(guidsToBytes(ids));
+    const found = fresh.length / ID_BYTES;
+    gathered.ids += found;
+    gathered.duplicates += ids.length - found;
+    if (found > 0) await spool.add(fresh);
   }
   return { ...gathered, lines };
 }

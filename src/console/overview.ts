@@ -59,9 +59,7 @@ async function see({ describe }: Site, shown: ShownTenant): Promise<Seen> {
 
 function matches({ shown, look }: Seen, search: string): boolean {
   if (search === '') return true;
-  const names = look
-    ? [...look.active.map(({ campaign }) => campaign), ...look.ended].map(({ name }) => name)
-    : [];
+  const names = look ? [...look.active, ...look.ended].map(({ campaign }) => campaign.name) : [];
   return [shown.label, ...names].some((name) => name.toLowerCase().includes(search));
 }
 

@@ -1,5 +1,5 @@
 import type { BudgetView } from '../budget/view.ts';
-import type { CampaignStatus } from '../campaign/status.ts';
+import { type CampaignStatus, decidedOf } from '../campaign/status.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
@@ -36,7 +36,8 @@ export function at(ms: number): Html {
 export function renderHold(hold: { reason: string; until: string | null; detail: string }): Html {
   if (hold.reason === 'paused' && hold.detail)
     return html`<span class="hold" data-reason="paused">${hold.detail}</span>`;
-  const time = hold.until === null ? '' : html` until ${until(hold.until)}`;
+  const isToCome = hold.until !== null && Date.parse(hold.until) > Date.now();
+  const time = isToCome && hold.until !== null ? html` until ${until(hold.until)}` : '';
   return html`<span class="hold" data-reason="${hold.reason}">waits for ${REASONS[hold.reason] ?? hold.reason}${time}${hold.detail ? `; ${hold.detail}` : ''}</span>`;
 }
 
@@ -55,7 +56,7 @@ export function renderHolds(budget: BudgetView): Html {
   return html`<ul class="holds">${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
 }
 
-type Shares = Pick<CampaignStatus, 'total' | 'open' | 'outcomes'>;
+type Shares = Pick<CampaignStatus, 'total' | 'open' | 'outcomes' | 'tracked'>;
 
 function sharesOf({ open, outcomes }: Shares): Map<OutcomeOrOpen, number> {
   const shares = new Map<OutcomeOrOpen, number>();
@@ -78,8 +79,9 @@ export function renderOutcomeCounts(shares: Shares): Html {
 }
 
 /** 9,998 of 10,000 decided (> 99.9 %) */
-export function describeProgress({ total, open }: Shares): string {
-  return `${count(total - open)} of ${count(total)} decided (${percent(total - open, total)})`;
+export function describeProgress(shares: Shares): string {
+  const [decided, { total }] = [decidedOf(shares), shares];
+  return `${count(decided)} of ${count(total)} decided (${percent(decided, total)})`;
 }
 
 /** A table that scrolls by itself where it is too wide. */

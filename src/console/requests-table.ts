@@ -23,12 +23,18 @@ const COLUMNS: readonly Column[] = [
     cell: ({ id }, label, { number }) => html`<a href="${campaignPath(label, number, 'r', id)}">${id}</a>`,
   },
   { title: 'Device', sort: 'device', cell: ({ device }) => device },
+  {
+    title: 'Error',
+    sort: 'error',
+    kind: 'long',
+    cell: ({ error }) => (error === '' ? '' : html`<span title="${error}">${error}</span>`),
+  },
   { title: 'Action', sort: 'type', cell: ({ type }) => type },
   { title: 'State', sort: 'status', cell: ({ status }) => status },
   {
     title: 'Remark',
     cell: ({ uncertain, elsewhere }) =>
-      [uncertain ? 'uncertain' : '', elsewhere ? `owned by ${elsewhere}` : ''].filter(Boolean).join(', '),
+      [uncertain ? 'uncertain' : '', elsewhere ? `of campaign ${elsewhere}` : ''].filter(Boolean).join(', '),
   },
   {
     title: 'Decided',
@@ -43,7 +49,6 @@ const COLUMNS: readonly Column[] = [
     kind: 'number',
     cell: ({ httpStatus }) => (httpStatus > 0 ? httpStatus : ''),
   },
-  { title: 'Error', sort: 'error', kind: 'long', cell: ({ error }) => error },
 ];
 
 export interface TableInput {
@@ -76,7 +81,7 @@ export function renderTable(input: TableInput, found: Found): Html {
     (row) =>
       html`<tr id="r-${row.id}">${COLUMNS.map(({ kind, cell }) => html`<td class="${kind ?? ''}">${cell(row, label, campaign)}</td>`)}</tr>\n`,
   );
-  return html`<p class="note" role="status">${count(found.total)} of ${count(campaign.total)} requests</p>
+  return html`<p class="note" role="status">${count(found.total)} of ${count(found.all)} requests</p>
 ${scrolling(
   'Requests',
   html`<table id="rows">

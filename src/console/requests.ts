@@ -20,6 +20,8 @@ export interface Found {
   rows: readonly Row[];
   /** All that match. */
   total: number;
+  /** All there are. */
+  all: number;
   page: number;
   pages: number;
 }
@@ -90,7 +92,7 @@ export function createFinder() {
     const key = JSON.stringify([version, { ...wanted, page: 0, size: 0 }]);
     // Turning pages, and looking again while nothing happens, is for nothing.
     if (last?.key !== key) last = { key, rows: sortRows(rows.filter(matcher(wanted)), wanted) };
-    return pageOf(last.rows, wanted);
+    return { ...pageOf(last.rows, wanted), all: rows.length };
   };
 }
 
@@ -103,7 +105,7 @@ export function placeOf(total: number, { page: asked, size }: Turned) {
   return { page, pages, start: (page - 1) * size };
 }
 
-function pageOf(rows: readonly Row[], turned: Turned): Found {
+function pageOf(rows: readonly Row[], turned: Turned): Omit<Found, 'all'> {
   const { page, pages, start } = placeOf(rows.length, turned);
   return { rows: rows.slice(start, start + turned.size), total: rows.length, page, pages };
 }

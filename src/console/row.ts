@@ -9,6 +9,9 @@ export interface Row {
   device: string;
   type: string;
   status: string;
+  /** The API's code for what it refused; empty: it gave none. */
+  code: string;
+  /** Code and message. */
   error: string;
   httpStatus: number;
   attempts: number;
@@ -17,9 +20,11 @@ export interface Row {
   decidedAt: number;
   /** Ms since 1970; 0: its action was not read again afterwards. */
   verifiedAt: number;
-  /** The campaign that owns it, where that is another one. */
+  /** The campaign that owns it, where that is another one; `(deleted)`: that is gone. */
   elsewhere: string;
 }
+
+const GONE = '(deleted)';
 
 export function toRow(line: ReportLine, campaign: string): Row {
   const { action } = line;
@@ -29,13 +34,14 @@ export function toRow(line: ReportLine, campaign: string): Row {
     device: action?.computerDnsName ?? '',
     type: action?.type ?? '',
     status: action?.status ?? '',
+    code: line.errorCode ?? '',
     error: [line.errorCode, line.errorMessage].filter(Boolean).join(': '),
     httpStatus: line.httpStatus ?? 0,
     attempts: line.attempts,
     uncertain: line.uncertain,
     decidedAt: line.decidedAt === null ? 0 : Date.parse(line.decidedAt),
     verifiedAt: line.verifiedAt === undefined ? 0 : Date.parse(line.verifiedAt),
-    elsewhere: line.campaign === campaign ? '' : line.campaign,
+    elsewhere: line.campaign === campaign ? '' : line.campaign || GONE,
   };
 }
 
@@ -47,6 +53,7 @@ export function openRow(id: string, more: Pick<Row, 'attempts' | 'uncertain'>): 
     device: '',
     type: '',
     status: '',
+    code: '',
     error: '',
     httpStatus: 0,
     decidedAt: 0,
@@ -62,7 +69,7 @@ export function toTallied(row: Row, campaign: string) {
     campaign: row.elsewhere || campaign,
     uncertain: row.uncertain,
     action: { status: row.status || null, type: row.type || null },
-    errorCode: row.error.split(':', 1)[0] ?? '',
+    errorCode: row.code,
     ...(row.verifiedAt > 0 && { verifiedAt: row.verifiedAt }),
     ...(row.httpStatus > 0 && { httpStatus: row.httpStatus }),
   };

@@ -60,7 +60,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   const describe = (error: unknown) => describeError(error, log);
   const app: FastifyInstance = fastify({
     forceCloseConnections: true,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     // These come before any hook.
     frameworkErrors: (error, _request, reply) => void answer(reply.headers(HEADERS), 400, messageOf(error)),
   });
@@ -70,7 +70,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
       const words = "this name is not one of the console's: use an address, or name it in CONSOLE_NAMES";
       return reply.code(421).type('text/plain').send(`${words}\n`);
     }
-    if (request.method !== 'GET' && !isOwnOrigin(request.headers.origin, request.headers.host))
+    if (!isLook(request) && !isOwnOrigin(request.headers.origin, request.headers.host))
       return answer(reply, 403, 'this form was sent by a page of somebody else');
     return;
   });
@@ -102,13 +102,18 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
   return (app.server.address() as AddressInfo).port;
 }
 
+/** Whether a request changes nothing. Uptime monitors ask for the head of a page alone. */
+function isLook({ method }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
 /** Lets nobody in who has not signed in, where one has to. */
 async function admit(sessions: Sessions, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   if (isOpenPath(request.url)) return;
   const found = sessions.read(cookieOf(request));
   if (typeof found !== 'string') return;
   if (sessions.needsSignIn) return leadToSignIn(request, reply, found);
-  if (request.method !== 'GET') return answer(reply, 403, 'load the page anew, and try again');
+  if (!isLook(request)) return answer(reply, 403, 'load the page anew, and try again');
   const entered = sessions.enter();
   request.cookies[cookieName(request)] = entered;
   reply.setCookie(cookieName(request), entered, SESSION_COOKIE);

@@ -121,7 +121,8 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
           assertReady();
           return withinLimit(look(visit));
         };
-        if (!asksForChanges(request)) return sendPage(reply, await limited(), visit.viewer);
+        if (request.method === 'HEAD' || !asksForChanges(request))
+          return sendPage(reply, await limited(), visit.viewer);
         return sendChanges(reply, {
           look: limited,
           mayLook: () => sessionOf(request) !== null,
@@ -145,7 +146,7 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
 export function sendPage(reply: FastifyReply, view: View, viewer: Viewer | null): FastifyReply {
   return reply
     .type('text/html; charset=utf-8')
-    .header('cache-control', 'no-store')
+    .header('cache-control', view.mayBeKept ? 'private, no-cache' : 'no-store')
     .send(renderPage(view, viewer));
 }
 
@@ -164,6 +165,6 @@ async function withinLimit<T>(work: Promise<T>): Promise<T> {
 function noRedis(): StanddownError {
   return new StanddownError(
     'REDIS_UNREACHABLE',
-    'Redis does not answer; what waits for it goes on when it is back',
+    'Redis does not answer, or only a replica of it does, which may be behind; what waits for it goes on when it is back',
   );
 }

@@ -8,7 +8,7 @@ import type { Draft, Drafts } from './drafts.ts';
 import { readHandedIn } from './hand-in.ts';
 import { campaignPath, tenantPath } from './parts.ts';
 import type { Site } from './site.ts';
-import { renderConfirm, renderDraft, renderForm } from './submit-parts.ts';
+import { renderConfirm, renderDraft, renderForm, whyNothing } from './submit-parts.ts';
 import { trailTo } from './tenant-page.ts';
 import type { Directory, ShownTenant } from './tenants.ts';
 
@@ -25,9 +25,11 @@ export interface SubmitDeps {
 export function addSubmitPage(site: Site, deps: SubmitDeps): void {
   const { directory, drafts } = deps;
 
-  site.view('/t/:tenant/submit', async ({ params, viewer }) => {
+  site.view('/t/:tenant/submit', async ({ params, query, viewer }) => {
     const { label } = directory.find(params['tenant'] ?? '');
-    return { title: 'Submit ids', trail: trailTo(label), body: renderForm(viewer) };
+    const from = query['from'];
+    const draft = from === undefined ? null : drafts.find(from, label, viewer.name);
+    return { title: 'Submit ids', trail: trailTo(label), mayBeKept: true, body: renderForm(viewer, draft) };
   });
 
   site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', async (request, reply) => {
@@ -51,7 +53,7 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
       trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit ids' }],
       everyMs: 1_000,
       regions,
-      body: renderConfirm(draft, regions, viewer),
+      body: renderConfirm(draft, regions, viewer, label),
     };
   });
 
@@ -62,7 +64,8 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
       drafts.drop(draft);
       return tenantPath(shown.label);
     }
-    if (draft.ids === 0) throw new StanddownError('USAGE', 'there are no ids to submit');
+    const reason = whyNothing(draft);
+    if (reason !== null) throw new StanddownError('USAGE', reason);
     if (draft.problems > 0 && fields.get('skip') !== 'yes')
       throw new StanddownError(
         'USAGE',

@@ -1,7 +1,7 @@
 import type { Tenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
-import { type Campaign, campaignNames, readCampaign } from '../campaign/registry.ts';
-import { type CampaignLook, statusOf } from '../campaign/status.ts';
+import { campaignNames, readCampaign } from '../campaign/registry.ts';
+import { type CampaignLook, isOver, statusOf } from '../campaign/status.ts';
 import { describeAbsence } from '../words.ts';
 import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
 
@@ -13,7 +13,7 @@ export interface TenantLook {
   /** Campaigns that are not done: the open ones, in the order in which they are fed. */
   active: CampaignLook[];
   /** The others, latest first. */
-  ended: Campaign[];
+  ended: CampaignLook[];
   /** How much it needs somebody: 0 (nothing) to 3. */
   trouble: number;
 }
@@ -25,7 +25,7 @@ const SHARED_MS = 1_000;
 const ENDED_MS = 30_000;
 
 interface Known {
-  campaign: Campaign;
+  look: CampaignLook;
   readAt: number;
 }
 
@@ -50,19 +50,18 @@ export function createTenantLook(tenant: Tenant) {
       named.map(async ([name, number]): Promise<[number, Known] | null> => {
         const before = known.get(number);
         // Where Redis lost its data, another campaign may have the number.
-        const isSame = before?.campaign.name === name;
+        const isSame = before?.look.campaign.name === name;
         if (before && isSame && !fed.has(number) && !isChanging(before, now)) return [number, before];
         const campaign = await readCampaign(redis, keys, number);
-        return campaign && campaign.state !== 'deleted' ? [number, { campaign, readAt: now }] : null;
+        if (!campaign || campaign.state === 'deleted') return null;
+        const status = await statusOf(tenant, campaign, budget);
+        return [number, { look: { campaign, status }, readAt: now }];
       }),
     );
     known = new Map(found.filter((entry) => entry !== null));
-    const campaigns = [...known.values()].map(({ campaign }) => campaign);
-    const open = campaigns.filter(isUnfinished).sort(byTurn);
-    const active = await Promise.all(
-      open.map(async (campaign) => ({ campaign, status: await statusOf(tenant, campaign, budget) })),
-    );
-    const ended = campaigns.filter((campaign) => !isUnfinished(campaign)).reverse();
+    const looks = [...known.values()].map(({ look }) => look);
+    const active = looks.filter(isUnfinished).sort(byTurn);
+    const ended = looks.filter((look) => !isUnfinished(look)).reverse();
     return { budget, past: history.past(), active, ended, trouble: troubleOf(budget, active) };
   }
 
@@ -96,16 +95,16 @@ function refusalOf([pacedAt, penalty]: readonly (string | null)[]): Refusal | nu
   return pacedAt ? { at: Number(pacedAt), until: Number(penalty ?? 0) } : null;
 }
 
-function isChanging({ campaign, readAt }: Known, now: number): boolean {
-  return isUnfinished(campaign) || now - readAt > ENDED_MS;
+function isChanging({ look, readAt }: Known, now: number): boolean {
+  return isUnfinished(look) || now - readAt > ENDED_MS;
 }
 
 /** One that was paused because of refusals waits for a person, also when nothing of it is open. */
-function isUnfinished({ open, state, pausedReason }: Campaign): boolean {
-  return open > 0 || (state === 'paused' && pausedReason !== null);
+function isUnfinished({ campaign: { state, pausedReason }, status }: CampaignLook): boolean {
+  return !isOver(status) || (state === 'paused' && pausedReason !== null);
 }
 
-function byTurn(one: Campaign, other: Campaign): number {
+function byTurn({ campaign: one }: CampaignLook, { campaign: other }: CampaignLook): number {
   return one.priority - other.priority || one.number - other.number;
 }
 

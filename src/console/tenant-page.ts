@@ -1,5 +1,6 @@
 import type { BudgetView } from '../budget/view.ts';
-import { type Campaign, displayState } from '../campaign/registry.ts';
+import type { Campaign } from '../campaign/registry.ts';
+import type { CampaignLook } from '../campaign/status.ts';
 import { formatDuration } from '../duration.ts';
 import { type Html, html } from '../report/html.ts';
 import { count } from '../words.ts';
@@ -68,14 +69,14 @@ ${rows}</tbody>
   );
 }
 
-function renderEnded(label: string, ended: readonly Campaign[], page: number): Html {
+function renderEnded(label: string, ended: readonly CampaignLook[], page: number): Html {
   if (ended.length === 0) return html``;
   const pages = Math.ceil(ended.length / PAGE);
   const rows = ended
     .slice((page - 1) * PAGE, page * PAGE)
     .map(
-      (campaign) =>
-        html`<tr><th scope="row"><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a></th><td><span class="state" data-state="${displayState(campaign)}">${displayState(campaign)}</span></td><td class="bar">${renderProgress(campaign.name, campaign)}</td><td class="number">${count(campaign.total)}</td><td class="number">${count(campaign.outcomes.cancelled ?? 0)}</td><td class="time">${campaign.decidedAt === null ? '' : at(campaign.decidedAt)}</td></tr>\n`,
+      ({ campaign, status }) =>
+        html`<tr><th scope="row"><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a></th><td><span class="state" data-state="${status.state}">${status.state}</span></td><td class="bar">${renderProgress(campaign.name, status)}</td><td class="number">${count(status.total)}</td><td class="number">${count(status.outcomes.cancelled ?? 0)}</td><td class="time">${campaign.decidedAt === null ? '' : at(campaign.decidedAt)}</td></tr>\n`,
     );
   const to = (number: number, text: string) =>
     number >= 1 && number <= pages ? html`<a class="button" href="?page=${number}">${text}</a>\n` : '';

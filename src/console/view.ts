@@ -13,6 +13,8 @@ export interface View {
   styles?: readonly string[];
   /** For those scripts: sent at every look. */
   data?: unknown;
+  /** Whether a browser may keep it for whoever goes back: it shows nothing that changes. Default: no. */
+  mayBeKept?: boolean;
   /** After so many ms it is looked at again, while somebody sees it. Default: never. */
   everyMs?: number;
 }

@@ -23,7 +23,10 @@ export class SignInError extends Error {
 export function gistOf({ code, message }: Pick<SignInError, 'code' | 'message'>): string {
   const described = / - Description: (.+?) - Correlation ID: /s.exec(message)?.[1] ?? message;
   const [text = ''] = described.slice(Math.max(0, described.indexOf('AADSTS'))).split(/\r?\n| Trace ID:/);
-  return text.replace(`${code.split(' ')[0]}: `, '').slice(0, 300);
+  return text
+    .replace(`${code.split(' ')[0]}: `, '')
+    .replace(/ \(correlation id \S+\)$/, '')
+    .slice(0, 300);
 }
 
 /** @param network what the way to the sign-in service failed of; empty: of nothing. */
@@ -33,9 +36,12 @@ export function toSignInError(error: unknown, network: string): SignInError {
   // Entra's own number says more than OAuth's word: AADSTS7000215 is a wrong secret, AADSTS700016 a wrong client id.
   const number = /AADSTS\d+/.exec(messageOf(error))?.[0];
   const name = typeof code === 'string' && code !== '' ? code : 'sign_in_failed';
+  if (!number) return new SignInError(name, network === '' ? messageOf(error) : network, error);
+  // The service's sentence once, and what its support asks for: msal's text has it twice, and a log would add the cause's.
+  const trace = / - Correlation ID: (\S+)/.exec(messageOf(error))?.[1];
+  const gist = gistOf({ code: name, message: messageOf(error) });
   return new SignInError(
-    number && !name.includes(number) ? `${name} ${number}` : name,
-    network === '' ? messageOf(error) : network,
-    error,
+    name.includes(number) ? name : `${name} ${number}`,
+    network === '' ? `${gist}${trace ? ` (correlation id ${trace})` : ''}` : network,
   );
 }

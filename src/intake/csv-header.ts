@@ -22,7 +22,7 @@ interface HeaderCollector {
 }
 
 /** @throws StanddownError `INPUT_INVALID` from `take`, as {@link readHeader}, and when no quote closes within 64 Ki. */
-export function createHeaderCollector(): HeaderCollector {
+export function createHeaderCollector(wanted?: string): HeaderCollector {
   const texts: string[] = [];
   let size = 0;
   let quotes = 0;
@@ -35,7 +35,7 @@ export function createHeaderCollector(): HeaderCollector {
       size += line.text.length + 1;
       quotes += countQuotes(line.text);
       if (line.flaw === TOO_LONG) return refuse();
-      if (quotes % 2 === 0) return readHeader(texts.join('\n'));
+      if (quotes % 2 === 0) return readHeader(texts.join('\n'), wanted);
       return size > MAX_LINE ? refuse() : undefined;
     },
     refuse,
@@ -47,8 +47,8 @@ export function createHeaderCollector(): HeaderCollector {
  *
  * @throws StanddownError `INPUT_INVALID` when there is no such column, two of one name, or the quotes are broken.
  */
-function readHeader(record: string): CsvHeader {
-  const readings = SEPARATORS.map((separator) => reading(record, separator)).filter(
+function readHeader(record: string, wanted: string | undefined): CsvHeader {
+  const readings = SEPARATORS.map((separator) => reading(record, separator, wanted)).filter(
     (one) => one !== undefined,
   );
   const best = readings.toSorted(
@@ -58,6 +58,8 @@ function readHeader(record: string): CsvHeader {
     throw new StanddownError('INPUT_INVALID', 'the quotes in the header line are broken');
   const { separator, width, names, found } = best;
   if (found === 'twice') throw refused('the header names the id column twice', names);
+  if (found === 'none' && wanted !== undefined)
+    throw refused(`the header has no column ${excerpt(wanted, 40)}`, names, [wanted]);
   if (found === 'none') throw refused(`the header has none of the columns ${ID_NAMES.join(', ')}`, names);
   return { separator, columns: width, idIndex: found, idName: excerpt((names[found] ?? '').trim(), 40) };
 }
@@ -69,16 +71,20 @@ interface Reading {
   found: number | 'none' | 'twice';
 }
 
-function reading(record: string, separator: Separator): Reading | undefined {
+function reading(record: string, separator: Separator, wanted: string | undefined): Reading | undefined {
   const names = splitRecords([record], separator)[0];
   if (names === undefined) return undefined;
-  return { separator, names, width: names.length, found: findIdName(names.map(cleanName)) };
+  return { separator, names, width: names.length, found: findIdName(names.map(cleanName), wanted) };
 }
 
-function refused(what: string, names: readonly string[]): StanddownError {
+function refused(
+  what: string,
+  names: readonly string[],
+  expected: readonly string[] = ID_NAMES,
+): StanddownError {
   const shown = names.slice(0, 20).map((name) => excerpt(name.trim(), 40) || '(no name)');
   const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
   return new StanddownError('INPUT_INVALID', `${what}; it has: ${shown.join(', ')}${more}`, {
-    context: { columns: shown, expected: [...ID_NAMES] },
+    context: { columns: shown, expected: [...expected] },
   });
 }

@@ -10,8 +10,9 @@ interface Body {
   joiner: RecordJoiner;
 }
 
-export function createCsvReader(): FormatReader {
-  const collector = createHeaderCollector();
+/** @param idColumn name of the column with the ids; default: one of ID_NAMES. */
+export function createCsvReader(idColumn?: string): FormatReader {
+  const collector = createHeaderCollector(idColumn);
   let body: Body | undefined;
 
   const readBody = (lines: readonly Line[], { header, joiner }: Body): IdLine[] =>

@@ -19,7 +19,8 @@ interface FormatSelector extends FormatReader {
 }
 
 /** Finds the format from the first line that counts and hands all lines from there on to its reader. */
-export function createFormatSelector(): FormatSelector {
+/** @param idColumn name of the column or key with the ids; default: one of ID_NAMES. */
+export function createFormatSelector(idColumn?: string): FormatSelector {
   let format: Format | undefined;
   let reader: FormatReader | undefined;
 
@@ -27,9 +28,9 @@ export function createFormatSelector(): FormatSelector {
     const problems: IdLine[] = [];
     for (const [at, line] of lines.entries()) {
       if (isPreamble(line)) continue;
-      if (isTelling(line)) {
-        format = detectFormat(line.text);
-        reader = createReader(format);
+      if (isTelling(line, idColumn)) {
+        format = detectFormat(line.text, idColumn);
+        reader = createReader(format, idColumn);
         return [...problems, ...reader.read(lines.slice(at))];
       }
       problems.push(problemLine(line.number, line.flaw ?? '', line.text));
@@ -45,12 +46,12 @@ export function createFormatSelector(): FormatSelector {
   };
 }
 
-function createReader(format: Format): FormatReader {
+function createReader(format: Format, idColumn: string | undefined): FormatReader {
   switch (format) {
     case 'csv':
-      return createCsvReader();
+      return createCsvReader(idColumn);
     case 'jsonl':
-      return eachLine(readJsonLine);
+      return eachLine((line) => readJsonLine(line, idColumn));
     case 'plain':
       return eachLine(readPlainLine);
     default:
@@ -70,7 +71,7 @@ function eachLine(readLine: (line: Line) => IdLine | IdLine[] | undefined): Form
  * A flawed line is a problem and says nothing, with two exceptions: a JSON document in one long line is refused, and a
  * header in an old code page (`Gerät`) still names its columns, so that only the lines with such letters are lost.
  */
-function isTelling(line: Line): boolean {
+function isTelling(line: Line, idColumn: string | undefined): boolean {
   if (line.flaw === TOO_LONG) refuseJsonDocument(line.text);
-  return line.flaw === undefined || (line.flaw === NOT_DECODABLE && namesIdColumn(line.text));
+  return line.flaw === undefined || (line.flaw === NOT_DECODABLE && namesIdColumn(line.text, idColumn));
 }

@@ -41,7 +41,7 @@ export function isPreamble(line: Line): boolean {
  *
  * @throws StanddownError `INPUT_INVALID` for a CSV without a header and for a JSON document.
  */
-export function detectFormat(text: string): Format {
+export function detectFormat(text: string, idColumn?: string): Format {
   const line = text.trim();
   if (parseGuid(line) !== null || idsOf(line) !== null) return 'plain';
   refuseJsonDocument(line);
@@ -56,15 +56,15 @@ export function detectFormat(text: string): Format {
       `several columns, but no header line: put one in front, such as ${header.join(SEPARATOR.exec(line)?.[0] ?? ',')}`,
     );
   }
-  return cells.length > 1 || namesIdColumn(line) || OPEN_QUOTE.test(line) ? 'csv' : 'plain';
+  return cells.length > 1 || namesIdColumn(line, idColumn) || OPEN_QUOTE.test(line) ? 'csv' : 'plain';
 }
 
 /** A header whose first name has a line break in it. */
 const OPEN_QUOTE = /^"[^"]*$/;
 
 /** Whether a line is a CSV header, as far as can be said without parsing it. */
-export function namesIdColumn(line: string): boolean {
-  return line.split(SEPARATOR).some((cell) => idNameRank(cleanName(cell)) !== -1);
+export function namesIdColumn(line: string, idColumn?: string): boolean {
+  return line.split(SEPARATOR).some((cell) => idNameRank(cleanName(cell), idColumn) !== -1);
 }
 
 /**

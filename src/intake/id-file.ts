@@ -11,6 +11,8 @@ export type { IdFileSummary } from './id-reader.ts';
 export interface ReadIdsOptions {
   /** How messages call the source. Default: the path, or `input` for a stream. */
   name?: string;
+  /** Name of the CSV column or JSON key with the ids, in any case. Default: `machineActionId`, `id` or `ActionId`. */
+  idColumn?: string | undefined;
   /** Called once after the last line; not when reading failed or was left early. */
   onSummary?: (summary: IdFileSummary) => void;
 }
@@ -40,7 +42,7 @@ export async function* readIdBatches(
   source: string | Readable,
   options: ReadIdsOptions = {},
 ): AsyncGenerator<IdLine[], void, void> {
-  const reader = createIdReader();
+  const reader = createIdReader(options.idColumn);
   try {
     for await (const piece of readPieces(source)) {
       const batch = reader.push(piece);

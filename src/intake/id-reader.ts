@@ -28,14 +28,17 @@ interface IdReader {
 }
 
 /** However the input is cut into chunks, the result is the same: the head is collected before anything is decided. */
-export function createIdReader(): IdReader {
+/** @param idColumn name of the column or key with the ids; default: one of ID_NAMES. */
+export function createIdReader(idColumn?: string): IdReader {
   let head = Buffer.alloc(0);
   let text: IdReader | undefined;
 
   const begin = (): { reader: IdReader; first: IdLine[] } => {
     const { encoding, markBytes } = sniff(head);
     const start = createDecoder(encoding).units(head.subarray(markBytes, HEAD_BYTES));
-    const reader = isJsonDocument(start) ? createDocumentReader(encoding) : createTextReader(encoding);
+    const reader = isJsonDocument(start)
+      ? createDocumentReader(encoding, idColumn)
+      : createTextReader(encoding, idColumn);
     const first = reader.push(head.subarray(markBytes));
     head = Buffer.alloc(0);
     return { reader, first };
@@ -59,9 +62,9 @@ export function createIdReader(): IdReader {
   };
 }
 
-function createDocumentReader(encoding: Encoding): IdReader {
+function createDocumentReader(encoding: Encoding, idColumn: string | undefined): IdReader {
   const decoder = createDecoder(encoding);
-  const document = createJsonDocument(decoder);
+  const document = createJsonDocument(decoder, idColumn);
   return {
     push: (chunk) => {
       document.push(decoder.units(chunk));
@@ -75,10 +78,10 @@ function createDocumentReader(encoding: Encoding): IdReader {
   };
 }
 
-function createTextReader(encoding: Encoding): IdReader {
+function createTextReader(encoding: Encoding, idColumn: string | undefined): IdReader {
   const decoder = createDecoder(encoding);
   const splitter = createLineSplitter(decoder);
-  const selector = createFormatSelector();
+  const selector = createFormatSelector(idColumn);
   return {
     push: (chunk) => selector.read(splitter.push(decoder.units(chunk))),
     end() {

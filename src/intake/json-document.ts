@@ -29,7 +29,7 @@ export function isJsonDocument(head: string): boolean {
  *
  * @throws StanddownError INPUT_INVALID, from `push` above 64 MiB, from `end` where it cannot be read.
  */
-export function createJsonDocument(decoder: Decoder) {
+export function createJsonDocument(decoder: Decoder, idKey?: string) {
   const parts: string[] = [];
   let size = 0;
   return {
@@ -42,7 +42,7 @@ export function createJsonDocument(decoder: Decoder) {
     end: (): { entries: IdLine[]; lines: number } => {
       const { text, valid } = decoder.text(parts.join(''));
       if (!valid) throw refuse('JSON that is not valid text in its encoding; save it as UTF-8');
-      const entries = entriesOf(parse(text)).map((entry, index) => readEntry(entry, index + 1));
+      const entries = entriesOf(parse(text)).map((entry, index) => readEntry(entry, index + 1, idKey));
       return { entries, lines: text.trimEnd().split(/\r\n|\n|\r/).length };
     },
   };
@@ -66,8 +66,8 @@ function entriesOf(value: unknown): unknown[] {
 }
 
 /** Which line an entry begins on nobody can say: it is counted. */
-function readEntry(entry: unknown, number: number): IdLine {
-  const read = readJsonValue(1, entry, JSON.stringify(entry) ?? '');
+function readEntry(entry: unknown, number: number, idKey: string | undefined): IdLine {
+  const read = readJsonValue(1, entry, JSON.stringify(entry) ?? '', idKey);
   return read.id === undefined ? { ...read, problem: `entry ${number}: ${read.problem}` } : read;
 }
 

@@ -1,28 +1,31 @@
+import { excerpt } from '../foreign.ts';
 import { findIdName, ID_NAMES } from './id-column.ts';
 import { type IdLine, idLine, problemLine } from './id-line.ts';
 import type { Line } from './lines.ts';
 
 /** The id in a JSON object (see {@link ID_NAMES}) or a JSON string; nothing for a blank line. */
-export function readJsonLine({ number, text, flaw }: Line): IdLine | undefined {
+export function readJsonLine({ number, text, flaw }: Line, idKey?: string): IdLine | undefined {
   if (flaw !== undefined) return problemLine(number, flaw, text);
   if (text.trim() === '') return undefined;
   const value = parseJson(text);
   return value === undefined
     ? problemLine(number, 'not valid JSON', text)
-    : readJsonValue(number, value, text);
+    : readJsonValue(number, value, text, idKey);
 }
 
 /** The id in what was parsed; `text` is shown where there is none. */
-export function readJsonValue(number: number, value: unknown, text: string): IdLine {
+export function readJsonValue(number: number, value: unknown, text: string, idKey?: string): IdLine {
   if (typeof value === 'string') return idLine(number, value, text);
-  if (isObject(value)) return readObject(number, value, text);
+  if (isObject(value)) return readObject(number, value, text, idKey);
   return problemLine(number, 'neither a JSON object nor a string', text);
 }
 
-function readObject(line: number, object: Record<string, unknown>, text: string): IdLine {
+function readObject(line: number, object: Record<string, unknown>, text: string, idKey?: string): IdLine {
   const names = Object.keys(object);
-  const found = findIdName(names);
-  if (found === 'none') return problemLine(line, `has none of the keys ${ID_NAMES.join(', ')}`, text);
+  const found = findIdName(names, idKey);
+  const missing =
+    idKey === undefined ? `none of the keys ${ID_NAMES.join(', ')}` : `no key ${excerpt(idKey, 40)}`;
+  if (found === 'none') return problemLine(line, `has ${missing}`, text);
   if (found === 'twice') return problemLine(line, 'names the id twice', text);
   const id = object[names[found] ?? ''];
   return typeof id === 'string' ? idLine(line, id, text) : problemLine(line, 'the id is not a string', text);

@@ -13,7 +13,7 @@ import { BRAKE_LUA } from './brake.ts';
 import { CHECK_LUA } from './check.ts';
 import { outcomeKeys } from './outcomes.ts';
 import { type BeginReply, readBegin } from './permit.ts';
-import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { EXPIRY_LUA, FIRST_BUCKETS, KEPT_LUA, RECORD_LUA } from './record.ts';
 import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
 
 /**
@@ -25,7 +25,7 @@ import { DECIDE_LUA, REQUESTED_BY } from './result.ts';
  * same claim, so that a reply lost on the way to the worker costs nothing.
  *
  * KEYS  1 state, 2 bucket, 3 slots, 4 campaign, 5 ids, 6 results, 7 checking, 8 expiries, 9 outcomes, 10 the id's outcome,
- *       11 attempts, 12 running, 13 audit, 14 the urgent campaign that the call would be for, or 4
+ *       11 attempts, 12 running, 13 audit, 14 the urgent campaign that the call would be for, or 4, 15 elsewhere, 16 kept
  * ARGV  1 id (16 bytes), 2 operation, 3 campaign number, 4 to register an unknown id, what that campaign of
  *       single cancels is called ('1': whatever it is called; empty: it is not registered), 5 nonce, 6 call timeout ms,
  *       7 most attempts, 8 expiry of this wish (ms, 0: none), 9 buckets, 10 grace ms, 11 epoch, 12 seq, 13 time,
@@ -41,6 +41,7 @@ ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
 ${RECORD_LUA}
+${KEPT_LUA}
 ${EXPIRY_LUA}
 ${DECIDE_LUA}
 ${CHECK_LUA}
@@ -106,7 +107,8 @@ if isNew then
   redis.call('HINCRBY', KEYS[1], 'records', 1)
   redis.call('HINCRBY', k.campaign, 'total', 1)
   redis.call('HINCRBY', k.campaign, 'open', 1)
-  redis.call('RPUSH', KEYS[5], id)
+  -- It may have been this campaign's before, and another one's since, which is forgotten by now: then it is listed already.
+  if not unkeep(KEYS[16], k.campaign, id) and redis.call('SREM', KEYS[15], id) == 0 then redis.call('RPUSH', KEYS[5], id) end
 end
 if isDecided(r) then return {'outcome', STATES[r[STATE]], r[POSITION]} end
 -- A single cancel expires when its wish does. Of several wishes for one action the one that lasts longest counts. A guest's does not:
@@ -308,6 +310,8 @@ export async function begin(
       keys.running,
       keys.audit(campaign),
       keys.campaign(input.calledFor ?? campaign),
+      keys.elsewhere(campaign),
+      keys.kept(campaign),
     ],
     [
       input.id,

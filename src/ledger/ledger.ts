@@ -10,14 +10,19 @@ import { awaitOutcomes, type Look, look } from './look.ts';
 import { RECORDS_PER_BUCKET } from './record.ts';
 import { renew, retryBatch, type Wish } from './reopen.ts';
 import { settle } from './settle.ts';
-import { type Elsewhere, type Submitted, submitBatch } from './submit.ts';
+import { type OfOther, type Submitted, submitBatch } from './submit.ts';
 import { type VerifyInput, verify } from './verify.ts';
 import { createView } from './view.ts';
 
 export interface SubmitCount {
+  /** Opened here, those that were taken over included. */
   accepted: number;
+  /** This campaign's before. */
   already: number;
-  elsewhere: Elsewhere[];
+  /** Owned by another campaign, and followed there. */
+  tracked: OfOther[];
+  /** As they had ended in another campaign, which keeps that. */
+  takenOver: OfOther[];
 }
 
 /** How many buckets one submit of a batch splits at most: enough to keep up with it. */
@@ -49,21 +54,36 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
      * @throws StanddownError CAMPAIGN_CLOSED
      */
     async submit(campaign: number, ids: Buffer, name = ''): Promise<SubmitCount> {
-      const count: SubmitCount = { accepted: 0, already: 0, elsewhere: [] };
+      const count = newCount();
       let owners: number[] = [];
       const run = (batch: Batch) =>
-        submitBatch(redis, keys, { campaign, name, buckets: view.buckets, batch, owners });
+        submitBatch(redis, keys, { campaign, name, buckets: view.buckets, batch, owners, isDry: false });
       const learn = (again: Submitted) => {
         if (again.kind === 'again' && again.owners) owners = [...new Set([...owners, ...again.owners])];
       };
       for await (const done of view.overBatches(ids, run, learn)) {
         if (done.kind === 'closed') throw closed(done.state);
-        count.accepted += done.accepted;
-        count.already += done.already;
-        count.elsewhere.push(...done.elsewhere);
+        add(count, done);
         if (done.records > view.buckets * RECORDS_PER_BUCKET) {
           view.buckets = await grow(redis, keys, view.buckets, done.records, SPLITS_PER_BATCH);
         }
+      }
+      return count;
+    },
+
+    /**
+     * What a submit of these ids would do, by the script that does it; nothing is written.
+     *
+     * @param campaign null: one that does not exist yet.
+     * @throws StanddownError CAMPAIGN_CLOSED
+     */
+    async plan(campaign: number | null, ids: Buffer, name = ''): Promise<SubmitCount> {
+      const count = newCount();
+      const asked = { campaign: campaign ?? 0, name, owners: [], isDry: true };
+      const run = (batch: Batch) => submitBatch(redis, keys, { ...asked, buckets: view.buckets, batch });
+      for await (const done of view.overBatches(ids, run)) {
+        if (done.kind === 'closed') throw closed(done.state);
+        add(count, done);
       }
       return count;
     },
@@ -75,10 +95,14 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       view.buckets = await grow(redis, keys, buckets, wanted, MOST_EXPECTED);
     },
 
-    /** What the ledger says of ids, in their order; null: unknown. */
-    async look(ids: Buffer): Promise<(Look | null)[]> {
+    /**
+     * What the ledger says of ids, in their order; null: unknown.
+     *
+     * @param campaign as it sees them: what ended in it stays so, whatever another one that has opened it again made of it.
+     */
+    async look(ids: Buffer, campaign: number | null = null): Promise<(Look | null)[]> {
       const records: (Look | null)[] = [];
-      const run = (batch: Batch) => look(redis, keys, view.buckets, batch);
+      const run = (batch: Batch) => look(redis, keys, view.buckets, batch, campaign);
       for await (const done of view.overBatches(ids, run)) records.push(...done.records);
       return records;
     },
@@ -186,6 +210,17 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       view.buckets = await grow(redis, keys, size.buckets, size.records, 1_000);
     },
   };
+}
+
+function newCount(): SubmitCount {
+  return { accepted: 0, already: 0, tracked: [], takenOver: [] };
+}
+
+function add(count: SubmitCount, done: SubmitCount): void {
+  count.accepted += done.accepted;
+  count.already += done.already;
+  count.tracked.push(...done.tracked);
+  count.takenOver.push(...done.takenOver);
 }
 
 function closed(state: string): StanddownError {

@@ -29,10 +29,11 @@ end
 `;
 
 /**
- * What the ledger says of ids, without changing anything.
+ * What the ledger says of ids, without changing anything. As a campaign sees them: of those that it has kept since another
+ * one opened them again, how they ended in it.
  *
- * KEYS  1 state, then the batch's buckets
- * ARGV  1 buckets, 2 ids, 3 places
+ * KEYS  1 state, then the batch's buckets, then, for a campaign, what it has kept
+ * ARGV  1 buckets, 2 ids, 3 places, 4 number of the campaign (empty: as they are)
  * Returns  {'done', 'state code,campaign,generation,position,busy,attempts,uncertain,stopped,…'} | {'again', buckets}; one
  *          text, for as many numbers by themselves take five times as long to read
  */
@@ -40,7 +41,15 @@ const lookScript = defineScript(
   'look',
   /* lua */ `
 ${LOOK_LUA}
-each(ARGV[2], ARGV[3], 2, function(id, bucket) say(load(bucket, id)) end)
+local number = tonumber(ARGV[4])
+each(ARGV[2], ARGV[3], 2, function(id, bucket)
+  local r = load(bucket, id)
+  if number and (not r or r[CAMPAIGN] ~= number) then
+    local raw = redis.call('HGET', KEYS[#KEYS], id)
+    if raw then r = unpacked(raw) end
+  end
+  say(r)
+end)
 return {'done', table.concat(reply, ',')}
 `,
 );
@@ -84,9 +93,18 @@ export interface Look {
 
 export type Looked = { kind: 'done'; records: (Look | null)[] } | { kind: 'again'; buckets: number };
 
-export async function look(redis: RedisClient, keys: Keys, buckets: number, batch: Batch): Promise<Looked> {
-  const touched = [keys.state, ...batch.bucketKeys];
-  return readLooked(await lookScript(redis, touched, [buckets, batch.ids, batch.places]), batch);
+export async function look(
+  redis: RedisClient,
+  keys: Keys,
+  buckets: number,
+  batch: Batch,
+  campaign: number | null,
+): Promise<Looked> {
+  const touched = [keys.state, ...batch.bucketKeys, ...(campaign === null ? [] : [keys.kept(campaign)])];
+  return readLooked(
+    await lookScript(redis, touched, [buckets, batch.ids, batch.places, campaign ?? '']),
+    batch,
+  );
 }
 
 export async function awaitOutcomes(

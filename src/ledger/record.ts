@@ -40,12 +40,16 @@ local function newRecord(campaign, generation)
   return {OPEN, generation, campaign, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 end
 
-local function load(bucket, id)
-  local raw = redis.call('HGET', bucket, id)
-  if not raw then return nil end
+local function unpacked(raw)
   local r = cmsgpack.unpack(raw)
   for i = #r + 1, UNEXPLAINED do r[i] = 0 end
   return r
+end
+
+local function load(bucket, id)
+  local raw = redis.call('HGET', bucket, id)
+  if not raw then return nil end
+  return unpacked(raw)
 end
 
 local function packed(r)
@@ -91,6 +95,26 @@ end
 -- counted from it: on the clock by which it was made it may seem to be over, or to last for hours.
 local function wasBefore(r, jumped)
   return jumped and r[SLOT] ~= 0 and r[SLOT] < tonumber(jumped)
+end
+`;
+
+/**
+ * How an id goes from one campaign to another. What it ended as stays in the campaign that it leaves, with its counts and
+ * results: that campaign keeps the record as it was then. So a report, once it is complete, says the same for ever.
+ */
+export const KEPT_LUA = /* lua */ `
+local function keep(kept, id, r) redis.call('HSET', kept, id, packed(r)) end
+
+-- For a campaign that takes up again what it has kept. Says whether it had.
+local function unkeep(kept, campaign, id)
+  local raw = redis.call('HGET', kept, id)
+  if not raw then return false end
+  local r = unpacked(raw)
+  redis.call('HDEL', kept, id)
+  redis.call('HINCRBY', campaign, 'total', -1)
+  redis.call('HINCRBY', campaign, STATES[r[STATE]], -1)
+  if hasFlag(r, STOPPED) then redis.call('HINCRBY', campaign, 'stopped', -1) end
+  return true
 end
 `;
 

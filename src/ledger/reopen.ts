@@ -6,7 +6,7 @@ import { BATCH_LUA, type Batch, ID_BYTES } from './batch.ts';
 import { ASKED_LUA, OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
 import { type Again, readAgain } from './permit.ts';
 import { PLACE_LUA } from './place.ts';
-import { EXPIRY_LUA, FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { EXPIRY_LUA, FIRST_BUCKETS, KEPT_LUA, RECORD_LUA } from './record.ts';
 
 /** Opens a decided record again, as the next generation. That an answer was lost once stays true. */
 const REOPEN_LUA = /* lua */ `
@@ -99,8 +99,8 @@ export async function retryBatch(
  * The job keeps the generation it asked for, so that a re-run of it is not taken for a new wish. That generation expires
  * when the wish does, as one that `begin` registers. Refused when the campaign of single cancels takes no more ids.
  *
- * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 its elsewhere,
- *       9 expiries, 10 checking, 11 the id's outcome
+ * KEYS  1 state, 2 bucket, 3 the job, 4 campaign of single cancels, 5 its ids, 6 its elsewhere, 7 owner, 8 what that has
+ *       kept, 9 expiries, 10 checking, 11 the id's outcome, 12 what the campaign of single cancels has kept
  * ARGV  1 id (16 bytes), 2 number of the campaign of single cancels, 3 buckets, 4 number of the owner declared, or 0,
  *       5 expiry of this wish (ms, 0: none), 6 requested by, 7 requested at, 8 name of the campaign of single cancels (empty: any)
  * Returns  {'done'} | {'refused'} | {'again', 'buckets' | 'campaign', n} | {'again', 'direct'}
@@ -109,6 +109,7 @@ const renewScript = defineScript(
   'renew',
   /* lua */ `
 ${RECORD_LUA}
+${KEPT_LUA}
 ${REOPEN_LUA}
 ${EXPIRY_LUA}
 ${OUTCOME_OPEN_LUA}
@@ -130,13 +131,13 @@ if r and isDecided(r) then
   if tonumber(ARGV[5]) > 0 then expires(new, id, {expiries = KEYS[9], checking = KEYS[10]}, tonumber(ARGV[5]), ARGV[6], ARGV[7]) end
   save(KEYS[2], id, new)
   outcomeIsOpen(KEYS[11])
-  redis.call('HINCRBY', KEYS[7], STATES[r[STATE]], -1)
-  if hasFlag(r, STOPPED) then redis.call('HINCRBY', KEYS[7], 'stopped', -1) end
-  if owner ~= number then
-    redis.call('HINCRBY', KEYS[7], 'total', -1)
-    redis.call('SADD', KEYS[8], id)
+  if owner == number then
+    redis.call('HINCRBY', KEYS[7], STATES[r[STATE]], -1)
+    if hasFlag(r, STOPPED) then redis.call('HINCRBY', KEYS[7], 'stopped', -1) end
+  else
+    keep(KEYS[8], id, r)
     redis.call('HINCRBY', KEYS[4], 'total', 1)
-    if redis.call('SREM', KEYS[6], id) == 0 then redis.call('RPUSH', KEYS[5], id) end
+    if not unkeep(KEYS[12], KEYS[4], id) and redis.call('SREM', KEYS[6], id) == 0 then redis.call('RPUSH', KEYS[5], id) end
   end
   redis.call('HINCRBY', KEYS[4], 'open', 1)
 end
@@ -183,10 +184,11 @@ export async function renew(redis: RedisClient, keys: Keys, input: RenewInput): 
         keys.ids(direct),
         keys.elsewhere(direct),
         keys.campaign(owner),
-        keys.elsewhere(owner),
+        keys.kept(owner),
         keys.expiries,
         keys.checking,
         keys.outcome(bytesToGuid(input.id)),
+        keys.kept(direct),
       ],
       [
         input.id,

@@ -4,51 +4,53 @@ import { asList, asNumber, asText, defineScript, type RedisClient } from '../scr
 import { BATCH_LUA, type Batch } from './batch.ts';
 import { ASKED_LUA, OUTCOME_OPEN_LUA, outcomeKeysOf } from './outcomes.ts';
 import { PLACE_LUA, URGENT } from './place.ts';
-import { FIRST_BUCKETS, RECORD_LUA } from './record.ts';
+import { FIRST_BUCKETS, KEPT_LUA, RECORD_LUA } from './record.ts';
 
 /**
- * Puts ids into a campaign. Repeating it changes nothing.
+ * Puts ids into a campaign, or says what that would do. Repeating it changes nothing.
  *
- * An unknown id becomes open. One that this campaign owns stays as it is. One that another campaign owns is noted as
- * elsewhere, unless it ended there in a way that does not last (see LASTING_OUTCOMES): then it opens again here, as the
- * next generation, and is elsewhere for the former owner.
+ * An unknown id becomes open. One that this campaign owns stays as it is. One that another campaign owns is tracked: followed where it
+ * is, unless it ended there in a way that does not last (see LASTING_OUTCOMES): then it is taken over. It opens again here, as the next
+ * generation, and the former owner keeps what it ended as.
  *
- * KEYS  1 state, 2 campaign, 3 ids, 4 elsewhere, 5 running, then the batch's buckets, then campaign and elsewhere of
- *       each other owner that is declared, then, where there are any, each id's outcome
- * ARGV  1 campaign number, 2 buckets, 3 number of bucket keys, 4 ids, 5 places, 6 the campaign's name (empty: any),
- *       7… numbers of the declared owners
- * Returns  {'done', accepted, already, records, buckets, {owner, state, count, …}}
+ * KEYS  1 state, 2 campaign, 3 ids, 4 elsewhere, 5 running, 6 kept, then the batch's buckets, then what each other owner that is
+ *       declared has kept, then, where there are any, each id's outcome
+ * ARGV  1 campaign number (0: a new one), 2 buckets, 3 number of bucket keys, 4 ids, 5 places, 6 the campaign's name (empty: any),
+ *       7 '1' to write nothing, 8… numbers of the declared owners
+ * Returns  {'done', accepted, already, records, buckets, tracked {owner, state, count, …}, taken over {…}}
  *          {'again', 'buckets', n} | {'again', 'owners', n, …} | {'closed', state}
  */
 const submitScript = defineScript(
   'submit',
   /* lua */ `
 ${RECORD_LUA}
+${KEPT_LUA}
 ${BATCH_LUA}
 ${PLACE_LUA}
 ${ASKED_LUA}
 ${OUTCOME_OPEN_LUA}
-local FIRST, number = 6, tonumber(ARGV[1])
+local FIRST, number, isDry = 7, tonumber(ARGV[1]), ARGV[7] == '1'
 local buckets = redis.call('HGET', KEYS[1], 'buckets') or '${FIRST_BUCKETS}'
 if buckets ~= ARGV[2] then return {'again', 'buckets', buckets} end
 local c = redis.call('HMGET', KEYS[2], 'state', 'priority', 'name')
 -- A list may take hours to come: meanwhile Redis can have lost its data, and given the number to another campaign.
 if ARGV[6] ~= '' and c[3] ~= ARGV[6] then return {'closed', 'deleted'} end
-if c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
+if number ~= 0 and c[1] ~= 'running' and c[1] ~= 'paused' then return {'closed', c[1] or 'deleted'} end
 
-local owners = {}
-for i = 7, #ARGV do
-  local at = FIRST + tonumber(ARGV[3]) + 2 * (i - 7)
-  owners[tonumber(ARGV[i])] = {campaign = KEYS[at], elsewhere = KEYS[at + 1]}
-end
+local keptBy = {}
+for i = 8, #ARGV do keptBy[tonumber(ARGV[i])] = KEYS[FIRST + tonumber(ARGV[3]) + i - 8] end
 local OWN = {}
 local LASTS = {open = true, checking = true, ${LASTING_OUTCOMES.map((outcome) => `${outcome} = true`).join(', ')}}
 
 -- Nearly always nearly all of them are unknown, and then one command per id is enough.
 local records, missing, fresh, order = {}, {}, {}, {}
 local FRESH = packed(newRecord(number, 1))
+local function isFresh(bucket, id)
+  if isDry then return not redis.call('HGET', bucket, id) and not fresh[id] end
+  return redis.call('HSETNX', bucket, id, FRESH) == 1
+end
 each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
-  if redis.call('HSETNX', bucket, id, FRESH) == 1 then
+  if isFresh(bucket, id) then
     fresh[id] = bucket
     order[#order + 1] = id
     return
@@ -57,51 +59,56 @@ each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
   if fresh[id] then return end
   local r = load(bucket, id)
   records[id] = r
-  if r[CAMPAIGN] ~= number and not LASTS[STATES[r[STATE]]] and not owners[r[CAMPAIGN]] then
+  if r[CAMPAIGN] ~= number and not LASTS[STATES[r[STATE]]] and not keptBy[r[CAMPAIGN]] then
     missing[#missing + 1] = r[CAMPAIGN]
   end
 end)
 -- Nothing may be left written when a key that will be written is not declared.
-if #missing > 0 then
+if #missing > 0 and not isDry then
   for id, bucket in pairs(fresh) do redis.call('HDEL', bucket, id) end
   return {'again', 'owners', unpack(missing)}
 end
 
 local accepted, already, known, rewind = 0, 0, 0, false
-local listed, elsewhere = {}, {}
-local someElsewhere = redis.call('SCARD', KEYS[4]) > 0
+local listed, tracked, takenOver = {}, {}, {}
+local hasMore = redis.call('EXISTS', KEYS[4], KEYS[6]) > 0
 
-local function noteElsewhere(id, r)
-  if redis.call('SADD', KEYS[4], id) == 1 then listed[#listed + 1] = id end
+local function countIn(counts, r)
   local owner = r[CAMPAIGN] .. ' ' .. STATES[r[STATE]]
-  elsewhere[owner] = (elsewhere[owner] or 0) + 1
+  counts[owner] = (counts[owner] or 0) + 1
+end
+
+local function track(id, r)
+  countIn(tracked, r)
+  if isDry then return end
+  local isListed = hasMore and unkeep(KEYS[6], KEYS[2], id)
+  if redis.call('SADD', KEYS[4], id) == 1 and not isListed then listed[#listed + 1] = id end
 end
 
 -- The place before that of the next id's outcome, where outcomes are declared: as owners are, for nearly always there are none.
-local place = FIRST - 1 + tonumber(ARGV[3]) + 2 * (#ARGV - 6)
-local isAsked = #ARGV > 6 and areAsked(place)
+local place = FIRST - 1 + tonumber(ARGV[3]) + #ARGV - 7
+local isAsked = #ARGV > 7 and areAsked(place)
 
 local function takeOver(id, bucket, r)
-  local owner = owners[r[CAMPAIGN]]
-  redis.call('HINCRBY', owner.campaign, 'total', -1)
-  redis.call('HINCRBY', owner.campaign, STATES[r[STATE]], -1)
-  if hasFlag(r, STOPPED) then redis.call('HINCRBY', owner.campaign, 'stopped', -1) end
-  redis.call('SADD', owner.elsewhere, id)
+  countIn(takenOver, r)
+  known = known + 1
   local new = newRecord(number, r[GENERATION] + 1)
+  records[id] = new
+  if isDry then return end
+  keep(keptBy[r[CAMPAIGN]], id, r)
   setFlag(new, UNCERTAIN, hasFlag(r, UNCERTAIN))
   save(bucket, id, new)
   if isAsked then outcomeIsOpen(KEYS[place]) end
-  records[id] = new
-  known = known + 1
 end
 
 local function list(id)
   accepted = accepted + 1
-  if someElsewhere and redis.call('SREM', KEYS[4], id) == 1 then rewind = true
+  if isDry then return end
+  if hasMore and (unkeep(KEYS[6], KEYS[2], id) or redis.call('SREM', KEYS[4], id) == 1) then rewind = true
   else listed[#listed + 1] = id end
 end
 
-if next(records) == nil and not someElsewhere then
+if next(records) == nil and not hasMore then
   accepted, listed = #order, order
 else each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
   place = place + 1
@@ -112,50 +119,70 @@ else each(ARGV[4], ARGV[5], FIRST, function(id, bucket)
     return list(id)
   end
   if r == OWN or r[CAMPAIGN] == number then already = already + 1 return end
-  if LASTS[STATES[r[STATE]]] then return noteElsewhere(id, r) end
+  if LASTS[STATES[r[STATE]]] then return track(id, r) end
   takeOver(id, bucket, r)
   list(id)
 end) end
 
-if #listed > 0 then redis.call('RPUSH', KEYS[3], unpack(listed)) end
-if rewind then redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0) end
+local function flat(counts)
+  local all = {}
+  for owner, count in pairs(counts) do
+    all[#all + 1] = owner
+    all[#all + 1] = tostring(count)
+  end
+  return all
+end
 local total = redis.call('HGET', KEYS[1], 'records') or '0'
-if accepted > 0 then
-  redis.call('HINCRBY', KEYS[2], 'total', accepted)
-  redis.call('HINCRBY', KEYS[2], 'open', accepted)
-  total = tostring(redis.call('HINCRBY', KEYS[1], 'records', accepted - known))
+if not isDry then
+  if #listed > 0 then redis.call('RPUSH', KEYS[3], unpack(listed)) end
+  if rewind then redis.call('HSET', KEYS[2], 'cursor', 0, 'low', 0) end
+  if accepted > 0 then
+    redis.call('HINCRBY', KEYS[2], 'total', accepted)
+    redis.call('HINCRBY', KEYS[2], 'open', accepted)
+    total = tostring(redis.call('HINCRBY', KEYS[1], 'records', accepted - known))
+  end
+  -- An urgent one has those called, too, that others own.
+  if c[1] == 'running' and (accepted > 0 or #listed > 0 and c[2] == '${URGENT}') then
+    redis.call('ZADD', KEYS[5], feedingPlace(c[2], number), number)
+  end
 end
--- An urgent one has those called, too, that others own.
-if c[1] == 'running' and (accepted > 0 or #listed > 0 and c[2] == '${URGENT}') then
-  redis.call('ZADD', KEYS[5], feedingPlace(c[2], number), number)
-end
-local places = {}
-for owner, count in pairs(elsewhere) do
-  places[#places + 1] = owner
-  places[#places + 1] = tostring(count)
-end
-return {'done', tostring(accepted), tostring(already), total, buckets, places}
+return {'done', tostring(accepted), tostring(already), total, buckets, flat(tracked), flat(takenOver)}
 `,
 );
 
-/** Ids that another campaign owns: how many, in which state, and the campaign's number. */
-export interface Elsewhere {
+/** Ids that another campaign owns, or owned: how many, in which state there, and the campaign's number. */
+export interface OfOther {
   campaign: number;
   state: RecordState;
   count: number;
 }
 
 export type Submitted =
-  | { kind: 'done'; accepted: number; already: number; elsewhere: Elsewhere[]; records: number }
+  | {
+      kind: 'done';
+      /** Those that were taken over included. */
+      accepted: number;
+      already: number;
+      tracked: OfOther[];
+      takenOver: OfOther[];
+      records: number;
+    }
   | { kind: 'again'; buckets?: number; owners?: number[] }
   /** The campaign takes no more ids. */
   | { kind: 'closed'; state: string };
 
-export async function submitBatch(
-  redis: RedisClient,
-  keys: Keys,
-  input: { campaign: number; name: string; buckets: number; batch: Batch; owners: readonly number[] },
-): Promise<Submitted> {
+export interface SubmitInput {
+  /** 0: one that does not exist yet, in a dry run. */
+  campaign: number;
+  name: string;
+  buckets: number;
+  batch: Batch;
+  owners: readonly number[];
+  /** Whether nothing is written. */
+  isDry: boolean;
+}
+
+export async function submitBatch(redis: RedisClient, keys: Keys, input: SubmitInput): Promise<Submitted> {
   const { campaign, batch, owners } = input;
   const reply = asList(
     await submitScript(
@@ -166,11 +193,21 @@ export async function submitBatch(
         keys.ids(campaign),
         keys.elsewhere(campaign),
         keys.running,
+        keys.kept(campaign),
         ...batch.bucketKeys,
-        ...owners.flatMap((owner) => [keys.campaign(owner), keys.elsewhere(owner)]),
+        ...owners.map((owner) => keys.kept(owner)),
         ...(owners.length > 0 ? outcomeKeysOf(keys, batch.ids) : []),
       ],
-      [campaign, input.buckets, batch.bucketKeys.length, batch.ids, batch.places, input.name, ...owners],
+      [
+        campaign,
+        input.buckets,
+        batch.bucketKeys.length,
+        batch.ids,
+        batch.places,
+        input.name,
+        input.isDry ? 1 : 0,
+        ...owners,
+      ],
     ),
   );
   return readSubmitted(reply);
@@ -184,7 +221,8 @@ function readSubmitted(reply: readonly unknown[]): Submitted {
         accepted: asNumber(reply[1]),
         already: asNumber(reply[2]),
         records: asNumber(reply[3]),
-        elsewhere: readElsewhere(asList(reply[5])),
+        tracked: readOfOthers(asList(reply[5])),
+        takenOver: readOfOthers(asList(reply[6])),
       };
     case 'again':
       return reply[1] === 'buckets'
@@ -197,8 +235,8 @@ function readSubmitted(reply: readonly unknown[]): Submitted {
   }
 }
 
-function readElsewhere(flat: readonly unknown[]): Elsewhere[] {
-  const found: Elsewhere[] = [];
+function readOfOthers(flat: readonly unknown[]): OfOther[] {
+  const found: OfOther[] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) {
     const [campaign, state] = asText(flat[i]).split(' ');
     found.push({ campaign: Number(campaign), state: state as RecordState, count: asNumber(flat[i + 1]) });

@@ -9,11 +9,13 @@ import {
 } from '../budget/windows.ts';
 import { type NewCampaign, originOf, readCampaign } from '../campaign/registry.ts';
 import { type CampaignStatus, campaignStatus } from '../campaign/status.ts';
-import { type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
+import { type SubmitSummary as CampaignSummary, submitCampaign } from '../campaign/submit.ts';
 import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Keys } from '../keys.ts';
+import { ID_BYTES } from '../ledger/batch.ts';
+import { createIdSet } from '../ledger/id-set.ts';
 import { createLedger, type Ledger } from '../ledger/ledger.ts';
 import { URGENT } from '../ledger/place.ts';
 import { readEntry } from '../ledger/result.ts';
@@ -32,7 +34,12 @@ import { reasonOf } from './connection.ts';
 import { type IdSource, openSource } from './source.ts';
 import { waitFor } from './waiting.ts';
 
-export type { CampaignStatus, SubmitSummary };
+export type { CampaignStatus };
+
+export interface SubmitSummary extends CampaignSummary {
+  /** Named before in the same submit: each is submitted once. */
+  duplicates: number;
+}
 
 export interface CampaignsDeps {
   redis: RedisClient;
@@ -70,7 +77,7 @@ export function createCampaigns(deps: CampaignsDeps) {
     async status(campaign: string): Promise<CampaignStatus> {
       const look = async () => {
         await checkVersion(redis, keys);
-        return campaignStatus(deps, campaign);
+        return campaignStatus({ ...deps, ...tenant }, campaign);
       };
       try {
         return await waitFor(look(), { signal: closed }, 'Redis’ answer', {});
@@ -111,15 +118,22 @@ async function submit(
   asked.catch(() => undefined);
   await refusePast(tenant, wanted);
   const first = await asked;
+  const seen = createIdSet();
+  let duplicates = 0;
+  const once = (batch: Buffer) => {
+    const fresh = seen.fresh(batch);
+    duplicates += (batch.length - fresh.length) / ID_BYTES;
+    return fresh;
+  };
   const all = (async function* () {
     if (first.done) return;
     options.signal.throwIfAborted();
-    yield first.value;
-    yield* batches;
+    yield once(first.value);
+    for await (const batch of batches) yield once(batch);
   })();
   const summary = await submitCampaign(tenant, wanted, all, options);
   if (summary.priority === URGENT) await feedFirst(tenant);
-  return summary;
+  return { ...summary, duplicates };
 }
 
 /** By Redis' clock, which is what expires it. A campaign that exists keeps its own time. */

@@ -4,7 +4,7 @@ import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
 import { isAfter } from '../redis/entry-id.ts';
 import { isNotPermitted } from '../redis/failure.ts';
-import type { RedisClient } from '../script.ts';
+import { defineScript, type RedisClient } from '../script.ts';
 import { asRedisError, BLOCK_MS, closeReader, type Link } from './connection.ts';
 import { waitFor } from './waiting.ts';
 
@@ -25,10 +25,44 @@ export interface Endings {
   close(): Promise<void>;
 }
 
+/**
+ * Whether a job that has not ended is in no list of its lane any more: somebody has emptied one, and nobody will ever take it. Very long
+ * lists are not searched.
+ *
+ * KEYS  1 the job, 2… wait, paused and active, then delayed, prioritized, waiting-children, completed and failed
+ * ARGV  1 its id, 2 the longest list that is searched
+ * Returns  1 when it is in none
+ */
+const isLostScript = defineScript(
+  'is-lost',
+  /* lua */ `
+local job = redis.call('HMGET', KEYS[1], 'timestamp', 'finishedOn')
+if not job[1] or job[2] then return 0 end
+for i = 5, #KEYS do if redis.call('ZSCORE', KEYS[i], ARGV[1]) then return 0 end end
+local most = tonumber(ARGV[2])
+for i = 2, 4 do
+  if redis.call('LLEN', KEYS[i]) > most then return 0 end
+  if redis.call('LPOS', KEYS[i], ARGV[1]) then return 0 end
+end
+return 1
+`,
+);
+
+const LISTS = ['wait', 'paused', 'active'] as const;
+const SETS = ['delayed', 'prioritized', 'waiting-children', 'completed', 'failed'] as const;
+
+/** Longer lists are not searched: that takes Redis' time, and each waiting job would. */
+const MOST_SEARCHED = 20_000;
+
+/** What was put in less long ago is there, in ms; and one that was found is not looked for again so soon. */
+const LISTED_MS = 60_000;
+
 interface Waiting {
   lane: PublicLane;
   jobId: string;
   callers: number;
+  /** Ms since 1970: when it was in a list. */
+  listedAt: number;
   promise: Promise<Ending>;
   resolve(ending: Ending): void;
   reject(error: unknown): void;
@@ -110,7 +144,16 @@ export function createEndings(link: Link, keys: Keys, sweepMs = SWEEP_MS): Endin
       // Removed as soon as it had ended? Then an event says so that was not read yet.
       while (await readEvents(redis, null));
       settle(job, { kind: 'gone' });
+    } else if (Date.now() - Math.max(Number(timestamp), job.listedAt) > LISTED_MS) {
+      job.listedAt = Date.now();
+      if (await isLost(job)) settle(job, { kind: 'gone' });
     }
+  }
+
+  /** Whoever may not look cannot say so. */
+  async function isLost({ lane, jobId }: Waiting): Promise<boolean> {
+    const lists = [jobId, ...LISTS, ...SETS].map((suffix) => keys.lane(lane, suffix));
+    return (await isLostScript(redis, lists, [jobId, MOST_SEARCHED]).catch(() => 0)) === 1;
   }
 
   /** What waits for a Redis that is away would keep the end waiting. */
@@ -192,7 +235,7 @@ export function createEndings(link: Link, keys: Keys, sweepMs = SWEEP_MS): Endin
     of: (lane, jobId) => {
       const key = keyOf(lane, jobId);
       const known = waiting.get(key);
-      const job = known ?? { lane, jobId, callers: 0, ...Promise.withResolvers<Ending>() };
+      const job = known ?? { lane, jobId, callers: 0, listedAt: 0, ...Promise.withResolvers<Ending>() };
       job.callers++;
       if (closed.signal.aborted) job.reject(closedError());
       else if (!known) {

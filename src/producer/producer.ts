@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { type PublicLane, prefixFor } from '../contract.ts';
 import { StanddownError } from '../errors.ts';
-import { JOB_NAME, keysFor } from '../keys.ts';
+import { JOB_NAME, type Keys, keysFor } from '../keys.ts';
 import type { RedisClient } from '../script.ts';
 import { createTelemetry } from '../telemetry/bullmq.ts';
 import { spansOfProgram } from '../telemetry/spans.ts';
@@ -30,8 +30,13 @@ export interface ProducerOptions {
   rateLimits?: string;
   /** As in URGENT_RESERVE of the workers; likewise. */
   urgentReserve?: string;
-  /** Is told in one line when Redis is away and when it is back; only when given a URL. Default: nobody is. */
+  /** Is told in one line when Redis is away and when it is back, when given a URL; and see `unknownTenant`. Default: nobody is. */
   onWarning?: (message: string) => void;
+  /**
+   * What `cancel` and `submit` do when no worker was ever seen for this tenant, so that its label may be wrong and nobody would ever
+   * answer: tell `onWarning`, or else the process (`process.emitWarning`), once; refuse with TENANT_UNKNOWN; or nothing. Default `warn`.
+   */
+  unknownTenant?: 'warn' | 'refuse' | 'ignore';
 }
 
 export interface CancelOptions extends WaitOptions {
@@ -46,7 +51,7 @@ export interface Producer extends AsyncDisposable {
   /**
    * Asks for one machine action to be cancelled. It is checked at once and then handed to Redis: what this resolves with, Redis has.
    *
-   * @throws StanddownError INPUT_INVALID, USAGE; TIMEOUT when Redis does not take it in time, where it may still do so later
+   * @throws StanddownError INPUT_INVALID, USAGE; TENANT_UNKNOWN where that is asked for; TIMEOUT when Redis does not take it in time, where it may still do so later
    *   (asking again is harmless, as an id is called once; with `again: true` each may be called); REDIS_FAILED; CLOSED; the
    *   signal's reason when aborted.
    */
@@ -94,9 +99,11 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
   if (typeof options !== 'object' || options === null) throw usage('the options are missing');
   checkTenant(options.tenant);
   const limits = readLimits(options.rateLimits, options.urgentReserve);
-  const { openTimeoutMs = 4_500, onWarning = () => undefined } = options;
+  const { openTimeoutMs = 4_500, onWarning = () => undefined, unknownTenant = 'warn' } = options;
   checkTimeout(openTimeoutMs, 'openTimeoutMs');
   if (typeof onWarning !== 'function') throw usage('onWarning must be a function');
+  if (!['warn', 'refuse', 'ignore'].includes(unknownTenant))
+    throw usage('unknownTenant must be "warn", "refuse" or "ignore"');
   const link =
     typeof options.redis === 'string'
       ? await openLink(options.redis, { openTimeoutMs, onWarning })
@@ -111,6 +118,7 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
   const closed = new AbortController();
   const campaigns = createCampaigns({ redis, keys, limits, spans, closed: closed.signal });
   let closing: Promise<void> | null = null;
+  const assertKnown = createTenantCheck({ redis, keys }, unknownTenant, options.onWarning ?? emitWarning);
 
   function queueOf(lane: PublicLane): Queue {
     // The workers say how much a lane keeps; a queue opened with other options would change that.
@@ -155,12 +163,14 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
       const job = { jobId: randomUUID(), lane, machineActionId, again: data.again === true };
       checkWait({ timeoutMs, signal });
       signal?.throwIfAborted();
-      await waitFor(add(lane, job.jobId, data), { timeoutMs, signal }, 'Redis’ answer', job);
+      const put = assertKnown().then(() => add(lane, job.jobId, data));
+      await waitFor(put, { timeoutMs, signal }, 'Redis’ answer', job);
       return createHandle({ endings, ...campaigns }, job);
     },
     job: (reference) => createHandle({ endings, ...campaigns }, checkReference(reference)),
     async submit(ids, request) {
       assertOpen();
+      await assertKnown();
       return campaigns.submit(ids, request);
     },
     follow: (campaign, followOptions = {}) =>
@@ -172,6 +182,45 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/**
+ * Whether a worker has ever opened this tenant's lanes; which is asked until one has.
+ *
+ * @throws StanddownError TENANT_UNKNOWN
+ */
+function createTenantCheck(
+  { redis, keys }: { redis: RedisClient; keys: Keys },
+  unknownTenant: NonNullable<ProducerOptions['unknownTenant']>,
+  tell: (message: string) => void,
+): () => Promise<void> {
+  let isSettled = unknownTenant === 'ignore';
+  const words = `no worker was ever seen for tenant ${JSON.stringify(keys.tenant)}: is that its label (STANDDOWN_TENANT of its workers)?`;
+  const isKnown = async () => {
+    // What a user may not read nobody can say; and that Redis is away is told by what comes next.
+    const found = await redis.exists(keys.lane('cancel', 'meta')).catch(() => 1);
+    return found === 1;
+  };
+
+  async function warn(): Promise<void> {
+    if (!(await isKnown())) tell(words);
+  }
+
+  return async () => {
+    if (isSettled) return;
+    if (unknownTenant === 'warn') {
+      isSettled = true;
+      // Nobody waits for a warning, and what the caller's own function throws is no failure of this.
+      void warn().catch(() => undefined);
+      return;
+    }
+    isSettled = await isKnown();
+    if (!isSettled) throw new StanddownError('TENANT_UNKNOWN', words, { context: { tenant: keys.tenant } });
+  };
+}
+
+function emitWarning(message: string): void {
+  process.emitWarning(message, { code: 'STANDDOWN_TENANT_UNKNOWN' });
 }
 
 /** While Redis is away a queue would wait for it. */

@@ -18,6 +18,8 @@ const SLOWEST_RETRY_MS = 2000;
 /** Well below the embedded server's grace, or it could be gone again before we come. */
 const SLOWEST_EMBEDDED_RETRY_MS = 100;
 const READONLY_PAUSE_MS = 1000;
+/** How often a connection that stays looks whether it still leads to the master. */
+const ROLE_LOOK_MS = 20_000;
 const CLOSE_MS = 1000;
 
 export interface OpenParams {
@@ -27,6 +29,8 @@ export interface OpenParams {
   connectionName: string;
   /** It only waits for what comes, under keys of one slot. Default false. */
   waitsOnly?: boolean;
+  /** Between two looks whether it still leads to the master, in ms. Default 20,000. */
+  roleLookMs?: number;
   /** Those of a command that are not to be as `COMMAND_LIMITS` says. */
   limits?: Partial<CommandLimits>;
   log: Pick<Logger, 'warn' | 'info'>;
@@ -52,6 +56,7 @@ export async function openRedis(params: OpenParams): Promise<RedisClient> {
   const redis = build(params, reactionsFor(params, state, limits), limits);
   const watched = { ...params, redis, state };
   if (params.role === 'ledger' && redis instanceof Redis) failUnderWay(redis);
+  if (redis instanceof Redis) leaveReplica({ ...watched, redis });
   if (params.role !== 'command') {
     logOutages(watched);
     redis.connect().catch(() => undefined); // Failures come as error events too.
@@ -60,6 +65,13 @@ export async function openRedis(params: OpenParams): Promise<RedisClient> {
     state.opened = true;
   }
   return redis;
+}
+
+const replicas = new WeakSet<RedisClient>();
+
+/** Whether it was at the master, and what it leads to now is a replica: what is read there may be old. */
+export function isBehind(redis: RedisClient): boolean {
+  return replicas.has(redis);
 }
 
 /**
@@ -162,6 +174,39 @@ function logOutages({ redis, target, log, state }: Watched): void {
     if (reported.size > 0) log.info({ redis: where }, 'Redis is back');
     reported.clear();
   });
+}
+
+/**
+ * Who writes is told that the master has become a replica. Who only reads is not: where a managed Redis moved, what was the master may
+ * go on answering for hours with what it had by then. So it looks, and connects anew, which asks for the address again.
+ */
+function leaveReplica({
+  redis,
+  target,
+  log,
+  state,
+  roleLookMs = ROLE_LOOK_MS,
+}: Watched & { redis: Redis }): void {
+  let wasMaster = false;
+  const look = async () => {
+    if (redis.status !== 'ready') return;
+    const role = /^role:(\w+)/m.exec(await redis.info('replication').catch(() => ''))?.[1];
+    if (role === 'master') {
+      wasMaster = true;
+      replicas.delete(redis);
+    }
+    if (role !== 'slave' || !wasMaster) return;
+    replicas.add(redis);
+    log.warn(
+      { redis: describeRedis(target) },
+      'Redis has become a replica here; connecting anew to find the master',
+    );
+    state.readonlyAt = systemClock.monotonic();
+    redis.disconnect(true);
+  };
+  redis.on('ready', () => void look());
+  const timer = setInterval(() => void look(), roleLookMs).unref();
+  redis.once('end', () => clearInterval(timer));
 }
 
 /** What is not to be sent again ioredis only forgets: whoever awaits it would wait for ever. */

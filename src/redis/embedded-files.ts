@@ -4,6 +4,13 @@ export const START_LOCK = 'start.lock';
 export const REDIS_LOG = 'redis.log';
 export const KEEPER_LOG = 'keeper.log';
 
+/**
+ * The server's config file, which is empty: its name says which server ended here in order before, so that nothing is lost since. Scripts
+ * can read it (`budget/guard.ts`).
+ */
+export const AFTER_FILE = /^after-([0-9a-f]+)\.conf$/;
+export const afterFile = (runId: string) => `after-${runId}.conf`;
+
 /** What the keeper is told on its command line, as JSON. */
 export interface KeeperOrders {
   /** Absolute path of the server. */

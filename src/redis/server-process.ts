@@ -1,10 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { systemClock } from '../clock.ts';
-import { type KeeperOrders, REDIS_LOG, SOCKET_FILE, START_LOCK } from './embedded-files.ts';
-import { probe } from './probe.ts';
+import {
+  AFTER_FILE,
+  afterFile,
+  type KeeperOrders,
+  REDIS_LOG,
+  SOCKET_FILE,
+  START_LOCK,
+} from './embedded-files.ts';
+import { ask, probe } from './probe.ts';
 
 const START_LIMIT_MS = 15_000;
 const LOOK_MS = 5;
@@ -54,13 +62,34 @@ export interface ServerProcess {
 }
 
 /**
+ * The server's config file: empty, and called after the server that ended here in order. Only the next one is given it: should that be
+ * killed, something may be lost.
+ */
+async function takeConfigFile(): Promise<string[]> {
+  const [name, ...others] = (await readdir('.')).filter((file) => AFTER_FILE.test(file));
+  await rm('used', { recursive: true, force: true });
+  // Of several nobody can say which was the last.
+  for (const other of others.length > 0 ? [name ?? '', ...others] : []) await rm(other);
+  if (name === undefined || others.length > 0) return [];
+  await mkdir('used');
+  await rename(name, join('used', name));
+  return [join('used', name)];
+}
+
+/** Notes that this server has ended in order. */
+async function leaveConfigFile(runId: string): Promise<void> {
+  await writeFile(afterFile(runId), '');
+}
+
+/**
  * Starts a server in the current folder, under the start lock; returns as soon as it listens, while it may still be
  * loading its data. Throws with the last line of its log when it ends instead, and when it does not listen within 15 s;
  * this process must end then, too, for the server to do so.
  */
 export async function startServer({ command, env }: KeeperOrders): Promise<ServerProcess> {
   const settings = Object.entries(SETTINGS).flatMap(([name, value]) => [`--${name}`, value]);
-  const child = spawn('/bin/sh', ['-c', GUARD, 'standdown-redis-guard', command, ...settings], {
+  const config = await takeConfigFile();
+  const child = spawn('/bin/sh', ['-c', GUARD, 'standdown-redis-guard', command, ...config, ...settings], {
     // A locale that is not installed would keep the server from starting.
     env: { ...env, LC_ALL: 'C' },
     // Not stdin: a shell may take a socket there, which it is, for a remote login.
@@ -97,8 +126,13 @@ function watch(child: ChildProcess): ServerProcess {
     },
     end,
     stop: async () => {
+      const info = await ask({ socketPath: SOCKET_FILE, commands: ['INFO server'], timeoutMs: 1_000 }).catch(
+        () => '',
+      );
       if (leash instanceof Writable) leash.end();
-      await end;
+      const runId = /run_id:([0-9a-f]+)/.exec(info)?.[1];
+      if ((await end) === 'code 0' && runId !== undefined)
+        await leaveConfigFile(runId).catch(() => undefined);
     },
   };
 }

@@ -10,19 +10,26 @@ import { toPage } from './page.ts';
 
 export type ReportFormat = 'jsonl' | 'csv' | 'html';
 
+export interface RenderOptions {
+  format: ReportFormat;
+  /** CSV: whether it begins with a byte-order mark. */
+  hasBom: boolean;
+  /** Standdown's own. */
+  version: string;
+}
+
 /** A report in parts, as its lines come. */
 export async function renderReport(
   deps: { redis: RedisClient; keys: Keys; limits: Limits },
   campaign: Campaign,
   lines: AsyncIterable<ReportLine>,
-  format: ReportFormat,
-  version: string,
+  { format, hasBom, version }: RenderOptions,
 ): Promise<AsyncIterable<string>> {
   switch (format) {
     case 'jsonl':
       return toJsonl(lines);
     case 'csv':
-      return toCsv(lines);
+      return toCsv(lines, hasBom);
     case 'html': {
       const history = await readAudit(deps, campaign.number);
       const { windows } = deps.limits;

@@ -1,5 +1,5 @@
-import { stringify } from 'csv-stringify/sync';
 import type { ReportLine } from '../campaign/report.ts';
+import { BOM, csvText } from './csv.ts';
 
 /** Lines made into one text: fewer, larger writes. */
 const BATCH = 250;
@@ -11,10 +11,10 @@ export async function* toJsonl(lines: AsyncIterable<ReportLine>): AsyncGenerator
   }
 }
 
-/** CSV with a header. Texts that a spreadsheet would take for a formula are made harmless: they come from outside. */
-export async function* toCsv(lines: AsyncIterable<ReportLine>): AsyncGenerator<string> {
-  yield csvOf([COLUMNS]);
-  for await (const batch of inBatches(lines, BATCH)) yield csvOf(batch.map(flatten));
+/** CSV with a header. @param hasBom whether it begins with a byte-order mark. */
+export async function* toCsv(lines: AsyncIterable<ReportLine>, hasBom: boolean): AsyncGenerator<string> {
+  yield `${hasBom ? BOM : ''}${csvText([COLUMNS])}`;
+  for await (const batch of inBatches(lines, BATCH)) yield csvText(batch.map(flatten));
 }
 
 /** Lines, so many at a time. */
@@ -73,11 +73,4 @@ function flatten(line: ReportLine): (string | number | boolean | null | undefine
     line.decidedAt,
     line.verifiedAt,
   ];
-}
-
-function csvOf(rows: readonly (readonly unknown[])[]): string {
-  return stringify(
-    rows.map((row) => [...row]),
-    { escape_formulas: true, cast: { boolean: String } },
-  );
 }

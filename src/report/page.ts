@@ -22,7 +22,7 @@ export async function* toPage(lines: AsyncIterable<ReportLine>, facts: Facts): A
   yield String(renderHead(facts, style, reader));
   for await (const batch of inBatches(lines, CHUNK_ROWS)) {
     for (const line of batch) tally.add(line);
-    yield `<script type="application/json">${embedJson(toChunk(batch))}</script>\n`;
+    yield `<script type="application/json">${embedJson(toChunk(batch, facts.campaign.name))}</script>\n`;
   }
   yield String(html`
 <a class="skip" href="#table">Skip to the table</a>

@@ -6,7 +6,7 @@
   /** More rows than this are not printed: no printer needs them, and the browser would take minutes. */
   const MOST_PRINTED = 20000;
   const SEARCH_DELAY_MS = 150;
-  /** A longer text is broken into lines. */
+  /** A longer text is cut off where it is shown. */
   const LONG_TEXT = 48;
 
   const byId = (id) => document.getElementById(id);
@@ -183,7 +183,10 @@
     const cell = document.createElement('td');
     cell.className = column.kind;
     const text = format(column, value);
-    if (text.length > LONG_TEXT) cell.classList.add('long');
+    if (text.length > LONG_TEXT) {
+      cell.classList.add('long');
+      cell.title = text;
+    }
     if (column.kind === 'outcome') {
       const mark = document.createElement('span');
       mark.className = 'mark';

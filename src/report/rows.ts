@@ -7,7 +7,7 @@ export interface RowColumn {
   title: string;
   kind: ColumnKind;
   /** Null or an empty text: nothing to say. */
-  value(line: ReportLine): string | number | null;
+  value(line: ReportLine, campaign: string): string | number | null;
   /** Whether few different values come again and again: then each is written once for many rows. */
   repeats?: boolean;
   /** Whether it is left out when it says the same in every row. */
@@ -19,6 +19,7 @@ export const ROW_COLUMNS: readonly RowColumn[] = [
   { title: 'Outcome', kind: 'outcome', repeats: true, value: (line) => line.outcome ?? 'open' },
   { title: 'Machine action', kind: 'id', value: (line) => line.machineActionId },
   { title: 'Device', kind: 'text', value: ({ action }) => action?.computerDnsName ?? null },
+  { title: 'Error', kind: 'text', repeats: true, value: errorOf },
   { title: 'Action', kind: 'text', repeats: true, value: ({ action }) => action?.type ?? null },
   { title: 'State', kind: 'text', repeats: true, value: ({ action }) => action?.status ?? null },
   { title: 'Remark', kind: 'text', repeats: true, value: remarkOn },
@@ -26,7 +27,6 @@ export const ROW_COLUMNS: readonly RowColumn[] = [
   { title: 'Verified (UTC)', kind: 'time', value: (line) => toMs(line.verifiedAt) },
   { title: 'HTTP', kind: 'number', value: (line) => line.httpStatus ?? null },
   { title: 'Attempts', kind: 'number', value: (line) => line.attempts },
-  { title: 'Error', kind: 'text', repeats: true, value: errorOf },
   { title: 'Campaign', kind: 'text', repeats: true, onlyIfVaried: true, value: (line) => line.campaign },
   {
     title: 'Requested by',
@@ -45,7 +45,8 @@ export interface RowChunk {
   rows: (string | number | null)[][];
 }
 
-export function toChunk(lines: readonly ReportLine[]): RowChunk {
+/** @param campaign whose report it is. */
+export function toChunk(lines: readonly ReportLine[], campaign: string): RowChunk {
   const texts: string[] = [];
   const places = new Map<string, number>();
   const placeOf = (text: string) => {
@@ -55,15 +56,16 @@ export function toChunk(lines: readonly ReportLine[]): RowChunk {
   };
   const rows = lines.map((line) =>
     ROW_COLUMNS.map(({ value, repeats }) => {
-      const cell = value(line);
+      const cell = value(line, campaign);
       return repeats && typeof cell === 'string' ? placeOf(cell) : cell;
     }),
   );
   return { texts, rows };
 }
 
-function remarkOn(line: ReportLine): string | null {
-  return line.uncertain ? 'uncertain' : null;
+function remarkOn(line: ReportLine, campaign: string): string | null {
+  const isTracked = line.campaign !== campaign;
+  return [line.uncertain ? 'uncertain' : '', isTracked ? 'tracked' : ''].filter(Boolean).join(', ') || null;
 }
 
 function errorOf({ errorCode, errorMessage }: ReportLine): string | null {

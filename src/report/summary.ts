@@ -72,7 +72,12 @@ function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Ht
         ? `${count(summary.uncertain)}: a call may have worked without saying so`
         : 'none',
     ],
-    ['Elsewhere', summary.elsewhere > 0 ? `${count(summary.elsewhere)}, owned by other campaigns` : 'none'],
+    [
+      'Tracked',
+      summary.tracked > 0
+        ? `${count(summary.tracked)} that belong to other campaigns, as they are there`
+        : 'none',
+    ],
     ['Verified', summary.verified > 0 ? `${count(summary.verified)}, read again afterwards` : 'none'],
     ['Report made', `${utc(madeAt)}, Standdown ${version}`],
   ];

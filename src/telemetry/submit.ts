@@ -8,11 +8,11 @@ import { formatTraceparent } from './traceparent.ts';
  * Submits under a span of its own. A campaign that is opened so remembers it: each of its ids has a trace of its own, hours
  * later, which is linked to it.
  */
-export function traceSubmit(
+export function traceSubmit<Summary extends SubmitSummary>(
   { tracer, contexts, attributes }: Spans,
   wanted: NewCampaign,
-  submit: (wanted: NewCampaign) => Promise<SubmitSummary>,
-): Promise<SubmitSummary> {
+  submit: (wanted: NewCampaign) => Promise<Summary>,
+): Promise<Summary> {
   const own = { 'standdown.campaign': wanted.name, ...attributes };
   const context = contexts.active();
   const span = tracer.startSpan('submit', { attributes: own }, context);

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
+import { feedUrgent } from '../../src/app-feed.ts';
+import type { OtherCount } from '../../src/campaign/others.ts';
 import { planSubmit, type SubmitPlan } from '../../src/campaign/plan.ts';
 import { campaignStatus } from '../../src/campaign/status.ts';
-import { steer } from '../../src/campaign/steer.ts';
+import { prioritize, steer } from '../../src/campaign/steer.ts';
 import { type SubmitSummary, submitCampaign } from '../../src/campaign/submit.ts';
+import { URGENT } from '../../src/ledger/place.ts';
+import { silentLog } from '../../src/log.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import { TESTER } from '../support/actor.ts';
 import { createProbe, idAt, newIds, type Probe } from '../support/ledger.ts';
@@ -48,11 +52,15 @@ describe('the plan of a submit', () => {
     return new Map(dumps);
   }
 
-  const counted = ({ accepted, already, elsewhere, created }: SubmitPlan | SubmitSummary) => ({
+  const sorted = (counts: readonly OtherCount[]) =>
+    counts.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+
+  const counted = ({ accepted, already, tracked, takenOver, created }: SubmitPlan | SubmitSummary) => ({
     accepted,
     already,
     created,
-    elsewhere: elsewhere.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
+    tracked: sorted(tracked),
+    takenOver: sorted(takenOver),
   });
 
   it('writes nothing', async () => {
@@ -64,7 +72,8 @@ describe('the plan of a submit', () => {
       accepted: 4,
       already: 0,
       created: true,
-      elsewhere: [{ campaign: 'first', outcome: 'open', count: 1 }],
+      tracked: [{ campaign: 'first', outcome: 'open', count: 1 }],
+      takenOver: [],
     });
     assert.deepEqual(await everything(), before);
   });
@@ -72,6 +81,7 @@ describe('the plan of a submit', () => {
   it('is what the submit then does, whatever became of the ids before', async () => {
     const pick = fc.nat({ max: 7 });
     const picks = fc.array(pick, { minLength: 1, maxLength: 12 });
+    const each = fc.uniqueArray(pick, { minLength: 1, maxLength: 8 });
     const history = fc.array(
       fc.record({
         campaign: fc.constantFrom('a', 'b'),
@@ -81,7 +91,7 @@ describe('the plan of a submit', () => {
       { maxLength: 4 },
     );
     await fc.assert(
-      fc.asyncProperty(history, fc.constantFrom('a', 'c'), picks, async (steps, name, wanted) => {
+      fc.asyncProperty(history, fc.constantFrom('a', 'c'), each, async (steps, name, wanted) => {
         tenant = await newTenant(tenant.redis);
         probe = createProbe(tenant);
         const pool = newIds(8);
@@ -96,7 +106,8 @@ describe('the plan of a submit', () => {
         const planned = await plan(name, take(wanted));
         const done = await submit(name, take(wanted));
         assert.deepEqual(counted(planned), counted(done));
-        assert.equal(planned.open, (await campaignStatus(tenant, name)).open);
+        const { open, tracked } = await campaignStatus(tenant, name);
+        assert.equal(planned.open, open - tracked.open);
       }),
       { numRuns: 60 },
     );
@@ -131,6 +142,35 @@ describe('the plan of a submit', () => {
     await steer(tenant, 'first', 'pause', TESTER);
     const planned = await plan('first', newIds(1));
     assert.deepEqual([planned.open, planned.etaAt], [3, null]);
+  });
+
+  it('is not later for a campaign that has become urgent, whatever of it was handed out', async () => {
+    await seeWorker(tenant);
+    const ids = newIds(300);
+    await submit('mine', ids);
+    const before = Date.parse((await campaignStatus(tenant, 'mine')).etaAt ?? '');
+    await prioritize(tenant, 'mine', URGENT, TESTER);
+    await feedUrgent(tenant, silentLog);
+    assert.ok((await tenant.redis.llen(tenant.keys.lane('cancel-urgent', 'wait'))) > 0);
+    const after = Date.parse((await campaignStatus(tenant, 'mine')).etaAt ?? '');
+    assert.ok(after <= before, `${before} before, ${after} now`);
+  });
+
+  it('waits for a full window only where its class has none free, and says which', async () => {
+    await seeWorker(tenant);
+    const { redis, keys } = tenant;
+    await submit('bulk', newIds(3));
+    await submit('urgent', newIds(3), URGENT);
+    const now = Date.now();
+    // All of a minute but what is kept for urgent ones.
+    await redis.zadd(
+      keys.slots('cancel'),
+      ...Array.from({ length: 90 }, (_, i) => [now - i, `${now + i}`]).flat(),
+    );
+    const [bulk, urgent] = [await campaignStatus(tenant, 'bulk'), await campaignStatus(tenant, 'urgent')];
+    assert.equal(bulk.hold?.reason, 'window');
+    assert.match(bulk.hold?.detail ?? '', /what is kept for urgent ones may be free$/);
+    assert.equal(urgent.hold, null);
   });
 
   it('has no end while no worker is there, or nobody knows when the API answers again', async () => {

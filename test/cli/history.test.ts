@@ -93,10 +93,17 @@ describe('the history of one request', () => {
       await owner(),
       'now: open; 0 attempts used; owned by first: its calls and outcomes stand there\n',
     );
-    for (const step of ['abort', 'delete']) {
-      const { code, stderr } = await shell.run([step, 'first', '--yes'], { env: stack.env });
-      assert.equal(code, 0, stderr);
-    }
+    const kept = await shell.run(['delete', 'first', '--yes'], { env: stack.env });
+    assert.match(kept.stderr, /has 1 open ids; abort it before you delete it/);
+    await shell.run(['abort', 'first', '--yes'], { env: stack.env });
+    const followed = await shell.run(['delete', 'first', '--yes'], { env: stack.env });
+    assert.equal(followed.code, 2);
+    assert.match(
+      followed.stderr,
+      /first owns ids that are followed by "second": delete that first, or use --force/,
+    );
+    const { code, stderr } = await shell.run(['delete', 'first', '--yes', '--force'], { env: stack.env });
+    assert.equal(code, 0, stderr);
     assert.match(await owner(), /the campaign that owned it is gone, so nobody calls it: submit it again\n$/);
   });
 

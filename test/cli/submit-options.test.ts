@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findCampaign } from '../../src/campaign/registry.ts';
+import { guidToBytes } from '../../src/guid.ts';
 import type { SeedAction } from '../../src/simulator/index.ts';
 import { startCommand } from '../support/command.ts';
-import { recount } from '../support/ledger.ts';
+import { createProbe, recount } from '../support/ledger.ts';
 import { type Ran, startCli } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type LocalSimulator, startLocalSimulator } from '../support/simulator.ts';
@@ -142,19 +143,78 @@ describe('standdown submit', () => {
     });
   });
 
+  describe('--id-column', () => {
+    it('names the column or key with the ids, in any case', async () => {
+      const [a = '', b = '', c = ''] = newGuids(3);
+      const csv = await shell.write('export.csv', `Id,Maßnahme\nrow 1,${a}\nrow 2,${b}\n`);
+      const ran = await shell.run(['submit', csv, ...INTO, '--id-column', 'maßnahme']);
+      assert.deepEqual([ran.code, ran.stderr], [0, '']);
+      const jsonl = await shell.write('export.jsonl', `{"id":1,"ref":"${c}"}\n`);
+      assert.equal((await shell.run(['submit', jsonl, ...INTO, '--id-column', 'REF'])).code, 0);
+      assert.deepEqual(await shell.listed(CAMPAIGN), [a, b, c]);
+    });
+
+    it('that is not there is named, and so are those that are', async () => {
+      const csv = await shell.write('export.csv', `ticket,host\n1,${newGuids(1)}\n`);
+      const wrong = await shell.run(['submit', csv, ...INTO, '--id-column', 'ref']);
+      assert.equal(wrong.code, 2);
+      assert.match(wrong.stderr, /the header has no column ref; it has: ticket, host/);
+      const none = await shell.run(['submit', csv, ...INTO]);
+      assert.match(none.stderr, /it has: ticket, host; --id-column names the one with the ids/);
+      assert.equal(await shell.listed(CAMPAIGN), null);
+    });
+  });
+
+  it('takes no campaign whose name commands would take for an option', async () => {
+    const file = await shell.write('ids', newGuids(1).join('\n'));
+    const ran = await shell.run(['submit', file, '--campaign=-x', '--comment', 'x']);
+    assert.equal(ran.code, 2);
+    assert.match(ran.stderr, /the campaign's name may not begin with "-"/);
+  });
+
+  it('follows ids that another campaign has, and --wait ends as they do', async () => {
+    const ids = newGuids(3);
+    await shell.submit('first', ids);
+    const probe = createProbe(shell.tenant);
+    const waiting = startCommand(['submit', await shell.write('ids', ids.join('\n')), ...INTO, '--wait'], {
+      env: shell.env,
+    });
+    await eventually(async () => assert.equal((await shell.listed(CAMPAIGN))?.length, 3));
+    for (const id of ids) await probe.decide(guidToBytes(id), 1, 'not_found');
+    assert.equal(await waiting.exited, 3, waiting.stderr);
+    assert.match(
+      waiting.stdout,
+      /^wrong isolation: 0 accepted\n {2}3 already queued in campaign "first"; followed there\n/,
+    );
+    assert.match(waiting.stdout, /wrong isolation: done, 3 of 3 decided \(100 %\)\n {2}not_found +3\n/);
+  });
+
+  it('says what it takes over from where', async () => {
+    const ids = newGuids(2);
+    await shell.submit('first', ids);
+    const probe = createProbe(shell.tenant);
+    for (const id of ids) await probe.decide(guidToBytes(id), 1, 'forbidden');
+    const dry = await submit(ids, '--dry-run');
+    const ran = await submit(ids);
+    for (const { stdout } of [dry, ran])
+      assert.match(stdout, /\n {2}2 taken over from campaign "first", where they ended as forbidden\n/);
+    const status = JSON.parse((await shell.run(['status', 'first', '--json'])).stdout);
+    assert.deepEqual([status.total, status.outcomes], [2, { forbidden: 2 }]);
+  });
+
   describe('--dry-run', () => {
     it('says what would happen, and opens nothing', async () => {
       const [a = '', b = '', ...ids] = await add(120);
       await shell.submit('first', [a, b]);
       const ran = await submit([a, b, ...ids, ids[0] ?? ''], '--dry-run');
       assert.equal(ran.code, 0, ran.stderr);
-      const [accepted, already, elsewhere, done] = linesOf(ran.stdout);
+      const [accepted, tracked, duplicates, done] = linesOf(ran.stdout);
       assert.deepEqual(
-        [accepted, already, elsewhere],
+        [accepted, tracked, duplicates],
         [
           'wrong isolation: 118 would be accepted',
-          "  1 were this campaign's already, or are named twice",
-          '  2 are elsewhere: open in first',
+          '  2 already queued in campaign "first"; followed there',
+          '  1 duplicate ignored',
         ],
       );
       assert.match(done ?? '', /^ {2}would be done at .*, in /);
@@ -172,8 +232,10 @@ describe('standdown submit', () => {
         created: true,
         accepted: 2,
         already: 0,
-        elsewhere: [],
+        tracked: [],
+        takenOver: [],
         open: 2,
+        duplicates: 0,
         skipped: 0,
         excluded: 0,
         setAside: [],

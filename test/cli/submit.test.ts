@@ -185,18 +185,12 @@ describe('standdown submit', () => {
     );
   });
 
-  it('counts duplicates and a repeated submit as already there', async () => {
+  it('counts duplicates once, and a repeated submit as already there', async () => {
     const [a = '', b = '', c = ''] = newGuids(3);
     const first = await submit(`${a}\n${b}\n${a.toUpperCase()}\n${a}\n`);
-    assert.match(
-      first.stdout,
-      /^wrong scan: 2 accepted\n {2}2 were this campaign's already, or are named twice\n/,
-    );
+    assert.match(first.stdout, /^wrong scan: 2 accepted\n {2}2 duplicates ignored\n/);
     const second = await submit(`${a}\n${c}\n`);
-    assert.match(
-      second.stdout,
-      /^wrong scan: 1 accepted\n {2}1 were this campaign's already, or are named twice\n/,
-    );
+    assert.match(second.stdout, /^wrong scan: 1 accepted\n {2}1 already in this campaign\n/);
     assert.deepEqual(await shell.listed('wrong scan'), [a, b, c]);
   });
 
@@ -206,11 +200,11 @@ describe('standdown submit', () => {
     await shell.submit('first', [open, done]);
     await probe.decide(Buffer.from(done.replaceAll('-', ''), 'hex'), 1, 'cancelled');
     const plain = await submit(`${open}\n${done}\n${fresh}\n`);
-    const [accepted, ...elsewhere] = linesOf(plain.stdout);
+    const [accepted, ...others] = linesOf(plain.stdout);
     assert.equal(accepted, 'wrong scan: 1 accepted');
-    assert.deepEqual(elsewhere.slice(0, 2).sort(), [
-      '  1 are elsewhere: cancelled in first',
-      '  1 are elsewhere: open in first',
+    assert.deepEqual(others.slice(0, 2).sort(), [
+      '  1 already cancelled in campaign "first"; followed there',
+      '  1 already queued in campaign "first"; followed there',
     ]);
   });
 
@@ -223,8 +217,10 @@ describe('standdown submit', () => {
     assert.deepEqual(rest, {
       campaign: 'wrong scan',
       accepted: 1,
-      already: 1,
-      elsewhere: [{ campaign: 'first', outcome: 'open', count: 1 }],
+      already: 0,
+      duplicates: 1,
+      tracked: [{ campaign: 'first', outcome: 'open', count: 1 }],
+      takenOver: [],
       created: true,
       comment: 'stop it',
       priority: 5,

@@ -64,6 +64,14 @@ describe('who may do what in the console', () => {
   const signIn = (token: string, more: Record<string, string> = {}) =>
     ask(guarded, '/sign-in', { form: { token, name: 'anna', ...more } });
 
+  it('answers who asks for the head of a page only', async () => {
+    for (const path of ['/', '/sign-in', '/assets/console.css']) {
+      const { statusCode, body } = await request(new URL(path, open.url), { method: 'HEAD' });
+      assert.equal(statusCode, 200, path);
+      assert.equal(await body.text(), '');
+    }
+  });
+
   it('refuses a name that is not its own, so that no page elsewhere can be of its origin', async () => {
     for (const path of ['/', '/sign-in', '/assets/console.js', '/nowhere']) {
       const answer = await ask(open, path, { headers: { host: 'evil.example' } });

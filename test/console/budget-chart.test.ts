@@ -77,7 +77,7 @@ describe('the drawing of the budget', () => {
     const budget = (now: number, stamps: number[]) =>
       ({ now, stamps, windows: [], holds: [], workers: [], latencyMs: 0, pace: null }) as const;
     const note = (now: number, stamps: number[], refusal = null as { at: number; until: number } | null) =>
-      history.note({ ...budget(now, stamps), windows: [], holds: [], stamps }, refusal);
+      history.note({ ...budget(now, stamps), windows: [], holds: [], urgentHolds: [], stamps }, refusal);
     note(NOW, [NOW - HOUR, NOW - 5], { at: NOW - 5, until: NOW + 10 });
     note(NOW + HOUR / 2, [NOW - 5, NOW + 5], { at: NOW - 5, until: NOW + 10 });
     assert.deepEqual(history.past().stamps, [NOW - HOUR, NOW - 5, NOW + 5]);

@@ -39,16 +39,13 @@ describe('what the console knows of a campaign', () => {
     const { rows } = await index.read();
     const known = rows.map((row) => {
       const own = row.elsewhere === '';
-      // Of what another campaign owns only the outcome is known.
-      const words = own
-        ? [row.outcome, name, row.httpStatus, row.decidedAt > 0 ? new Date(row.decidedAt).toISOString() : '']
-        : [row.outcome, row.elsewhere];
+      const at = row.decidedAt > 0 ? new Date(row.decidedAt).toISOString() : '';
+      const words = [row.outcome, own ? name : row.elsewhere, row.httpStatus, at];
       return [row.id, words.join()] as const;
     });
     const expected = await reported(name);
     assert.equal(known.length, expected.size);
-    for (const [id, words] of known)
-      assert.ok(expected.get(id)?.startsWith(words), `${id} ${words} ${expected.get(id)}`);
+    for (const [id, words] of known) assert.equal(expected.get(id), words, id);
   }
 
   it('is what a report says, whatever happens to the campaign', async () => {
@@ -81,6 +78,19 @@ describe('what the console knows of a campaign', () => {
       (await other.read()).rows.map(({ outcome, elsewhere }) => `${outcome} ${elsewhere}`),
       ['cancelled a', 'open a', 'open '],
     );
+    const seen = (await other.read()).version;
+    await probe.decide(idAt(ids, 5), a, 'unresolved');
+    await assertSame(other, 'b');
+    assert.notEqual((await other.read()).version, seen, 'what it tracks has ended');
+    await tenant.ledger.submit(b, idAt(ids, 5));
+    for (const [name, known] of [
+      ['a', index],
+      ['b', other],
+    ] as const)
+      await assertSame(known, name);
+    await probe.decide(idAt(ids, 5), b, 'cancelled');
+    await assertSame(other, 'b');
+    await assertSame(index, 'a');
   });
 
   it('is filtered, sorted and paged, what says nothing last', async () => {

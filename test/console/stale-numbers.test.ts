@@ -40,7 +40,7 @@ it('what is known of a campaign is not shown as another’s that has its number 
         [id],
       );
       assert.deepEqual(
-        (await look.look()).ended.map((campaign) => campaign.name),
+        (await look.look()).ended.map(({ campaign }) => campaign.name),
         [name],
       );
     }, 10_000);

@@ -112,17 +112,12 @@ describe('handing ids in through the console, in a real browser', () => {
       .fill([ids[0], 'not an id', ids[1], HOSTILE, ids[2], ids[2]].join('\n'));
     await page.getByRole('button', { name: 'Check' }).click();
     await page.waitForURL('**/submit/*');
-    assert.match(await textOf(page, 'main'), /4 ids in what was pasted, 2 bad lines/);
+    assert.match(await textOf(page, 'main'), /3 ids in what was pasted, 2 bad lines, 1 duplicate ignored/);
     const lines = await page.locator('tbody tr').allInnerTexts();
     assert.match(lines[0] ?? '', /^2\s+✗ not a GUID\s+not an id/);
     assert.ok(lines[1]?.includes(HOSTILE));
-    await eventually(async () =>
-      assert.match(
-        await textOf(page, '#plan'),
-        /3 ids would be called[\s\S]*1 are this campaign's already, or named twice/,
-      ),
-    );
-    const submit = page.getByRole('button', { name: 'Submit 4 ids' });
+    await eventually(async () => assert.match(await textOf(page, '#plan'), /3 ids would be called/));
+    const submit = page.getByRole('button', { name: 'Submit 3 ids' });
     await submit.click();
     await assert.rejects(campaign('pasted'), /no campaign/);
     await page.getByLabel('Leave the 2 bad lines out').check();
@@ -186,6 +181,39 @@ describe('handing ids in through the console, in a real browser', () => {
     await page.getByRole('button', { name: 'Submit 2 ids again' }).click();
     await page.waitForURL('**/c/*');
     assert.equal((await campaign('again')).total, 3);
+  });
+
+  inBrowser('says why there is nothing to submit, and leads back to what was filled in', async (visitor) => {
+    const { page } = visitor;
+    const check = async (text: string) => {
+      await page.getByLabel('Ids, pasted').fill(text);
+      await page.getByRole('button', { name: 'Check' }).click();
+      await page.waitForURL('**/submit/*');
+    };
+    const ids = newGuids(2);
+    await stack.submit(ids, 'known');
+    const submit = page.getByRole('button', { name: /^(Submit \d|Follow)/ });
+    await fill(visitor, 'dead end', 'kept');
+    await check('not an id');
+    assert.match(
+      await textOf(page, '#submit'),
+      /No line holds a machine action id: nothing can be submitted/,
+    );
+    assert.equal(await submit.count(), 0);
+    await page.getByRole('link', { name: 'Change' }).click();
+    assert.equal(await page.getByLabel('Campaign; it is').inputValue(), 'dead end');
+    assert.equal(await page.getByLabel('Comment').inputValue(), 'kept');
+    assert.equal(await page.getByLabel('Ids, pasted').inputValue(), 'not an id');
+    await check(ids.join('\n'));
+    await page.goBack();
+    assert.equal(await page.getByLabel('Ids, pasted').inputValue(), ids.join('\n'), 'the browser’s way back');
+    await page.getByLabel('Campaign; it is').fill('known');
+    await check(ids.join('\n'));
+    await eventually(async () =>
+      assert.match(await textOf(page, '#submit'), /All of them are in this campaign already/),
+    );
+    assert.equal(await submit.count(), 0);
+    await assertAccessible(page);
   });
 
   inBrowser('says what is wrong with a file or a form', async (visitor) => {

@@ -154,16 +154,38 @@ describe('reader', () => {
       '//elsewhere.example/api/machineactions?$skip=1',
       'http://[',
     ];
-    for (const [index, link] of elsewhere.entries()) {
-      stack.simulator.setFaults([answer({ value: [], '@odata.nextLink': link })]);
-      await assert.rejects(idsOf(reader.byFilter(ALL)), {
-        code: 'UPSTREAM_FAILED',
-        message: 'the list of machine actions goes on at another address, which is not followed',
-      });
-      assert.equal(calls().length, index + 1, link);
+    const own = `?$filter=${encodeURIComponent(ALL)}`;
+    const astray = [
+      ...elsewhere,
+      // Past its filter, to actions that nobody asked for; or back to where it was.
+      `${apiUrl}/api/machineactions?$skip=1`,
+      `${apiUrl}/api/machineactions?$filter=${encodeURIComponent("status eq 'Succeeded'")}&$skip=1`,
+      `${apiUrl}/api/machineactions${own}&$top=10000`,
+    ];
+    const value = [{ id, status: 'Pending' }];
+    for (const link of astray) {
+      const before = calls().length;
+      stack.simulator.setFaults([answer({ value, '@odata.nextLink': link }, 1)]);
+      assert.deepEqual(await idsOf(reader.byFilter(ALL)), [id], link);
+      const [first, second] = calls()
+        .slice(before)
+        .map(({ path }) => new URL(path, apiUrl).searchParams);
+      assert.deepEqual(
+        [first?.get('$filter'), second?.get('$filter'), second?.get('$skip')],
+        [ALL, ALL, '1'],
+        link,
+      );
+    }
+    for (const link of elsewhere) {
+      stack.simulator.setFaults([answer({ value: [], '@odata.nextLink': link }, 1)]);
+      await assert.rejects(
+        idsOf(reader.byFilter(ALL)),
+        { code: 'UPSTREAM_FAILED' },
+        'it cannot be told where to go on',
+      );
     }
     assert.equal(calls('cancel').length, 0);
-    for (const link of [`${apiUrl}/api/MachineActions?$skip=0`, '/api/machineactions?$top=5']) {
+    for (const link of [`${apiUrl}/api/MachineActions${own}&$skip=0`, `/api/machineactions${own}&$top=5`]) {
       stack.simulator.setFaults([answer({ value: [], '@odata.nextLink': link }, 1)]);
       assert.deepEqual(await idsOf(reader.byFilter(ALL)), [id]);
     }
@@ -173,17 +195,18 @@ describe('reader', () => {
     const reader = await open();
     const [id = ''] = stack.addActions(1);
     const value = [{ id, status: 'Pending' }];
-    const link = (skip: number) => `${stack.simulator.apiUrl}/api/machineactions?$skip=${skip}`;
+    const own = `$filter=${encodeURIComponent(ALL)}`;
+    const link = (skip: number) => `${stack.simulator.apiUrl}/api/machineactions?${own}&$skip=${skip}`;
     const message = 'the list of machine actions does not end';
     stack.simulator.setFaults([answer({ value, '@odata.nextLink': link(1) })]);
     await assert.rejects(idsOf(reader.byFilter(ALL)), { code: 'UPSTREAM_FAILED', message });
-    assert.equal(calls().length, 2, 'in a circle');
+    assert.ok(calls().length <= 15, 'in a circle');
     const rules = Array.from({ length: 30 }, (_, skip) =>
       answer({ value, '@odata.nextLink': link(skip) }, 1),
     );
     stack.simulator.setFaults(rules);
     await assert.rejects(idsOf(reader.byFilter(ALL)), { code: 'UPSTREAM_FAILED', message });
-    assert.ok(calls().length <= 15, `${calls().length} calls`);
+    assert.ok(calls().length <= 30, `${calls().length} calls`);
   });
 
   it('asks for fewer where an answer is too long', async () => {

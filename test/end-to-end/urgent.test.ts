@@ -96,7 +96,7 @@ describe('what is urgent', () => {
     assert.equal((await field.report()).get(waiting)?.outcome, 'cancelled', 'in the campaign’s report');
   });
 
-  it('is what submit --urgent makes of a file, also of ids that wait elsewhere', async (t) => {
+  it('is what submit --urgent makes of a file, also of ids that wait in another campaign', async (t) => {
     const made = makeActions({ count: 3, seed: 78 });
     await field.simulator.addActions(made.actions);
     const urgent = [...made.ids, ...field.ids.slice(-4, -1)];
@@ -106,7 +106,7 @@ describe('what is urgent', () => {
       urgent.join('\n'),
     );
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /3 are elsewhere: open in field/);
+    assert.match(stdout, /3 already queued in campaign "field"; followed there/);
     await eventually(async () => {
       for (const id of urgent) assert.equal((await field.simulator.callsFor(id)).length, 1, id);
     });

@@ -110,7 +110,8 @@ describe('opening again and ending early', () => {
         await renew(id, await newJob());
         const record = await probe.look(id);
         assert.deepEqual([record?.state, record?.campaign, record?.generation], ['open', direct, 2]);
-        assert.deepEqual(await probe.elsewhere(number), [id.toString('hex')]);
+        assert.deepEqual(await probe.kept(number), [id.toString('hex')]);
+        assert.equal((await probe.read(number)).outcomes[outcome], 1);
         await recount(tenant, number);
         await recount(tenant, direct);
       });

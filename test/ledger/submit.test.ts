@@ -27,7 +27,12 @@ describe('submit', () => {
   it('opens an unknown id under its campaign', async () => {
     const number = await probe.campaign('unknown');
     const id = newIds(1);
-    assert.deepEqual(await tenant.ledger.submit(number, id), { accepted: 1, already: 0, elsewhere: [] });
+    assert.deepEqual(await tenant.ledger.submit(number, id), {
+      accepted: 1,
+      already: 0,
+      tracked: [],
+      takenOver: [],
+    });
     const record = await probe.look(id);
     assert.deepEqual(record, {
       state: 'open',
@@ -49,14 +54,19 @@ describe('submit', () => {
       await tenant.ledger.submit(number, id);
       if (outcome !== 'open') await probe.decide(id, number, outcome);
       const before = await probe.look(id);
-      assert.deepEqual(await tenant.ledger.submit(number, id), { accepted: 0, already: 1, elsewhere: [] });
+      assert.deepEqual(await tenant.ledger.submit(number, id), {
+        accepted: 0,
+        already: 1,
+        tracked: [],
+        takenOver: [],
+      });
       assert.deepEqual(await probe.look(id), before);
       await recount(tenant, number);
     });
   }
 
   for (const outcome of ['open', ...LASTING_OUTCOMES] as const) {
-    it(`notes an id as elsewhere that another campaign owns and that is ${outcome}`, async () => {
+    it(`tracks an id that another campaign owns and that is ${outcome}`, async () => {
       const owner = await probe.campaign(`owner-${outcome}`);
       const other = await probe.campaign(`other-${outcome}`);
       const id = newIds(1);
@@ -66,7 +76,8 @@ describe('submit', () => {
       const expected = {
         accepted: 0,
         already: 0,
-        elsewhere: [{ campaign: owner, state: outcome, count: 1 }],
+        tracked: [{ campaign: owner, state: outcome, count: 1 }],
+        takenOver: [],
       };
       assert.deepEqual(await tenant.ledger.submit(other, id), expected);
       assert.deepEqual(await tenant.ledger.submit(other, id), expected, 'repeating changes nothing');
@@ -78,22 +89,30 @@ describe('submit', () => {
   }
 
   for (const outcome of REOPENING) {
-    it(`opens an id again that ended elsewhere as ${outcome}`, async () => {
+    it(`takes over an id that ended in another campaign as ${outcome}`, async () => {
       const owner = await probe.campaign(`left-${outcome}`);
       const other = await probe.campaign(`took-${outcome}`);
       const id = newIds(1);
       await tenant.ledger.submit(owner, id);
       await probe.decide(id, owner, outcome);
-      assert.deepEqual(await tenant.ledger.submit(other, id), { accepted: 1, already: 0, elsewhere: [] });
+      assert.deepEqual(await tenant.ledger.submit(other, id), {
+        accepted: 1,
+        already: 0,
+        tracked: [],
+        takenOver: [{ campaign: owner, state: outcome, count: 1 }],
+      });
       const record = await probe.look(id);
       assert.equal(record?.state, 'open');
       assert.equal(record?.campaign, other);
       assert.equal(record?.generation, 2);
+      assert.deepEqual(await probe.tracked(owner), [], 'its former owner does not follow it');
+      const [seen] = await tenant.ledger.look(id, owner);
       assert.deepEqual(
-        await probe.elsewhere(owner),
-        [id.toString('hex')],
-        'it is elsewhere for its former owner',
+        [seen?.state, seen?.campaign, seen?.generation],
+        [outcome, owner, 1],
+        'but keeps its end',
       );
+      assert.equal((await probe.read(owner)).outcomes[outcome], 1);
       await recount(tenant, owner);
       await recount(tenant, other);
     });
@@ -127,6 +146,53 @@ describe('submit', () => {
     assert.deepEqual(await redis.hmget(tenant.keys.campaign(first), 'cursor', 'low'), ['0', '0']);
   });
 
+  it('follows what it kept when that is open or has ended well in another campaign', async () => {
+    const [first, second] = [await probe.campaign('kept-1'), await probe.campaign('kept-2')];
+    const id = newIds(1);
+    await tenant.ledger.submit(first, id);
+    await probe.decide(id, first, 'forbidden');
+    await tenant.ledger.submit(second, id);
+    assert.deepEqual([await probe.kept(first), await probe.tracked(first)], [[id.toString('hex')], []]);
+    const { accepted, tracked } = await tenant.ledger.submit(first, id);
+    assert.deepEqual([accepted, tracked], [0, [{ campaign: second, state: 'open', count: 1 }]]);
+    assert.deepEqual([await probe.kept(first), await probe.tracked(first)], [[], [id.toString('hex')]]);
+    assert.equal((await probe.read(first)).total, 0);
+    for (const number of [first, second]) await recount(tenant, number);
+  });
+
+  it('lists an id once that comes back after the campaign that took it over was forgotten', async () => {
+    const direct = await probe.campaign('kept-direct', { direct: true });
+    const other = await probe.campaign('kept-other');
+    const id = newIds(1);
+    const options = { register: true };
+    await probe.finish(id, direct, await probe.grant(id, direct, options), {
+      verdict: { kind: 'decided', outcome: 'forbidden', detail: {} },
+    });
+    await tenant.ledger.submit(other, id);
+    await probe.decide(id, other, 'cancelled');
+    await redis.hset(tenant.keys.campaign(other), 'state', 'deleted');
+    await tenant.ledger.forget(other, id);
+    await probe.grant(id, direct, options);
+    assert.deepEqual(await probe.list(direct), [id.toString('hex')]);
+    await recount(tenant, direct);
+  });
+
+  it('plans by the same script, and writes nothing', async () => {
+    const [first, second] = [await probe.campaign('dry-1'), await probe.campaign('dry-2')];
+    const ids = newIds(4);
+    await tenant.ledger.submit(first, ids.subarray(0, 48));
+    await probe.decide(idAt(ids, 0), first, 'rejected');
+    await probe.decide(idAt(ids, 1), first, 'cancelled');
+    const planned = await tenant.ledger.plan(second, ids);
+    assert.deepEqual(await probe.list(second), []);
+    assert.equal((await probe.look(idAt(ids, 0)))?.campaign, first);
+    assert.equal(await probe.look(idAt(ids, 3)), null);
+    assert.deepEqual(await tenant.ledger.plan(null, ids), planned, 'a campaign that is not there yet');
+    assert.deepEqual(await tenant.ledger.submit(second, ids), planned);
+    await redis.hset(tenant.keys.campaign(second), 'state', 'aborted');
+    await assert.rejects(tenant.ledger.plan(second, ids), { code: 'CAMPAIGN_CLOSED' });
+  });
+
   it('remembers that an answer was lost', async () => {
     const owner = await probe.campaign('lost-1');
     const other = await probe.campaign('lost-2');
@@ -145,7 +211,7 @@ describe('submit', () => {
     const ids = newIds(1_500);
     const doubled = Buffer.concat([ids, ids.subarray(0, 16), ids]);
     const count = await tenant.ledger.submit(number, doubled);
-    assert.deepEqual(count, { accepted: 1_500, already: 1_501, elsewhere: [] });
+    assert.deepEqual(count, { accepted: 1_500, already: 1_501, tracked: [], takenOver: [] });
     await recount(tenant, number);
   });
 
@@ -154,13 +220,13 @@ describe('submit', () => {
     const ids = newIds(3_000);
     await tenant.ledger.submit(number, ids.subarray(0, 16 * 1_234));
     const count = await tenant.ledger.submit(number, ids);
-    assert.deepEqual(count, { accepted: 3_000 - 1_234, already: 1_234, elsewhere: [] });
+    assert.deepEqual(count, { accepted: 3_000 - 1_234, already: 1_234, tracked: [], takenOver: [] });
     const hex = Array.from({ length: 3_000 }, (_, index) => idAt(ids, index).toString('hex'));
     assert.deepEqual(await probe.list(number), hex, 'in the order of the file');
     await recount(tenant, number);
   });
 
-  it('counts per campaign and outcome what is elsewhere', async () => {
+  it('counts per campaign and outcome what it tracks', async () => {
     const a = await probe.campaign('many-a');
     const b = await probe.campaign('many-b');
     const c = await probe.campaign('many-c');
@@ -168,10 +234,10 @@ describe('submit', () => {
     await tenant.ledger.submit(a, ids.subarray(0, 48));
     await tenant.ledger.submit(b, ids.subarray(48, 80));
     await probe.decide(idAt(ids, 0), a, 'cancelled');
-    const { accepted, elsewhere } = await tenant.ledger.submit(c, ids);
+    const { accepted, tracked } = await tenant.ledger.submit(c, ids);
     assert.equal(accepted, 1);
     assert.deepEqual(
-      elsewhere.sort((x, y) => x.campaign - y.campaign || x.count - y.count),
+      tracked.sort((x, y) => x.campaign - y.campaign || x.count - y.count),
       [
         { campaign: a, state: 'cancelled', count: 1 },
         { campaign: a, state: 'open', count: 2 },

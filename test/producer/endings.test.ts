@@ -12,6 +12,28 @@ before(async () => {
 });
 after(() => server.close());
 
+it('a job that is in no list any more is gone, and one that is there is waited for', async () => {
+  const redis = await server.connect('worker');
+  const keys = keysFor(newLabel());
+  const endings = createEndings(borrowLink(redis), keys);
+  const old = Date.now() - 3_600_000;
+  try {
+    for (const id of ['lost', 'there', 'fresh'])
+      await redis.hset(keys.lane('cancel', id), { timestamp: id === 'fresh' ? Date.now() : old, data: '{}' });
+    await redis.rpush(keys.lane('cancel', 'wait'), 'there');
+    const waits = ['lost', 'there', 'fresh'].map((id) => endings.of('cancel', id));
+    const [lost, there, fresh] = waits;
+    assert.deepEqual(await lost?.ending, { kind: 'gone' });
+    for (const id of ['there', 'fresh'])
+      await redis.hset(keys.lane('cancel', id), { finishedOn: 2, returnvalue: `"${id}"` });
+    assert.deepEqual(await there?.ending, { kind: 'completed', value: '"there"' });
+    assert.deepEqual(await fresh?.ending, { kind: 'completed', value: '"fresh"' });
+    for (const { release } of waits) release();
+  } finally {
+    await endings.close();
+  }
+});
+
 it('whoever waits is told, also when a look for somebody before comes back only then', async () => {
   const redis = await server.connect('worker');
   const keys = keysFor(newLabel());

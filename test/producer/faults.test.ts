@@ -83,7 +83,8 @@ test('a worker that is killed in mid-call: whoever waits gets the outcome from t
 test('a Redis that is away for a while loses no waiting, no following, and takes what was asked for meanwhile', async (t) => {
   const { redis, start, ids, startWorker, place } = await openEstate(t);
   const warnings: string[] = [];
-  const producer = await openFor(t, { ...place, onWarning: (message) => void warnings.push(message) });
+  const onWarning = (message: string) => void warnings.push(message);
+  const producer = await openFor(t, { ...place, onWarning, unknownTenant: 'ignore' });
   const handle = await producer.cancel({ machineActionId: ids[0] ?? '', comment: 'x' });
   await producer.submit(ids.slice(1, 11), { campaign: 'undo', comment: 'x' });
   const waiting = handle.outcome({ timeoutMs: 60_000 });

@@ -9,7 +9,7 @@ import { Queue, Worker } from 'bullmq';
 import pino from 'pino';
 import { generate } from 'selfsigned';
 import { messageOf } from '../../src/errors.ts';
-import { closeRedis, type OpenParams, openRedis } from '../../src/redis/connect.ts';
+import { closeRedis, isBehind, type OpenParams, openRedis } from '../../src/redis/connect.ts';
 import { redisUnreachable } from '../../src/redis/failure.ts';
 import { COMMAND_LIMITS, type CommandLimits, type RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
@@ -22,7 +22,7 @@ async function open(
   t: TestContext,
   url: string,
   role: RedisRole,
-  more: Partial<Pick<OpenParams, 'log' | 'limits'>> = {},
+  more: Partial<Pick<OpenParams, 'log' | 'limits' | 'roleLookMs'>> = {},
 ): Promise<RedisClient> {
   const params = { target: parseRedisUrl(url), role, connectionName: 'test', log: quiet };
   const redis = await openRedis({ ...params, ...more });
@@ -203,6 +203,44 @@ test('a worker leaves a server that has become a replica, and its write is done 
   await admin.replicaof('NO', 'ONE');
   assert.equal(await written, 'OK');
   assert(attempts < 6, 'no storm');
+});
+
+test('who only reads leaves it, too, and says so until the master is there', async (t) => {
+  const { url, admin } = await startRedis(t, { folder: testFolder(t) });
+  const lines: string[] = [];
+  const log = { warn: (_facts: object, words: string) => void lines.push(words), info: () => undefined };
+  const redis = await open(t, url, 'worker', { roleLookMs: 50, log: log as unknown as OpenParams['log'] });
+  assert.equal(await redis.get('key'), null);
+  assert.equal(isBehind(redis), false);
+  let closings = 0;
+  redis.on('close', () => {
+    closings += 1;
+  });
+  await admin.replicaof('127.0.0.1', '1');
+  await eventually(() => assert.ok(isBehind(redis) && closings > 0));
+  assert.match(lines[0] ?? '', /^Redis has become a replica here/);
+  await admin.replicaof('NO', 'ONE');
+  await eventually(() => assert.equal(isBehind(redis), false));
+  assert.equal(await redis.get('key'), null);
+});
+
+test('a replica that was asked for is read', async (t) => {
+  const { url, admin } = await startRedis(t, { folder: testFolder(t) });
+  await admin.replicaof('127.0.0.1', '1');
+  const redis = await open(t, url, 'worker', { roleLookMs: 10 });
+  let looks = 0;
+  const info = redis.info.bind(redis) as (section: string) => Promise<string>;
+  Reflect.set(redis, 'info', async (section: string) => {
+    const said = await info(section);
+    if (section === 'replication') looks += 1;
+    return said;
+  });
+  let closings = 0;
+  redis.on('close', () => {
+    closings += 1;
+  });
+  await eventually(() => assert.ok(looks >= 3));
+  assert.deepEqual([isBehind(redis), closings], [false, 0]);
 });
 
 for (const form of ['redis://HOST', 'redis-cluster://HOST', 'redis-sentinel://HOST/mymaster']) {

@@ -5,10 +5,16 @@ import { appendFileSync, chmodSync, mkdirSync, readFileSync, rmSync, statSync, w
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Redis } from 'ioredis';
+import { createTenant } from '../../src/app.ts';
+import { pulse } from '../../src/budget/epoch.ts';
+import { readConfig } from '../../src/config.ts';
 import { checkRedis } from '../../src/redis/check.ts';
 import { closeRedis } from '../../src/redis/connect.ts';
 import { REDIS_LOG } from '../../src/redis/embedded-files.ts';
-import { client, connect, embedded, keepers, only, servers } from './support/embedded.ts';
+import type { RedisClient } from '../../src/script.ts';
+import { newWorker } from '../support/epoch.ts';
+import { newLabel } from '../support/tenant.ts';
+import { client, connect, embedded, keepers, only, servers, written } from './support/embedded.ts';
 import {
   endProcess,
   eventually,
@@ -17,6 +23,12 @@ import {
   redisServer,
   testFolder,
 } from './support/machine.ts';
+
+/** A tenant as it is in this Redis: nothing is prepared. */
+async function newTenantOf(redis: RedisClient, label: string) {
+  const config = readConfig({ STANDDOWN_TENANT: label });
+  return { label, config, ...createTenant(config, redis) };
+}
 
 const gone = (folder: string) => eventually(() => assert.deepEqual(processesIn(folder), []));
 
@@ -82,6 +94,30 @@ test('what was written is there the next time', async (t) => {
     await closeRedis(redis);
     await gone(folder);
   }
+});
+
+test('after an end in order nothing was lost, so nobody waits; after a kill something may be', async (t) => {
+  const folder = testFolder(t);
+  const label = newLabel();
+  const why = async () => {
+    const redis = await connect(t, await embedded(folder, { graceMs: 100 }), 'command');
+    const { context } = newWorker(await newTenantOf(redis, label), 5_000);
+    const seen = await pulse(context, ['cancel']);
+    return { redis, seen };
+  };
+  const first = await why();
+  assert.deepEqual(first.seen, { kind: 'reopened', why: 'new' });
+  await closeRedis(first.redis);
+  await gone(folder);
+  const second = await why();
+  assert.equal(second.seen.kind, 'steady', 'it ended by itself');
+  await written(second.redis);
+  process.kill(only(servers(folder)), 'SIGKILL');
+  await closeRedis(second.redis);
+  await gone(folder);
+  const third = await why();
+  assert.deepEqual(third.seen, { kind: 'reopened', why: 'restarted' });
+  await closeRedis(third.redis);
 });
 
 test('a half-written command at the end of the append-only file does no harm', async (t) => {

@@ -16,13 +16,14 @@ const LINE: ReportLine = {
   decidedAt: '2026-11-25T04:20:24.000Z',
 };
 
-async function csv(line: ReportLine): Promise<Record<string, string>> {
+async function csv(line: ReportLine, hasBom = false): Promise<Record<string, string>> {
   const lines = (async function* () {
     yield line;
   })();
   let text = '';
-  for await (const part of toCsv(lines)) text += part;
-  const [row = {}] = parse(text, { columns: true }) as Record<string, string>[];
+  for await (const part of toCsv(lines, hasBom)) text += part;
+  assert.equal(text.startsWith('\ufeff'), hasBom);
+  const [row = {}] = parse(text, { columns: true, bom: hasBom }) as Record<string, string>[];
   return row;
 }
 
@@ -32,8 +33,8 @@ const CELLS: [text: string, cell: string][] = [
   ['+1+cmd|calc', `'+1+cmd|calc`],
   ['-2+3', `'-2+3`],
   ['@SUM(A1)', `'@SUM(A1)`],
-  ['\t=1', `'\t=1`],
-  ['\r=1', `'\r=1`],
+  ['\t=1', `\t'=1`],
+  ['\r=1', `\r'=1`],
   ['＝1', `'＝1`],
   ['a=1, "b"\nc', 'a=1, "b"\nc'],
   ['', ''],
@@ -44,6 +45,10 @@ for (const [text, cell] of CELLS) {
     assert.equal((await csv({ ...LINE, errorMessage: text }))['errorMessage'], cell);
   });
 }
+
+it('CSV begins with a byte-order mark where that is asked for', async () => {
+  assert.equal((await csv(LINE, true))['machineActionId'], LINE.machineActionId);
+});
 
 it('CSV leaves ids, numbers, times and truths as they are', async () => {
   const row = await csv(LINE);

@@ -89,8 +89,10 @@ export function createProbe(tenant: TestTenant) {
     slots: async () => (await redis.zrange(keys.slots('cancel'), '0', '-1')) as string[],
     list: async (number: number) =>
       (await redis.lrangeBuffer(keys.ids(number), 0, -1)).map((id) => id.toString('hex')),
-    elsewhere: async (number: number) =>
+    tracked: async (number: number) =>
       (await redis.smembersBuffer(keys.elsewhere(number))).map((id) => id.toString('hex')),
+    kept: async (number: number) =>
+      (await redis.hkeysBuffer(keys.kept(number))).map((id) => id.toString('hex')),
   };
 }
 
@@ -121,7 +123,7 @@ export async function recount(
   const found = await readCampaign(redis, keys, number);
   assert(found);
   const ids = Buffer.concat(await redis.lrangeBuffer(keys.ids(number), 0, -1));
-  const records = await ledger.look(ids);
+  const records = await ledger.look(ids, number);
   const own = records.filter((record) => record?.campaign === number);
   const outcomes: Partial<Record<string, number>> = {};
   let open = 0;
@@ -136,7 +138,7 @@ export async function recount(
     'the counters do not equal a recount',
   );
   const elsewhere = await redis.scard(keys.elsewhere(number));
-  assert.equal(elsewhere, records.length - own.length, 'elsewhere is not what others own');
+  assert.equal(elsewhere, records.length - own.length, 'what it tracks is not what others own');
   const hex = Array.from({ length: ids.length / 16 }, (_, index) => idAt(ids, index).toString('hex'));
   assert.equal(new Set(hex).size, hex.length, 'an id is in the list twice');
 }

@@ -62,7 +62,7 @@ function show({ regions = {}, data }) {
 function countDown() {
   for (const place of document.querySelectorAll('[data-until]')) {
     const left = Date.parse(place.dataset.until) - Date.now();
-    place.textContent = left > 0 ? `(${describe(left)})` : '';
+    place.textContent = left > 0 ? `(${describe(left)})` : '(any moment now)';
   }
 }
 

@@ -1,10 +1,10 @@
 import type { Keys } from '../keys.ts';
-import type { Elsewhere } from '../ledger/submit.ts';
+import type { OfOther } from '../ledger/submit.ts';
 import type { RecordState } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 
-/** Ids that another campaign owns. */
-export interface ElsewhereCount {
+/** Ids of another campaign. */
+export interface OtherCount {
   campaign: string;
   /** Its outcome there, or `open`. */
   outcome: RecordState;
@@ -12,20 +12,20 @@ export interface ElsewhereCount {
 }
 
 /** Adds up what comes in parts, by campaign and outcome. */
-export function createElsewhereCounter({ redis, keys }: { redis: RedisClient; keys: Keys }) {
-  const entries = new Map<string, Elsewhere>();
+export function createOthersCounter({ redis, keys }: { redis: RedisClient; keys: Keys }) {
+  const entries = new Map<string, OfOther>();
 
-  async function named({ campaign, state, count }: Elsewhere): Promise<ElsewhereCount> {
+  async function named({ campaign, state, count }: OfOther): Promise<OtherCount> {
     const name = await redis.hget(keys.campaign(campaign), 'name');
     return { campaign: name ?? `#${campaign}`, outcome: state, count };
   }
 
   return {
-    add: ({ campaign, state, count }: Elsewhere): void => {
+    add: ({ campaign, state, count }: OfOther): void => {
       const place = `${campaign} ${state}`;
       const known = entries.get(place)?.count ?? 0;
       entries.set(place, { campaign, state, count: known + count });
     },
-    result: (): Promise<ElsewhereCount[]> => Promise.all([...entries.values()].map(named)),
+    result: (): Promise<OtherCount[]> => Promise.all([...entries.values()].map(named)),
   };
 }

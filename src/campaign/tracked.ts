@@ -1,0 +1,72 @@
+import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { OUTCOMES, type Outcome } from '../outcome.ts';
+import type { RedisClient } from '../script.ts';
+
+/** Ids that a campaign names and that other campaigns own: how they stand there. */
+export interface Tracked {
+  total: number;
+  open: number;
+  /** The campaign that owned them was deleted: nobody calls them, and nobody knows what became of them. */
+  gone: number;
+  outcomes: Partial<Record<Outcome, number>>;
+  /** Their actions that are known to be cancelled. */
+  stopped: number;
+  /** Numbers of the campaigns in which some of them are open. */
+  openIn: readonly number[];
+}
+
+export interface TrackedDeps {
+  redis: RedisClient;
+  keys: Keys;
+  ledger: Ledger;
+}
+
+interface Counted {
+  tracked: Tracked;
+  /** Monotonic ms. */
+  at: number;
+  tookMs: number;
+}
+
+/** What takes longer, in ms, is not counted again at each look: no more than this share of the time goes into it. */
+const LONG_MS = 50;
+const SHARE = 0.05;
+
+const counted = new WeakMap<Ledger, Map<number, Counted>>();
+
+const NONE: Tracked = { total: 0, open: 0, gone: 0, outcomes: {}, stopped: 0, openIn: [] };
+
+/** How the ids stand that a campaign tracks: by what the ledger says of each of them now, or, where they are many, said a moment ago. */
+export async function readTracked(deps: TrackedDeps, campaign: number): Promise<Tracked> {
+  const { redis, keys, ledger } = deps;
+  const total = await redis.scard(keys.elsewhere(campaign));
+  if (total === 0) return NONE;
+  const known = counted.get(ledger) ?? new Map<number, Counted>();
+  counted.set(ledger, known);
+  const last = known.get(campaign);
+  const at = performance.now();
+  const isRecent = last && last.tookMs > LONG_MS && at - last.at < last.tookMs / SHARE;
+  if (isRecent && last.tracked.total === total) return last.tracked;
+  const tracked = await count(deps, campaign);
+  known.set(campaign, { tracked, at: performance.now(), tookMs: performance.now() - at });
+  return tracked;
+}
+
+async function count({ redis, keys, ledger }: TrackedDeps, campaign: number): Promise<Tracked> {
+  const ids = await redis.smembersBuffer(keys.elsewhere(campaign));
+  const outcomes: Tracked['outcomes'] = {};
+  const openIn = new Set<number>();
+  let [open, gone, stopped] = [0, 0, 0];
+  for (const record of await ledger.look(Buffer.concat(ids))) {
+    const outcome = OUTCOMES.find((known) => known === record?.state);
+    if (!record) gone++;
+    else if (outcome) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    else {
+      open++;
+      openIn.add(record.campaign);
+    }
+    if (record?.stopped) stopped++;
+  }
+  return { total: ids.length, open, gone, outcomes, stopped, openIn: [...openIn] };
+}
