@@ -1,7 +1,5 @@
 import { ID_BYTES } from './batch.ts';
 
-export type IdSet = ReturnType<typeof createIdSet>;
-
 const WORDS = ID_BYTES / 4;
 
 /** No fuller than this, or a search for an id that is not there takes long. */
