@@ -63,6 +63,7 @@ export async function openRedis(params: OpenParams): Promise<RedisClient> {
   } else {
     await untilReady(watched, limits);
     state.opened = true;
+    state.ready();
   }
   return redis;
 }
@@ -109,9 +110,16 @@ interface State {
   readonlyAt: number;
   /** Is told every error of the connection, and why the embedded Redis could not be started. */
   trouble(error: unknown): void;
+  /** Is told when it is ready, again after each outage. BullMQ allows each connection three listeners beside its own: this saves one. */
+  ready(): void;
 }
 
-const FRESH = { lostAt: 0, readonlyAt: Number.NEGATIVE_INFINITY, trouble: () => undefined };
+const FRESH = {
+  lostAt: 0,
+  readonlyAt: Number.NEGATIVE_INFINITY,
+  trouble: () => undefined,
+  ready: () => undefined,
+};
 
 interface Watched extends OpenParams {
   redis: RedisClient;
@@ -173,6 +181,7 @@ function logOutages({ redis, target, log, state }: Watched): void {
   redis.on('ready', () => {
     if (reported.size > 0) log.info({ redis: where }, 'Redis is back');
     reported.clear();
+    state.ready();
   });
 }
 
@@ -204,7 +213,7 @@ function leaveReplica({
     state.readonlyAt = systemClock.monotonic();
     redis.disconnect(true);
   };
-  redis.on('ready', () => void look());
+  state.ready = () => void look();
   const timer = setInterval(() => void look(), roleLookMs).unref();
   redis.once('end', () => clearInterval(timer));
 }

@@ -24,6 +24,10 @@ const RARE: Partial<Record<Role, Readonly<Record<string, string>>>> = {
     xread: 'what is urgent in the inbox is looked for past what a full lane has no room for',
   },
   operator: { zscore: "Redis' clock jumped while doctor or select was calling" },
+  producer: {
+    llen: 'how long a lane is, before it is searched',
+    lpos: 'a job that was waited for longer than a minute is looked for in its lane',
+  },
 };
 
 test('each user does its work, and is permitted just what that takes', async (t) => {
