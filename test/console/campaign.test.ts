@@ -298,6 +298,21 @@ describe('a campaign in the console, in a real browser', () => {
     });
   }
 
+  inBrowser('shows many rows at once, a line each, with the reason where it is seen', async (visitor) => {
+    const { page } = visitor;
+    await fill('dense');
+    await visitor.go(await pathOf('dense', '?outcome=not_found'));
+    const row = page.locator('#rows tbody tr').first();
+    await eventually(async () => assert.match(await row.innerText(), /ResourceNotFound/));
+    const [height, right] = await row.evaluate((tr) => {
+      const error = tr.querySelector('.long span')?.getBoundingClientRect();
+      return [tr.getBoundingClientRect().height, error?.left ?? Number.POSITIVE_INFINITY];
+    });
+    assert.ok(height < 40, `${height} px`);
+    assert.ok(right < 1_280, `the reason begins at ${right} px`);
+    assert.match((await row.locator('.long span').getAttribute('title')) ?? '', /^ResourceNotFound: /);
+  });
+
   it('takes nothing from whoever may only read, nor from a form without the key of the session', async () => {
     await stack.submit(stack.addActions(2), 'guarded');
     const guarded = await openConsole({
