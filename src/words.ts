@@ -48,6 +48,10 @@ export function describeTracked({ total }: { total: number }): string {
   return `${count(total)} of these ${total === 1 ? 'belongs to another campaign and is' : 'belong to other campaigns and are'} followed there`;
 }
 
+export function describeLeft(others: number): string {
+  return `${count(others)} of them ${others === 1 ? 'was' : 'were'} opened again by another campaign before, and ${others === 1 ? 'stays' : 'stay'} there`;
+}
+
 export function describeDuplicates(duplicates: number): string {
   return `${count(duplicates)} ${duplicates === 1 ? 'duplicate' : 'duplicates'} ignored`;
 }

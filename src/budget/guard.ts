@@ -23,10 +23,11 @@ local function runId()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 end
 
--- The process before this one, where that ended in order and this one began with all that it had. Only the embedded server says so, by
--- what its config file is called (redis/embedded-files.ts).
-local function runBefore()
-  return string.match(redis.call('INFO', 'server'), 'config_file:[^\\r\\n]*after%-(%x+)%.conf')
+-- Whether that was a process before this one, since which each one ended in order, and the next began with all that it had. Only the
+-- embedded server says so, by what its config file is called (redis/embedded-files.ts).
+local function wasAtRest(run)
+  local runs = string.match(redis.call('INFO', 'server'), 'config_file:[^\\r\\n]*after%-([%x%-]+)%.conf') or ''
+  return run and #run == 40 and string.find(runs, run, 1, true) ~= nil
 end
 
 -- Opens a new epoch. Returns its number.
@@ -43,7 +44,7 @@ local function guard(stateKey, now, s, expected, graceMs)
   local reason
   local isSame = s.run == runId()
   if not s.epoch then reason = 'new'
-  elseif not isSame and s.run ~= runBefore() then reason = 'restarted'
+  elseif not isSame and not wasAtRest(s.run) then reason = 'restarted'
   elseif seq < expected.seq then reason = 'rewound'
   end
   if reason then

@@ -2,7 +2,8 @@ import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { defineScript, type RedisClient } from '../script.ts';
 import { eachPart } from './ids.ts';
-import { type Campaign, listCampaigns } from './registry.ts';
+import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
+import { countTracked } from './tracked.ts';
 
 export interface ForgetDeps {
   redis: RedisClient;
@@ -47,20 +48,35 @@ return {}
 );
 
 /**
- * Other campaigns that track ids of this one, and that had their own last outcome after `since` (ms since 1970). As long as there are any
- * it is kept: their reports tell what became of these ids.
+ * When a campaign had its last outcome, of its own or of what it tracks, in ms since 1970; infinity while something of that is open. Of
+ * what it tracks it is the last one of their owners, which is that or a later one.
+ */
+export async function endOf(deps: ForgetDeps, campaign: Campaign): Promise<number> {
+  const { redis, keys } = deps;
+  const tracked = await countTracked(deps, campaign.number);
+  if (campaign.open + tracked.open > 0) return Number.POSITIVE_INFINITY;
+  const owners = await Promise.all(tracked.owners.map((owner) => readCampaign(redis, keys, owner)));
+  return Math.max(
+    campaign.createdAt,
+    campaign.decidedAt ?? 0,
+    ...owners.map((owner) => owner?.decidedAt ?? 0),
+  );
+}
+
+/**
+ * Other campaigns that track ids of this one, and are not over, or have been for no longer than `since` (ms since 1970). As long as there
+ * are any it is kept: their reports tell what became of these ids.
  */
 export async function followersOf(
-  { redis, keys, ledger }: ForgetDeps,
+  deps: ForgetDeps,
   { number }: Campaign,
   since: number,
 ): Promise<Campaign[]> {
   const followers: Campaign[] = [];
-  for (const other of await listCampaigns(redis, keys)) {
-    if (other.number === number || (other.decidedAt ?? other.createdAt) <= since) continue;
-    const ids = await redis.smembersBuffer(keys.elsewhere(other.number));
-    const records = await ledger.look(Buffer.concat(ids));
-    if (records.some((record) => record?.campaign === number)) followers.push(other);
+  for (const other of await listCampaigns(deps.redis, deps.keys)) {
+    if (other.number === number) continue;
+    const { owners } = await countTracked(deps, other.number);
+    if (owners.includes(number) && (await endOf(deps, other)) > since) followers.push(other);
   }
   return followers;
 }

@@ -78,29 +78,21 @@ export async function statusOf(
 ): Promise<CampaignStatus> {
   const tracked = await readTracked(deps, campaign.number);
   const owners = await ownersOf(deps, tracked);
-  const open = campaign.open + tracked.open;
+  // Of what is gone nobody will ever know an outcome: it stays open, and nobody waits for it.
+  const open = campaign.open + tracked.open + tracked.gone;
   return {
     campaign: campaign.name,
-    state: displayState({ state: campaign.state, open }),
+    state: displayState({ state: campaign.state, open: open - tracked.gone }),
     total: campaign.total + tracked.total,
     open,
     tracked: { total: tracked.total, open: tracked.open, gone: tracked.gone },
     outcomes: sumOf(campaign.outcomes, tracked.outcomes),
     hold: holdOf(campaign, owners, campaign.priority === URGENT ? budget.urgentHolds : budget.holds),
     etaAt:
-      campaign.state === 'running' && open > 0 && hasForecast(budget)
+      campaign.state === 'running' && open > tracked.gone && hasForecast(budget)
         ? await etaOf(deps, campaign, budget, { tracked, owners, ahead })
         : null,
   };
-}
-
-/** Ids of a campaign that have an outcome. */
-export function decidedOf({
-  total,
-  open,
-  tracked,
-}: Pick<CampaignStatus, 'total' | 'open' | 'tracked'>): number {
-  return total - open - tracked.gone;
 }
 
 /** Whether a campaign has come to its end: nothing of it is open, nor, unless it was ended before, of what it tracks. */
@@ -109,7 +101,8 @@ export function isOver({
   open,
   tracked,
 }: Pick<CampaignStatus, 'state' | 'open' | 'tracked'>): boolean {
-  return open === 0 || ((state === 'aborted' || state === 'expired') && open === tracked.open);
+  const awaited = open - tracked.gone;
+  return awaited === 0 || ((state === 'aborted' || state === 'expired') && awaited === tracked.open);
 }
 
 /**
@@ -148,13 +141,15 @@ async function etaOf(
   const { limits } = deps;
   const isUrgent = campaign.priority === URGENT;
   const calls = isUrgent ? [] : owners;
-  if (calls.some(({ state }) => state !== 'running')) return null;
+  // Nobody calls what is paused where it is owned, for whomever.
+  if (owners.some(({ state }) => state !== 'running')) return null;
   const endOf = async ({ priority, number, open }: Campaign, more: number, before?: number) => {
     const first = before ?? (await openAhead(deps, feedingPlace(priority, number)));
     return completion(limits, budget, first + open + more, priority === URGENT);
   };
   const own = campaign.open > 0 || isUrgent ? [endOf(campaign, isUrgent ? tracked.open : 0, ahead)] : [];
-  return toIso(Math.max(...(await Promise.all([...own, ...calls.map((owner) => endOf(owner, 0))]))));
+  const ends = await Promise.all([...own, ...calls.map((owner) => endOf(owner, 0))]);
+  return ends.length === 0 ? null : toIso(Math.max(...ends));
 }
 
 /** Holds of which nobody knows the end: what is shown beside them is when it is tried again. */
@@ -242,7 +237,7 @@ function holdOf(
   if (campaign.state === 'paused')
     return { reason: 'paused', until: null, detail: campaign.pausedReason ?? '' };
   const paused = owners.find(({ state }) => state === 'paused');
-  if (campaign.state === 'running' && campaign.open === 0 && campaign.priority !== URGENT && paused) {
+  if (campaign.state === 'running' && campaign.open === 0 && paused) {
     const detail =
       paused.pausedReason ?? `campaign ${JSON.stringify(paused.name)}, which owns them, is paused`;
     return { reason: 'paused', until: null, detail };

@@ -14,7 +14,7 @@ import {
   findCampaign,
   readCampaign,
 } from './registry.ts';
-import { readTracked, type TrackedDeps } from './tracked.ts';
+import { countTracked, type TrackedDeps } from './tracked.ts';
 
 /**
  * Changes a campaign's state, and lets every worker know.
@@ -155,7 +155,7 @@ export async function steer(
     keys.audit(number),
     keys.elsewhere(number),
   ];
-  const { open } = await readTracked(deps, number);
+  const { open } = await countTracked(deps, number);
   const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, open > 0 ? 1 : 0];
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
   if (before === 'done') {
@@ -223,4 +223,14 @@ export async function retryCampaign(
   for await (const ids of eachPart(redis, keys, number, PART))
     reopened += await ledger.retry(number, ids, outcomes, name);
   return reopened;
+}
+
+/** Of the ids that had ended in these ways how many another campaign has opened again since: they are not this one's to call. */
+export function leftToOthers(
+  { outcomes: counts }: Campaign,
+  outcomes: readonly Outcome[],
+  reopened: number,
+): number {
+  const ended = outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
+  return Math.max(0, ended - reopened);
 }

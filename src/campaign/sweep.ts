@@ -4,7 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import { redisTime } from '../redis/time.ts';
 import { defineScript, type RedisClient } from '../script.ts';
-import { followersOf, forgetCampaign } from './forget.ts';
+import { endOf, followersOf, forgetCampaign } from './forget.ts';
 import { readIds } from './ids.ts';
 import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
 
@@ -145,10 +145,16 @@ export function createSweep(deps: SweepDeps) {
     for (const campaign of await listCampaigns(redis, keys, true)) {
       const isOld = (campaign.decidedAt ?? campaign.createdAt) <= before;
       if (!isOld && campaign.state !== 'deleted') continue;
-      if (campaign.state !== 'deleted' && (await followersOf(deps, campaign, before)).length > 0) continue;
+      if (campaign.state !== 'deleted' && !(await mayBeForgotten(campaign, before))) continue;
       if (await forgetCampaign(deps, campaign, before))
         log.info({ campaign: campaign.name }, 'forgotten: its retention is over, or it was deleted');
     }
+  }
+
+  async function mayBeForgotten(campaign: Campaign, before: number): Promise<boolean> {
+    return (
+      (await endOf(deps, campaign)) <= before && (await followersOf(deps, campaign, before)).length === 0
+    );
   }
 
   return { endCampaigns, endDue, forgetOld };

@@ -12,7 +12,8 @@ export interface Tracked {
   outcomes: Partial<Record<Outcome, number>>;
   /** Their actions that are known to be cancelled. */
   stopped: number;
-  /** Numbers of the campaigns in which some of them are open. */
+  /** Numbers of the campaigns that own them, and of those in which some of them are open. */
+  owners: readonly number[];
   openIn: readonly number[];
 }
 
@@ -35,7 +36,7 @@ const SHARE = 0.05;
 
 const counted = new WeakMap<Ledger, Map<number, Counted>>();
 
-const NONE: Tracked = { total: 0, open: 0, gone: 0, outcomes: {}, stopped: 0, openIn: [] };
+const NONE: Tracked = { total: 0, open: 0, gone: 0, outcomes: {}, stopped: 0, owners: [], openIn: [] };
 
 /** How the ids stand that a campaign tracks: by what the ledger says of each of them now, or, where they are many, said a moment ago. */
 export async function readTracked(deps: TrackedDeps, campaign: number): Promise<Tracked> {
@@ -48,15 +49,17 @@ export async function readTracked(deps: TrackedDeps, campaign: number): Promise<
   const at = performance.now();
   const isRecent = last && last.tookMs > LONG_MS && at - last.at < last.tookMs / SHARE;
   if (isRecent && last.tracked.total === total) return last.tracked;
-  const tracked = await count(deps, campaign);
+  const tracked = await countTracked(deps, campaign);
   known.set(campaign, { tracked, at: performance.now(), tookMs: performance.now() - at });
   return tracked;
 }
 
-async function count({ redis, keys, ledger }: TrackedDeps, campaign: number): Promise<Tracked> {
+/** The same, by what the ledger says now. */
+export async function countTracked({ redis, keys, ledger }: TrackedDeps, campaign: number): Promise<Tracked> {
   const ids = await redis.smembersBuffer(keys.elsewhere(campaign));
+  if (ids.length === 0) return NONE;
   const outcomes: Tracked['outcomes'] = {};
-  const openIn = new Set<number>();
+  const [owners, openIn] = [new Set<number>(), new Set<number>()];
   let [open, gone, stopped] = [0, 0, 0];
   for (const record of await ledger.look(Buffer.concat(ids))) {
     const outcome = OUTCOMES.find((known) => known === record?.state);
@@ -66,7 +69,8 @@ async function count({ redis, keys, ledger }: TrackedDeps, campaign: number): Pr
       open++;
       openIn.add(record.campaign);
     }
+    if (record) owners.add(record.campaign);
     if (record?.stopped) stopped++;
   }
-  return { total: ids.length, open, gone, outcomes, stopped, openIn: [...openIn] };
+  return { total: ids.length, open, gone, outcomes, stopped, owners: [...owners], openIn: [...openIn] };
 }

@@ -1,5 +1,5 @@
 import type { BudgetView, WindowUse } from '../budget/view.ts';
-import { type CampaignStatus, decidedOf, isOver } from '../campaign/status.ts';
+import { type CampaignStatus, isOver } from '../campaign/status.ts';
 import { describeDuration, formatDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { describeAbsence, describeHold, describePace } from '../words.ts';
@@ -16,7 +16,7 @@ const BAR = 30;
 
 /** A campaign in progress, a few lines for a terminal. */
 export function renderProgress({ status, budget, now }: Progress): string {
-  const decided = decidedOf(status);
+  const decided = status.total - status.open;
   const share = status.total === 0 ? 1 : decided / status.total;
   const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
   return [
@@ -34,7 +34,7 @@ export function renderLine({ status, budget, now }: Progress): string {
     .map((window) => `${window.used}/${window.max} in ${formatDuration(window.lengthMs)}`)
     .join(', ');
   const why = [waiting({ status, budget, now }) ?? [], notes({ status, budget })].flat().join('; ');
-  const decided = `${count(decidedOf(status))} of ${count(status.total)} decided`;
+  const decided = `${count(status.total - status.open)} of ${count(status.total)} decided`;
   return `${decided}; calls ${uses}${why ? `; ${why}` : ''}`;
 }
 

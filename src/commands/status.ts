@@ -1,7 +1,7 @@
 import { type Tenant, withTenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { listCampaigns } from '../campaign/registry.ts';
-import { type CampaignStatus, decidedOf, lookAtCampaign, statusOf } from '../campaign/status.ts';
+import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/status.ts';
 import { describeDuration } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { clockTime, count, describeAbsence, describeHold, describePace, describeTracked } from '../words.ts';
@@ -81,7 +81,7 @@ function describeAll(statuses: readonly CampaignStatus[]): string {
 
 /** A campaign's status for a person. */
 export function describeStatus(status: CampaignStatus, now: number): string {
-  const decided = decidedOf(status);
+  const decided = status.total - status.open;
   const share = status.total === 0 ? 100 : Math.floor((100 * decided) / status.total);
   const lines = [
     `${status.campaign}: ${status.state}, ${count(decided)} of ${count(status.total)} decided (${share} %)`,

@@ -2,13 +2,13 @@ import { type Tenant, withTenant } from '../app.ts';
 import { followersOf, forgetCampaign } from '../campaign/forget.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { lookAtCampaign, mayBeSteered } from '../campaign/status.ts';
-import { prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
+import { leftToOthers, prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import { describePriority, URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
-import { describeFinished } from '../words.ts';
+import { describeFinished, describeLeft } from '../words.ts';
 import { actorOf } from './actor.ts';
 import { type Asking, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
@@ -129,9 +129,14 @@ export function runRetry(
     const settled = outcomes.filter((outcome) => SETTLED.has(outcome));
     const question = `Cancel again what is ${settled.join(' or ')}? There is nothing left to stop, and reports will show the later outcome.`;
     if (settled.length > 0 && !(await confirm(context, options, question))) return leave(context);
+    const found = await findCampaign(tenant.redis, tenant.keys, options.campaign);
     const reopened = await retryCampaign(tenant, options.campaign, outcomes, actorOf(context.args));
+    const others = leftToOthers(found, outcomes, reopened);
     if (options.json) await writeJson(context.out, { campaign: options.campaign, reopened });
-    else await context.out.write(`${options.campaign}: ${count(reopened)} opened again\n`);
+    else {
+      const also = others > 0 ? `; ${describeLeft(others)}` : '';
+      await context.out.write(`${options.campaign}: ${count(reopened)} opened again${also}\n`);
+    }
     return EXIT.done;
   });
 }

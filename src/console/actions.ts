@@ -2,7 +2,14 @@ import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
 import type { Campaign } from '../campaign/registry.ts';
 import { type CampaignLook, lookAt, mayBeSteered } from '../campaign/status.ts';
-import { prioritize, retryCampaign, type Steered, type SteerOptions, steer } from '../campaign/steer.ts';
+import {
+  leftToOthers,
+  prioritize,
+  retryCampaign,
+  type Steered,
+  type SteerOptions,
+  steer,
+} from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import type { Config } from '../config.ts';
@@ -13,7 +20,7 @@ import type { Logger } from '../log.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
-import { count, describeFinished } from '../words.ts';
+import { count, describeFinished, describeLeft } from '../words.ts';
 import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
 import { campaignPath, plural } from './parts.ts';
@@ -246,7 +253,8 @@ async function retry({ shown, campaign, actor, fields }: Doing): Promise<string>
   if (outcomes.length === 0)
     throw new StanddownError('USAGE', 'no outcome was chosen, so nothing was opened again');
   const reopened = await retryCampaign(shown.tenant, campaign.name, outcomes, actor);
-  return `${plural(reopened, 'id')} opened again (${outcomes.join(', ')})`;
+  const others = leftToOthers(campaign, outcomes, reopened);
+  return `${plural(reopened, 'id')} opened again (${outcomes.join(', ')})${others > 0 ? `; ${describeLeft(others)}` : ''}`;
 }
 
 function priorityFields({ priority }: Campaign): Html {

@@ -1,5 +1,5 @@
 import type { BudgetView } from '../budget/view.ts';
-import { type CampaignStatus, decidedOf } from '../campaign/status.ts';
+import type { CampaignStatus } from '../campaign/status.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
@@ -79,8 +79,8 @@ export function renderOutcomeCounts(shares: Shares): Html {
 }
 
 /** 9,998 of 10,000 decided (> 99.9 %) */
-export function describeProgress(shares: Shares): string {
-  const [decided, { total }] = [decidedOf(shares), shares];
+export function describeProgress({ total, open }: Shares): string {
+  const decided = total - open;
   return `${count(decided)} of ${count(total)} decided (${percent(decided, total)})`;
 }
 

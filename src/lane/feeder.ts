@@ -155,7 +155,8 @@ export function createFeeder(deps: FeederDeps) {
     ids: Buffer,
     wanted: number,
   ): Promise<{ places: number; jobs: number }> {
-    const records = await ledger.look(ids);
+    // As the campaign sees them: what ended in it, and another one has opened again, is not its to call.
+    const records = await ledger.look(ids, campaign.number);
     const open: Buffer[] = [];
     let places = 0;
     for (const id of eachId(ids)) {
@@ -222,7 +223,7 @@ export function createFeeder(deps: FeederDeps) {
     for (let from = campaign.low; ; from += STEP) {
       const ids = await readIds(redis, keys, campaign.number, from, STEP);
       if (ids.length === 0) return null;
-      const records = await ledger.look(ids);
+      const records = await ledger.look(ids, campaign.number);
       const index = records.findIndex((record) => isFeedable(record, campaign));
       if (index >= 0) return from + index;
       if (ids.length < STEP * ID_BYTES) return null;

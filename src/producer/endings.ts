@@ -54,6 +54,9 @@ const SETS = ['delayed', 'prioritized', 'waiting-children', 'completed', 'failed
 /** Longer lists are not searched: that takes Redis' time, and each waiting job would. */
 const MOST_SEARCHED = 20_000;
 
+/** In ms. Longer than a worker takes to put back what was lost. */
+const LOST_AGAIN_MS = 3_000;
+
 /** What was put in less long ago is there, in ms; and one that was found is not looked for again so soon. */
 const LISTED_MS = 60_000;
 
@@ -146,8 +149,14 @@ export function createEndings(link: Link, keys: Keys, sweepMs = SWEEP_MS): Endin
       settle(job, { kind: 'gone' });
     } else if (Date.now() - Math.max(Number(timestamp), job.listedAt) > LISTED_MS) {
       job.listedAt = Date.now();
-      if (await isLost(job)) settle(job, { kind: 'gone' });
+      if (await isLost(job)) await confirmLost(job);
     }
+  }
+
+  /** A worker may be putting it back, where a script of BullMQ's broke off. */
+  async function confirmLost(job: Waiting): Promise<void> {
+    await systemClock.sleep(LOST_AGAIN_MS, closed.signal).catch(() => undefined);
+    if (!closed.signal.aborted && (await isLost(job))) settle(job, { kind: 'gone' });
   }
 
   /** Whoever may not look cannot say so. */

@@ -196,25 +196,31 @@ function createTenantCheck(
 ): () => Promise<void> {
   let isSettled = unknownTenant === 'ignore';
   const words = `no worker was ever seen for tenant ${JSON.stringify(keys.tenant)}: is that its label (STANDDOWN_TENANT of its workers)?`;
-  const isKnown = async () => {
-    // What a user may not read nobody can say; and that Redis is away is told by what comes next.
-    const found = await redis.exists(keys.lane('cancel', 'meta')).catch(() => 1);
-    return found === 1;
+  /** Null: nobody can say, for this user may not read it, or Redis is away, which is told by what comes next. */
+  const isKnown = async (): Promise<boolean | null> => {
+    // Only a worker notes its version there: a producer's own queue leaves the lane's settings alone.
+    const version = redis.hget(keys.lane('cancel', 'meta'), 'version');
+    return version.then(
+      (found) => found !== null,
+      () => null,
+    );
   };
 
   async function warn(): Promise<void> {
-    if (!(await isKnown())) tell(words);
+    const known = await isKnown();
+    if (known === null) isSettled = false;
+    if (known === false) tell(words);
   }
 
   return async () => {
     if (isSettled) return;
+    isSettled = true;
     if (unknownTenant === 'warn') {
-      isSettled = true;
       // Nobody waits for a warning, and what the caller's own function throws is no failure of this.
       void warn().catch(() => undefined);
       return;
     }
-    isSettled = await isKnown();
+    isSettled = (await isKnown()) !== false;
     if (!isSettled) throw new StanddownError('TENANT_UNKNOWN', words, { context: { tenant: keys.tenant } });
   };
 }

@@ -5,11 +5,11 @@ export const REDIS_LOG = 'redis.log';
 export const KEEPER_LOG = 'keeper.log';
 
 /**
- * The server's config file, which is empty: its name says which server ended here in order before, so that nothing is lost since. Scripts
- * can read it (`budget/guard.ts`).
+ * The server's config file, which is empty: its name says which servers ended here in order one after the other, the last one first, so
+ * that nothing is lost since. Scripts can read it (`budget/guard.ts`). No more of them than a file's name has room for.
  */
-export const AFTER_FILE = /^after-([0-9a-f]+)\.conf$/;
-export const afterFile = (runId: string) => `after-${runId}.conf`;
+export const AFTER_FILE = /^after-([0-9a-f]{40}(?:-[0-9a-f]{40}){0,4})\.conf$/;
+export const afterFile = (runIds: readonly string[]) => `after-${runIds.slice(0, 5).join('-')}.conf`;
 
 /** What the keeper is told on its command line, as JSON. */
 export interface KeeperOrders {

@@ -65,20 +65,20 @@ export interface ServerProcess {
  * The server's config file: empty, and called after the server that ended here in order. Only the next one is given it: should that be
  * killed, something may be lost.
  */
-async function takeConfigFile(): Promise<string[]> {
+async function takeConfigFile(): Promise<{ args: string[]; before: string[] }> {
   const [name, ...others] = (await readdir('.')).filter((file) => AFTER_FILE.test(file));
   await rm('used', { recursive: true, force: true });
   // Of several nobody can say which was the last.
   for (const other of others.length > 0 ? [name ?? '', ...others] : []) await rm(other);
-  if (name === undefined || others.length > 0) return [];
+  if (name === undefined || others.length > 0) return { args: [], before: [] };
   await mkdir('used');
   await rename(name, join('used', name));
-  return [join('used', name)];
+  return { args: [join('used', name)], before: (AFTER_FILE.exec(name)?.[1] ?? '').split('-') };
 }
 
 /** Notes that this server has ended in order. */
-async function leaveConfigFile(runId: string): Promise<void> {
-  await writeFile(afterFile(runId), '');
+async function leaveConfigFile(runIds: readonly string[]): Promise<void> {
+  await writeFile(afterFile(runIds), '');
 }
 
 /**
@@ -89,13 +89,17 @@ async function leaveConfigFile(runId: string): Promise<void> {
 export async function startServer({ command, env }: KeeperOrders): Promise<ServerProcess> {
   const settings = Object.entries(SETTINGS).flatMap(([name, value]) => [`--${name}`, value]);
   const config = await takeConfigFile();
-  const child = spawn('/bin/sh', ['-c', GUARD, 'standdown-redis-guard', command, ...config, ...settings], {
-    // A locale that is not installed would keep the server from starting.
-    env: { ...env, LC_ALL: 'C' },
-    // Not stdin: a shell may take a socket there, which it is, for a remote login.
-    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-  });
-  const server = watch(child);
+  const child = spawn(
+    '/bin/sh',
+    ['-c', GUARD, 'standdown-redis-guard', command, ...config.args, ...settings],
+    {
+      // A locale that is not installed would keep the server from starting.
+      env: { ...env, LC_ALL: 'C' },
+      // Not stdin: a shell may take a socket there, which it is, for a remote login.
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+    },
+  );
+  const server = watch(child, config.before);
   const deadline = systemClock.monotonic() + START_LIMIT_MS;
   while ((await probe(SOCKET_FILE)) === 'absent') {
     if (server.ended) {
@@ -110,7 +114,8 @@ export async function startServer({ command, env }: KeeperOrders): Promise<Serve
   return server;
 }
 
-function watch(child: ChildProcess): ServerProcess {
+/** @param before run ids of the servers that ended in order before it. */
+function watch(child: ChildProcess, before: readonly string[]): ServerProcess {
   let ended = false;
   const end = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
@@ -126,13 +131,13 @@ function watch(child: ChildProcess): ServerProcess {
     },
     end,
     stop: async () => {
-      const info = await ask({ socketPath: SOCKET_FILE, commands: ['INFO server'], timeoutMs: 1_000 }).catch(
-        () => '',
-      );
+      const commands = ['INFO server', 'INFO persistence'];
+      const info = await ask({ socketPath: SOCKET_FILE, commands, timeoutMs: 1_000 }).catch(() => '');
       if (leash instanceof Writable) leash.end();
-      const runId = /run_id:([0-9a-f]+)/.exec(info)?.[1];
-      if ((await end) === 'code 0' && runId !== undefined)
-        await leaveConfigFile(runId).catch(() => undefined);
+      const runId = /run_id:([0-9a-f]{40})/.exec(info)?.[1];
+      const isWritten = info.includes('aof_last_write_status:ok');
+      if ((await end) === 'code 0' && isWritten && runId !== undefined)
+        await leaveConfigFile([runId, ...before]).catch(() => undefined);
     },
   };
 }

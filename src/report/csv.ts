@@ -5,7 +5,7 @@ export const BOM = '\ufeff';
 
 /**
  * Rows as CSV. Texts come from outside: what a spreadsheet would take for a formula is made harmless with an apostrophe, also where it
- * would only after splitting the line on another separator than the comma, or after leaving out blanks and line breaks.
+ * would only after splitting the line on a semicolon, a tab or a bar in place of the comma, or after leaving out blanks and line breaks.
  */
 export function csvText(rows: readonly (readonly unknown[])[]): string {
   return stringify(
@@ -15,7 +15,7 @@ export function csvText(rows: readonly (readonly unknown[])[]): string {
 }
 
 /** A cell's beginning, or what may separate cells and stands around them; and what then begins a formula. Goes over each character once. */
-const BEGINNINGS = /^[=+\-@＝＋－＠]|[\s"',;|]+[=+\-@＝＋－＠]?/g;
+const BEGINNINGS = /^[=+\-@＝＋－＠]|[\s\p{Cc}\p{Cf}"',;|]+[=+\-@＝＋－＠]?/gu;
 
 function harmless(text: string): string {
   return text.replace(BEGINNINGS, (found, at: number) => {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { feedUrgent } from '../../src/app-feed.ts';
 import { followersOf, forgetCampaign } from '../../src/campaign/forget.ts';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
 import { campaignStatus, isStopped } from '../../src/campaign/status.ts';
-import { steer } from '../../src/campaign/steer.ts';
+import { prioritize, retryCampaign, steer } from '../../src/campaign/steer.ts';
 import { submitCampaign } from '../../src/campaign/submit.ts';
 import { createSweep } from '../../src/campaign/sweep.ts';
+import { bytesToGuid } from '../../src/guid.ts';
+import { URGENT } from '../../src/ledger/place.ts';
 import { silentLog } from '../../src/log.ts';
 import { TESTER } from '../support/actor.ts';
 import { createProbe, idAt, newIds, type Probe } from '../support/ledger.ts';
@@ -82,6 +85,34 @@ describe('ids that several campaigns name', () => {
     ]);
   });
 
+  it('are called in nobody’s name where their owner is paused, also for an urgent campaign', async () => {
+    await seeWorker(tenant);
+    const ids = newIds(2);
+    await submit('first', ids);
+    await steer(tenant, 'first', 'pause', TESTER);
+    await submit('second', ids);
+    await prioritize(tenant, 'second', URGENT, TESTER);
+    const { etaAt, hold, open } = await campaignStatus(tenant, 'second');
+    assert.deepEqual([etaAt, hold?.reason, open], [null, 'paused', 2]);
+  });
+
+  it('are not called for an urgent campaign in which they ended before another one took them over', async () => {
+    const ids = newIds(2);
+    await submit('first', ids);
+    await prioritize(tenant, 'first', URGENT, TESTER);
+    await decide('first', ids, 'forbidden');
+    await submit('second', idAt(ids, 0));
+    const { redis, keys } = tenant;
+    assert.equal(await retryCampaign(tenant, 'first', ['forbidden'], TESTER), 1);
+    await feedUrgent(tenant, silentLog);
+    const jobs = await redis.lrange(keys.lane('cancel-urgent', 'wait'), 0, -1);
+    const fed = await Promise.all(jobs.map((job) => redis.hget(keys.lane('cancel-urgent', job), 'data')));
+    assert.deepEqual(
+      fed.map((data) => JSON.parse(data ?? '{}').machineActionId),
+      [bytesToGuid(idAt(ids, 1))],
+    );
+  });
+
   it('keep the end that they had in a campaign when another one takes them over', async () => {
     const ids = newIds(10);
     await submit('first', ids);
@@ -133,6 +164,21 @@ describe('ids that several campaigns name', () => {
       await assert.rejects(campaignStatus(tenant, name), { code: 'CAMPAIGN_UNKNOWN' });
   });
 
+  it('keep a campaign that only follows them until they have ended', async () => {
+    const ids = newIds(1);
+    await submit('owner', ids);
+    await submit('follower', ids);
+    const { redis, keys } = tenant;
+    const { number } = await find('follower');
+    await redis.hset(keys.campaign(number), 'createdAt', 1_000);
+    const sweep = createSweep({ ...tenant, log: silentLog, wall: Date.now });
+    await sweep.forgetOld(3_600_000);
+    assert.equal((await campaignStatus(tenant, 'follower')).open, 1);
+    await decide('owner', ids, 'cancelled');
+    await sweep.forgetOld(3_600_000);
+    assert.equal((await campaignStatus(tenant, 'follower')).state, 'done', 'they ended just now');
+  });
+
   it('are gone where their campaign was deleted all the same, and keep nobody waiting', async () => {
     const ids = newIds(2);
     await submit('first', ids);
@@ -140,7 +186,15 @@ describe('ids that several campaigns name', () => {
     await decide('first', ids, 'cancelled');
     assert.equal(await forgetCampaign(tenant, await find('first'), Number.MAX_SAFE_INTEGER), true);
     const { state, total, open, tracked } = await campaignStatus(tenant, 'second');
-    assert.deepEqual([state, total, open, tracked.gone], ['done', 2, 0, 2]);
+    assert.deepEqual([state, total, open, tracked.gone], ['done', 2, 2, 2]);
+    const lines = await report('second');
+    assert.deepEqual(
+      lines.map(({ outcome, campaign }) => [outcome, campaign]),
+      [
+        [null, ''],
+        [null, ''],
+      ],
+    );
     assert.equal(await isStopped(tenant, await find('second')), false);
   });
 });

@@ -32,13 +32,15 @@ describe('a producer of a tenant for which no worker was ever seen', () => {
 
   it('is refused where it asked for that, and nothing is put in', async () => {
     const tenant = newLabel();
+    await using warned = await open({ tenant, onWarning: () => undefined });
+    await warned.cancel(REQUEST);
     await using producer = await open({ tenant, unknownTenant: 'refuse' });
     await assert.rejects(producer.cancel(REQUEST), { code: 'TENANT_UNKNOWN' });
     await assert.rejects(producer.submit([REQUEST.machineActionId], { campaign: 'c', comment: 'x' }), {
       code: 'TENANT_UNKNOWN',
     });
     const redis = await server.connect();
-    assert.equal(await redis.llen(keysFor(tenant).lane('cancel', 'wait')), 0);
+    assert.equal(await redis.llen(keysFor(tenant).lane('cancel', 'wait')), 1, 'only that of who was warned');
     assert.equal(await redis.exists(keysFor(tenant).campaigns), 0);
   });
 

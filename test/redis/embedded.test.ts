@@ -111,9 +111,16 @@ test('after an end in order nothing was lost, so nobody waits; after a kill some
   await gone(folder);
   const second = await why();
   assert.equal(second.seen.kind, 'steady', 'it ended by itself');
-  await written(second.redis);
-  process.kill(only(servers(folder)), 'SIGKILL');
   await closeRedis(second.redis);
+  await gone(folder);
+  const looked = await connect(t, await embedded(folder, { graceMs: 100 }), 'command');
+  await closeRedis(looked);
+  await gone(folder);
+  const again = await why();
+  assert.equal(again.seen.kind, 'steady', 'one that nobody called from was between');
+  await written(again.redis);
+  process.kill(only(servers(folder)), 'SIGKILL');
+  await closeRedis(again.redis);
   await gone(folder);
   const third = await why();
   assert.deepEqual(third.seen, { kind: 'reopened', why: 'restarted' });
