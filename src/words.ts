@@ -44,12 +44,23 @@ export function describeKnown({
 }
 
 /** That some of a campaign's ids are another one's. */
-export function describeTracked({ total }: { total: number }): string {
+export function describeTracked({ total, gone }: { total: number; gone: number }): string {
+  const known = total - gone;
+  const lost = `${count(gone)} of these ${gone === 1 ? 'was' : 'were'} a campaign's that was deleted: nobody knows what became of ${gone === 1 ? 'it' : 'them'}`;
+  return [known > 0 ? describeFollowed(known) : '', gone > 0 ? lost : ''].filter(Boolean).join('; ');
+}
+
+function describeFollowed(total: number): string {
   return `${count(total)} of these ${total === 1 ? 'belongs to another campaign and is' : 'belong to other campaigns and are'} followed there`;
 }
 
+/** What of a campaign is not held back or ended with it; empty: nothing. */
+export function describeGoingOn(following: number): string {
+  return following > 0 ? `${count(following)} more go on in the campaigns that own them` : '';
+}
+
 export function describeLeft(others: number): string {
-  return `${count(others)} of them ${others === 1 ? 'was' : 'were'} opened again by another campaign before, and ${others === 1 ? 'stays' : 'stay'} there`;
+  return `${count(others)} ${others === 1 ? 'belongs' : 'belong'} to another campaign: retry ${others === 1 ? 'it' : 'them'} there`;
 }
 
 export function describeDuplicates(duplicates: number): string {
@@ -117,3 +128,7 @@ export function describeHold(
   const detail = hold.detail ? `; ${hold.detail}` : '';
   return `waits for ${REASONS[hold.reason] ?? hold.reason}${until}${detail}`;
 }
+
+/** Why a campaign's verification asked for nothing. */
+export const NOTHING_TO_READ =
+  'what was called for this campaign is known in a final state; what it follows is verified where it is owned';

@@ -11,6 +11,17 @@ it('a wait that is over by now is shown with no time that has passed', () => {
   assert.doesNotMatch(describeHold({ ...hold, until: at(-1) }, NOW), /until|:\d\d|\(\d+ s/);
 });
 
+it('what is gone is not said to be followed', () => {
+  assert.match(
+    describeTracked({ total: 3, gone: 3 }),
+    /^3 of these were a campaign's that was deleted: nobody knows/,
+  );
+  assert.match(
+    describeTracked({ total: 3, gone: 1 }),
+    /^2 of these .* followed there; 1 of these was a campaign's/,
+  );
+});
+
 it('what becomes of ids that are not simply new is said a line each', () => {
   const of = (outcome: 'open' | 'checking' | 'cancelled' | 'forbidden', count: number) => ({
     campaign: 'a "b"',
@@ -25,5 +36,8 @@ it('what becomes of ids that are not simply new is said a line each', () => {
     '3 already cancelled in campaign "a \\"b\\""; followed there',
   ]);
   assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
-  assert.equal(describeTracked({ total: 1 }), '1 of these belongs to another campaign and is followed there');
+  assert.equal(
+    describeTracked({ total: 1, gone: 0 }),
+    '1 of these belongs to another campaign and is followed there',
+  );
 });

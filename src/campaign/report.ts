@@ -198,7 +198,7 @@ async function* rest(
     for (const id of eachId(ids)) {
       const record = records[place++];
       // The campaign that owned it was deleted, or its retention is over.
-      if (!record) open.push(openLine(NOBODY, id, { attempts: 0, uncertain: false }));
+      if (!record) open.push(openLine(nobody(campaign), id, { attempts: 0, uncertain: false }));
       else if (record.campaign !== campaign.number) yield await resultOf(deps, id, record);
       else if (record.position === 0 && record.generation === 1) open.push(openLine(campaign, id, record));
       else if (record.position === 0 || record.position > start.end) {
@@ -251,7 +251,7 @@ export async function linesOf(
   return Promise.all(
     [...eachId(ids)].map((id, index) => {
       const record = records[index];
-      if (!record) return openLine(NOBODY, id, { attempts: 0, uncertain: false });
+      if (!record) return openLine(nobody(campaign), id, { attempts: 0, uncertain: false });
       const isOpenHere = record.position === 0 && record.campaign === campaign.number;
       return isOpenHere ? openLine(campaign, id, record) : resultOf(deps, id, record, read);
     }),
@@ -292,11 +292,13 @@ async function resultOf(
   const values =
     record.position > 0 ? await readResultAt(redis, keys.results(record.campaign), record.position) : null;
   if (owner && values) return readEntry(values, originOf(owner)).result;
-  return openLine(owner ?? NOBODY, id, record);
+  return openLine(owner ?? nobody({ createdAt: 0 }), id, record);
 }
 
-/** In place of a campaign that is gone. */
-const NOBODY = { name: '', requestedBy: null, createdAt: 0 };
+/** In place of a campaign that is gone, for one that follows ids of it: when that asked for them is known. */
+function nobody({ createdAt }: Pick<Campaign, 'createdAt'>) {
+  return { name: '', requestedBy: null, createdAt };
+}
 
 function openLine(
   campaign: Pick<Campaign, 'name' | 'requestedBy' | 'createdAt'>,

@@ -234,7 +234,7 @@ function holdOf(
   const isOpen = campaign.open > 0 || owners.length > 0;
   // With nothing open it still says why it was paused: what was refused can be called again.
   if (!isOpen && campaign.pausedReason === null) return null;
-  if (campaign.state === 'paused')
+  if (campaign.state === 'paused' && (campaign.open > 0 || campaign.pausedReason !== null))
     return { reason: 'paused', until: null, detail: campaign.pausedReason ?? '' };
   const paused = owners.find(({ state }) => state === 'paused');
   if (campaign.state === 'running' && campaign.open === 0 && paused) {

@@ -121,6 +121,8 @@ export interface Steered {
   state: CampaignState;
   /** It had finished, so nothing was changed: when it had its last outcome, in ms since 1970; null there: it has none of its own. */
   finished: { at: number | null } | null;
+  /** Ids that it follows and that are open: they go on in the campaigns that own them. */
+  following: number;
 }
 
 /** In which states each makes sense, and in which it was done already. */
@@ -160,13 +162,13 @@ export async function steer(
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
   if (before === 'done') {
     const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
-    return { state: 'running', finished: { at: decidedAt } };
+    return { state: 'running', finished: { at: decidedAt }, following: open };
   }
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {
     throw new StanddownError('CAMPAIGN_CLOSED', `${name} is ${before}: there is nothing to ${steering}`);
   }
-  return { state: before, finished: null };
+  return { state: before, finished: null, following: open };
 }
 
 /**
@@ -227,7 +229,7 @@ export async function retryCampaign(
 
 /** Of the ids that had ended in these ways how many another campaign has opened again since: they are not this one's to call. */
 export function leftToOthers(
-  { outcomes: counts }: Campaign,
+  { outcomes: counts }: Pick<Campaign, 'outcomes'>,
   outcomes: readonly Outcome[],
   reopened: number,
 ): number {

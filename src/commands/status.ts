@@ -92,10 +92,6 @@ export function describeStatus(status: CampaignStatus, now: number): string {
   }
   if (status.open > 0) lines.push(`  ${'open'.padEnd(14)}${count(status.open).padStart(9)}`);
   const { tracked } = status;
-  if (tracked.gone > 0)
-    lines.push(
-      `  ${'gone'.padEnd(14)}${count(tracked.gone).padStart(9)}  the campaign that owned them was deleted`,
-    );
   if (tracked.total > 0) lines.push(`  ${describeTracked(tracked)}`);
   if (status.hold) lines.push(`  ${describeHold(status.hold, now)}`);
   if (status.etaAt) {

@@ -1,6 +1,6 @@
 import { type Tenant, withTenant } from '../app.ts';
 import { followersOf, forgetCampaign } from '../campaign/forget.ts';
-import { findCampaign } from '../campaign/registry.ts';
+import { type Campaign, findCampaign } from '../campaign/registry.ts';
 import { lookAtCampaign, mayBeSteered } from '../campaign/status.ts';
 import { leftToOthers, prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
@@ -8,7 +8,7 @@ import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import { describePriority, URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
-import { describeFinished, describeLeft } from '../words.ts';
+import { describeFinished, describeGoingOn, describeLeft } from '../words.ts';
 import { actorOf } from './actor.ts';
 import { type Asking, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
@@ -41,9 +41,15 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const look = await lookAtCampaign(tenant, options.campaign);
     const { name, open, state } = look.campaign;
     const { tracked } = look.status;
-    const others =
-      tracked.open > 0 ? ` ${count(tracked.open)} more go on in the campaigns that own them.` : '';
-    const question = `Abort ${name}? ${count(open)} open ids end as withdrawn; to call them after all, submit them under another name.${others}`;
+    const followers = await followersOf(tenant, look.campaign, 0);
+    const notes = [
+      `${count(open)} open ids end as withdrawn; to call them after all, submit them under another name`,
+      describeGoingOn(tracked.open),
+      followers.length > 0
+        ? `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} ids of it`
+        : '',
+    ];
+    const question = `Abort ${name}? ${notes.filter(Boolean).join('. ')}.`;
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
@@ -51,6 +57,10 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     await tellState(context, options, before, 'abort', 'aborted');
     return EXIT.done;
   });
+}
+
+function namesOf(campaigns: readonly Campaign[]): string {
+  return campaigns.map(({ name }) => JSON.stringify(name)).join(', ');
 }
 
 /** Any process may sweep; so nothing is left open for want of a worker. Calls in flight are left to theirs. */
@@ -101,8 +111,7 @@ export function runDelete(
     }
     const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
     if (followers.length > 0) {
-      const names = followers.map((follower) => JSON.stringify(follower.name)).join(', ');
-      const words = `${name} owns ids that are followed by ${names}: delete that first, or use --force, and the outcomes of these ids are lost there, too`;
+      const words = `${name} owns ids that are followed by ${namesOf(followers)}: delete ${followers.length === 1 ? 'that' : 'those'} first, or use --force, and the outcomes of these ids are lost there, too`;
       throw new StanddownError('USAGE', words);
     }
     const question = `Delete ${name}, with the outcomes of ${count(total)} ids and its history?`;
@@ -129,7 +138,7 @@ export function runRetry(
     const settled = outcomes.filter((outcome) => SETTLED.has(outcome));
     const question = `Cancel again what is ${settled.join(' or ')}? There is nothing left to stop, and reports will show the later outcome.`;
     if (settled.length > 0 && !(await confirm(context, options, question))) return leave(context);
-    const found = await findCampaign(tenant.redis, tenant.keys, options.campaign);
+    const { status: found } = await lookAtCampaign(tenant, options.campaign);
     const reopened = await retryCampaign(tenant, options.campaign, outcomes, actorOf(context.args));
     const others = leftToOthers(found, outcomes, reopened);
     if (options.json) await writeJson(context.out, { campaign: options.campaign, reopened });
@@ -160,8 +169,12 @@ async function tellState(
     return;
   }
   const changed = before.state !== state;
+  const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
   if (json) await writeJson(out, { campaign, state, changed });
-  else await out.write(`${campaign}: ${changed ? state : `was ${state} already`}${also}\n`);
+  else
+    await out.write(
+      `${campaign}: ${changed ? state : `was ${state} already`}${also}${goingOn && `; ${goingOn}`}\n`,
+    );
 }
 
 function parseOutcomes(text: string): Outcome[] {

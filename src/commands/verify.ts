@@ -4,6 +4,7 @@ import { findCampaign } from '../campaign/registry.ts';
 import { isStopped } from '../campaign/status.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import { systemClock } from '../clock.ts';
+import { NOTHING_TO_READ } from '../words.ts';
 import { actorOf } from './actor.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { clockTime, count } from './table.ts';
@@ -46,7 +47,7 @@ function toJson({ asked, noted, states, absent }: VerifyCount) {
 }
 
 function describe(name: string, { asked, noted, states, absent }: VerifyCount): string {
-  if (asked === 0) return `${name}: nothing to read; what was called is in a final state, as verified before`;
+  if (asked === 0) return `${name}: nothing to read; ${NOTHING_TO_READ}`;
   return [
     `${name}: ${count(asked)} asked for, ${count(noted)} read`,
     ...[...states].map(([state, n]) => `  ${(state ?? 'unknown').padEnd(14)}${count(n).padStart(9)}`),

@@ -20,7 +20,7 @@ import type { Logger } from '../log.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
-import { count, describeFinished, describeLeft } from '../words.ts';
+import { count, describeFinished, describeGoingOn, describeLeft, NOTHING_TO_READ } from '../words.ts';
 import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
 import { campaignPath, plural } from './parts.ts';
@@ -223,7 +223,9 @@ function steerIt(
 
 function describeState(state: string, before: Steered, steering: string): string {
   if (before.finished !== null) return describeFinished(before.finished, steering);
-  return before.state === state ? `it was ${state} already` : `it is ${state} now`;
+  const words = before.state === state ? `it was ${state} already` : `it is ${state} now`;
+  const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
+  return goingOn === '' ? words : `${words}; ${goingOn}`;
 }
 
 /** Any process may sweep, so nothing is left open for want of a worker. */
@@ -291,7 +293,7 @@ async function verify({ shown, campaign, actor, tell, withReader, wall }: Doing)
 }
 
 function describeVerified({ asked, noted, states, absent }: VerifyCount): string {
-  if (asked === 0) return 'nothing to read: what was called is in a final state, as verified before';
+  if (asked === 0) return `nothing to read; ${NOTHING_TO_READ}`;
   const seen = [...states].map(([state, number]) => `${state ?? 'unknown'} ${count(number)}`);
   return [
     `${count(asked)} asked for, ${count(noted)} read`,

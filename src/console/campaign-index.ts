@@ -11,6 +11,8 @@ import { openRow, type Row, toRow } from './row.ts';
 export interface Indexed {
   /** Another one whenever anything changed. */
   version: number;
+  /** When something changed last, in ms since 1970. */
+  readAt: number;
   /** In the order of the list. */
   rows: readonly Row[];
   /** Where the results of an id stand in the campaign's results, in order. */
@@ -30,6 +32,7 @@ interface State {
   name: string;
   createdAt: number;
   version: number;
+  readAt: number;
   rows: Row[];
   byId: Map<string, Row>;
   places: Map<string, number[]>;
@@ -71,13 +74,17 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
     }
     const isNew = state.version === 0 || state.end !== lastEnd;
     lastEnd = state.end;
-    if (isNew) state.version = ++versions;
+    if (isNew) {
+      state.version = ++versions;
+      state.readAt = Date.now();
+    }
     return state;
   }
   let lastEnd = -1;
 
-  const view = ({ version, rows, places }: State): Indexed => ({
+  const view = ({ version, readAt, rows, places }: State): Indexed => ({
     version,
+    readAt,
     rows,
     placesOf: (id) => places.get(id) ?? [],
   });
@@ -151,6 +158,7 @@ async function build(deps: ReportDeps, campaign: Campaign): Promise<State> {
     name: campaign.name,
     createdAt: campaign.createdAt,
     version: 0,
+    readAt: 0,
     rows: [],
     byId: new Map(),
     places: new Map(),

@@ -19,6 +19,9 @@ import { trailTo } from './tenant-page.ts';
 import type { Directory } from './tenants.ts';
 import { live, type View, type Viewer } from './view.ts';
 
+/** Longer the page does not wait for what its requests come to, in ms: it shows that when it is known. */
+const READ_MS = 500;
+
 export interface CampaignPageDeps {
   directory: Directory;
   indexes: Indexes;
@@ -51,7 +54,7 @@ async function viewCampaign(
     readAudit(tenant, campaign.number),
     findRows(tenant, campaign, wanted, known),
   ]);
-  const indexed = typeof known === 'string' ? null : known.index.now();
+  const indexed = typeof known === 'string' ? null : await known.index.soon(READ_MS);
   const regions = {
     head: renderHead(status, deps.tasks.of(taskKey(label, campaign.number))),
     actions: renderActions(label, { campaign, status }, viewer),

@@ -87,8 +87,10 @@ ${rows}</tbody>
 export function createAnalysis(limits: Limits) {
   let last: { version: number; html: Html; renderedAt: number } | null = null;
   return (indexed: Indexed, campaign: Campaign): Html => {
+    const mayWait = indexed.rows.length > MANY_ROWS;
     const isFresh =
-      last && (last.version === indexed.version || performance.now() - last.renderedAt < ANALYSIS_MS);
+      last &&
+      (last.version === indexed.version || (mayWait && performance.now() - last.renderedAt < ANALYSIS_MS));
     if (!last || !isFresh) {
       const text = analyse(indexed, campaign, limits);
       last = { version: indexed.version, html: text, renderedAt: performance.now() };
@@ -97,10 +99,11 @@ export function createAnalysis(limits: Limits) {
   };
 }
 
-/** While it changes it is not added up more often, in ms. */
+/** With more rows than these it is not added up more often, while it changes, in ms. */
+const MANY_ROWS = 20_000;
 const ANALYSIS_MS = 10_000;
 
-function analyse({ rows }: Indexed, { name }: Campaign, { windows }: Limits): Html {
+function analyse({ rows, readAt }: Indexed, { name }: Campaign, { windows }: Limits): Html {
   const tally = createTally(name);
   const reasons = new Map<string, Reason>();
   for (const row of rows) {
@@ -117,7 +120,8 @@ function analyse({ rows }: Indexed, { name }: Campaign, { windows }: Limits): Ht
     }
   }
   const summary = tally.summary(windows);
-  return html`${renderTimeline(summary.timeline)}
+  return html`<p class="note">What follows was counted at ${at(readAt)}.</p>
+${renderTimeline(summary.timeline)}
 ${renderOutcomes(summary)}
 ${renderReasons([...reasons.values()])}
 ${renderTypes(summary.types)}`;

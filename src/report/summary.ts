@@ -39,12 +39,13 @@ ${table}
 }
 
 /** The one thing that whoever opens the page wants to know. */
-function renderLead({ total, stopped, outcomes }: Summary): Html {
-  const open = outcomes.get('open') ?? 0;
-  const rest = total - stopped - open;
+function renderLead({ total, stopped, outcomes, gone }: Summary): Html {
+  const open = (outcomes.get('open') ?? 0) - gone;
+  const rest = total - stopped - open - gone;
   const parts = [
     ...(rest > 0 ? [`${count(rest)} ${rest === 1 ? 'is' : 'are'} not`] : []),
     ...(open > 0 ? [`${count(open)} ${open === 1 ? 'is' : 'are'} still open`] : []),
+    ...(gone > 0 ? [`of ${count(gone)} nobody knows: the campaign that owned them was deleted`] : []),
   ];
   const lead =
     total === 0
@@ -91,8 +92,8 @@ ${items}</dl>
 </section>`;
 }
 
-function stateOf({ state, pausedReason }: Campaign, { outcomes }: Summary): string {
-  if (state === 'running' && !outcomes.get('open')) return 'done';
+function stateOf({ state, pausedReason }: Campaign, { outcomes, gone }: Summary): string {
+  if (state === 'running' && (outcomes.get('open') ?? 0) === gone) return 'done';
   return state === 'paused' && pausedReason ? `paused: ${pausedReason}` : state;
 }
 

@@ -26,6 +26,8 @@ export interface Summary {
   uncertain: number;
   /** Ids that another campaign owns, with the outcome there. */
   tracked: number;
+  /** Those among them whose campaign was deleted: they are open, and stay so. */
+  gone: number;
   /** Ids whose action was read again afterwards. */
   verified: number;
   /** What the actions' states are, by outcome. */
@@ -56,7 +58,7 @@ export function createTally(campaign: string) {
   const types = new Map<string, ReturnType<typeof createGroup>>();
   const states = new Map<OutcomeOrOpen, Map<string, number>>();
   const times = createTimes();
-  const counted = { stopped: 0, uncertain: 0, tracked: 0, verified: 0 };
+  const counted = { stopped: 0, uncertain: 0, tracked: 0, gone: 0, verified: 0 };
 
   return {
     add: (line: Tallied): void => {
@@ -69,6 +71,7 @@ export function createTally(campaign: string) {
       if (wasStopped(line)) counted.stopped++;
       if (line.uncertain) counted.uncertain++;
       if (line.verifiedAt !== undefined) counted.verified++;
+      if (line.campaign === '') counted.gone++;
       if (line.campaign !== campaign) counted.tracked++;
       // Only an answered call has an HTTP status; that of what is tracked is another campaign's.
       else if (line.decidedAt !== null && line.httpStatus !== undefined) times.add(toMs(line.decidedAt));

@@ -87,9 +87,10 @@ describe('steering a campaign', () => {
     await shell.submit('owner', others);
     await shell.submit(NAME, [own, ...others]);
     await createProbe(shell.tenant).decide(guidToBytes(own), 2, 'cancelled');
-    assert.equal(await done('pause', NAME), `${NAME}: paused\n`);
+    const goOn = '2 more go on in the campaigns that own them';
+    assert.equal(await done('pause', NAME), `${NAME}: paused; ${goOn}\n`);
     await done('resume', NAME);
-    assert.equal(await done('abort', NAME, '--yes'), `${NAME}: aborted\n`);
+    assert.equal(await done('abort', NAME, '--yes'), `${NAME}: aborted; ${goOn}\n`);
   });
 
   it('accepts refusals of a campaign that has finished, too, for a retry, and says so', async () => {

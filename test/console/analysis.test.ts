@@ -12,7 +12,9 @@ function row(code: string, error: string): Row {
 it('outcomes are counted by the code of their reason, whatever their messages name', () => {
   const rows = [row('NotFound', 'no action 1'), row('NotFound', 'no action 2'), row('Gone', 'as it was')];
   const analyse = createAnalysis({ windows: [{ max: 1, lengthMs: 1_000 }], reserves: [] });
-  const page = String(analyse({ version: 1, rows, placesOf: () => [] }, { name: 'c' } as Campaign));
+  const page = String(
+    analyse({ version: 1, readAt: 1, rows, placesOf: () => [] }, { name: 'c' } as Campaign),
+  );
   const [, table = ''] = /Outcomes by reason([\s\S]*?)<\/table>/.exec(page) ?? [];
   const cells = [...table.matchAll(/<td class="number">(\d+)<\/td><td>([^<]*)<\/td>/g)].map(([, n, text]) => [
     n,
