@@ -41,8 +41,8 @@ export interface Work {
 
 /** What is to happen to the job. */
 export type Disposition =
-  /** `unrecorded`: the ledger is as it was, so it has told nobody. */
-  | { kind: 'done'; result: CancelResult; unrecorded?: boolean }
+  /** `unrecorded`: the ledger is as it was, so it has told nobody. `isKnown`: it was decided before, for another job. */
+  | { kind: 'done'; result: CancelResult; unrecorded?: boolean; isKnown?: boolean }
   /** Nothing of this lane may go out for so long. */
   | { kind: 'hold'; ms: number; reason: string }
   /** This job waits; `paused`: for a campaign to be resumed. */
@@ -222,7 +222,11 @@ export function createExecutor(deps: ExecuteDeps) {
       case 'decided':
         return { kind: 'done', result: await decided(pass, finished) };
       case 'outcome':
-        return { kind: 'done', result: await chronicle.recorded(pass.campaign, finished, work.request) };
+        return {
+          kind: 'done',
+          result: await chronicle.recorded(pass.campaign, finished, work.request),
+          isKnown: true,
+        };
       case 'open':
         return finished.ms > SHORT_WAIT_MS ? { kind: 'later', ms: finished.ms } : null;
       case 'check':
@@ -241,7 +245,7 @@ export function createExecutor(deps: ExecuteDeps) {
     const answer = begun.answer as Exclude<Answer, Grant>;
     switch (answer.kind) {
       case 'outcome':
-        return doneOrTaken(work, pass, await chronicle.recorded(pass.campaign, answer, work.request));
+        return doneOrTaken(work, pass, await chronicle.recorded(pass.campaign, answer, work.request), true);
       case 'decided':
         return doneOrTaken(work, pass, await decided(pass, answer));
       case 'check':
@@ -290,8 +294,9 @@ export function createExecutor(deps: ExecuteDeps) {
     { calledFor }: Work,
     pass: Pass,
     result: CancelResult,
+    isKnown = false,
   ): Promise<Disposition | null> {
-    const done = { kind: 'done', result } as const;
+    const done = { kind: 'done', result, isKnown } as const;
     if (result.outcome !== 'expired' || calledFor === undefined || calledFor === pass.campaign) return done;
     try {
       await ledger.submit(calledFor, pass.id);

@@ -53,7 +53,8 @@ export function createProcessor(deps: ProcessorDeps) {
       }
       const { disposition, called } = await deps.execute(intake.work);
       if (!called && disposition.kind !== 'hold') await deps.giveBackPlace();
-      if (disposition.kind === 'done') logDecision(deps.log, disposition.result);
+      // A request that was decided for another job has its line.
+      if (disposition.kind === 'done' && !disposition.isKnown) logDecision(deps.log, disposition.result);
       return await dispose(job, token, disposition);
     } catch (error) {
       return await recover(job, token, error);

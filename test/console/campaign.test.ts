@@ -6,6 +6,7 @@ import { request } from 'undici';
 import type { Console } from '../../src/app-console.ts';
 import { readAudit } from '../../src/campaign/audit.ts';
 import { findCampaign } from '../../src/campaign/registry.ts';
+import { guidToBytes } from '../../src/guid.ts';
 import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import { makeFinished } from '../support/finished.ts';
 import { createProbe, idAt, newIds } from '../support/ledger.ts';
@@ -274,7 +275,9 @@ describe('a campaign in the console, in a real browser', () => {
       page.getByRole('button', { name: 'Export' }).click(),
     ]);
     assert.match(download.suggestedFilename(), /^standdown-undo-[\w.-]+\.csv$/);
-    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+    const text = await readFile(await download.path(), 'utf8');
+    assert.ok(text.startsWith('\ufeff'), 'Excel takes it for UTF-8');
+    const lines = text.trim().split('\n');
     assert.equal(lines.length, 308);
     assert.deepEqual((await audit(name)).at(-1), `export|${OPERATOR}|console: export ${name}|csv`);
   });
@@ -311,6 +314,50 @@ describe('a campaign in the console, in a real browser', () => {
     assert.ok(height < 40, `${height} px`);
     assert.ok(right < 1_280, `the reason begins at ${right} px`);
     assert.match((await row.locator('.long span').getAttribute('title')) ?? '', /^ResourceNotFound: /);
+  });
+
+  inBrowser('has one set of rows, those of other campaigns among them', async (visitor) => {
+    const { page } = visitor;
+    const device = 'theirs.contoso.example';
+    const theirs = stack.addActions(2, { computerDnsName: device });
+    await stack.submit(theirs, 'theirs');
+    const probe = createProbe(stack.tenant);
+    const summary = { type: 'Isolate', machineId: null, createdAt: null, updatedAt: null };
+    const action = { ...summary, status: 'Cancelled', computerDnsName: device };
+    const [first = Buffer.alloc(0)] = theirs.map(guidToBytes);
+    const owner = await numberOf('theirs');
+    await probe.finish(first, owner, await probe.grant(first, owner), {
+      verdict: { kind: 'decided', outcome: 'cancelled', detail: { httpStatus: 200, action } },
+    });
+    await stack.submit([...stack.addActions(3), ...theirs], 'both');
+    await visitor.go(await pathOf('both'));
+    assert.match(await textOf(page, '#head'), /1 of 5 decided/);
+    assert.match(await textOf(page, '#head'), /2 of these belong to other campaigns and are followed there/);
+    assert.match(await textOf(page, '#requests'), /^5 of 5 requests/);
+    await eventually(async () => assert.match(await textOf(page, '#analysis'), /all\s+5/));
+    assert.match(await textOf(page, '#analysis'), /cancelled\s+1\s/);
+    assert.equal(await page.locator('#rows tbody tr', { hasText: 'of campaign theirs' }).count(), 2);
+    for (const [query, found] of [
+      ['?q=theirs.contoso', '1 of 5'],
+      ['?outcome=cancelled', '1 of 5'],
+      ['?outcome=open', '4 of 5'],
+      ['?type=Isolate', '1 of 5'],
+    ] as const) {
+      await visitor.go(await pathOf('both', query));
+      await eventually(async () =>
+        assert.match(await textOf(page, '#requests'), new RegExp(`^${found} requests`)),
+      );
+    }
+  });
+
+  inBrowser('counts down to what is to come, and shows no time that has passed', async (visitor) => {
+    const { page } = visitor;
+    await stack.submit(stack.addActions(1), 'counted');
+    await visitor.go(await pathOf('counted'));
+    await page.evaluate(
+      `document.querySelector('h1').insertAdjacentHTML('beforeend', '<span class="over" data-until="2026-01-01T00:00:00Z"></span>')`,
+    );
+    await eventually(async () => assert.equal(await textOf(page, '.over'), '(any moment now)'));
   });
 
   it('takes nothing from whoever may only read, nor from a form without the key of the session', async () => {
