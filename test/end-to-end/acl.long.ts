@@ -23,7 +23,10 @@ const RARE: Partial<Record<Role, Readonly<Record<string, string>>>> = {
     sismember: 'the console that a worker serves shows a request',
     xread: 'what is urgent in the inbox is looked for past what a full lane has no room for',
   },
-  operator: { zscore: "Redis' clock jumped while doctor or select was calling" },
+  operator: {
+    lpos: 'a job that was waited for longer than a minute is looked for in its lane',
+    zscore: "Redis' clock jumped while doctor or select was calling",
+  },
   producer: {
     llen: 'how long a lane is, before it is searched',
     lpos: 'a job that was waited for longer than a minute is looked for in its lane',
