@@ -2,7 +2,7 @@ import type { Keys, Operation } from '../keys.ts';
 import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
-import { canSomeoneCall, readRoster, type SeenWorker } from './roster.ts';
+import { canSomeoneCall, livingWorkers, readRoster, type SeenWorker } from './roster.ts';
 import { type Limits, lengthen, reservedIn, type SlotClass, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
@@ -89,10 +89,10 @@ export async function viewBudget(
   const kept = operation === 'cancel' ? limits : { ...limits, reserves: [] };
   const windows = limits.windows.map((window) => useOf(window, reservedIn(kept, window), stamps, now));
   const workers = readRoster(roster);
-  // One that cannot sign in holds nobody up beside another that can.
-  const isSignedIn = canSomeoneCall(workers, now);
+  // One that cannot sign in holds nobody up beside another that can, nor when it is gone.
+  const isSignInHeld = livingWorkers(workers, now).length > 0 && !canSomeoneCall(workers, now);
   const holds = standingHolds(state, notices, now).filter(
-    ({ reason }) => reason !== 'sign-in' || !isSignedIn,
+    ({ reason }) => reason !== 'sign-in' || isSignInHeld,
   );
   const pace = loweredPace(state.slice(5).map(asNumber), limits.windows, now);
   const withWindow = (slotClass: SlotClass) => {

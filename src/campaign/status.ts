@@ -237,7 +237,8 @@ function holdOf(
   if (campaign.state === 'paused' && (campaign.open > 0 || campaign.pausedReason !== null))
     return { reason: 'paused', until: null, detail: campaign.pausedReason ?? '' };
   const paused = owners.find(({ state }) => state === 'paused');
-  if (campaign.state === 'running' && campaign.open === 0 && paused) {
+  const isOwnHeld = campaign.open > 0 && holds.length > 0;
+  if (campaign.state === 'running' && !isOwnHeld && paused) {
     const detail =
       paused.pausedReason ?? `campaign ${JSON.stringify(paused.name)}, which owns them, is paused`;
     return { reason: 'paused', until: null, detail };

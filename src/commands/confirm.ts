@@ -18,9 +18,14 @@ interface Terminal {
   stop: AbortSignal;
 }
 
+/** Whether a person types what is read. */
+export function isPersonAt({ stdin }: Pick<Context, 'stdin'>): boolean {
+  return 'isTTY' in stdin && stdin.isTTY === true;
+}
+
 /** Whether there is a person who sees a question and can answer it. */
-export function canAsk({ stdin }: Pick<Context, 'stdin'>): boolean {
-  return 'isTTY' in stdin && stdin.isTTY === true && process.stderr.isTTY === true;
+export function canAsk(context: Pick<Context, 'stdin'>): boolean {
+  return isPersonAt(context) && process.stderr.isTTY === true;
 }
 
 /**

@@ -72,6 +72,8 @@ export async function runProgram(argv: readonly string[], { out, ...rest }: Proc
     const [message, ...others] = watched.said().toReversed();
     if (isForProgram && isRefused && message !== undefined)
       await tellProgram(process, 'INPUT_INVALID', message, others.toReversed());
+    if (isForProgram && code === EXIT.declined && !watched.hasWritten())
+      await tellProgram(process, 'DECLINED', 'the question was not answered with yes; nothing was done', []);
     return code;
   } catch (error) {
     // commander has put the same into words of its own.

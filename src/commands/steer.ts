@@ -111,7 +111,7 @@ export function runDelete(
     }
     const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
     if (followers.length > 0) {
-      const words = `${name} owns ids that are followed by ${namesOf(followers)}: delete ${followers.length === 1 ? 'that' : 'those'} first, or use --force, and the outcomes of these ids are lost there, too`;
+      const words = `${name} owns ids that are followed by ${namesOf(followers)}: their reports would lose what became of these. Delete ${followers.length === 1 ? 'that' : 'those'} first; or use --force, as where they follow ids of each other`;
       throw new StanddownError('USAGE', words);
     }
     const question = `Delete ${name}, with the outcomes of ${count(total)} ids and its history?`;

@@ -11,7 +11,7 @@ import { URGENT } from '../ledger/place.ts';
 import { describeAbsence } from '../words.ts';
 import type { RowFormat } from './action-rows.ts';
 import { actorOf } from './actor.ts';
-import { canAsk, confirm } from './confirm.ts';
+import { canAsk, confirm, isPersonAt } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { expectTypes, type Load, loadFile, loadSelected, type Submission } from './submit-load.ts';
 import { readWish, type SubmitOptions } from './submit-wish.ts';
@@ -79,7 +79,9 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
     return refuse(context, `${nothingLeft(load) ?? 'no machine action matches'}; nothing was submitted`);
   }
   const isAnswerable = canAsk(context) && !isStandardInput(wish.source);
-  const asks = !options.yes && !options.dryRun && (isSelected || (load.ids > ASK_ABOVE && isAnswerable));
+  // A person whose standard error goes into a file would not see the question: then nothing is submitted unseen.
+  const isPerson = isPersonAt(context) && !isStandardInput(wish.source);
+  const asks = !options.yes && !options.dryRun && (isSelected || (load.ids > ASK_ABOVE && isPerson));
   if (asks && !isAnswerable) {
     const words = `${count(load.ids)} ids were found, and nobody is there to be asked: add --yes; nothing was submitted`;
     return refuse(context, words);
@@ -141,11 +143,11 @@ async function tellPlan({ context, options, wish }: Submission, load: Load, plan
 
 /** How many of which type, and where they are written. */
 async function tellSetAside(
-  { context, options: { setAside: path, force } }: Submission,
+  { context, options: { setAside: path, force, dryRun } }: Submission,
   setAside: Load['setAside'],
 ): Promise<void> {
   if (setAside.length > 0) context.out.complain(describeSetAside(setAside));
-  if (path === undefined) return;
+  if (path === undefined || dryRun) return;
   const rows = setAside.map(({ isListed: _, ...row }) => row);
   const { rowLines } = await import('./action-rows.ts');
   const text = rowLines(

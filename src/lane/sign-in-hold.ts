@@ -54,7 +54,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
     const until = clock.wall() + Math.max(0, waitMs());
     log.warn({ code: error.code, err: error, retryInMs: Math.round(waitMs()) }, 'sign-in failed: holding');
     do {
-      notices.note('sign-in', { code: error.code, message: error.message, until });
+      notices.note('sign-in', { code: error.code, message: describe(error), until });
       await rest(Math.min(waitMs(), NOTE_AGAIN_MS));
     } while (waitMs() > 0 && !stopping.aborted);
   }

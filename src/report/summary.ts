@@ -53,7 +53,10 @@ function renderLead({ total, stopped, outcomes, gone }: Summary): Html {
       : parts.length === 0
         ? `All ${count(total)} machine actions are known to be cancelled.`
         : `${count(stopped)} of ${count(total)} machine actions are known to be cancelled, ${parts.join(', ')}.`;
-  return html`<p class="lead">${lead}</p>
+  const others = stopped - (outcomes.get('cancelled') ?? 0);
+  const note =
+    others > 0 ? ` ${count(others)} of those cancelled were so before our call, or turned out so later.` : '';
+  return html`<p class="lead">${lead}${note}</p>
 ${renderBar('All machine actions by outcome', { name: '', total, outcomes })}`;
 }
 

@@ -100,7 +100,7 @@ describe('the history of one request', () => {
     assert.equal(followed.code, 2);
     assert.match(
       followed.stderr,
-      /first owns ids that are followed by "second": delete that first, or use --force/,
+      /first owns ids that are followed by "second": .* Delete that first; or use --force/,
     );
     const { code, stderr } = await shell.run(['delete', 'first', '--yes', '--force'], { env: stack.env });
     assert.equal(code, 0, stderr);
