@@ -156,6 +156,19 @@ describe('the plan of a submit', () => {
     assert.ok(after <= before, `${before} before, ${after} now`);
   });
 
+  it('is held by no failed sign-in of a worker that is gone', async () => {
+    const { redis, keys } = tenant;
+    await submit('first', newIds(1));
+    await redis.hset(
+      keys.holds,
+      'sign-in',
+      JSON.stringify({ code: 'invalid_client', message: 'x', at: Date.now() }),
+    );
+    assert.equal((await campaignStatus(tenant, 'first')).hold, null, 'no worker is there');
+    await redis.hset(keys.workers, 'w', `${Date.now()} ${JSON.stringify({ trouble: 'invalid_client' })}`);
+    assert.equal((await campaignStatus(tenant, 'first')).hold?.reason, 'sign-in');
+  });
+
   it('waits for a full window only where its class has none free, and says which', async () => {
     await seeWorker(tenant);
     const { redis, keys } = tenant;

@@ -121,6 +121,30 @@ describe('standdown submit', () => {
       assert.equal(await shell.listed(CAMPAIGN), null);
     });
 
+    it('says so as JSON where that was asked for, when the answer is no', async () => {
+      const file = await shell.write('ids', newGuids(101).join('\n'));
+      const { code, shown } = await answer(`n${KEYS.enter}`, [file, '--json'], NO_SIGN_IN);
+      assert.equal(code, 130, shown);
+      assert.match(
+        shown,
+        /\{"error":\{"code":"DECLINED","message":"the question was not answered with yes; nothing was done"\}\}\n$/,
+      );
+    });
+
+    it('submits nothing unseen where the question would go into a file', async () => {
+      const file = await shell.write('ids', newGuids(101).join('\n'));
+      const child = startOnTerminal(['submit', file, ...INTO], {
+        env: shell.env,
+        errorsTo: shell.path('errors'),
+      });
+      assert.equal(await child.exited, 2);
+      assert.match(
+        await readFile(shell.path('errors'), 'utf8'),
+        /101 ids were found, and nobody is there to be asked: add --yes; nothing was submitted/,
+      );
+      assert.equal(await shell.listed(CAMPAIGN), null);
+    });
+
     it('shows what was selected, asks even for one, and submits that and nothing else', async () => {
       const [id = ''] = await add(1);
       await add(1, { status: 'Succeeded' });
