@@ -65,7 +65,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   // A first look with a time limit, as a worker's: the connection that stays waits for Redis for ever.
   const probe = await connect(place, 'command', 'check', log);
   await checkPlace(probe, log).finally(() => closeRedis(probe));
-  const redis = await connect(place, 'worker', 'console', log);
+  const redis = await connect(place, 'worker', 'console', log, { readsOnly: true });
   // A page that is opened before says that Redis is away, and stays so.
   await untilReady(redis);
   const stopping = new AbortController();

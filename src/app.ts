@@ -10,7 +10,7 @@ import { createLedger, type Ledger } from './ledger/ledger.ts';
 import { checkVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
 import { checkRedis } from './redis/check.ts';
-import { closeRedis, openRedis } from './redis/connect.ts';
+import { closeRedis, type OpenParams, openRedis } from './redis/connect.ts';
 import { startEmbedded } from './redis/embedded.ts';
 import { redisRefused } from './redis/failure.ts';
 import type { RedisRole } from './redis/options.ts';
@@ -66,8 +66,14 @@ export async function locateRedis({ config, log, path }: AppDeps): Promise<Redis
 }
 
 /** Opens a connection of the given kind. @throws StanddownError REDIS_UNREACHABLE */
-export function connect(place: RedisPlace, role: RedisRole, name: string, log: Logger): Promise<RedisClient> {
-  return openRedis({ ...place, role, connectionName: `standdown-${name}`, log });
+export function connect(
+  place: RedisPlace,
+  role: RedisRole,
+  name: string,
+  log: Logger,
+  options: Pick<OpenParams, 'readsOnly'> = {},
+): Promise<RedisClient> {
+  return openRedis({ ...place, role, connectionName: `standdown-${name}`, log, ...options });
 }
 
 /** @throws StanddownError REDIS_UNSUITABLE; warnings are logged. */

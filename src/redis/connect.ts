@@ -29,6 +29,8 @@ export interface OpenParams {
   connectionName: string;
   /** It only waits for what comes, under keys of one slot. Default false. */
   waitsOnly?: boolean;
+  /** Whether it may read for long without a write, which would tell it that this is the master no more. Default: as `command`. */
+  readsOnly?: boolean;
   /** Between two looks whether it still leads to the master, in ms. Default 20,000. */
   roleLookMs?: number;
   /** Those of a command that are not to be as `COMMAND_LIMITS` says. */
@@ -56,7 +58,8 @@ export async function openRedis(params: OpenParams): Promise<RedisClient> {
   const redis = build(params, reactionsFor(params, state, limits), limits);
   const watched = { ...params, redis, state };
   if (params.role === 'ledger' && redis instanceof Redis) failUnderWay(redis);
-  if (redis instanceof Redis) leaveReplica({ ...watched, redis });
+  const { readsOnly = params.role === 'command' } = params;
+  if (readsOnly && redis instanceof Redis) leaveReplica({ ...watched, redis });
   if (params.role !== 'command') {
     logOutages(watched);
     redis.connect().catch(() => undefined); // Failures come as error events too.

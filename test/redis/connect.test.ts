@@ -22,7 +22,7 @@ async function open(
   t: TestContext,
   url: string,
   role: RedisRole,
-  more: Partial<Pick<OpenParams, 'log' | 'limits' | 'roleLookMs'>> = {},
+  more: Partial<Pick<OpenParams, 'log' | 'limits' | 'readsOnly' | 'roleLookMs'>> = {},
 ): Promise<RedisClient> {
   const params = { target: parseRedisUrl(url), role, connectionName: 'test', log: quiet };
   const redis = await openRedis({ ...params, ...more });
@@ -209,7 +209,11 @@ test('who only reads leaves it, too, and says so until the master is there', asy
   const { url, admin } = await startRedis(t, { folder: testFolder(t) });
   const lines: string[] = [];
   const log = { warn: (_facts: object, words: string) => void lines.push(words), info: () => undefined };
-  const redis = await open(t, url, 'worker', { roleLookMs: 50, log: log as unknown as OpenParams['log'] });
+  const redis = await open(t, url, 'worker', {
+    readsOnly: true,
+    roleLookMs: 50,
+    log: log as unknown as OpenParams['log'],
+  });
   assert.equal(await redis.get('key'), null);
   assert.equal(isBehind(redis), false);
   let closings = 0;
@@ -227,7 +231,7 @@ test('who only reads leaves it, too, and says so until the master is there', asy
 test('a replica that was asked for is read', async (t) => {
   const { url, admin } = await startRedis(t, { folder: testFolder(t) });
   await admin.replicaof('127.0.0.1', '1');
-  const redis = await open(t, url, 'worker', { roleLookMs: 10 });
+  const redis = await open(t, url, 'worker', { readsOnly: true, roleLookMs: 10 });
   let looks = 0;
   const info = redis.info.bind(redis) as (section: string) => Promise<string>;
   Reflect.set(redis, 'info', async (section: string) => {
