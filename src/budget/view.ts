@@ -171,7 +171,7 @@ function windowHold(windows: readonly Window[], stamps: readonly number[], now: 
     const endsAt = deciding === undefined ? 0 : deciding + lengthen(window.lengthMs);
     if (endsAt < now || endsAt <= until) continue;
     until = endsAt;
-    detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that it may make`;
+    detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that is allowed`;
   }
   return until === 0 ? null : { reason: 'window', until, detail };
 }

@@ -9,7 +9,7 @@ import { feedingPlace, isUrgentPlace, URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, type DisplayState, displayState, findCampaign, readCampaign } from './registry.ts';
-import { readTracked, type Tracked, type TrackedDeps } from './tracked.ts';
+import { countTracked, readTracked, type Tracked, type TrackedDeps } from './tracked.ts';
 
 /** What `status --json` prints of a campaign. */
 export interface CampaignStatus {
@@ -257,6 +257,6 @@ function toIso(ms: number): string {
  */
 export async function isStopped(deps: TrackedDeps, campaign: Campaign): Promise<boolean> {
   if (campaign.open > 0 || campaign.stopped < campaign.total) return false;
-  const { stopped, total } = await readTracked(deps, campaign.number);
+  const { stopped, total } = await countTracked(deps, campaign.number);
   return stopped === total;
 }

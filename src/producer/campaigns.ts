@@ -48,6 +48,8 @@ export interface CampaignsDeps {
   spans: Spans;
   /** Of the producer. */
   closed: AbortSignal;
+  /** @throws StanddownError TENANT_UNKNOWN */
+  assertKnown(): Promise<void>;
 }
 
 /** What a producer does beyond single cancels. */
@@ -63,7 +65,10 @@ export function createCampaigns(deps: CampaignsDeps) {
       const source = openSource(ids, signal);
       try {
         const put = (campaign: NewCampaign) =>
-          submit(tenant, campaign, source.batches, { ...options, signal });
+          submit({ ...tenant, assertKnown: deps.assertKnown }, campaign, source.batches, {
+            ...options,
+            signal,
+          });
         const work = traceSubmit(deps.spans, wanted, put);
         return await waitFor(work, { signal }, 'Redis’ answer', {});
       } catch (error) {
@@ -109,13 +114,14 @@ type SubmitOptions = NonNullable<Parameters<typeof submitCampaign>[3]> & { signa
 
 /** The campaign is opened when the first ids are there and are such: its name is taken for good. */
 async function submit(
-  tenant: Submitting,
+  tenant: Submitting & Pick<CampaignsDeps, 'assertKnown'>,
   wanted: NewCampaign,
   batches: AsyncGenerator<Buffer>,
   options: SubmitOptions,
 ): Promise<SubmitSummary> {
   const asked = batches.next();
   asked.catch(() => undefined);
+  await tenant.assertKnown();
   await refusePast(tenant, wanted);
   const first = await asked;
   const seen = createIdSet();

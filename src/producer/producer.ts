@@ -116,9 +116,9 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
   const telemetry = createTelemetry(spans);
   const queues = new Map<PublicLane, Queue>();
   const closed = new AbortController();
-  const campaigns = createCampaigns({ redis, keys, limits, spans, closed: closed.signal });
   let closing: Promise<void> | null = null;
   const assertKnown = createTenantCheck({ redis, keys }, unknownTenant, options.onWarning ?? emitWarning);
+  const campaigns = createCampaigns({ redis, keys, limits, spans, closed: closed.signal, assertKnown });
 
   function queueOf(lane: PublicLane): Queue {
     // The workers say how much a lane keeps; a queue opened with other options would change that.
@@ -170,7 +170,6 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
     job: (reference) => createHandle({ endings, ...campaigns }, checkReference(reference)),
     async submit(ids, request) {
       assertOpen();
-      await assertKnown();
       return campaigns.submit(ids, request);
     },
     follow: (campaign, followOptions = {}) =>
@@ -214,14 +213,17 @@ function createTenantCheck(
 
   return async () => {
     if (isSettled) return;
-    isSettled = true;
     if (unknownTenant === 'warn') {
+      isSettled = true;
       // Nobody waits for a warning, and what the caller's own function throws is no failure of this.
       void warn().catch(() => undefined);
       return;
     }
-    isSettled = (await isKnown()) !== false;
-    if (!isSettled) throw new StanddownError('TENANT_UNKNOWN', words, { context: { tenant: keys.tenant } });
+    // Settled only by an answer: whoever asks meanwhile waits for one, too.
+    const known = await isKnown();
+    if (known === false)
+      throw new StanddownError('TENANT_UNKNOWN', words, { context: { tenant: keys.tenant } });
+    isSettled = known === true;
   };
 }
 

@@ -44,6 +44,30 @@ describe('a producer of a tenant for which no worker was ever seen', () => {
     assert.equal(await redis.exists(keysFor(tenant).campaigns), 0);
   });
 
+  it('is refused each time, however many ask at once, and a source has no id taken in vain', async () => {
+    const tenant = newLabel();
+    await using producer = await open({ tenant, unknownTenant: 'refuse' });
+    const asked = await Promise.allSettled([1, 2, 3].map(() => producer.cancel(REQUEST)));
+    assert.deepEqual(
+      asked.map(({ status }) => status),
+      ['rejected', 'rejected', 'rejected'],
+    );
+    const redis = await server.connect();
+    assert.equal(await redis.llen(keysFor(tenant).lane('cancel', 'wait')), 0);
+  });
+
+  it('has its source asked for the first id at once, as its documents say', async () => {
+    await using producer = await open({ unknownTenant: 'refuse' });
+    let isAsked = false;
+    const ids = (function* () {
+      isAsked = true;
+      yield REQUEST.machineActionId;
+    })();
+    const submitted = producer.submit(ids, { campaign: 'c', comment: 'x' });
+    assert.equal(isAsked, true);
+    await assert.rejects(submitted, { code: 'TENANT_UNKNOWN' });
+  });
+
   it('may not care', async () => {
     const told: string[] = [];
     await using producer = await open({
