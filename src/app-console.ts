@@ -22,7 +22,7 @@ import type { Changes } from './fleet-changes.ts';
 import { openSpool } from './intake/spool.ts';
 import { closeRedis, isBehind } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
-import { clockTime } from './words.ts';
+import { formatTime } from './words/time.ts';
 
 /* The console's half of the composition root, apart so that commands do not load it. */
 
@@ -137,7 +137,7 @@ function reading(signal: AbortSignal): ActionsDeps['withReader'] {
     const { reader, close } = openReader(config, tenant, {
       signal,
       onWait: ({ until, detail }) => {
-        const time = clockTime(new Date(until).toISOString(), Date.now());
+        const time = formatTime(new Date(until).toISOString(), Date.now());
         onWait(`waits until ${time}${detail ? `: ${detail}` : ''}`);
       },
     });

@@ -1,6 +1,7 @@
 import type { Keys, Operation } from '../keys.ts';
 import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
+import { describeFullWindow } from '../words/blocked.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
 import { canSomeoneCall, livingWorkers, readRoster, type SeenWorker } from './roster.ts';
 import { type Limits, lengthen, reservedIn, type SlotClass, type Window, windowsFor } from './windows.ts';
@@ -96,13 +97,9 @@ export async function viewBudget(
   );
   const pace = loweredPace(state.slice(5).map(asNumber), limits.windows, now);
   const withWindow = (slotClass: SlotClass) => {
-    const full = windowHold(pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1), stamps, now);
-    if (!full) return holds;
-    const hasReserve = slotClass === 'bulk' && kept.reserves.length > 0;
-    return [
-      ...holds,
-      hasReserve ? { ...full, detail: `${full.detail}; what is kept for urgent ones may be free` } : full,
-    ];
+    const allowed = pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1);
+    const full = windowHold(allowed, slotClass === 'bulk' ? kept : null, stamps, now);
+    return full ? [...holds, full] : holds;
   };
   return {
     now,
@@ -157,13 +154,18 @@ export function standingHolds(
     holds.push({ reason: 'penalty', until: penalty, detail: describe(parseNotice(notices['penalty'])) });
   }
   if (grace && grace > now) {
-    const detail = 'Redis is new or was restarted: workers put back the calls they remember';
-    holds.push({ reason: 'grace', until: grace, detail });
+    holds.push({ reason: 'grace', until: grace, detail: '' });
   }
   return holds;
 }
 
-function windowHold(windows: readonly Window[], stamps: readonly number[], now: number): Hold | null {
+/** limits: of which the reserve is said; null: an urgent call may use it. */
+function windowHold(
+  windows: readonly Window[],
+  limits: Limits | null,
+  stamps: readonly number[],
+  now: number,
+): Hold | null {
   let until = 0;
   let detail = '';
   for (const window of windows) {
@@ -171,7 +173,7 @@ function windowHold(windows: readonly Window[], stamps: readonly number[], now: 
     const endsAt = deciding === undefined ? 0 : deciding + lengthen(window.lengthMs);
     if (endsAt < now || endsAt <= until) continue;
     until = endsAt;
-    detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that is allowed`;
+    detail = describeFullWindow(window, limits ? reservedIn(limits, window) : 0);
   }
   return until === 0 ? null : { reason: 'window', until, detail };
 }

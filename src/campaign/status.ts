@@ -14,6 +14,13 @@ import { countTracked, readTracked, type Tracked, type TrackedDeps } from './tra
 /** What `status --json` prints of a campaign. */
 export interface CampaignStatus {
   campaign: string;
+  comment: string;
+  /** Null: not known. */
+  requestedBy: string | null;
+  /** 0: urgent; 1 (first) to 9 (last). */
+  priority: number;
+  /** ISO 8601 UTC. */
+  createdAt: string;
   /** `done` when nothing of it is open, nor of what it tracks. */
   state: DisplayState;
   /** Ids that it names, those that it tracks included. */
@@ -82,6 +89,10 @@ export async function statusOf(
   const open = campaign.open + tracked.open + tracked.gone;
   return {
     campaign: campaign.name,
+    comment: campaign.comment,
+    requestedBy: campaign.requestedBy,
+    priority: campaign.priority,
+    createdAt: toIso(campaign.createdAt),
     state: displayState({ state: campaign.state, open: open - tracked.gone }),
     total: campaign.total + tracked.total,
     open,
@@ -240,7 +251,7 @@ function holdOf(
   const isOwnHeld = campaign.open > 0 && holds.length > 0;
   if (campaign.state === 'running' && !isOwnHeld && paused) {
     const detail =
-      paused.pausedReason ?? `campaign ${JSON.stringify(paused.name)}, which owns them, is paused`;
+      paused.pausedReason ?? `Campaign ${JSON.stringify(paused.name)}, which owns these actions, is paused.`;
     return { reason: 'paused', until: null, detail };
   }
   const [hold] = campaign.state === 'running' && isOpen ? holds : [];

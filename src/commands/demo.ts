@@ -16,13 +16,14 @@ import { closeRedis } from '../redis/connect.ts';
 import { startEmbedded } from '../redis/embedded.ts';
 import { toCsv } from '../report/lines.ts';
 import type { Simulator } from '../simulator/index.ts';
+import { count } from '../words/number.ts';
 import { type CommandContext, EXIT, widthOf } from './context.ts';
 import { startDemoWorker } from './demo-worker.ts';
 import { createDemoWorld, type DemoWorld } from './demo-world.ts';
 import { followCampaign } from './follow.ts';
 import { writeReport } from './report.ts';
 import { whole } from './simulate.ts';
-import { count, formatTable } from './table.ts';
+import { formatTable } from './table.ts';
 
 export interface DemoOptions {
   realTime: boolean;

@@ -31,7 +31,7 @@ export async function followCampaign(
   for (;;) {
     stop.throwIfAborted();
     const { status, budget } = await lookAtCampaign(tenant, name);
-    await show({ status, budget, now: Date.now() });
+    await show({ tenant: tenant.label, status, budget, now: Date.now() });
     if (isOver(status)) return status;
     await systemClock.sleep(options.lookMs, stop);
   }
@@ -45,7 +45,7 @@ function isLive(out: CommandContext['out']): boolean {
 function showLive(): (progress: Progress) => Promise<void> {
   const update = createLogUpdate(process.stdout);
   return async (progress) => {
-    update(printable(renderProgress(progress)));
+    update(printable(renderProgress(progress, process.stdout.columns)));
     if (isOver(progress.status)) update.done();
   };
 }

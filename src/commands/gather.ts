@@ -5,9 +5,9 @@ import { type IdLine, readIdBatches } from '../intake/id-file.ts';
 import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import { createIdSet } from '../ledger/id-set.ts';
+import { plural } from '../words/number.ts';
 import type { CommandContext } from './context.ts';
 import { createNaming } from './naming.ts';
-import { count } from './table.ts';
 
 type Context = Pick<CommandContext, 'out' | 'stop' | 'stdin'>;
 
@@ -61,7 +61,7 @@ async function* withHint<T>(batches: AsyncGenerator<T>, idColumn: string | undef
     if (!(error instanceof StanddownError) || !error.context['columns'] || idColumn !== undefined)
       throw error;
     const { code, message, context } = error;
-    throw new StanddownError(code, `${message}; --id-column names the one with the ids`, { context });
+    throw new StanddownError(code, `${message}; name the column with --id-column`, { context });
   }
 }
 
@@ -81,10 +81,10 @@ export async function readExcluded(context: Context, file: string | undefined): 
     }
   }
   if (naming.count() > 0) {
-    const words = `--exclude ${file}: ${count(naming.count())} lines are not machine action ids; nothing was submitted`;
+    const words = `--exclude ${file}: ${plural(naming.count(), 'line is not a machine action id', 'lines are not machine action ids')}. Nothing was submitted.`;
     throw new StanddownError('INPUT_INVALID', words);
   }
-  if (excluded.size === 0) context.out.note(`note: --exclude ${file} holds no machine action ids`);
+  if (excluded.size === 0) context.out.note(`Note: --exclude ${file} contains no machine action ids`);
   return excluded;
 }
 

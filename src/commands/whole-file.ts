@@ -71,15 +71,15 @@ async function examine(
   path: string,
   { force }: Overwriting,
 ): Promise<{ target: string; isRegular: boolean }> {
-  if (path === '') throw unwritable(path, 'it needs a name');
+  if (path === '') throw unwritable(path, 'the name is empty');
   const target = await realpath(path).catch(() => path);
   const found = await stat(target).catch(() => null);
-  if (found?.isDirectory()) throw unwritable(path, 'it is a folder; name a file in it');
+  if (found?.isDirectory()) throw unwritable(path, 'it is a folder; give the name of a file in it');
   if (!found && !(await stat(dirname(target)).catch(() => null))) {
-    throw unwritable(path, `there is no folder ${dirname(target)}; make it first`);
+    throw unwritable(path, `folder ${dirname(target)} does not exist; create it first`);
   }
   if (found?.isFile() && !force)
-    throw unwritable(path, 'it is there already; add --force to replace it, or give another name');
+    throw unwritable(path, 'it already exists; use --force to replace it, or another name');
   return { target, isRegular: found === null || found.isFile() };
 }
 
@@ -103,7 +103,7 @@ async function explained<T>(path: string, run: () => Promise<T>): Promise<T> {
 }
 
 function unwritable(path: string, why: string, cause?: unknown): StanddownError {
-  return new StanddownError('INPUT_INVALID', `${path === '' ? '--output' : path} cannot be written: ${why}`, {
+  return new StanddownError('INPUT_INVALID', `cannot write ${path === '' ? '--output' : path}: ${why}`, {
     cause,
   });
 }

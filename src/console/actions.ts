@@ -20,10 +20,11 @@ import type { Logger } from '../log.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
-import { count, describeFinished, describeGoingOn, describeLeft, NOTHING_TO_READ } from '../words.ts';
+import { describeFinished, describeGoingOn, describeLeft, NOTHING_TO_VERIFY } from '../words/campaign.ts';
+import { count, plural } from '../words/number.ts';
 import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
-import { campaignPath, plural } from './parts.ts';
+import { campaignPath } from './parts.ts';
 import type { Role } from './session.ts';
 import type { Site, Visit } from './site.ts';
 import type { Tasks } from './tasks.ts';
@@ -222,7 +223,7 @@ function steerIt(
 }
 
 function describeState(state: string, before: Steered, steering: string): string {
-  if (before.finished !== null) return describeFinished(before.finished, steering);
+  if (before.finished !== null) return describeFinished(before.finished, steering, Date.now());
   const words = before.state === state ? `it was ${state} already` : `it is ${state} now`;
   const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
   return goingOn === '' ? words : `${words}; ${goingOn}`;
@@ -235,7 +236,7 @@ async function abort(doing: Doing): Promise<string> {
   const sweep = createSweep({ ...shown.tenant, log, wall });
   while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
   const { outcomes } = await findByNumber(shown.tenant, String(campaign.number));
-  if (before.finished !== null) return describeFinished(before.finished, 'abort');
+  if (before.finished !== null) return describeFinished(before.finished, 'abort', Date.now());
   return `${describeState('aborted', before, 'abort')}; ${plural(outcomes.withdrawn ?? 0, 'id')} ended as withdrawn`;
 }
 
@@ -293,7 +294,7 @@ async function verify({ shown, campaign, actor, tell, withReader, wall }: Doing)
 }
 
 function describeVerified({ asked, noted, states, absent }: VerifyCount): string {
-  if (asked === 0) return `nothing to read; ${NOTHING_TO_READ}`;
+  if (asked === 0) return NOTHING_TO_VERIFY;
   const seen = [...states].map(([state, number]) => `${state ?? 'unknown'} ${count(number)}`);
   return [
     `${count(asked)} asked for, ${count(noted)} read`,

@@ -2,7 +2,7 @@ import { openAhead, outlook } from '../campaign/status.ts';
 import { describeDuration } from '../duration.ts';
 import { feedingPlace } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
-import { count } from '../words.ts';
+import { count } from '../words/number.ts';
 import { type BudgetChart, chartBudget } from './budget-chart.ts';
 import { at, renderHolds } from './parts.ts';
 import type { Site } from './site.ts';
@@ -22,7 +22,7 @@ export function addBudgetPage(site: Site, directory: Directory): void {
     const open = await openAhead(tenant, LAST);
     const chart = chartBudget(tenant.limits, past, outlook(tenant.limits, budget, open, false));
     const regions = {
-      windows: html`<section><h2>Cancel calls now</h2>${renderWindows(budget)}${renderHolds(budget)}</section>`,
+      windows: html`<section><h2>Cancel calls now</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
       refusals: renderRefusals(chart),
     };
     return {

@@ -7,7 +7,8 @@ import { renderTimeline } from '../report/chart.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderOutcomes, renderTypes } from '../report/summary.ts';
 import { createTally, type OUTCOMES_OR_OPEN } from '../report/tally.ts';
-import { count, describeTracked } from '../words.ts';
+import { describeTracked } from '../words/campaign.ts';
+import { count } from '../words/number.ts';
 import type { Indexed } from './campaign-index.ts';
 import {
   at,

@@ -1,10 +1,9 @@
 import type { CampaignLook } from '../campaign/status.ts';
 import { type Html, html } from '../report/html.ts';
-import { count } from '../words.ts';
+import { count, plural } from '../words/number.ts';
 import {
   campaignPath,
   describeProgress,
-  plural,
   renderHold,
   renderHolds,
   renderOutcomeCounts,
@@ -133,7 +132,7 @@ function renderTenant(seen: Seen): Html {
   const more = look.active.length - MOST_SHOWN;
   return html`<section class="${look.trouble > 0 ? 'tenant trouble' : 'tenant'}" id="tenant-${label}">
 ${head}
-${renderHolds(look.budget)}
+${renderHolds(look.budget, label)}
 ${look.active.slice(0, MOST_SHOWN).map((one) => renderActive(label, one))}
 <p class="note">${more > 0 ? html`${count(more)} more at work, ` : ''}${plural(look.ended.length, 'campaign')} ended</p>
 </section>

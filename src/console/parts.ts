@@ -4,8 +4,9 @@ import { OUTCOMES } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
 import type { OutcomeOrOpen } from '../report/tally.ts';
-import { percent } from '../report/words.ts';
-import { clockTime, count, describeAbsence, describePace, REASONS } from '../words.ts';
+import { describeAbsence, describePace, type HoldWords, partsOfHold } from '../words/blocked.ts';
+import { count, percent } from '../words/number.ts';
+import { formatTime } from '../words/time.ts';
 
 /* What several pages show. */
 
@@ -24,26 +25,26 @@ export function campaignPath(label: string, number: number, ...more: readonly (s
 
 /** A time, and how long it is until then; the script counts that down. */
 export function until(iso: string): Html {
-  return html`<time datetime="${iso}">${clockTime(iso, Date.now())}</time> <span class="left" data-until="${iso}"></span>`;
+  return html`<time datetime="${iso}">${formatTime(iso, Date.now())}</time> <span class="left" data-until="${iso}"></span>`;
 }
 
 export function at(ms: number): Html {
   const iso = new Date(ms).toISOString();
-  return html`<time datetime="${iso}">${clockTime(iso, Date.now())}</time>`;
+  return html`<time datetime="${iso}">${formatTime(iso, Date.now())}</time>`;
 }
 
-/** Why something waits, and until when. */
-export function renderHold(hold: { reason: string; until: string | null; detail: string }): Html {
-  if (hold.reason === 'paused' && hold.detail)
-    return html`<span class="hold" data-reason="paused">${hold.detail}</span>`;
+/** What blocks calls, and when that changes. */
+export function renderHold(hold: HoldWords): Html {
+  const { state, next } = partsOfHold(hold);
   const isToCome = hold.until !== null && Date.parse(hold.until) > Date.now();
-  const time = isToCome && hold.until !== null ? html` until ${until(hold.until)}` : '';
-  return html`<span class="hold" data-reason="${hold.reason}">waits for ${REASONS[hold.reason] ?? hold.reason}${time}${hold.detail ? `; ${hold.detail}` : ''}</span>`;
+  const upcoming = isToCome && hold.until !== null ? html`at ${until(hold.until)}` : 'any moment now';
+  const then = hold.until === null || next === '' ? '' : html` ${next} ${upcoming}.`;
+  return html`<span class="hold" data-reason="${hold.reason}">${state}${then}</span>`;
 }
 
 /** Why nothing of a tenant goes out, and what else there is to know of its budget. */
-export function renderHolds(budget: BudgetView): Html {
-  const absence = describeAbsence(budget);
+export function renderHolds(budget: BudgetView, tenant: string): Html {
+  const absence = describeAbsence(budget, tenant);
   const pace = describePace(budget);
   const lines = [
     ...(absence ? [html`<span class="hold" data-reason="absent">${absence}</span>`] : []),
@@ -52,7 +53,7 @@ export function renderHolds(budget: BudgetView): Html {
     ),
     ...(pace ? [html`<span class="hold" data-reason="pace">${pace}</span>`] : []),
   ];
-  if (lines.length === 0) return html`<p class="note">Nothing holds calls back.</p>`;
+  if (lines.length === 0) return html`<p class="note">Nothing is blocking calls.</p>`;
   return html`<ul class="holds">${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
 }
 
@@ -78,17 +79,13 @@ export function renderOutcomeCounts(shares: Shares): Html {
   return html`<ul class="counts">${items}</ul>`;
 }
 
-/** 9,998 of 10,000 decided (> 99.9 %) */
+/** `9,998 of 10,000 actions finished (> 99.9%)` */
 export function describeProgress({ total, open }: Shares): string {
-  const decided = total - open;
-  return `${count(decided)} of ${count(total)} decided (${percent(decided, total)})`;
+  const finished = total - open;
+  return `${count(finished)} of ${count(total)} actions finished (${percent(finished, total)})`;
 }
 
 /** A table that scrolls by itself where it is too wide. */
 export function scrolling(label: string, table: Html): Html {
   return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${table}</div>`;
-}
-
-export function plural(number: number, one: string, many = `${one}s`): string {
-  return `${count(number)} ${number === 1 ? one : many}`;
 }

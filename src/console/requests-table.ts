@@ -2,7 +2,7 @@ import type { Campaign } from '../campaign/registry.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import { OUTCOMES_OR_OPEN } from '../report/tally.ts';
-import { count } from '../words.ts';
+import { count } from '../words/number.ts';
 import { at, campaignPath, scrolling } from './parts.ts';
 import { type Found, SIZES, type SortColumn, toQuery, type Wanted } from './requests.ts';
 import type { Row } from './row.ts';

@@ -5,10 +5,11 @@ import type { IdLine } from '../intake/id-line.ts';
 import { MAX_COMMENT_LENGTH } from '../job.ts';
 import { describePriority } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
-import { count, describeDuplicates, describeKnown } from '../words.ts';
+import { describeDuplicates, describeKnown } from '../words/campaign.ts';
+import { count, plural } from '../words/number.ts';
 import { priorityOptions } from './actions.ts';
 import type { Draft } from './drafts.ts';
-import { plural, scrolling, tenantPath, until } from './parts.ts';
+import { scrolling, tenantPath, until } from './parts.ts';
 import { formKeyField, live, type Viewer } from './view.ts';
 
 /**

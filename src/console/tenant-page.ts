@@ -3,7 +3,7 @@ import type { Campaign } from '../campaign/registry.ts';
 import type { CampaignLook } from '../campaign/status.ts';
 import { formatDuration } from '../duration.ts';
 import { type Html, html } from '../report/html.ts';
-import { count } from '../words.ts';
+import { count } from '../words/number.ts';
 import { renderActive } from './overview.ts';
 import { at, campaignPath, renderHolds, renderProgress, scrolling, tenantPath } from './parts.ts';
 import { readPage } from './requests.ts';
@@ -22,7 +22,7 @@ export function addTenantPage(site: Site, directory: Directory): void {
     const { budget, active, ended } = await shown.look();
     const page = readPage(query['page']);
     const regions = {
-      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget)}</section>`,
+      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
       active: html`<section><h2>At work</h2>${active.length > 0 ? active.map((one) => renderActive(label, one)) : html`<p class="note">Nothing is open.</p>`}</section>`,
       ended: renderEnded(label, ended, page),
     };

@@ -130,7 +130,8 @@ export function createExecutor(deps: ExecuteDeps) {
       const token = await signIn.token();
       return { ...(await ledger.begin(ask)), token };
     };
-    return gate.pass(work.slotClass, beginWithToken, stopping);
+    const line = { operation: pass.operation, slotClass: work.slotClass };
+    return gate.pass(line, beginWithToken, stopping);
   }
 
   async function call(work: Work, pass: Pass, token: Token, grant: Grant): Promise<Judgement> {

@@ -1,7 +1,8 @@
 import { describeDuration } from '../duration.ts';
+import { count } from '../words/number.ts';
+import { formatUtc } from '../words/time.ts';
 import { type Html, html } from './html.ts';
 import type { RollingCount, Timeline } from './timeline.ts';
-import { count, utc } from './words.ts';
 
 const HEIGHT = 120;
 /** Room above the limit for its name. */
@@ -29,9 +30,9 @@ function renderCount(counted: RollingCount, { first, last }: Timeline): Html {
   const top = Math.max(window.max * HEADROOM, peak);
   const y = (value: number) => (HEIGHT - (HEIGHT * value) / top).toFixed(1);
   const steps = parts.map((value, index) => `V${y(value)}H${index + 1}`).join('');
-  const words = `at most ${count(peak)} calls in any ${length} (limit ${count(window.max)}), at ${utc(peakAt)}`;
+  const words = `at most ${count(peak)} calls in any ${length} (limit ${count(window.max)}), at ${formatUtc(peakAt)}`;
   return html`<figure>
-<figcaption><strong>In any ${length}:</strong> at most ${count(peak)} calls, at ${utc(peakAt)}; the limit is ${count(window.max)}</figcaption>
+<figcaption><strong>In any ${length}:</strong> at most ${count(peak)} calls, at ${formatUtc(peakAt)}; the limit is ${count(window.max)}</figcaption>
 <div class="plot">
 <svg viewBox="0 0 ${parts.length} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="Calls in any ${length}: ${words}">
 <path class="area" d="M0 ${HEIGHT}${steps}V${HEIGHT}Z"/>
@@ -39,7 +40,7 @@ function renderCount(counted: RollingCount, { first, last }: Timeline): Html {
 </svg>
 <span class="top">limit ${count(window.max)}</span>
 </div>
-<p class="axis"><span>${utc(first)}</span><span>${utc(first + (last - first) / 2)}</span><span>${utc(last)}</span></p>
+<p class="axis"><span>${formatUtc(first)}</span><span>${formatUtc(first + (last - first) / 2)}</span><span>${formatUtc(last)}</span></p>
 </figure>
 `;
 }

@@ -2,10 +2,11 @@ import type { Window } from '../budget/windows.ts';
 import type { AuditEntry } from '../campaign/audit.ts';
 import type { Campaign } from '../campaign/registry.ts';
 import { OUTCOME_MEANINGS } from '../outcome.ts';
+import { count, percent } from '../words/number.ts';
+import { formatUtc } from '../words/time.ts';
 import { renderTimeline } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { type Group, OUTCOMES_OR_OPEN, type OutcomeOrOpen, type Summary } from './tally.ts';
-import { count, percent, utc } from './words.ts';
 
 /** What a page says besides its lines. */
 export interface Facts {
@@ -65,10 +66,10 @@ function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Ht
     ['State', stateOf(campaign, summary)],
     ['Comment', campaign.comment],
     ['Requested by', campaign.requestedBy ?? ''],
-    ['Submitted', utc(campaign.createdAt)],
-    ['Expires', campaign.expiresAt === null ? '' : utc(campaign.expiresAt)],
-    ['First answer', summary.timeline ? utc(summary.timeline.first) : ''],
-    ['Last outcome', campaign.decidedAt === null ? '' : utc(campaign.decidedAt)],
+    ['Submitted', formatUtc(campaign.createdAt)],
+    ['Expires', campaign.expiresAt === null ? '' : formatUtc(campaign.expiresAt)],
+    ['First answer', summary.timeline ? formatUtc(summary.timeline.first) : ''],
+    ['Last outcome', campaign.decidedAt === null ? '' : formatUtc(campaign.decidedAt)],
     ['Priority', `${campaign.priority} (1 goes first, 9 last)`],
     [
       'Uncertain',
@@ -83,7 +84,7 @@ function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Ht
         : 'none',
     ],
     ['Verified', summary.verified > 0 ? `${count(summary.verified)}, read again afterwards` : 'none'],
-    ['Report made', `${utc(madeAt)}, Standdown ${version}`],
+    ['Report made', `${formatUtc(madeAt)}, Standdown ${version}`],
   ];
   const items = facts
     .filter(([, value]) => value !== '')
@@ -158,7 +159,7 @@ function renderHistory(history: readonly AuditEntry[]): Html {
   const latest = history.slice(-MOST_HISTORY);
   const rows = latest.map(
     ({ at, action, by, detail, command }) =>
-      html`<tr><td class="time">${utc(at)}</td><td>${action}</td><td>${by}</td><td>${detail}</td><td class="command"><code>${command}</code></td></tr>
+      html`<tr><td class="time">${formatUtc(at)}</td><td>${action}</td><td>${by}</td><td>${detail}</td><td class="command"><code>${command}</code></td></tr>
 `,
   );
   const left = history.length - latest.length;

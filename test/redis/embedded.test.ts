@@ -27,7 +27,7 @@ import {
 /** A tenant as it is in this Redis: nothing is prepared. */
 async function newTenantOf(redis: RedisClient, label: string) {
   const config = readConfig({ STANDDOWN_TENANT: label });
-  return { label, config, ...createTenant(config, redis) };
+  return { config, ...createTenant(config, redis) };
 }
 
 const gone = (folder: string) => eventually(() => assert.deepEqual(processesIn(folder), []));

@@ -1,0 +1,103 @@
+import { livingWorkers, type SeenWorker } from '../budget/roster.ts';
+import type { BudgetView } from '../budget/view.ts';
+import type { Window } from '../budget/windows.ts';
+import { describeDuration, describeWindow } from '../duration.ts';
+import { count, plural } from './number.ts';
+import { formatPast, formatTime, formatUpcoming } from './time.ts';
+
+/* Why no call goes out, in the same words everywhere: the state, its reason, what happens next and when, what the reader can do. */
+
+/** As `status --json` has it: `until` in ISO 8601 UTC, null: not known. */
+export interface HoldWords {
+  reason: string;
+  until: string | null;
+  detail: string;
+}
+
+/** By a hold's reason: a label of one or two words, for a column. */
+export const BLOCKED_LABELS: Readonly<Record<string, string>> = {
+  window: 'rate limit',
+  penalty: '429 from Defender',
+  upstream: 'Defender unavailable',
+  unauthorized: 'token rejected',
+  'sign-in': 'sign-in failing',
+  grace: 'Redis restarted',
+  paused: 'paused',
+};
+
+/** Why nothing of a campaign, or of a tenant, goes out, and when that changes. */
+export function describeHold(hold: HoldWords, now: number): string {
+  const { state, next } = partsOfHold(hold);
+  return hold.until === null || next === '' ? state : `${state} ${next} ${formatUpcoming(hold.until, now)}.`;
+}
+
+/** The same in two parts, where the time between them counts down by itself. `next` is followed by `at` and a time; empty: by nothing. */
+export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { state: string; next: string } {
+  switch (reason) {
+    case 'window':
+      return { state: `Rate limit reached: ${detail}.`, next: 'Next call' };
+    case 'penalty':
+      return { state: `Defender asked to wait (429${colon(detail)}).`, next: 'Next call' };
+    case 'upstream':
+      return { state: `Defender is unavailable${because(detail)}.`, next: 'Retrying' };
+    case 'unauthorized':
+      return { state: `Defender rejects the access token (401${colon(detail)}).`, next: 'Retrying' };
+    case 'sign-in':
+      return { state: `Sign-in is failing${because(detail)}.`, next: 'Retrying' };
+    case 'grace':
+      return { state: 'Redis is new or was restarted: rebuilding the call history.', next: 'Resuming' };
+    case 'paused':
+      return { state: detail || 'Paused. Run "standdown resume" to continue.', next: '' };
+    default:
+      return { state: `Blocked: ${reason}${because(detail)}.`, next: 'Retrying' };
+  }
+}
+
+/**
+ * What a full window says of itself. @param reserved calls that only urgent requests may still make.
+ */
+export function describeFullWindow({ max, lengthMs }: Window, reserved: number): string {
+  const calls = `${count(max)} of ${plural(max, 'call')} in the last ${describeWindow(lengthMs)}`;
+  return reserved > 0 ? `${calls} (${count(reserved)} more reserved for urgent requests)` : calls;
+}
+
+/** That nothing is sent for want of a worker; null while there is one. */
+export function describeAbsence({ now, workers }: BudgetView, tenant: string): string | null {
+  if (livingWorkers(workers, now).length > 0) return null;
+  const [last] = workers;
+  const seen = last ? ` (last seen ${formatPast(last.seenAt, now)})` : '';
+  return `No worker is running for tenant ${tenant}${seen}. Start one with "standdown worker".`;
+}
+
+/** A worker that is running, and as whom it calls or why it cannot. */
+export function describeWorker({ host, pid, version, identity, roles, trouble }: SeenWorker): string {
+  const worker = `Worker ${pid} on ${host}${version === '' ? '' : ` (${version})`}`;
+  if (trouble !== '') return `${worker}: not signed in (${unfinished(trouble)})`;
+  return `${worker}: signed in as ${identity}${roles ? ` with ${roles.join(', ')}` : ''}`;
+}
+
+/** That fewer calls are sent after refusals; null while as many go out as the limits allow. The API does not say why it refuses. */
+export function describePace({ now, pace, windows }: BudgetView): string | null {
+  if (!pace) return null;
+  const whole = windows.find(({ lengthMs }) => lengthMs === pace.lengthMs)?.max ?? pace.max;
+  const refused = `${plural(pace.refusals, 'call was', 'calls were')} refused (429) although RATE_LIMITS allows ${pace.refusals === 1 ? 'it' : 'them'}`;
+  const leftMs = pace.until - now;
+  return (
+    `${refused}. Slowed down to ${count(pace.max)} of ${count(whole)} calls per ${describeWindow(pace.lengthMs)}; ` +
+    `back to full speed at ${formatTime(pace.until, now)} (in ${describeDuration(Math.max(0, leftMs))}) if no more are refused. ` +
+    'If they are, another program may be using this application’s quota: lower RATE_LIMITS.'
+  );
+}
+
+function colon(detail: string): string {
+  return detail === '' ? '' : `: ${unfinished(detail)}`;
+}
+
+function because(detail: string): string {
+  return detail === '' ? '' : ` (${unfinished(detail)})`;
+}
+
+/** A sentence of others' within one of ours. */
+function unfinished(detail: string): string {
+  return detail.replace(/\.\s*$/, '');
+}
