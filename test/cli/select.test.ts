@@ -110,7 +110,7 @@ describe('standdown select', () => {
       select(...where, '--output', jsonl, '--json'),
     ]);
     assert.deepEqual([first.code, first.stdout], [0, ''], first.stderr);
-    assert.match(first.stderr, /\n3 written to .*found\.csv\n$/);
+    assert.match(first.stderr, /\nWrote 3 actions to .*found\.csv\n$/);
     assert.equal((await stat(csv)).mode & 0o777, 0o600);
     const table = parse(await readFile(csv), { columns: true }) as Record<string, string>[];
     assert.deepEqual(idsOf(table), ids);
@@ -219,7 +219,7 @@ describe('standdown select', () => {
     t.after(() => waiting.stop());
     // Windows are kept a little longer than they are.
     const says =
-      /^reading waits for the rate limit: all calls it allows for now were made until .*\((1 h( 1 min)?|59 min.*)\)$/m;
+      /^Reading is waiting\. Rate limit reached: 1 of 1 call in the last hour\. Next call at .* \(in 1 h\)\.$/m;
     await eventually(() => assert.match(waiting.stderr, says));
     waiting.stop();
     assert.deepEqual([await waiting.exited, waiting.stdout], [1, '']);
