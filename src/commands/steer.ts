@@ -62,12 +62,11 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
     await endOpen(tenant, context);
-    const withdrawn = isNeeded ? `${plural(open, 'action')} withdrawn` : '';
-    await tellState(context, tenant, options, before, {
-      steering: 'abort',
-      state: 'aborted',
-      also: withdrawn,
-    });
+    // What was being called at that moment gets the outcome of its call.
+    const { outcomes } = await findCampaign(tenant.redis, tenant.keys, name);
+    const withdrawn = (outcomes.withdrawn ?? 0) - (look.campaign.outcomes.withdrawn ?? 0);
+    const also = withdrawn > 0 ? `${plural(withdrawn, 'action')} withdrawn` : '';
+    await tellState(context, tenant, options, before, { steering: 'abort', state: 'aborted', also });
     return EXIT.done;
   });
 }
