@@ -87,7 +87,7 @@ function follow(
   );
   const followed = (async () => {
     await untilWorking(context, tenant);
-    return followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS });
+    return (await followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS })).status;
   })();
   return Promise.race([followed, failed]);
 }

@@ -1,6 +1,6 @@
 import { createLogUpdate } from 'log-update';
 import type { Tenant } from '../app.ts';
-import { type CampaignStatus, isOver, lookAtCampaign } from '../campaign/status.ts';
+import { isOver, lookAtCampaign } from '../campaign/status.ts';
 import { systemClock } from '../clock.ts';
 import { printable } from '../foreign.ts';
 import type { CommandContext } from './context.ts';
@@ -26,13 +26,14 @@ export async function followCampaign(
   tenant: Tenant,
   name: string,
   options: FollowOptions,
-): Promise<CampaignStatus> {
+): Promise<Progress> {
   const show = options.onLook ?? (isLive(out) ? showLive() : showLines(out, options.lineMs));
   for (;;) {
     stop.throwIfAborted();
     const { status, budget } = await lookAtCampaign(tenant, name);
-    await show({ tenant: tenant.label, status, budget, now: Date.now() });
-    if (isOver(status)) return status;
+    const progress = { tenant: tenant.label, status, budget, now: Date.now() };
+    await show(progress);
+    if (isOver(status)) return progress;
     await systemClock.sleep(options.lookMs, stop);
   }
 }

@@ -7,7 +7,7 @@ import { lookAt } from '../campaign/status.ts';
 import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
-import { describeAbsence, describeHold } from '../words/blocked.ts';
+import { describeBlocked } from '../words/blocked.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
@@ -112,8 +112,7 @@ function describeNow(line: ReportLine, { name }: Campaign): string {
 async function describeWait(tenant: Tenant, found: Campaign): Promise<string> {
   const { status, budget } = await lookAt(tenant, found);
   const reasons = [
-    describeAbsence(budget, tenant.label),
-    status.hold && describeHold(status.hold, Date.now()),
+    describeBlocked(status, budget, tenant.label, Date.now()),
     status.state === 'running' || status.hold?.reason === 'paused'
       ? null
       : `The campaign is ${status.state}.`,

@@ -2,7 +2,7 @@ import type { BudgetView, WindowUse } from '../budget/view.ts';
 import { type CampaignStatus, isOver } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { describeAbsence, describeHold, describePace } from '../words/blocked.ts';
+import { describeBlocked, describePace } from '../words/blocked.ts';
 import { titled } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { wrapLines } from './wrap.ts';
@@ -22,14 +22,14 @@ const BAR = 30;
 export function renderProgress(progress: Progress, width = Number.POSITIVE_INFINITY): string {
   const { tenant, status, budget, now } = progress;
   const finished = status.total - status.open;
-  const share = status.total === 0 ? 1 : finished / status.total;
+  const share = status.total === 0 ? 0 : finished / status.total;
   const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
   const lines = [
     titled(status.campaign, tenant),
     `${bar(share, width)} ${count(finished)} of ${count(status.total)} finished (${percent(finished, status.total)})${left}`,
     outcomesLine(status),
     ...budget.windows.map((window) => renderWindow(window, width)),
-    blocked(progress) ?? (isOver(status) ? 'Done.' : 'Sending cancels.'),
+    blockedIn(progress) ?? (isOver(status) ? 'Done.' : 'Sending cancels.'),
     ...notes(progress),
   ];
   return wrapLines(lines, width);
@@ -41,14 +41,12 @@ export function renderLine(progress: Progress): string {
   const uses = budget.windows
     .map((window) => `${window.used} of ${count(window.max)} calls per ${describeWindow(window.lengthMs)}`)
     .join(', ');
-  const why = [blocked(progress) ?? [], notes(progress)].flat().join(' ');
+  const why = [blockedIn(progress) ?? [], notes(progress)].flat().join(' ');
   return `${count(status.total - status.open)} of ${count(status.total)} finished; ${uses}.${why ? ` ${why}` : ''}`;
 }
 
-/** Why nothing goes out, or null. */
-function blocked({ tenant, status, budget, now }: Progress): string | null {
-  const held = status.hold && describeHold(status.hold, now);
-  return status.open === 0 ? held : (describeAbsence(budget, tenant) ?? held);
+function blockedIn({ tenant, status, budget, now }: Progress): string | null {
+  return describeBlocked(status, budget, tenant, now);
 }
 
 function notes({ status, budget }: Pick<Progress, 'status' | 'budget'>): string[] {

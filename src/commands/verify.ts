@@ -31,7 +31,13 @@ export function runVerify(
     await appendAudit(tenant, campaign.number, { ...actorOf(context.args), action: 'verify', detail: '' });
     const verified = await verifyCampaign({ ...tenant, reader, wall: systemClock.wall }, campaign);
     const allCancelled = await isStopped(tenant, await findCampaign(redis, keys, options.campaign));
-    if (options.json) await writeJson(out, { tenant: tenant.label, campaign: campaign.name, ...toJson(verified), allCancelled });
+    if (options.json)
+      await writeJson(out, {
+        tenant: tenant.label,
+        campaign: campaign.name,
+        ...toJson(verified),
+        allCancelled,
+      });
     else await out.write(`${describe(titled(campaign.name, tenant.label), verified)}\n`);
     return EXIT.done;
   });

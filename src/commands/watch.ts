@@ -30,17 +30,22 @@ export async function watchCampaign(
 ): Promise<number> {
   const { out } = context;
   const events = json ? { onLook: await createEvents(context, tenant, name) } : {};
-  const status = await followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS, ...events });
+  const progress = await followCampaign(context, tenant, name, {
+    lookMs: LOOK_MS,
+    lineMs: LINE_MS,
+    ...events,
+  });
   const allCancelled = await isStopped(tenant, await findCampaign(tenant.redis, tenant.keys, name));
-  if (json) await writeJson(out, { event: 'done', tenant: tenant.label, ...status, allCancelled });
+  if (json) await writeJson(out, { event: 'done', tenant: tenant.label, ...progress.status, allCancelled });
   else {
-    const end = describeStatus(status, tenant.label, Date.now(), widthOf(out));
-    await out.write(`\n${end}\n\n${wrapLines([describeEnd(allCancelled, name)], widthOf(out))}\n`);
+    const end = describeStatus(progress, widthOf(out));
+    await out.write(`\n${end}\n\n${wrapLines([describeEnd(allCancelled, progress.status)], widthOf(out))}\n`);
   }
   return allCancelled ? EXIT.done : EXIT.notStopped;
 }
 
-function describeEnd(allCancelled: boolean, name: string): string {
+function describeEnd(allCancelled: boolean, { campaign: name, total }: CampaignStatus): string {
+  if (total === 0) return 'The campaign has no actions.';
   return allCancelled
     ? 'All actions are cancelled.'
     : `Not all actions are known to be cancelled. Run "standdown report ${name}" for the outcome of each one.`;

@@ -1,6 +1,6 @@
-import { livingWorkers, type SeenWorker } from '../budget/roster.ts';
-import type { BudgetView } from '../budget/view.ts';
-import type { Window } from '../budget/windows.ts';
+import { livingWorkers, type SeenWorker, SIGNING_IN } from '../budget/roster.ts';
+import { type BudgetView, decisiveHold, type Hold } from '../budget/view.ts';
+import type { CampaignStatus } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { count, plural } from './number.ts';
 import { formatPast, formatTime, formatUpcoming } from './time.ts';
@@ -35,7 +35,7 @@ export function describeHold(hold: HoldWords, now: number): string {
 export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { state: string; next: string } {
   switch (reason) {
     case 'window':
-      return { state: `Rate limit reached: ${detail}.`, next: 'Next call' };
+      return { state: `Rate limit reached${detail === '' ? '' : `: ${detail}`}.`, next: 'Next call' };
     case 'penalty':
       return { state: `Defender asked to wait (429${colon(detail)}).`, next: 'Next call' };
     case 'upstream':
@@ -45,7 +45,10 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
     case 'sign-in':
       return { state: `Sign-in is failing${because(detail)}.`, next: 'Retrying' };
     case 'grace':
-      return { state: 'Redis is new or was restarted: rebuilding the call history.', next: 'Resuming' };
+      return {
+        state: 'Redis is new, was restarted, or its clock was set: rebuilding the call history.',
+        next: 'Resuming',
+      };
     case 'paused':
       return { state: detail || 'Paused. Run "standdown resume" to continue.', next: '' };
     default:
@@ -53,17 +56,39 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
   }
 }
 
-/**
- * What a full window says of itself. @param reserved calls that only urgent requests may still make.
- */
-export function describeFullWindow({ max, lengthMs }: Window, reserved: number): string {
-  const calls = `${count(max)} of ${plural(max, 'call')} in the last ${describeWindow(lengthMs)}`;
-  return reserved > 0 ? `${calls} (${count(reserved)} more reserved for urgent requests)` : calls;
+/** All that blocks a tenant's calls, a sentence each. Only the hold that decides when they go on says when. */
+export function describeHolds(view: BudgetView, holds: readonly Hold[], tenant: string): string[] {
+  const absence = describeAbsence(view, tenant);
+  const decisive = absence === null ? decisiveHold(holds) : null;
+  const sentences = holds.map((hold) =>
+    describeHold(
+      { ...hold, until: hold === decisive && hold.until !== null ? toIso(hold.until) : null },
+      view.now,
+    ),
+  );
+  return [...(absence === null ? [] : [absence]), ...sentences];
 }
 
-/** That nothing is sent for want of a worker; null while there is one. */
+/** Why nothing of a campaign goes out now; null: nothing blocks it, or it has finished. */
+export function describeBlocked(
+  { open, hold }: Pick<CampaignStatus, 'open' | 'hold'>,
+  budget: BudgetView,
+  tenant: string,
+  now: number,
+): string | null {
+  const held = hold && describeHold(hold, now);
+  // Whoever resumes it needs a worker, too, but first has to know that it is paused.
+  if (open === 0 || hold?.reason === 'paused') return held;
+  return describeAbsence(budget, tenant) ?? held;
+}
+
+/** That nothing is sent for want of a worker that can call; null while there is one, or its sign-in is what blocks. */
 export function describeAbsence({ now, workers }: BudgetView, tenant: string): string | null {
-  if (livingWorkers(workers, now).length > 0) return null;
+  const living = livingWorkers(workers, now);
+  if (living.length > 0) {
+    const isStarting = living.every(({ trouble }) => trouble === SIGNING_IN);
+    return isStarting ? `The worker for tenant ${tenant} is signing in.` : null;
+  }
   const [last] = workers;
   const seen = last ? ` (last seen ${formatPast(last.seenAt, now)})` : '';
   return `No worker is running for tenant ${tenant}${seen}. Start one with "standdown worker".`;
@@ -100,4 +125,8 @@ function because(detail: string): string {
 /** A sentence of others' within one of ours. */
 function unfinished(detail: string): string {
   return detail.replace(/\.\s*$/, '');
+}
+
+function toIso(ms: number): string {
+  return new Date(Math.ceil(ms)).toISOString();
 }

@@ -83,7 +83,7 @@ export function describeDuplicates(duplicates: number): string {
 
 /** Why a campaign that has finished stays as it is. @param steering a verb, such as `pause`. */
 export function describeFinished({ at }: { at: number | null }, steering: string, now: number): string {
-  const when = at === null ? 'every action of it has an outcome' : `it finished at ${formatTime(at, now)}`;
+  const when = at === null ? 'it has finished' : `it finished at ${formatTime(at, now)}`;
   return `Nothing to ${steering}: ${when}`;
 }
 

@@ -360,7 +360,10 @@ describe('the commands', () => {
     it('--output writes a file that only its owner may read, and nothing to standard output', async () => {
       const path = shell.path('report.csv');
       const ran = await shell.run(['report', 'wrong scan', '--format', 'csv', '--output', path]);
-      assert.deepEqual([ran.code, ran.stdout, ran.stderr], [0, '', `Wrote the outcomes of 4 actions to ${path}\n`]);
+      assert.deepEqual(
+        [ran.code, ran.stdout, ran.stderr],
+        [0, '', `Wrote the outcomes of 4 actions to ${path}\n`],
+      );
       assert.equal(parse(await readFile(path, 'utf8'), { columns: true }).length, 4);
       assert.equal((await stat(path)).mode & 0o777, 0o600);
     });

@@ -218,8 +218,7 @@ describe('standdown select', () => {
     const waiting = startCommand(['select', '--where', `requestor=${requestor}`], { env });
     t.after(() => waiting.stop());
     // Windows are kept a little longer than they are.
-    const says =
-      /^Reading is waiting\. Rate limit reached: 1 of 1 call in the last hour\. Next call at .* \(in 1 h\)\.$/m;
+    const says = /^Reading is waiting\. Rate limit reached\. Next call at .* \(in 1 h\)\.$/m;
     await eventually(() => assert.match(waiting.stderr, says));
     waiting.stop();
     assert.deepEqual([await waiting.exited, waiting.stdout], [1, '']);

@@ -61,7 +61,10 @@ describe('steering a campaign', () => {
     await end(ids[0] ?? '', 'cancelled');
     const asked = await shell.run(['abort', NAME]);
     assert.deepEqual([asked.code, asked.stdout], [2, '']);
-    assert.match(asked.stderr, /Refusing to abort campaign "wrong scan" in tenant \S+ without confirmation \(not a terminal\)\. Run again with --yes\./);
+    assert.match(
+      asked.stderr,
+      /Refusing to abort campaign "wrong scan" in tenant \S+ without confirmation \(not a terminal\)\. Run again with --yes\./,
+    );
     assert.match(await done('status', NAME, '--json'), /"state":"running"/);
     assert.equal(await done('abort', NAME, '--yes'), told('aborted; 2,499 actions withdrawn'));
     const status = JSON.parse(await done('status', NAME, '--json')) as object;
@@ -78,7 +81,9 @@ describe('steering a campaign', () => {
     await shell.submit(NAME, [id]);
     await end(id, 'cancelled');
     for (const command of ['pause', 'resume', 'abort']) {
-      const words = new RegExp(`^Campaign "${NAME}" .*: Nothing to ${command}: it finished at \\d\\d:\\d\\d:\\d\\d UTC\\S*\\n$`);
+      const words = new RegExp(
+        `^Campaign "${NAME}" .*: Nothing to ${command}: it finished at \\d\\d:\\d\\d:\\d\\d UTC\\S*\\n$`,
+      );
       assert.match(await done(command, NAME), words);
       const said = JSON.parse(await done(command, NAME, '--json'));
       const { label: tenant } = shell.tenant;
@@ -176,7 +181,10 @@ describe('steering a campaign', () => {
     await shell.submit('other', [other]);
     const early = await shell.run(['delete', NAME, '--yes']);
     assert.equal(early.code, 2);
-    assert.match(early.stderr, /Campaign "wrong scan" in tenant \S+ has 1 pending action\. Abort it before you delete it\./);
+    assert.match(
+      early.stderr,
+      /Campaign "wrong scan" in tenant \S+ has 1 pending action\. Abort it before you delete it\./,
+    );
     await end(id, 'cancelled');
     assert.equal((await shell.run(['delete', NAME])).code, 2, 'asks first');
     assert.equal(await done('delete', NAME, '--yes'), told('deleted'));
@@ -318,7 +326,9 @@ describe('steering a campaign', () => {
       await end(id, 'cancelled', CANCELLED);
       await end(other, 'cancelled', CANCELLED);
       assert.equal(await watching.exited, 0);
-      await eventually(() => assert.match(watching.stdout, /2 of 2 finished.*All actions are cancelled\.\n$/s));
+      await eventually(() =>
+        assert.match(watching.stdout, /2 of 2 finished.*All actions are cancelled\.\n$/s),
+      );
     });
   });
 });

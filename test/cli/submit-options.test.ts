@@ -80,7 +80,11 @@ describe('standdown submit', () => {
     it('selects only with --yes', async () => {
       const since = simulator.calls().length;
       const ran = await shell.run(['submit', '--where', 'type=Isolate', ...INTO]);
-      await submitsNothing(ran, 2, /^standdown: Refusing to submit what --where finds without confirmation \(not a terminal\)\. Run again with --yes\.\n/);
+      await submitsNothing(
+        ran,
+        2,
+        /^standdown: Refusing to submit what --where finds without confirmation \(not a terminal\)\. Run again with --yes\.\n/,
+      );
       assert.equal(await listCalls(since), 0, 'it says so before it reads');
     });
   });
@@ -210,7 +214,10 @@ describe('standdown submit', () => {
       waiting.stdout,
       /^Campaign "wrong isolation" .*: 0 actions queued\n {2}3 already queued in campaign "first"; followed there\n/,
     );
-    assert.match(waiting.stdout, /Campaign "wrong isolation" .*: done, 3 of 3 actions finished \(100%\)\n {2}not_found +3\n/);
+    assert.match(
+      waiting.stdout,
+      /Campaign "wrong isolation" .*: done, 3 of 3 actions finished \(100%\)\n {2}not_found +3\n/,
+    );
   });
 
   it('says what it takes over from where', async () => {
@@ -277,10 +284,7 @@ describe('standdown submit', () => {
         await shell.run(['submit', shell.path('ids'), ...INTO, '--dry-run'], { env: NO_SIGN_IN }),
       ];
       assert.deepEqual([refused.code, unable.code], [0, 0]);
-      assert.match(
-        refused.stderr,
-        /^No preview: .*403 \(DisabledFeature: no\).*\nDry run/,
-      );
+      assert.match(refused.stderr, /^No preview: .*403 \(DisabledFeature: no\).*\nDry run/);
       assert.match(unable.stderr, /^No preview: the settings for sign-in are missing\.\nDry run/);
     });
   });
@@ -422,7 +426,10 @@ describe('standdown submit', () => {
       assert.equal(ran.code, 0, ran.stderr);
       const { accepted, excluded } = JSON.parse(ran.stdout);
       assert.deepEqual([accepted, excluded], [3, 1]);
-      assert.match(ran.stderr, /^3 machine actions created between .*\n.*\n {2}status {5}Pending 2 · InProgress 1\n/);
+      assert.match(
+        ran.stderr,
+        /^3 machine actions created between .*\n.*\n {2}status {5}Pending 2 · InProgress 1\n/,
+      );
       const listed = await shell.listed(CAMPAIGN);
       assert.deepEqual(listed?.slice(0, 2).toSorted(), waiting.toSorted());
       assert.deepEqual(listed?.slice(2), running);

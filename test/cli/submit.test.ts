@@ -118,7 +118,7 @@ describe('standdown submit', () => {
     assert.match(lines[1] ?? '', /^line 5: not a GUID: its dashes are missing \(8-4-4-4-12\): [0-9a-f]{32}$/);
     assert.match(
       lines[2] ?? '',
-      /^2 of 4 lines are not machine action ids\. Nothing was submitted\..*--skip-invalid/,
+      /^2 of 4 entries are not machine action ids\. Nothing was submitted\..*--skip-invalid/,
     );
     assert.equal(lines.length, 3);
   });
@@ -126,7 +126,7 @@ describe('standdown submit', () => {
   it('names them however many there are', async () => {
     const lines = linesOf(await refused(await submit(`${newGuids(1)[0]}\n${'x\n'.repeat(6_000)}`)));
     assert.equal(lines.filter((line) => line.startsWith('line ')).length, 6_000);
-    assert.match(lines.at(-1) ?? '', /^6,000 of 6,001 lines/);
+    assert.match(lines.at(-1) ?? '', /^6,000 of 6,001 entries/);
   });
 
   it('--skip-invalid submits the rest, and says what it left out', async () => {
@@ -134,7 +134,10 @@ describe('standdown submit', () => {
     const ran = await submit(`${ids[0]}\nnot an id\n${ids[1]}\n`, '--skip-invalid');
     assert.equal(ran.code, 0);
     assert.equal(ran.stderr, 'line 2: not a GUID: not an id\n');
-    assert.match(ran.stdout, /^Campaign "wrong scan" in tenant \S+: 2 actions queued\n {2}1 invalid line skipped\n/);
+    assert.match(
+      ran.stdout,
+      /^Campaign "wrong scan" in tenant \S+: 2 actions queued\n {2}1 invalid line skipped\n/,
+    );
     assert.deepEqual(await shell.listed('wrong scan'), ids);
   });
 
@@ -157,7 +160,10 @@ describe('standdown submit', () => {
       assert.equal(linesOf(stderr).length, 1);
     };
     await Promise.all(cases.map(refuse));
-    assert.match(await refused(await shell.run(['submit', ...SUBMIT])), /^Standard input contains no machine/);
+    assert.match(
+      await refused(await shell.run(['submit', ...SUBMIT])),
+      /^Standard input contains no machine/,
+    );
   });
 
   it('takes 30,000 lines', async () => {
@@ -195,7 +201,10 @@ describe('standdown submit', () => {
     const first = await submit(`${a}\n${b}\n${a.toUpperCase()}\n${a}\n`);
     assert.match(first.stdout, /^Campaign "wrong scan" .*: 2 actions queued\n {2}2 duplicates ignored\n/);
     const second = await submit(`${a}\n${c}\n`);
-    assert.match(second.stdout, /^Campaign "wrong scan" .*: 1 action queued\n {2}1 already in this campaign\n/);
+    assert.match(
+      second.stdout,
+      /^Campaign "wrong scan" .*: 1 action queued\n {2}1 already in this campaign\n/,
+    );
     assert.deepEqual(await shell.listed('wrong scan'), [a, b, c]);
   });
 
