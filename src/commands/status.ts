@@ -27,7 +27,8 @@ export function runStatus(context: CommandContext, options: StatusOptions): Prom
       : await lookAtAll(tenant);
     const [first] = statuses;
     if (options.json) {
-      await writeJson(out, options.campaign ? { tenant: tenant.label, ...first } : statuses);
+      const all = statuses.map((status) => ({ tenant: tenant.label, ...status }));
+      await writeJson(out, options.campaign ? all[0] : all);
       return EXIT.done;
     }
     const width = widthOf(out);

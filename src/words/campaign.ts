@@ -20,9 +20,13 @@ export function titled(name: string, tenant: string): string {
   return `Campaign ${quoted(name)} in tenant ${tenant}`;
 }
 
+/** An estimate that is nearer than this is no time of day. */
+const NEAR_MS = 2_000;
+
 /** When a campaign is expected to finish. */
 export function describeEta(etaAt: string, now: number): string {
-  return `Expected to finish ${formatUpcoming(etaAt, now)}`;
+  const isNear = Date.parse(etaAt) - now < NEAR_MS;
+  return `Expected to finish ${isNear ? 'within seconds' : formatUpcoming(etaAt, now)}`;
 }
 
 /** What becomes of actions of a submit that are not simply new, a line each. */

@@ -146,9 +146,12 @@ describe('the commands', () => {
       await shell.submit('wrong scan', [a, b, c]);
       await shell.submit('second', [c]);
       await decide({ [a]: 'cancelled', [b]: 'not_found' });
-      const running = (await json('status', 'wrong scan', '--json')) as { etaAt: string };
+      const running = (await json('status', 'wrong scan', '--json')) as { etaAt: string; createdAt: string };
+      const facts = { tenant: shell.tenant.label, comment: 'test', requestedBy: null, priority: 5 };
       assert.deepEqual(running, {
+        ...facts,
         campaign: 'wrong scan',
+        createdAt: running.createdAt,
         state: 'running',
         total: 3,
         open: 1,
@@ -157,9 +160,10 @@ describe('the commands', () => {
         hold: null,
         etaAt: running.etaAt,
       });
-      assert.equal(new Date(running.etaAt).toISOString(), running.etaAt);
+      for (const time of [running.etaAt, running.createdAt]) assert.equal(new Date(time).toISOString(), time);
 
       assert.deepEqual(await json('pause', 'wrong scan', '--json'), {
+        tenant: shell.tenant.label,
         campaign: 'wrong scan',
         state: 'paused',
         changed: true,
@@ -173,25 +177,31 @@ describe('the commands', () => {
 
       await json('resume', 'wrong scan', '--json');
       await decide({ [c]: 'cancelled' });
-      assert.deepEqual(await json('status', '--json'), [
-        {
-          ...running,
-          state: 'done',
-          open: 0,
-          outcomes: { cancelled: 2, not_found: 1 },
-          etaAt: null,
-        },
-        {
-          campaign: 'second',
-          state: 'done',
-          total: 1,
-          open: 0,
-          tracked: { total: 1, open: 0, gone: 0 },
-          outcomes: { cancelled: 1 },
-          hold: null,
-          etaAt: null,
-        },
-      ]);
+      const [first, second] = (await json('status', '--json')) as { createdAt: string }[];
+      assert.deepEqual(
+        [first, second],
+        [
+          {
+            ...running,
+            state: 'done',
+            open: 0,
+            outcomes: { cancelled: 2, not_found: 1 },
+            etaAt: null,
+          },
+          {
+            ...facts,
+            campaign: 'second',
+            createdAt: second?.createdAt,
+            state: 'done',
+            total: 1,
+            open: 0,
+            tracked: { total: 1, open: 0, gone: 0 },
+            outcomes: { cancelled: 1 },
+            hold: null,
+            etaAt: null,
+          },
+        ],
+      );
     });
 
     it('says until when a penalty holds', async () => {
@@ -218,7 +228,7 @@ describe('the commands', () => {
     const one = await shell.run(['status', 'wrong scan']);
     assert.match(
       one.stdout,
-      /^Campaign "wrong scan" in tenant \S+: running, 1 of 2 actions finished \(50%\)\n {2}cancelled +1\n {2}pending +1\n {2}comment .*\n {2}priority +5\n {2}created +\d\d:\d\d:\d\d UTC\S* \(.* ago\)\n/,
+      /^Campaign "wrong scan" in tenant \S+: running, 1 of 2 actions finished \(50%\)\n {2}cancelled +1\n {2}pending +1\n {2}No worker is running .*\n {2}comment +test\n {2}priority +5\n {2}created +\d\d:\d\d:\d\d UTC\S* \(.* ago\)\n/,
     );
     const all = await shell.run(['status']);
     assert.match(

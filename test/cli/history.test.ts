@@ -48,7 +48,7 @@ describe('the history of one request', () => {
     await stack.submit([id, other], 'undo');
     assert.match(
       await done('undo', id),
-      /^now: open; 0 attempts used\nno worker runs: start one with "standdown worker"\n$/,
+      /^Now: pending; 0 attempts used\nNo worker is running for tenant \S+\. Start one with "standdown worker"\.\n$/,
     );
     const worker = await stack.startWorker();
     await stack.untilDone('undo');
@@ -64,7 +64,7 @@ describe('the history of one request', () => {
     assert.match(lines[3] ?? '', /outcome +cancelled, HTTP 200/);
     assert.match(
       lines.at(-1) ?? '',
-      /^now: cancelled; \d attempts? used; an earlier attempt may have worked without saying so/,
+      /^Now: cancelled; \d attempts? used; uncertain: an earlier attempt may have been carried out/,
     );
 
     const { now, attempts, results } = JSON.parse(await done('undo', id, '--json'));
@@ -80,7 +80,7 @@ describe('the history of one request', () => {
     assert.deepEqual(results, [now]);
     assert.match(
       await done('undo', other),
-      /outcome +cancelled, HTTP 200.*\n\nnow: cancelled; 1 attempt used\n$/,
+      /outcome +cancelled, HTTP 200.*\n\nNow: cancelled; 1 attempt used\n$/,
     );
   });
 
@@ -91,16 +91,16 @@ describe('the history of one request', () => {
     const owner = () => done('second', ids[0] ?? '');
     assert.equal(
       await owner(),
-      'now: open; 0 attempts used; owned by first: its calls and outcomes stand there\n',
+      'Now: pending; 0 attempts used; owned by first: its calls and outcomes stand there\n',
     );
     const kept = await shell.run(['delete', 'first', '--yes'], { env: stack.env });
-    assert.match(kept.stderr, /has 1 open ids; abort it before you delete it/);
+    assert.match(kept.stderr, /has 1 pending action\. Abort it before you delete it\./);
     await shell.run(['abort', 'first', '--yes'], { env: stack.env });
     const followed = await shell.run(['delete', 'first', '--yes'], { env: stack.env });
     assert.equal(followed.code, 2);
     assert.match(
       followed.stderr,
-      /first owns ids that are followed by "second": .* Delete that first; or use --force/,
+      /Campaign "second" follows actions of campaign "first" .* Delete it first, or use --force\./,
     );
     const { code, stderr } = await shell.run(['delete', 'first', '--yes', '--force'], { env: stack.env });
     assert.equal(code, 0, stderr);

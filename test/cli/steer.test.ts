@@ -104,6 +104,24 @@ describe('steering a campaign', () => {
     assert.equal(await done('abort', NAME, '--yes'), told(`aborted; ${goOn}`));
   });
 
+  it('one that only follows says that it is paused', async () => {
+    const ids = newGuids(2);
+    await shell.submit('owner', ids);
+    await shell.submit(NAME, ids);
+    await done('pause', NAME);
+    const { hold, etaAt } = JSON.parse(await done('status', NAME, '--json'));
+    assert.deepEqual([hold.reason, etaAt], ['paused', null]);
+  });
+
+  it('of one without actions nothing is said to be cancelled', async () => {
+    await shell.submit(NAME, []);
+    assert.match(await done('status', NAME), /^Campaign "wrong scan" in tenant \S+: no actions yet\n/);
+    const ran = await shell.run(['watch', NAME]);
+    assert.deepEqual([ran.code, /The campaign has no actions\.\n$/.test(ran.stdout)], [3, true], ran.stdout);
+    const last = linesOf((await shell.run(['watch', NAME, '--json'])).stdout).at(-1) ?? '';
+    assert.equal(JSON.parse(last).allCancelled, false);
+  });
+
   it('accepts refusals of a campaign that has finished, too, for a retry, and says so', async () => {
     const [id = ''] = newGuids(1);
     await shell.submit(NAME, [id]);
@@ -312,7 +330,7 @@ describe('steering a campaign', () => {
       await end(other, 'cancelled', CANCELLED);
       assert.equal(await watching.exited, 0);
       const shown = watching.stdout;
-      assert.match(shown, /█{15}░{15} 1 of 2/, 'a bar');
+      assert.match(shown, /█{13}░{12} 1 of 2 finished/, 'a bar');
       assert.match(shown, /No worker is running/);
       assert.match(shown, /of 1,500 calls per hour/);
       assert.ok(shown.includes('\u001b['), 'drawn over, not written one below the other');

@@ -108,7 +108,7 @@ describe('standdown submit', () => {
         /^ {2}type {7}Isolate 100 · Unisolate 3$/m,
         /^ {2}machines {3}2: machine\.contoso\.example 100 · ws-1 3$/m,
         /^ {2}2 ids are unknown to Defender$/m,
-        /^Campaign "wrong isolation" in tenant \S+ \(new\): 105 actions would be queued\n {2}Expected to finish at /m,
+        /^Campaign "wrong isolation" in tenant \S+ \(new\): 105 actions would be queued\n {2}Expected to finish within seconds\n/m,
         /Submit 105 actions to campaign "wrong isolation" in tenant \S+\? .*there is no undo\. \[y\/N\] /,
         /^Campaign "wrong isolation" in tenant \S+: 105 actions queued$/m,
       ];
@@ -159,7 +159,7 @@ describe('standdown submit', () => {
         shown,
         /^1 machine action created between .*\n {2}type {7}Isolate 1\n {2}status {5}Pending 1\n/,
       );
-      assert.match(shown, /Expected to finish at .* \(in under 1 s\)\n/);
+      assert.match(shown, /Expected to finish within seconds\n/);
       assert.deepEqual([code, await shell.listed(CAMPAIGN)], [0, [id]]);
     });
 
@@ -248,7 +248,7 @@ describe('standdown submit', () => {
           '  1 duplicate ignored',
         ],
       );
-      assert.match(done ?? '', /^ {2}Expected to finish at .* \(in /);
+      assert.match(done ?? '', /^ {2}Expected to finish within seconds$/);
       assert.match(ran.stderr, /^120 machine actions created between .*\n {2}type {7}Isolate 120\n/);
       assert.match(ran.stderr, /\nDry run: nothing was submitted\.\n$/);
       assert.equal(await shell.listed(CAMPAIGN), null);

@@ -81,7 +81,7 @@ describe('standdown submit', () => {
       assert.deepEqual([ran.code, ran.stderr], [0, ''], name);
       assert.ok(
         ran.stdout.startsWith(
-          `Campaign ${JSON.stringify(name)} in tenant ${shell.tenant.label}: 3 actions queued\n  Expected to finish at `,
+          `Campaign ${JSON.stringify(name)} in tenant ${shell.tenant.label}: 3 actions queued\n  Expected to finish `,
         ),
         ran.stdout,
       );
