@@ -95,10 +95,11 @@ export function createLanes(deps: LanesDeps) {
   }
 
   function createWorker(name: LaneName): LaneWorker<unknown, CancelResult | Dropped> {
+    const order = createOrder(deps.clock);
     const processing: ProcessorDeps = {
       read: (job) => (name === 'cancel-campaign' ? readFed(job) : readWish(name, job)),
       execute: deps.execute,
-      enter: createOrder(deps.clock).enter,
+      turnOf: order.turnOf,
       holdLane: async (ms) => {
         await queueOf(name).rateLimit(Math.ceil(ms));
       },
@@ -143,6 +144,7 @@ export function createLanes(deps: LanesDeps) {
         ...(deps.tracing && { telemetry: deps.tracing.telemetry }),
       },
     );
+    worker.onTaken = order.take;
     worker.janitor = createJanitor({
       redis,
       keys,

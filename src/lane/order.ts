@@ -25,31 +25,41 @@ export function createOrder(clock: Clock) {
     return last === place ? undefined : last;
   }
 
+  function leave(place: Place): void {
+    place.gone?.resolve();
+    place.gone = null;
+  }
+
+  async function toGoBack(place: Place): Promise<void> {
+    place.gone ??= Promise.withResolvers();
+    const patience = new AbortController();
+    const atLatest = clock.sleep(SHORT_WAIT_MS, patience.signal).then(
+      () => true,
+      () => true,
+    );
+    // Others that heard the same at the same time come to this, too.
+    await nextTurn();
+    for (let next = later(place), isLate = false; next?.gone && !isLate; next = later(place))
+      isLate = await Promise.race([next.gone.promise.then(() => false), atLatest]);
+    patience.abort();
+  }
+
+  /** When Redis has handed it out: the processor may hear of it later. */
+  function take(jobId: string): Place {
+    const place: Place = { jobId, gone: Promise.withResolvers() };
+    taken.push(place);
+    return place;
+  }
+
   return {
-    enter: (): Turn => {
-      const place: Place = { gone: Promise.withResolvers() };
-      taken.push(place);
-      const leave = () => {
-        place.gone?.resolve();
-        place.gone = null;
-      };
+    take: (jobId: string): void => void take(jobId),
+    turnOf: (jobId: string): Turn => {
+      const place = taken.findLast((one) => one.jobId === jobId) ?? take(jobId);
       return {
-        calls: leave,
-        toGoBack: async () => {
-          place.gone ??= Promise.withResolvers();
-          const patience = new AbortController();
-          const atLatest = clock.sleep(SHORT_WAIT_MS, patience.signal).then(
-            () => true,
-            () => true,
-          );
-          // Others that heard the same at the same time come to this, too.
-          await nextTurn();
-          for (let next = later(place), isLate = false; next && !isLate; next = later(place))
-            isLate = await Promise.race([next.gone?.promise.then(() => false) ?? false, atLatest]);
-          patience.abort();
-        },
+        calls: () => leave(place),
+        toGoBack: () => toGoBack(place),
         end: () => {
-          leave();
+          leave(place);
           taken.splice(taken.indexOf(place), 1);
         },
       };
@@ -58,6 +68,7 @@ export function createOrder(clock: Clock) {
 }
 
 interface Place {
+  jobId: string;
   /** Resolves when it has gone; null: it does not go back, as things stand. */
   gone: PromiseWithResolvers<void> | null;
 }

@@ -22,8 +22,8 @@ export interface Dropped {
 export interface ProcessorDeps {
   read(job: Job<unknown>): Promise<Intake>;
   execute(work: Work, onCall: () => void): Promise<Executed>;
-  /** A job was taken: its place among those that may have to go back. */
-  enter(): Turn;
+  /** A job's place among those that may have to go back. */
+  turnOf(jobId: string): Turn;
   /** Nothing of this lane is taken for so many ms. */
   holdLane(ms: number): Promise<void>;
   /** The job waits for a campaign to be resumed. */
@@ -45,7 +45,7 @@ export interface ProcessorDeps {
  */
 export function createProcessor(deps: ProcessorDeps) {
   return async function process(job: Job<unknown>, token?: string): Promise<CancelResult | Dropped> {
-    const turn = deps.enter();
+    const turn = deps.turnOf(job.id ?? '');
     try {
       return await decide(job, token, turn);
     } finally {

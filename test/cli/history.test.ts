@@ -55,7 +55,7 @@ describe('the history of one request', () => {
     await worker.stop();
 
     const lines = (await done('undo', id.toUpperCase())).trimEnd().split('\n');
-    assert.match(lines[0] ?? '', /^when +what +what came of it +then +correlation id/);
+    assert.match(lines[0] ?? '', /^time +event +result +next +correlation id/);
     assert.match(
       lines[1] ?? '',
       /cancel +HTTP 429, TooManyRequests: slow\\u001b\[2J +all cancel calls wait for 1 s +\S+/,

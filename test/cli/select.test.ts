@@ -149,7 +149,7 @@ describe('standdown select', () => {
     assert.deepEqual([ran.code, ran.stdout], [0, '']);
     const [note = '', ...more] = linesOf(ran.stderr);
     assert.match(note, /^Note: no type "Isolat" is known; RunAntiVirusScan, .* are$/);
-    assert.deepEqual(more, ['no machine action matches']);
+    assert.deepEqual(more, ['No machine action matches.']);
   });
 
   it('takes nothing that a list brings unasked', async () => {

@@ -54,9 +54,9 @@ describe('in a shell', () => {
   it('tables become lists on a narrow terminal', async () => {
     await shell.submit('a campaign with quite a long name', newGuids(3));
     const wide = await show(120, 'status');
-    assert.match(wide, /^campaign +state +total/);
+    assert.match(wide, /^campaign +status +total/);
     const narrow = await show(40, 'status');
-    assert.match(narrow, /^campaign +a campaign with quite a long\n +name\nstate +running\ntotal +3\n/);
+    assert.match(narrow, /^campaign +a campaign with quite a long\n +name\nstatus +running\ntotal +3\n/);
     assert.match(
       await show(40, 'budget'),
       /^calls +cancel\nwindow +1m\n[\s\S]*\n\ncalls +cancel\nwindow +1h\n/,

@@ -50,7 +50,7 @@ describe('a file that appears when it is complete', () => {
   it('is replaced only where that was asked for, also one that came meanwhile', async () => {
     const path = join(folder, 'report');
     const kept = { force: false };
-    const refused = { code: 'INPUT_INVALID', message: /is there already; add --force to replace it/ };
+    const refused = { code: 'INPUT_INVALID', message: /it already exists; use --force to replace it/ };
     await assert.rejects(
       writeWhole(path, kept, async (file) => {
         await file.writeFile('mine');
