@@ -52,6 +52,7 @@ export function createGate(clock: Clock): Gate {
 
   return {
     pass: async (slotClass, ask, signal) => {
+      signal.throwIfAborted();
       const line = lines[slotClass];
       if (line.isEmpty()) {
         const asked = await ask();
