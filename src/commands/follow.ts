@@ -3,8 +3,9 @@ import type { Tenant } from '../app.ts';
 import { isOver, lookAtCampaign } from '../campaign/status.ts';
 import { systemClock } from '../clock.ts';
 import { printable } from '../foreign.ts';
-import type { CommandContext } from './context.ts';
+import { type CommandContext, widthOf } from './context.ts';
 import { type Progress, renderLine, renderProgress } from './progress.ts';
+import { wrapLines } from './wrap.ts';
 
 export interface FollowOptions {
   /** Between two looks, in ms. */
@@ -58,6 +59,6 @@ function showLines(out: CommandContext['out'], lineMs: number): (progress: Progr
     const isDue = progress.now - last.at >= lineMs || hold !== last.hold || isOver(progress.status);
     if (!isDue) return;
     last = { at: progress.now, hold };
-    await out.write(`${renderLine(progress)}\n`);
+    await out.write(`${wrapLines([renderLine(progress)], widthOf(out))}\n`);
   };
 }
