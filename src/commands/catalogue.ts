@@ -97,6 +97,7 @@ function addChoosing(to: Catalogue): void {
     .option('--where <conditions>', `instead of a file: ${WHERE}`)
     .addOption(order('with --where: '))
     .option('--limit <number>', 'with --where: at most N actions')
+    .option('--max <number>', 'refuse to submit more than N actions, also with --dry-run')
     .option('--id-column <name>', 'CSV column or JSON key that holds the ids')
     .option('--skip-invalid', 'skip invalid lines instead of submitting nothing', false)
     .option('--expect-type <types>', 'submit only actions of these types, such as Isolate,Unisolate')

@@ -63,4 +63,11 @@ describe('help', () => {
     assert.match(await help(200, 'list'), /\(same as status without a name\)/);
     assert.match(await help(200, 'status'), /without a name, list all campaigns \(same as list\)/);
   });
+
+  it('says that --max holds for a dry run, too', async () => {
+    assert.match(
+      await help(200, 'submit'),
+      / --max <number> +refuse to submit more than N actions, also with --dry-run\n/,
+    );
+  });
 });

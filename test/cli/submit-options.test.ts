@@ -131,7 +131,7 @@ describe('standdown submit', () => {
       assert.equal(code, 130, shown);
       assert.match(
         shown,
-        /\{"error":\{"code":"DECLINED","message":"the question was not answered with yes; nothing was done"\}\}\n$/,
+        /\{"error":\{"code":"DECLINED","message":"not confirmed; nothing was changed"\}\}\n$/,
       );
     });
 
@@ -231,6 +231,50 @@ describe('standdown submit', () => {
       assert.match(stdout, /\n {2}2 taken over from campaign "first", where they ended as forbidden\n/);
     const status = JSON.parse((await shell.run(['status', 'first', '--json'])).stdout);
     assert.deepEqual([status.total, status.outcomes], [2, { forbidden: 2 }]);
+  });
+
+  describe('--max', () => {
+    const says = /^3 actions found, more than the 2 that --max allows\. Nothing was submitted\.\n$/;
+
+    it('refuses a file with more actions, also in a dry run', async () => {
+      const ids = newGuids(3);
+      for (const more of [[], ['--yes'], ['--dry-run']])
+        await submitsNothing(await submit([...ids, ids[0] ?? ''], '--max', '2', ...more), 2, says);
+      const { stdout } = await submit(ids, '--max', '2', '--json');
+      assert.equal(JSON.parse(stdout).error.code, 'INPUT_INVALID');
+      assert.equal(await shell.listed(CAMPAIGN), null);
+    });
+
+    it('refuses a selection with more actions', async () => {
+      await add(3);
+      const ran = await shell.run([
+        'submit',
+        '--where',
+        `requestor=${requestor}`,
+        ...INTO,
+        '--yes',
+        '--max',
+        '2',
+      ]);
+      await submitsNothing(ran, 2, says);
+    });
+
+    it('counts each action once, and no excluded one', async () => {
+      const [excluded = '', ...ids] = newGuids(4);
+      const exclude = ['--exclude', await shell.write('exclude', excluded)];
+      const ran = await submit([excluded, ...ids, ids[0] ?? ''], '--max', '3', ...exclude);
+      assert.equal(ran.code, 0, ran.stderr);
+      assert.deepEqual(await shell.listed(CAMPAIGN), ids);
+    });
+
+    it('is a whole number above zero', async () => {
+      for (const max of ['0', '-1', '1.5', 'many', '1e3', ''])
+        await submitsNothing(
+          await submit(newGuids(1), `--max=${max}`),
+          2,
+          /^standdown: --max: ".*" is not a whole number above zero\nSee "standdown submit --help"\.\n$/,
+        );
+    });
   });
 
   describe('--dry-run', () => {
