@@ -2,6 +2,7 @@ import { type Tenant, withTenant } from '../app.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { eachResult } from '../campaign/report.ts';
 import { type CampaignStatus, isStopped } from '../campaign/status.ts';
+import { shellWord } from '../foreign.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { followCampaign } from './follow.ts';
 import type { Progress } from './progress.ts';
@@ -48,7 +49,7 @@ function describeEnd(allCancelled: boolean, { campaign: name, total }: CampaignS
   if (total === 0) return 'The campaign has no actions.';
   return allCancelled
     ? 'All actions are cancelled.'
-    : `Not all actions are known to be cancelled. Run "standdown report ${name}" for the outcome of each one.`;
+    : `Not all actions are known to be cancelled. Run "standdown report ${shellWord(name)}" for the outcome of each one.`;
 }
 
 /**
