@@ -2,6 +2,7 @@ import { livingWorkers, type SeenWorker } from '../budget/roster.ts';
 import type { BudgetView } from '../budget/view.ts';
 import type { Window } from '../budget/windows.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
+import { PAUSED, PAUSED_AGAIN } from '../ledger/brake.ts';
 import { count, plural } from './number.ts';
 import { formatPast, formatTime, formatUpcoming } from './time.ts';
 
@@ -37,11 +38,11 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
     case 'window':
       return { state: `Rate limit reached: ${detail}.`, next: 'Next call' };
     case 'penalty':
-      return { state: `Defender asked to wait (429${colon(detail)}).`, next: 'Next call' };
+      return { state: `Defender asked to wait (${coded('429', detail)}).`, next: 'Next call' };
     case 'upstream':
       return { state: `Defender is unavailable${because(detail)}.`, next: 'Retrying' };
     case 'unauthorized':
-      return { state: `Defender rejects the access token (401${colon(detail)}).`, next: 'Retrying' };
+      return { state: `Defender rejects the access token (${coded('401', detail)}).`, next: 'Retrying' };
     case 'sign-in':
       return { state: `Sign-in is failing${because(detail)}.`, next: 'Retrying' };
     case 'grace':
@@ -51,6 +52,29 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
     default:
       return { state: `Blocked: ${reason}${because(detail)}.`, next: 'Retrying' };
   }
+}
+
+/**
+ * The same hold without what others said: an answer of the API or of the sign-in service may name actions, devices or people. Its code
+ * stays, a status or a number of Microsoft's or of the network; so do our own words. For a text that leaves for elsewhere.
+ */
+export function withoutQuotes<T extends Pick<HoldWords, 'reason' | 'detail'>>(hold: T): T {
+  return { ...hold, detail: ownWords(hold) };
+}
+
+function ownWords({ reason, detail }: Pick<HoldWords, 'reason' | 'detail'>): string {
+  if (reason === 'window' || reason === 'grace') return detail;
+  if (reason === 'paused') return [PAUSED, PAUSED_AGAIN].find((own) => detail.startsWith(own))?.trim() ?? '';
+  return /^(?:\d{3}|E[A-Z]{3,20}|UND_ERR_[A-Z_]{3,30})(?=:|$)|\bAADSTS\d{4,8}\b/.exec(detail)?.[0] ?? '';
+}
+
+/** Why reading machine actions waits, and until when in ms since 1970. `fault`: a call failed. */
+export function describeReadWait(
+  { reason, until, detail }: { reason: string; until: number; detail: string },
+  now: number,
+): string {
+  if (reason === 'fault') return `Reading failed${because(detail)}. Retrying ${formatUpcoming(until, now)}.`;
+  return `Reading is waiting. ${describeHold({ reason, until: new Date(until).toISOString(), detail }, now)}`;
 }
 
 /**
@@ -89,8 +113,10 @@ export function describePace({ now, pace, windows }: BudgetView): string | null 
   );
 }
 
-function colon(detail: string): string {
-  return detail === '' ? '' : `: ${unfinished(detail)}`;
+/** A status before what was said with it, which may begin with the status itself. */
+function coded(status: string, detail: string): string {
+  const said = unfinished(detail.replace(new RegExp(`^${status}(: |$)`), ''));
+  return said === '' ? status : `${status}: ${said}`;
 }
 
 function because(detail: string): string {
@@ -98,6 +124,6 @@ function because(detail: string): string {
 }
 
 /** A sentence of others' within one of ours. */
-function unfinished(detail: string): string {
+export function unfinished(detail: string): string {
   return detail.replace(/\.\s*$/, '');
 }
