@@ -9,6 +9,7 @@ import { mark, renderOutcomes, renderTypes } from '../report/summary.ts';
 import { createTally, type OUTCOMES_OR_OPEN } from '../report/tally.ts';
 import { describeTracked } from '../words/campaign.ts';
 import { count } from '../words/number.ts';
+import { formatTime } from '../words/time.ts';
 import type { Indexed } from './campaign-index.ts';
 import {
   at,
@@ -122,7 +123,7 @@ function analyse({ rows, readAt }: Indexed, { name }: Campaign, { windows }: Lim
   }
   const summary = tally.summary(windows);
   return html`<p class="note">What follows was counted at ${at(readAt)}.</p>
-${renderTimeline(summary.timeline)}
+${renderTimeline(summary.timeline, (ms) => formatTime(ms, Date.now()))}
 ${renderOutcomes(summary)}
 ${renderReasons([...reasons.values()])}
 ${renderTypes(summary.types)}`;
