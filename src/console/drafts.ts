@@ -100,7 +100,7 @@ export function createDrafts() {
       if (isKept && draft.tenant === tenant && draft.owner === owner) return draft;
       throw new StanddownError(
         'USAGE',
-        'this is not kept any more, or was submitted already: hand it in again',
+        'These actions were submitted already, or are no longer kept. To submit them, check them again.',
       );
     },
     /** Takes it out meanwhile, so that it is not submitted twice. Where that fails, it can be done again. */

@@ -4,6 +4,7 @@ import { expiryOf, submitCampaign } from '../campaign/submit.ts';
 import { StanddownError } from '../errors.ts';
 import type { Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
+import { campaignIn } from '../words/campaign.ts';
 import type { Draft, Drafts } from './drafts.ts';
 import { readHandedIn } from './hand-in.ts';
 import { campaignPath, tenantPath } from './parts.ts';
@@ -21,7 +22,7 @@ export interface SubmitDeps {
   feedUrgent(tenant: Tenant): Promise<void>;
 }
 
-/** Handing ids in: the form, the check of each line with the forecast, and only then the campaign. */
+/** Submitting actions: the form, the check of each line with the forecast, and only then the campaign. */
 export function addSubmitPage(site: Site, deps: SubmitDeps): void {
   const { directory, drafts } = deps;
 
@@ -29,7 +30,12 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     const { label } = directory.find(params['tenant'] ?? '');
     const from = query['from'];
     const draft = from === undefined ? null : drafts.find(from, label, viewer.name);
-    return { title: 'Submit ids', trail: trailTo(label), mayBeKept: true, body: renderForm(viewer, draft) };
+    return {
+      title: 'Submit actions',
+      trail: trailTo(label),
+      mayBeKept: true,
+      body: renderForm(viewer, draft),
+    };
   });
 
   site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', async (request, reply) => {
@@ -49,8 +55,8 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     const draft = drafts.find(params['draft'] ?? '', label, viewer.name);
     const regions = renderDraft(draft);
     return {
-      title: `Submit to ${draft.wish.name}`,
-      trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit ids' }],
+      title: `Submit to ${campaignIn(draft.wish.name, label)}`,
+      trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit actions' }],
       everyMs: 1_000,
       regions,
       body: renderConfirm(draft, regions, viewer, label),
@@ -69,7 +75,7 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     if (draft.problems > 0 && fields.get('skip') !== 'yes')
       throw new StanddownError(
         'USAGE',
-        'some lines are not machine action ids: say that they are to be left out, or correct them; nothing was submitted',
+        'Some lines are invalid. Select the box to skip them, or correct them. Nothing was submitted.',
       );
     return drafts.use(draft, () =>
       submit(deps, shown, draft).catch((error: unknown) => {
