@@ -61,7 +61,7 @@ function describe(views: readonly Seen[], tenant: string, width: number): string
     ]),
   );
   const [cancel] = views;
-  const holds = cancel ? describeHolds(cancel.view, cancel.view.holds, tenant) : [];
+  const holds = cancel ? describeHolds(cancel.view, tenant) : [];
   const pace = cancel ? describePace(cancel.view) : null;
   const workers = cancel ? livingWorkers(cancel.view.workers, cancel.view.now).map(describeWorker) : [];
   const lines = [holds, pace ?? []].flat();

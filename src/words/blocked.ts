@@ -1,7 +1,8 @@
 import { livingWorkers, type SeenWorker, SIGNING_IN } from '../budget/roster.ts';
-import { type BudgetView, decisiveHold, type Hold } from '../budget/view.ts';
+import { type BudgetView, decisiveHold } from '../budget/view.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
+import { PAUSED, PAUSED_AGAIN } from '../ledger/brake.ts';
 import { count, plural } from './number.ts';
 import { formatPast, formatTime, formatUpcoming } from './time.ts';
 
@@ -37,11 +38,11 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
     case 'window':
       return { state: `Rate limit reached${detail === '' ? '' : `: ${detail}`}.`, next: 'Next call' };
     case 'penalty':
-      return { state: `Defender asked to wait (429${colon(detail)}).`, next: 'Next call' };
+      return { state: `Defender asked to wait (${coded('429', detail)}).`, next: 'Next call' };
     case 'upstream':
       return { state: `Defender is unavailable${because(detail)}.`, next: 'Retrying' };
     case 'unauthorized':
-      return { state: `Defender rejects the access token (401${colon(detail)}).`, next: 'Retrying' };
+      return { state: `Defender rejects the access token (${coded('401', detail)}).`, next: 'Retrying' };
     case 'sign-in':
       return { state: `Sign-in is failing${because(detail)}.`, next: 'Retrying' };
     case 'grace':
@@ -56,17 +57,42 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
   }
 }
 
-/** All that blocks a tenant's calls, a sentence each. Only the hold that decides when they go on says when. */
-export function describeHolds(view: BudgetView, holds: readonly Hold[], tenant: string): string[] {
+/** All that blocks a tenant's calls, a sentence each. */
+export function describeHolds(view: BudgetView, tenant: string): string[] {
   const absence = describeAbsence(view, tenant);
-  const decisive = absence === null ? decisiveHold(holds) : null;
-  const sentences = holds.map((hold) =>
-    describeHold(
-      { ...hold, until: hold === decisive && hold.until !== null ? toIso(hold.until) : null },
-      view.now,
-    ),
-  );
-  return [...(absence === null ? [] : [absence]), ...sentences];
+  return [absence ?? [], holdsToShow(view, tenant).map((hold) => describeHold(hold, view.now))].flat();
+}
+
+/** A tenant's holds. Only the one that decides when calls go on has a time, and none where nobody would make them. */
+export function holdsToShow(view: BudgetView, tenant: string): HoldWords[] {
+  const decisive = describeAbsence(view, tenant) === null ? decisiveHold(view.holds) : null;
+  return view.holds.map((hold) => ({
+    ...hold,
+    until: hold === decisive && hold.until !== null ? toIso(hold.until) : null,
+  }));
+}
+
+/**
+ * The same hold without what others said: an answer of the API or of the sign-in service may name actions, devices or people. Its code
+ * stays, a status or a number of Microsoft's or of the network; so do our own words. For a text that leaves for elsewhere.
+ */
+export function withoutQuotes<T extends Pick<HoldWords, 'reason' | 'detail'>>(hold: T): T {
+  return { ...hold, detail: ownWords(hold) };
+}
+
+function ownWords({ reason, detail }: Pick<HoldWords, 'reason' | 'detail'>): string {
+  if (reason === 'window' || reason === 'grace') return detail;
+  if (reason === 'paused') return [PAUSED, PAUSED_AGAIN].find((own) => detail.startsWith(own))?.trim() ?? '';
+  return /^(?:\d{3}|E[A-Z]{3,20}|UND_ERR_[A-Z_]{3,30})(?=:|$)|\bAADSTS\d{4,8}\b/.exec(detail)?.[0] ?? '';
+}
+
+/** Why reading machine actions waits, and until when in ms since 1970. `fault`: a call failed. */
+export function describeReadWait(
+  { reason, until, detail }: { reason: string; until: number; detail: string },
+  now: number,
+): string {
+  if (reason === 'fault') return `Reading failed${because(detail)}. Retrying ${formatUpcoming(until, now)}.`;
+  return `Reading is waiting. ${describeHold({ reason, until: new Date(until).toISOString(), detail }, now)}`;
 }
 
 /** Why nothing of a campaign goes out now; null: nothing blocks it, or it has finished. */
@@ -114,8 +140,10 @@ export function describePace({ now, pace, windows }: BudgetView): string | null 
   );
 }
 
-function colon(detail: string): string {
-  return detail === '' ? '' : `: ${unfinished(detail)}`;
+/** A status before what was said with it, which may begin with the status itself. */
+function coded(status: string, detail: string): string {
+  const said = unfinished(detail.replace(new RegExp(`^${status}(: |$)`), ''));
+  return said === '' ? status : `${status}: ${said}`;
 }
 
 function because(detail: string): string {
@@ -123,7 +151,7 @@ function because(detail: string): string {
 }
 
 /** A sentence of others' within one of ours. */
-function unfinished(detail: string): string {
+export function unfinished(detail: string): string {
   return detail.replace(/\.\s*$/, '');
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { decisiveHold } from '../../src/budget/view.ts';
-import { describeHold } from '../../src/words/blocked.ts';
+import { describeHold, describeReadWait, withoutQuotes } from '../../src/words/blocked.ts';
 import { describeFullWindow } from '../../src/words/window.ts';
 
 const NOW = Date.parse('2026-11-30T09:12:31Z');
@@ -24,6 +24,49 @@ it('a hold says its state, its reason, and what happens next and when', () => {
     'Sign-in is failing (AADSTS7000215: invalid client secret).',
   );
   assert.equal(describeHold({ reason: 'window', until: null, detail: '' }, NOW), 'Rate limit reached.');
+});
+
+it('a status is said once', () => {
+  const said = (reason: string, detail: string) => describeHold({ reason, until: null, detail }, NOW);
+  assert.equal(said('penalty', '429: slow down.'), 'Defender asked to wait (429: slow down).');
+  assert.equal(said('penalty', 'slow down'), 'Defender asked to wait (429: slow down).');
+  assert.equal(said('penalty', '429'), 'Defender asked to wait (429).');
+  assert.equal(said('penalty', '4290 calls'), 'Defender asked to wait (429: 4290 calls).');
+  assert.equal(said('unauthorized', '401: no'), 'Defender rejects the access token (401: no).');
+  assert.equal(said('unauthorized', ''), 'Defender rejects the access token (401).');
+});
+
+it('what others said is left out, and codes are not', () => {
+  const rows = [
+    ['window', '90 of 90 calls in the last minute', '90 of 90 calls in the last minute'],
+    ['penalty', '429: slow down', '429'],
+    ['upstream', '503: try 404 later', '503'],
+    ['upstream', 'ECONNRESET', 'ECONNRESET'],
+    ['upstream', 'UND_ERR_SOCKET: other side closed', 'UND_ERR_SOCKET'],
+    ['upstream', '5031 words', ''],
+    ['upstream', 'EVERYTHING is lost', ''],
+    ['sign-in', 'invalid_client AADSTS7000215: invalid secret', 'AADSTS7000215'],
+    [
+      'paused',
+      'Paused after 20 refusals in a row. The API answered 403.',
+      'Paused after 20 refusals in a row.',
+    ],
+    ['paused', 'The API answered 403.', ''],
+  ] as const;
+  for (const [reason, detail, own] of rows)
+    assert.equal(withoutQuotes({ reason, detail }).detail, own, detail);
+});
+
+it('reading that waits says why, and when it goes on', () => {
+  const until = NOW + 53_000;
+  assert.match(
+    describeReadWait({ reason: 'fault', until, detail: '503' }, NOW),
+    /^Reading failed \(503\)\. Retrying at .* \(in 53 s\)\.$/,
+  );
+  assert.match(
+    describeReadWait({ reason: 'upstream', until, detail: '' }, NOW),
+    /^Reading is waiting\. Defender is unavailable\. Retrying at /,
+  );
 });
 
 it('a time that has passed is not shown', () => {
