@@ -32,6 +32,7 @@ describe('what was handed in through the console', () => {
       problems: 0,
       lines: [],
       plan: null,
+      plannedAt: 0,
       about: null,
       failure: null,
     };
