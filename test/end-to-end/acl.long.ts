@@ -410,7 +410,7 @@ async function forgetAll(estate: Estate): Promise<void> {
   await eventually(async () => {
     // Single cancels that still waited are called, and have a campaign again.
     const left = await command(estate, 'reader', 'list');
-    assert.doesNotMatch(left, /^(?!campaign |direct-|no campaigns)./m, worker.stderr);
+    assert.doesNotMatch(left, /^(?!campaign |direct-|No campaigns)./m, worker.stderr);
   });
 }
 
