@@ -8,6 +8,7 @@ import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
 import { describeBlocked } from '../words/blocked.ts';
+import { UNCERTAIN } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
@@ -103,7 +104,7 @@ function describeNow(line: ReportLine, { name }: Campaign): string {
     outcome ?? 'pending',
     `${plural(attempts, 'attempt')} used`,
     ...(owner ? [owner] : []),
-    ...(uncertain ? ['uncertain: an earlier attempt may have been carried out'] : []),
+    ...(uncertain ? [`uncertain: ${UNCERTAIN}`] : []),
   ];
   return `Now: ${words.join('; ')}`;
 }
