@@ -232,13 +232,13 @@ describe('the settings', () => {
   });
 
   const NOTIFY: [Environment, RegExp][] = [
-    [{ NOTIFY_URL: 'hooks.example' }, /^NOTIFY_URL: is not an address that begins with https/],
-    [{ NOTIFY_URL: 'file:///etc/passwd' }, /^NOTIFY_URL: is not an address that begins with https/],
+    [{ NOTIFY_URL: 'hooks.example' }, /^NOTIFY_URL: is not a valid URL/],
+    [{ NOTIFY_URL: 'file:///etc/passwd' }, /^NOTIFY_URL: must begin with https/],
     [{ NOTIFY_URL: 'http://hooks.example' }, /^NOTIFY_URL: must begin with https/],
-    [{ NOTIFY_URL: 'https://me:hunter2@hooks.example' }, /^NOTIFY_URL: may hold no user/],
-    [{ NOTIFY_URL: 'https://hooks.example/#a' }, /^NOTIFY_URL: may hold no user/],
-    [{ NOTIFY_SECRET: undefined }, /^NOTIFY_SECRET: is missing/],
-    [{ NOTIFY_SECRET: 'short' }, /^NOTIFY_SECRET: must have 16 characters/],
+    [{ NOTIFY_URL: 'https://me:hunter2@hooks.example' }, /^NOTIFY_URL: must not contain a user name/],
+    [{ NOTIFY_URL: 'https://hooks.example/#a' }, /^NOTIFY_URL: must not contain a user name/],
+    [{ NOTIFY_SECRET: undefined }, /^NOTIFY_SECRET: is required/],
+    [{ NOTIFY_SECRET: 'short' }, /^NOTIFY_SECRET: must have at least 16 characters/],
     [{ NOTIFY_HOLD: '999ms' }, /^NOTIFY_HOLD: must be 1s or more/],
     [{ NOTIFY_ALLOW_PRIVATE: 'yes' }, /^NOTIFY_ALLOW_PRIVATE: must be true or false/],
   ];

@@ -3,6 +3,7 @@ import type { Keys } from '../keys.ts';
 import type { ResultOrigin } from '../ledger/result.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { commandFor } from '../words/campaign.ts';
 
 /** `running` also when nothing is left to do; `aborted`, `expired` and `deleted` take no more ids. */
 export type CampaignState = 'running' | 'paused' | 'aborted' | 'expired' | 'deleted';
@@ -238,13 +239,12 @@ function describePause(
   { pausedReason = '', refusedAs = '', name = '' }: Record<string, string>,
   { tenant }: Keys,
 ): string {
-  const quoted = /^[\w@%+=:,./-]+$/.test(name) ? name : JSON.stringify(name);
   const [outcome = ''] = (refusedAs || 'forbidden').split(' ');
-  const command = (words: string) => `"standdown ${words} --tenant ${tenant}"`;
-  const check = outcome === 'not_found' ? ` ${command('doctor')} checks the address.` : '';
+  const command = (verb: string, options = '') => `"${commandFor(verb, name, tenant, options)}"`;
+  const check = outcome === 'not_found' ? ` "standdown doctor --tenant ${tenant}" checks the address.` : '';
   return (
-    `${pausedReason}${check} Then run ${command(`resume ${quoted}`)}: one action goes first, and the same answer pauses the campaign again. ` +
-    `${command(`retry ${quoted} --outcome ${outcome}`)} calls the refused actions again; ` +
-    `${command(`resume ${quoted} --accept-refusals`)} goes on whatever is refused.`
+    `${pausedReason}${check} Then run ${command('resume')}: one action goes first, and the same answer pauses the campaign again. ` +
+    `${command('retry', `--outcome ${outcome}`)} calls the refused actions again; ` +
+    `${command('resume', '--accept-refusals')} goes on whatever is refused.`
   );
 }

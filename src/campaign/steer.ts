@@ -157,12 +157,13 @@ export async function steer(
     keys.audit(number),
     keys.elsewhere(number),
   ];
-  const { open } = await countTracked(deps, number);
+  const { open, total } = await countTracked(deps, number);
   const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, open > 0 ? 1 : 0];
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
   if (before === 'done') {
     const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
-    return { state: 'running', finished: { at: decidedAt }, following: open };
+    // When others of its actions ended, in other campaigns, nobody noted.
+    return { state: 'running', finished: { at: total > 0 ? null : decidedAt }, following: open };
   }
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {

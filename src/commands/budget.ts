@@ -3,7 +3,7 @@ import { livingWorkers } from '../budget/roster.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
-import { describeAbsence, describeHold, describePace, describeWorker } from '../words/blocked.ts';
+import { describeHolds, describePace, describeWorker } from '../words/blocked.ts';
 import { count } from '../words/number.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { formatTable } from './table.ts';
@@ -60,15 +60,11 @@ function describe(views: readonly Seen[], tenant: string, width: number): string
       count(Math.max(0, window.free - window.reserved)),
     ]),
   );
-  const now = Date.now();
   const [cancel] = views;
-  const holds = (cancel?.view.holds ?? []).map((hold) =>
-    describeHold({ ...hold, until: hold.until === null ? null : toIso(hold.until) }, now),
-  );
-  const absence = cancel ? describeAbsence(cancel.view, tenant) : null;
+  const holds = cancel ? describeHolds(cancel.view, tenant) : [];
   const pace = cancel ? describePace(cancel.view) : null;
   const workers = cancel ? livingWorkers(cancel.view.workers, cancel.view.now).map(describeWorker) : [];
-  const lines = [absence ?? [], holds, pace ?? []].flat();
+  const lines = [holds, pace ?? []].flat();
   return [
     formatTable(columns, rows, width),
     '',

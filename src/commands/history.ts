@@ -7,7 +7,8 @@ import { lookAt } from '../campaign/status.ts';
 import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
-import { describeAbsence, describeHold } from '../words/blocked.ts';
+import { describeBlocked } from '../words/blocked.ts';
+import { UNCERTAIN } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
@@ -103,7 +104,7 @@ function describeNow(line: ReportLine, { name }: Campaign): string {
     outcome ?? 'pending',
     `${plural(attempts, 'attempt')} used`,
     ...(owner ? [owner] : []),
-    ...(uncertain ? ['uncertain: an earlier attempt may have been carried out'] : []),
+    ...(uncertain ? [`uncertain: ${UNCERTAIN}`] : []),
   ];
   return `Now: ${words.join('; ')}`;
 }
@@ -112,8 +113,7 @@ function describeNow(line: ReportLine, { name }: Campaign): string {
 async function describeWait(tenant: Tenant, found: Campaign): Promise<string> {
   const { status, budget } = await lookAt(tenant, found);
   const reasons = [
-    describeAbsence(budget, tenant.label),
-    status.hold && describeHold(status.hold, Date.now()),
+    describeBlocked(status, budget, tenant.label, Date.now()),
     status.state === 'running' || status.hold?.reason === 'paused'
       ? null
       : `The campaign is ${status.state}.`,

@@ -2,7 +2,7 @@ import type { BudgetView, WindowUse } from '../budget/view.ts';
 import { type CampaignStatus, isOver } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { describeAbsence, describeHold, describePace } from '../words/blocked.ts';
+import { describeBlocked, describePace } from '../words/blocked.ts';
 import { titled } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { wrapLines } from './wrap.ts';
@@ -18,37 +18,37 @@ export interface Progress {
 
 const BAR = 30;
 
-/** A campaign in progress, a few lines for a terminal of so many columns. */
+/** A campaign's progress in a few lines, none of them wider than `width` columns. */
 export function renderProgress(progress: Progress, width = Number.POSITIVE_INFINITY): string {
   const { tenant, status, budget, now } = progress;
   const finished = status.total - status.open;
-  const share = status.total === 0 ? 1 : finished / status.total;
+  const share = status.total === 0 ? 0 : finished / status.total;
   const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
   const lines = [
     titled(status.campaign, tenant),
     `${bar(share, width)} ${count(finished)} of ${count(status.total)} finished (${percent(finished, status.total)})${left}`,
     outcomesLine(status),
     ...budget.windows.map((window) => renderWindow(window, width)),
-    blocked(progress) ?? (isOver(status) ? 'Done.' : 'Sending cancels.'),
+    ...reserve(budget.windows),
+    blockedIn(progress) ?? (isOver(status) ? 'Done.' : 'Sending cancels.'),
     ...notes(progress),
   ];
   return wrapLines(lines, width);
 }
 
-/** The same in one line, for what is no terminal. */
+/** The same in one line, for files and pipes. */
 export function renderLine(progress: Progress): string {
   const { status, budget } = progress;
   const uses = budget.windows
     .map((window) => `${window.used} of ${count(window.max)} calls per ${describeWindow(window.lengthMs)}`)
     .join(', ');
-  const why = [blocked(progress) ?? [], notes(progress)].flat().join(' ');
+  const why = [blockedIn(progress) ?? [], notes(progress)].flat().join(' ');
   return `${count(status.total - status.open)} of ${count(status.total)} finished; ${uses}.${why ? ` ${why}` : ''}`;
 }
 
-/** Why nothing goes out, or null. */
-function blocked({ tenant, status, budget, now }: Progress): string | null {
-  const held = status.hold && describeHold(status.hold, now);
-  return status.open === 0 ? held : (describeAbsence(budget, tenant) ?? held);
+/** Why no call goes out, or null. */
+function blockedIn({ tenant, status, budget, now }: Progress): string | null {
+  return describeBlocked(status, budget, tenant, now);
 }
 
 function notes({ status, budget }: Pick<Progress, 'status' | 'budget'>): string[] {
@@ -64,12 +64,19 @@ function outcomesLine(status: CampaignStatus): string {
   return parts.join(' · ') || 'No outcome yet.';
 }
 
-function renderWindow({ used, max, lengthMs, reserved }: WindowUse, width: number): string {
-  const reserve = reserved > 0 ? ` (${count(reserved)} reserved for urgent)` : '';
-  return `${bar(used / max, width)} ${count(used)} of ${count(max)} calls per ${describeWindow(lengthMs)}${reserve}`;
+function renderWindow({ used, max, lengthMs }: WindowUse, width: number): string {
+  return `${bar(used / max, width)} ${count(used)} of ${count(max)} calls per ${describeWindow(lengthMs)}`;
 }
 
-/** Half of a narrow terminal, so that what it says has room beside it. */
+/** Why a campaign stops before a window is full: `Reserved for urgent requests: 10 per minute, 30 per hour.` */
+function reserve(windows: readonly WindowUse[]): string[] {
+  const parts = windows
+    .filter(({ reserved }) => reserved > 0)
+    .map(({ reserved, lengthMs }) => `${count(reserved)} per ${describeWindow(lengthMs)}`);
+  return parts.length > 0 ? [`Reserved for urgent requests: ${parts.join(', ')}.`] : [];
+}
+
+/** At most half of a narrow terminal, so that the text has room beside it. */
 function bar(share: number, width: number): string {
   const length = Math.min(BAR, Math.max(10, Math.floor(width / 2) - 15));
   const full = Math.round(Math.min(1, Math.max(0, share)) * length);

@@ -1,12 +1,11 @@
 import type { ReadingHooks } from '../app-reader.ts';
-import type { Reader, ReadWait } from '../defender/reader.ts';
+import type { Reader } from '../defender/reader.ts';
 import { StanddownError } from '../errors.ts';
 import { toFilter, withoutEnded } from '../select/filter.ts';
 import { type Order, type Selection, selectActions } from '../select/selection.ts';
 import { parseWhere, strangeValues, type Where } from '../select/where.ts';
-import { describeHold } from '../words/blocked.ts';
+import { describeReadWait } from '../words/blocked.ts';
 import { count, plural } from '../words/number.ts';
-import { formatUpcoming } from '../words/time.ts';
 import type { CommandContext } from './context.ts';
 
 type Context = Pick<CommandContext, 'out' | 'stop'>;
@@ -20,19 +19,11 @@ export function readingHooks({ out, stop }: Context, patienceMs = Number.POSITIV
   return {
     signal: stop,
     onWait: (wait) => {
-      const words = describeWait(wait, Date.now());
+      const words = describeReadWait(wait, Date.now());
       if (wait.until - Date.now() > patienceMs) throw new StanddownError('UPSTREAM_FAILED', words);
       out.note(words);
     },
   };
-}
-
-function describeWait({ reason, until, detail }: ReadWait, now: number): string {
-  if (reason !== 'fault') {
-    const hold = { reason, until: new Date(until).toISOString(), detail };
-    return `Reading is waiting. ${describeHold(hold, now)}`;
-  }
-  return `Reading failed${detail === '' ? '' : ` (${detail})`}. Retrying ${formatUpcoming(until, now)}.`;
 }
 
 /** The options of commands that select. */

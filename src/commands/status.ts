@@ -4,11 +4,12 @@ import { listCampaigns } from '../campaign/registry.ts';
 import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/status.ts';
 import { describePriority } from '../ledger/place.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { BLOCKED_LABELS, describeAbsence, describeHold, describePace } from '../words/blocked.ts';
+import { BLOCKED_LABELS, describeAbsence, describeBlocked, describePace } from '../words/blocked.ts';
 import { describeEta, describeTracked, titled } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { formatPast, formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
+import type { Progress } from './progress.ts';
 import { formatTable } from './table.ts';
 import { wrapLines } from './wrap.ts';
 
@@ -26,16 +27,17 @@ export function runStatus(context: CommandContext, options: StatusOptions): Prom
       : await lookAtAll(tenant);
     const [first] = statuses;
     if (options.json) {
-      await writeJson(out, options.campaign ? { tenant: tenant.label, ...first } : statuses);
+      const all = statuses.map((status) => ({ tenant: tenant.label, ...status }));
+      await writeJson(out, options.campaign ? all[0] : all);
       return EXIT.done;
     }
     const width = widthOf(out);
     const text =
       options.campaign && first
-        ? describeStatus(first, tenant.label, Date.now(), width)
+        ? describeStatus({ tenant: tenant.label, status: first, budget, now: Date.now() }, width)
         : overview(statuses, tenant.label, width);
     await out.write(`${text}\n`);
-    if (statuses.some((status) => status.open > 0)) {
+    if (!options.campaign && statuses.some((status) => status.open > 0)) {
       for (const note of [describeAbsence(budget, tenant.label), describePace(budget)])
         if (note) out.note(note);
     }
@@ -91,9 +93,7 @@ function overview(statuses: readonly CampaignStatus[], tenant: string, width: nu
 
 /** A campaign's status for a person: its progress, what blocks it, and what it is. */
 export function describeStatus(
-  status: CampaignStatus,
-  tenant: string,
-  now: number,
+  { tenant, status, budget, now }: Progress,
   width = Number.POSITIVE_INFINITY,
 ): string {
   const { tracked } = status;
@@ -105,7 +105,8 @@ export function describeStatus(
     .map(([outcome, number]) => `${outcome.padEnd(14)}${count(number).padStart(9)}`);
   const sentences = [
     tracked.total > 0 ? `${describeTracked(tracked)}.` : '',
-    status.hold ? describeHold(status.hold, now) : '',
+    describeBlocked(status, budget, tenant, now) ?? '',
+    (status.open > 0 && describePace(budget)) || '',
     status.etaAt ? `${describeEta(status.etaAt, now)}.` : '',
   ];
   return wrapLines(
@@ -119,9 +120,10 @@ export function describeStatus(
 
 /** `Campaign "stop-scan" in tenant contoso: running, 104 of 250 actions finished (41.6%)` */
 export function headline(status: CampaignStatus, tenant: string): string {
+  const title = titled(status.campaign, tenant);
+  if (status.total === 0) return `${title}: no actions yet`;
   const finished = status.total - status.open;
-  const share = status.total === 0 ? '' : ` (${percent(finished, status.total)})`;
-  return `${titled(status.campaign, tenant)}: ${status.state}, ${count(finished)} of ${count(status.total)} actions finished${share}`;
+  return `${title}: ${status.state}, ${count(finished)} of ${count(status.total)} actions finished (${percent(finished, status.total)})`;
 }
 
 function factsOf({ comment, requestedBy, priority, createdAt }: CampaignStatus, now: number): string[] {

@@ -6,13 +6,16 @@ import { leftToOthers, prioritize, retryCampaign, type Steered, steer } from '..
 import { createSweep } from '../campaign/sweep.ts';
 import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
-import { describePriority, URGENT } from '../ledger/place.ts';
+import { URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import {
+  askAbort,
   campaignIn,
   describeFinished,
   describeGoingOn,
-  describeLeft,
+  describeReprioritized,
+  describeRetried,
+  describeSteered,
   quoted,
   titled,
 } from '../words/campaign.ts';
@@ -50,24 +53,20 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const { tracked } = look.status;
     const followers = await followersOf(tenant, look.campaign, 0);
     const abort = `abort ${campaignIn(name, tenant.label)}`;
-    const notes = [
-      `Abort ${campaignIn(name, tenant.label)}? ${plural(open, 'pending action')} will not be cancelled`,
-      describeGoingOn(tracked.open),
+    const followed =
       followers.length > 0
-        ? `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of this campaign`
-        : '',
-    ];
-    const question = `${notes.filter(Boolean).join('. ')}.`;
+        ? ` ${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of this campaign.`
+        : '';
+    const question = `${askAbort({ name, tenant: tenant.label }, { open, following: tracked.open })}${followed}`;
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
     await endOpen(tenant, context);
-    const withdrawn = isNeeded ? `${plural(open, 'action')} withdrawn` : '';
-    await tellState(context, tenant, options, before, {
-      steering: 'abort',
-      state: 'aborted',
-      also: withdrawn,
-    });
+    // What was being called at that moment gets the outcome of its call.
+    const { outcomes } = await findCampaign(tenant.redis, tenant.keys, name);
+    const withdrawn = (outcomes.withdrawn ?? 0) - (look.campaign.outcomes.withdrawn ?? 0);
+    const also = withdrawn > 0 ? `${plural(withdrawn, 'action')} withdrawn` : '';
+    await tellState(context, tenant, options, before, { steering: 'abort', state: 'aborted', also });
     return EXIT.done;
   });
 }
@@ -95,8 +94,8 @@ export function runPriority(
     if (options.json)
       await writeJson(context.out, { tenant: tenant.label, campaign, priority, before: before.priority });
     else {
-      const [now, was] = [priority, before.priority].map(describePriority);
-      await context.out.write(`${titled(campaign, tenant.label)}: priority ${now} (was ${was})\n`);
+      const words = describeReprioritized(priority, before.priority);
+      await context.out.write(`${titled(campaign, tenant.label)}: ${words}\n`);
     }
     return EXIT.done;
   });
@@ -168,10 +167,7 @@ export function runRetry(
     const title = titled(options.campaign, tenant.label);
     if (options.json)
       await writeJson(context.out, { tenant: tenant.label, campaign: options.campaign, reopened });
-    else {
-      const also = others > 0 ? `; ${describeLeft(others)}` : '';
-      await context.out.write(`${title}: ${plural(reopened, 'action')} queued again${also}\n`);
-    }
+    else await context.out.write(`${title}: ${describeRetried(reopened, others)}\n`);
     return EXIT.done;
   });
 }
@@ -206,8 +202,7 @@ async function tellState(
   const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
   if (json) await writeJson(out, { tenant: label, campaign, state, changed });
   else {
-    const parts = [changed ? state : `was already ${state}`, also, goingOn];
-    await out.write(`${title}: ${parts.filter(Boolean).join('; ')}\n`);
+    await out.write(`${title}: ${describeSteered({ state, changed }, [also, goingOn])}\n`);
   }
 }
 

@@ -2,7 +2,13 @@ import type { SubmitPlan } from '../campaign/plan.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
 import { excerpt } from '../foreign.ts';
 import { describePriority } from '../ledger/place.ts';
-import { describeDuplicates, describeEta, describeKnown, titled } from '../words/campaign.ts';
+import {
+  describeDuplicates,
+  describeEta,
+  describeKnown,
+  describePlanned,
+  titled,
+} from '../words/campaign.ts';
 import { count, plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import type { SetAside } from './sift.ts';
@@ -36,9 +42,8 @@ export function describeSubmit(
 
 /** What it would do. */
 export function describePlan(tenant: string, name: string, plan: SubmitPlan, leftOut: LeftOut): string[] {
-  const isNew = plan.created ? ' (new)' : '';
   return [
-    `${titled(name, tenant)}${isNew}: ${plural(plan.accepted, 'action')} would be queued`,
+    describePlanned({ name, tenant }, plan),
     ...describeOthers(plan, leftOut),
     ...describeEnd(plan.etaAt),
   ];

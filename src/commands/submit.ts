@@ -29,7 +29,7 @@ export async function runSubmit(context: CommandContext, options: SubmitOptions)
   setFlagsFromString('--semi-space-growth-factor=1');
   const wish = await readWish(context, options);
   if (options.setAside !== undefined) {
-    if (wish.types === null) throw new StanddownError('USAGE', '--set-aside goes with --expect-type');
+    if (wish.types === null) throw new StanddownError('USAGE', '--set-aside works with --expect-type only');
     await checkWritable(options.setAside, options);
   }
   const spools: Spool[] = [];

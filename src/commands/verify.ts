@@ -4,9 +4,10 @@ import { findCampaign } from '../campaign/registry.ts';
 import { isStopped } from '../campaign/status.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import { systemClock } from '../clock.ts';
+import type { ReadWait } from '../defender/reader.ts';
+import { describeReadWait } from '../words/blocked.ts';
 import { describeChecked, NOTHING_TO_VERIFY, titled } from '../words/campaign.ts';
 import { count } from '../words/number.ts';
-import { formatUpcoming } from '../words/time.ts';
 import { actorOf } from './actor.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 
@@ -21,9 +22,7 @@ export function runVerify(
   const { out, stop } = context;
   const hooks = {
     signal: stop,
-    onWait: ({ until, detail }: { until: number; detail: string }) => {
-      out.note(`Reading continues ${formatUpcoming(until, Date.now())}${detail ? `: ${detail}` : ''}.`);
-    },
+    onWait: (wait: ReadWait) => out.note(describeReadWait(wait, Date.now())),
   };
   return withReader(context, hooks, async (reader, tenant) => {
     const { redis, keys } = tenant;
@@ -31,7 +30,13 @@ export function runVerify(
     await appendAudit(tenant, campaign.number, { ...actorOf(context.args), action: 'verify', detail: '' });
     const verified = await verifyCampaign({ ...tenant, reader, wall: systemClock.wall }, campaign);
     const allCancelled = await isStopped(tenant, await findCampaign(redis, keys, options.campaign));
-    if (options.json) await writeJson(out, { campaign: campaign.name, ...toJson(verified), allCancelled });
+    if (options.json)
+      await writeJson(out, {
+        tenant: tenant.label,
+        campaign: campaign.name,
+        ...toJson(verified),
+        allCancelled,
+      });
     else await out.write(`${describe(titled(campaign.name, tenant.label), verified)}\n`);
     return EXIT.done;
   });

@@ -2,6 +2,7 @@ import { type Tenant, withTenant } from '../app.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { eachResult } from '../campaign/report.ts';
 import { type CampaignStatus, isStopped } from '../campaign/status.ts';
+import { shellWord } from '../foreign.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { followCampaign } from './follow.ts';
 import type { Progress } from './progress.ts';
@@ -30,20 +31,25 @@ export async function watchCampaign(
 ): Promise<number> {
   const { out } = context;
   const events = json ? { onLook: await createEvents(context, tenant, name) } : {};
-  const status = await followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS, ...events });
+  const progress = await followCampaign(context, tenant, name, {
+    lookMs: LOOK_MS,
+    lineMs: LINE_MS,
+    ...events,
+  });
   const allCancelled = await isStopped(tenant, await findCampaign(tenant.redis, tenant.keys, name));
-  if (json) await writeJson(out, { event: 'done', tenant: tenant.label, ...status, allCancelled });
+  if (json) await writeJson(out, { event: 'done', tenant: tenant.label, ...progress.status, allCancelled });
   else {
-    const end = describeStatus(status, tenant.label, Date.now(), widthOf(out));
-    await out.write(`\n${end}\n\n${wrapLines([describeEnd(allCancelled, name)], widthOf(out))}\n`);
+    const end = describeStatus(progress, widthOf(out));
+    await out.write(`\n${end}\n\n${wrapLines([describeEnd(allCancelled, progress.status)], widthOf(out))}\n`);
   }
   return allCancelled ? EXIT.done : EXIT.notStopped;
 }
 
-function describeEnd(allCancelled: boolean, name: string): string {
+function describeEnd(allCancelled: boolean, { campaign: name, total }: CampaignStatus): string {
+  if (total === 0) return 'The campaign has no actions.';
   return allCancelled
     ? 'All actions are cancelled.'
-    : `Not all actions are known to be cancelled. Run "standdown report ${name}" for the outcome of each one.`;
+    : `Not all actions are known to be cancelled. Run "standdown report ${shellWord(name)}" for the outcome of each one.`;
 }
 
 /**

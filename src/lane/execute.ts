@@ -84,7 +84,8 @@ export function createExecutor(deps: ExecuteDeps) {
   const { ledger, signIn, gate, chronicle, clock, timings, stopping } = deps;
   const reading = createReadRefusals();
 
-  return async function execute(work: Work): Promise<Executed> {
+  /** @param onCall told when its call goes out. */
+  return async function execute(work: Work, onCall: () => void): Promise<Executed> {
     const id = guidToBytes(work.request.machineActionId);
     const pass: Pass = {
       id,
@@ -103,6 +104,7 @@ export function createExecutor(deps: ExecuteDeps) {
         if (disposition) return { disposition, called: pass.called };
         continue;
       }
+      onCall();
       const { token } = begun;
       const judgement = await call(work, pass, token, begun.answer);
       const finished = await finish(work, pass, token, begun.answer, judgement);
@@ -130,8 +132,7 @@ export function createExecutor(deps: ExecuteDeps) {
       const token = await signIn.token();
       return { ...(await ledger.begin(ask)), token };
     };
-    const line = { operation: pass.operation, slotClass: work.slotClass };
-    return gate.pass(line, beginWithToken, stopping);
+    return gate.pass(work.slotClass, beginWithToken, stopping);
   }
 
   async function call(work: Work, pass: Pass, token: Token, grant: Grant): Promise<Judgement> {

@@ -36,6 +36,8 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
   #sleeping: { abort(): void } | undefined;
   /** Told when the loop that takes jobs has ended with an error: it does not begin again. */
   onBroken: (error: unknown) => void = () => undefined;
+  /** Told of each job when Redis has handed it out. */
+  onTaken: (jobId: string) => void = () => undefined;
   /** Ends what cannot be read. Without one it is BullMQ's to stumble over. */
   janitor: Janitor | null = null;
 
@@ -110,6 +112,7 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
     jobId?: string,
     token?: string,
   ): Promise<Job<Data, Result>> {
+    if (json && jobId !== undefined) this.onTaken(jobId);
     const next = await super.nextJobFromJobData(json, jobId, token);
     if (next || !json || jobId === undefined) return next;
     const job = this.createJob(json, jobId);

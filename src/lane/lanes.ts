@@ -20,6 +20,7 @@ import type { Executed, Work } from './execute.ts';
 import { fedFor, fedJobSchema } from './fed-job.ts';
 import { type BadJob, createJanitor } from './janitor.ts';
 import { LaneWorker } from './lane-worker.ts';
+import { createOrder } from './order.ts';
 import { createProcessor, type Dropped, type Intake, type ProcessorDeps } from './processor.ts';
 import { type Tracing, traceProcessor } from './tracing.ts';
 
@@ -28,7 +29,7 @@ export interface LanesDeps {
   keys: Keys;
   ledger: Ledger;
   chronicle: Chronicle;
-  execute(work: Work): Promise<Executed>;
+  execute(work: Work, onCall: () => void): Promise<Executed>;
   signInFailed(error: SignInError): Promise<void>;
   /** After each job, whatever became of it. */
   onJob(lane: LaneName): void;
@@ -94,9 +95,11 @@ export function createLanes(deps: LanesDeps) {
   }
 
   function createWorker(name: LaneName): LaneWorker<unknown, CancelResult | Dropped> {
+    const order = createOrder(deps.clock);
     const processing: ProcessorDeps = {
       read: (job) => (name === 'cancel-campaign' ? readFed(job) : readWish(name, job)),
       execute: deps.execute,
+      turnOf: order.turnOf,
       holdLane: async (ms) => {
         await queueOf(name).rateLimit(Math.ceil(ms));
       },
@@ -141,6 +144,7 @@ export function createLanes(deps: LanesDeps) {
         ...(deps.tracing && { telemetry: deps.tracing.telemetry }),
       },
     );
+    worker.onTaken = order.take;
     worker.janitor = createJanitor({
       redis,
       keys,

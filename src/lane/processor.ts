@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { Timings } from '../timings.ts';
 import type { Disposition, Executed, Work } from './execute.ts';
+import type { Turn } from './order.ts';
 
 /** What a job brings: work, or a result that needs none. */
 export type Intake =
@@ -20,7 +21,9 @@ export interface Dropped {
 
 export interface ProcessorDeps {
   read(job: Job<unknown>): Promise<Intake>;
-  execute(work: Work): Promise<Executed>;
+  execute(work: Work, onCall: () => void): Promise<Executed>;
+  /** A job's place among those that may have to go back. */
+  turnOf(jobId: string): Turn;
   /** Nothing of this lane is taken for so many ms. */
   holdLane(ms: number): Promise<void>;
   /** The job waits for a campaign to be resumed. */
@@ -42,6 +45,19 @@ export interface ProcessorDeps {
  */
 export function createProcessor(deps: ProcessorDeps) {
   return async function process(job: Job<unknown>, token?: string): Promise<CancelResult | Dropped> {
+    const turn = deps.turnOf(job.id ?? '');
+    try {
+      return await decide(job, token, turn);
+    } finally {
+      turn.end();
+    }
+  };
+
+  async function decide(
+    job: Job<unknown>,
+    token: string | undefined,
+    turn: Turn,
+  ): Promise<CancelResult | Dropped> {
     try {
       const intake = await deps.read(job);
       if (intake.kind !== 'work') {
@@ -51,17 +67,17 @@ export function createProcessor(deps: ProcessorDeps) {
         if (intake.unrecorded) await deps.onUnrecorded(job, intake.result);
         return intake.result;
       }
-      const { disposition, called } = await deps.execute(intake.work);
+      const { disposition, called } = await deps.execute(intake.work, turn.calls);
       if (!called && disposition.kind !== 'hold') await deps.giveBackPlace();
       // A request that was decided for another job has its line.
       if (disposition.kind === 'done' && !disposition.isKnown) logDecision(deps.log, disposition.result);
-      return await dispose(job, token, disposition);
+      return await dispose(job, token, disposition, turn);
     } catch (error) {
-      return await recover(job, token, error);
+      return await recover(job, token, error, turn);
     }
-  };
+  }
 
-  async function dispose(job: Job<unknown>, token: string | undefined, disposition: Disposition) {
+  async function dispose(job: Job<unknown>, token: string | undefined, disposition: Disposition, turn: Turn) {
     switch (disposition.kind) {
       case 'done':
         if (disposition.unrecorded) await deps.onUnrecorded(job, disposition.result);
@@ -70,6 +86,7 @@ export function createProcessor(deps: ProcessorDeps) {
         return drop(job, disposition.reason);
       case 'hold':
         await deps.holdLane(disposition.ms);
+        await turn.toGoBack();
         throw new RateLimitError();
       case 'later':
         await job.moveToDelayed(Date.now() + Math.ceil(disposition.ms), token);
@@ -81,7 +98,12 @@ export function createProcessor(deps: ProcessorDeps) {
   }
 
   /** What is not the job's doing sends it back to its lane. */
-  async function recover(job: Job<unknown>, token: string | undefined, error: unknown): Promise<never> {
+  async function recover(
+    job: Job<unknown>,
+    token: string | undefined,
+    error: unknown,
+    turn: Turn,
+  ): Promise<never> {
     if (isSignal(error)) throw error;
     if (error instanceof SignInError) {
       await deps.signInFailed(error);
@@ -94,6 +116,7 @@ export function createProcessor(deps: ProcessorDeps) {
       deps.log.error({ jobId: job.id, err: error }, 'a job failed: this is a bug');
       throw error;
     }
+    await turn.toGoBack();
     await job.moveToWait(token).catch(() => undefined);
     throw new WaitingError();
   }

@@ -199,6 +199,8 @@ export function createService(given: ServiceDeps): Service {
     },
     stop: () => {
       stopped ??= (async () => {
+        // First, or a job that goes back would be taken again at once.
+        await lanes.pause();
         stopping.abort(new Error('the worker stops'));
         await inbox.stop();
         await heartbeat.stop();

@@ -1,3 +1,4 @@
+import { SIGNING_IN } from '../budget/roster.ts';
 import type { Clock } from '../clock.ts';
 import { gistOf, type SignIn, SignInError } from '../defender/sign-in.ts';
 import type { Logger } from '../log.ts';
@@ -15,9 +16,6 @@ export interface SignInHoldDeps {
   log: Logger;
   stopping: AbortSignal;
 }
-
-/** Before the first token. */
-const SIGNING_IN = 'signing in';
 
 /** A hold is noted anew this often, in ms: an older note counts as that of a dead worker. */
 const NOTE_AGAIN_MS = 30_000;

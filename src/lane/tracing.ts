@@ -74,8 +74,8 @@ export function traceProcessor(deps: ProcessorDeps, tracing: Tracing | null): Pr
       if (intake.kind === 'result') tellResult(intake.result);
       return intake;
     },
-    execute: async (work) => {
-      const executed = await deps.execute(work);
+    execute: async (work, onCall) => {
+      const executed = await deps.execute(work, onCall);
       tell({ 'standdown.disposition': executed.disposition.kind });
       if (executed.disposition.kind === 'done') tellResult(executed.disposition.result);
       return executed;

@@ -4,8 +4,8 @@ import { NO_REASON } from '../outcome.ts';
 export const PAUSE_AFTER_REFUSALS = 20;
 
 /** How the reason of a pause begins; what was answered follows. */
-const PAUSED = `Paused after ${PAUSE_AFTER_REFUSALS} refusals in a row. `;
-const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the same answer. ';
+export const PAUSED = `Paused after ${PAUSE_AFTER_REFUSALS} refusals in a row. `;
+export const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the same answer. ';
 
 /**
  * The brake: what is refused in the same way again and again is not for a worker to go on with. Only what a call brought

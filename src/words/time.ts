@@ -23,13 +23,27 @@ export function formatUtc(time: Time): string {
 
 /** For what is still to come: `at 10:01:45 UTC (in 53 s)`. A time that has passed is not shown. */
 export function formatUpcoming(time: Time, now: number): string {
+  const parts = partsOfUpcoming(time, now);
+  return parts === null ? ANY_MOMENT : `at ${parts.clock} ${parts.left}`;
+}
+
+/** What stands in place of a time that has passed without what it announced. */
+export const ANY_MOMENT = 'any moment now';
+
+/** The same in two parts, where what is left counts down by itself: `10:01:45 UTC` and `(in 53 s)`; null: the time has passed. */
+export function partsOfUpcoming(time: Time, now: number): { clock: string; left: string } | null {
   const leftMs = new Date(time).getTime() - now;
-  return leftMs > 0 ? `at ${formatTime(time, now)} (in ${describeDuration(leftMs)})` : 'any moment now';
+  return leftMs > 0 ? { clock: formatTime(time, now), left: `(in ${describeDuration(leftMs)})` } : null;
 }
 
 /** For what has happened: `09:58:02 UTC (4 min ago)`. */
 export function formatPast(time: Time, now: number): string {
-  return `${formatTime(time, now)} (${describeDuration(Math.max(0, now - new Date(time).getTime()))} ago)`;
+  return `${formatTime(time, now)} ${describeAge(time, now)}`;
+}
+
+/** `(4 min ago)` */
+export function describeAge(time: Time, now: number): string {
+  return `(${describeDuration(Math.max(0, now - new Date(time).getTime()))} ago)`;
 }
 
 function zoneOf(date: Date): string {

@@ -400,7 +400,7 @@ describe('doctor', () => {
       assert.equal(code, 1);
       assert.match(stdout, /^ok {7}limits {7}at most 100\/1m,1500\/1h calls of each kind$/m);
       assert.match(stdout, /^problem {2}sign-in {6}no token .*\n {22}The client secret .*\n {22}→ Put /m);
-      assert.match(stdout, /\n\n1 problem, 1 warning: no campaign gets through like this\n$/);
+      assert.match(stdout, /\n\nNot ready: 1 problem, 1 warning\n$/);
     });
 
     for (const columns of [100, 40]) {
@@ -410,7 +410,7 @@ describe('doctor', () => {
           .split('\n')
           .filter((line) => line.length > columns && /\s\S+\s\S+$/.test(line));
         assert.deepEqual(tooLong, []);
-        assert.match(stdout, /nothing stands in the way of a campaign\s\(1\swarning\)\n$/);
+        assert.match(stdout, /\n\nReady \(1 warning\)\n$/);
       });
     }
   });

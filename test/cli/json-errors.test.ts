@@ -42,7 +42,7 @@ describe('with --json what goes wrong', () => {
     const file = await shell.write('ids.txt', `${newGuids(1)}\nnot an id\nnor this\n`);
     const { code, message, lines } = await error(['submit', file, ...INTO, '--json']);
     assert.equal(code, 'INPUT_INVALID');
-    assert.match(message, /^2 of 3 lines are not machine action ids; nothing was submitted/);
+    assert.match(message, /^2 of 3 entries are not machine action ids\. Nothing was submitted/);
     assert.equal(lines?.length, 2);
     assert.match(lines?.[0] ?? '', /line 2: /);
   });

@@ -126,7 +126,7 @@ describe('who may do what in the console', () => {
   it('says that a token is wrong, without a word of it', async () => {
     const wrong = await signIn('not-the-token-you-want');
     assert.equal(wrong.status, 403);
-    assert.match(wrong.text, /This token is not right/);
+    assert.match(wrong.text, /Invalid token/);
     assert.ok(!wrong.text.includes('not-the-token'));
     assert.equal(wrong.cookie, '');
   });
@@ -136,7 +136,7 @@ describe('who may do what in the console', () => {
       headers: { cookie: `standdown-${new URL(guarded.url).port}=made.up` },
     });
     assert.match(led.location, /why=wrong/);
-    assert.match((await ask(guarded, led.location)).text, /not valid any more/);
+    assert.match((await ask(guarded, led.location)).text, /no longer valid/);
   });
 
   it('takes no form without the key of its session, from another page, or without a session', async () => {

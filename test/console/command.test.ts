@@ -58,13 +58,13 @@ describe('the console as a command', () => {
     await page.waitForURL('**/pause');
     await tabTo('Pause');
     await page.waitForURL('**/c/1');
-    assert.match(await textOf(page, '#head'), /Pause: it is paused now/);
+    assert.match(await textOf(page, '#head'), /Campaign "by keys" in tenant \w+: paused/);
     visitor.assertQuiet();
     await visitor.context.close();
 
     const plain = await visit(browser, url, { javaScriptEnabled: false });
     await plain.go(`/t/${shell.tenant.label}/c/1`);
-    assert.match(await textOf(plain.page, '#head'), /paused\s+0 of 3 decided/);
+    assert.match(await textOf(plain.page, '#head'), /paused\s+0 of 3 actions finished/);
     assert.equal(await plain.page.locator('#rows tbody tr').count(), 3);
     await plain.context.close();
     child.kill('SIGTERM');

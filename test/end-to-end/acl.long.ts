@@ -278,7 +278,7 @@ async function beWatched({ redis, keys, tenant }: Estate, worker: Command): Prom
   const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
   assert.equal(sampled(await scrape(port), 'standdown_redis_read_ok', { tenant }), 1);
   await eventually(async () => assert.notEqual(await redis.admin.hlen(keys.outbox), 0));
-  await eventually(() => assert.match(worker.stderr, /notice not sent yet/));
+  await eventually(() => assert.match(worker.stderr, /notice not delivered/));
 }
 
 /** A job of a worker that was killed. */
@@ -410,7 +410,7 @@ async function forgetAll(estate: Estate): Promise<void> {
   await eventually(async () => {
     // Single cancels that still waited are called, and have a campaign again.
     const left = await command(estate, 'reader', 'list');
-    assert.doesNotMatch(left, /^(?!campaign |direct-|no campaigns)./m, worker.stderr);
+    assert.doesNotMatch(left, /^(?!campaign |direct-|No campaigns)./m, worker.stderr);
   });
 }
 

@@ -22,19 +22,19 @@ describe('jobs that go back to their lane', () => {
   afterEach(() => stack.close());
   after(() => server.close());
 
-  /** A tenant that may not call for ten minutes, with a worker that has seen that. */
+  /** A tenant that may not call for a minute and a half, which campaigns are fed for, with a worker that has seen that. */
   async function open(): Promise<void> {
     stack = await openStack(server);
     await stack.startWorker();
     await stack.result(await stack.enqueue({ machineActionId: stack.addActions(1)[0], comment: 'x' }));
-    await stack.redis.hset(stack.tenant.keys.state, 'cancel:penalty', Date.now() + 600_000);
+    await stack.redis.hset(stack.tenant.keys.state, 'cancel:penalty', Date.now() + 90_000);
   }
 
   /** The ids of a lane's waiting jobs, the next one first, once all have gone back. */
   function waiting(lane: LaneName): Promise<string[]> {
     const { lane: key } = stack.tenant.keys;
     return eventually(async () => {
-      assert.ok((await stack.redis.pttl(key(lane, 'limiter'))) > 60_000);
+      assert.ok((await stack.redis.pttl(key(lane, 'limiter'))) > 20_000);
       assert.equal(await stack.redis.llen(key(lane, 'active')), 0);
       const jobIds = (await stack.redis.lrange(key(lane, 'wait'), 0, -1)).reverse();
       assert.equal(jobIds.length, COUNT);

@@ -6,7 +6,7 @@ import type { DefenderClient } from '../../src/defender/client.ts';
 import type { SignIn } from '../../src/defender/sign-in.ts';
 import { type Keys, OPERATIONS } from '../../src/keys.ts';
 import { createChronicle } from '../../src/lane/chronicle.ts';
-import { createExecutor } from '../../src/lane/execute.ts';
+import { createExecutor, type Work } from '../../src/lane/execute.ts';
 import { createGate } from '../../src/lane/gate.ts';
 import { createNotices } from '../../src/lane/notices.ts';
 import { createLedger } from '../../src/ledger/ledger.ts';
@@ -83,7 +83,8 @@ export function startWorker(deps: WorkerDeps): Hand {
     execute: (job) => {
       const machineActionId = deps.ids[job] as string;
       const request = { machineActionId, comment: 'scale', requestedBy: null, expiresAt: null, again: false };
-      return execute({ request, slotClass: 'bulk', campaign: 1, fed: true, requestedAt: null });
+      const work: Work = { request, slotClass: 'bulk', campaign: 1, fed: true, requestedAt: null };
+      return execute(work, () => undefined);
     },
   };
 }
