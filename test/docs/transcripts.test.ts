@@ -8,7 +8,7 @@ import { runProgram } from '../../src/commands/program.ts';
 import { type Progress, renderProgress } from '../../src/commands/progress.ts';
 import { OUTCOME_MEANINGS, type Outcome } from '../../src/outcome.ts';
 import { connectSimulator, makeActions, type RemoteSimulator } from '../../src/simulator/index.ts';
-import { describeFullWindow } from '../../src/words/blocked.ts';
+import { describeFullWindow } from '../../src/words/window.ts';
 import { type Command, startCommand } from '../support/command.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { FREE_LIMITS, quotas } from '../support/stack.ts';
@@ -140,6 +140,8 @@ describe('the README and the tutorial', () => {
 
   it('name in the README commands that work', async () => {
     const page = await readPage('README.md');
+    // As the tutorial leaves them.
+    if (env['RATE_LIMITS'] !== FREE_LIMITS) await liftLimits();
     await simulator.addActions(
       makeActions({ count: 20, seed: process.pid, type: 'Isolate' }).actions.map((action) => ({
         ...action,
@@ -158,6 +160,29 @@ describe('the README and the tutorial', () => {
     for (const line of lines.filter((command) => command !== 'standdown worker'))
       await runLine(line, 'README.md');
     assert.ok((await stat('undo-isolation.html')).size > 0);
+  });
+
+  it('lead to docs/cli.md, which names every field of the JSON', async () => {
+    const [, section = ''] = (await readPage('docs/cli.md')).split('\n## JSON\n');
+    const rows = rowsIn(section);
+    const commands = [
+      'status undo-isolation',
+      'verify undo-isolation',
+      'history undo-isolation',
+      'pause undo-isolation',
+      'priority undo-isolation 1',
+      'retry undo-isolation --outcome unresolved',
+      'budget',
+      'submit found.csv --campaign undo-isolation --comment x --yes',
+      'select --where type=Isolate',
+    ];
+    for (const command of commands) {
+      const { text } = await show([...command.split(' '), '--json']);
+      const [first] = [JSON.parse(text.split('\n')[0] ?? '')].flat();
+      const [name] = command.split(' ');
+      const [, fields = ''] = rows.find(([names = '']) => new RegExp(`\`${name}\\b`).test(names)) ?? [];
+      for (const field of Object.keys(first)) assert.ok(fields.includes(`\`${field}\``), `${name}: ${field}`);
+    }
   });
 
   it('make keys that only their owner can read', {
@@ -303,7 +328,7 @@ function demoInProgress(): Progress {
       hold: {
         reason: 'window',
         until: new Date(now + 9_000).toISOString(),
-        detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, 10),
+        detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, { used: 90, limit: 100, isSlowed: false }),
       },
       etaAt: new Date(now + 10_000).toISOString(),
     },
