@@ -69,8 +69,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       for (const event of eventsOf(campaign, situation)) {
         const { id, kind } = event.notice;
         if (known.has(id)) continue;
-        if (await outbox.put(event))
-          log.debug({ notice: kind, campaign: campaign.name }, 'notice to be sent');
+        if (await outbox.put(event)) log.debug({ notice: kind, campaign: campaign.name }, 'notice queued');
         if (known.size >= MOST_KNOWN) known.clear();
         known.add(id);
         wake.abort();
@@ -97,8 +96,8 @@ export function createNotifier(deps: NotifierDeps): Notifier {
     }
     const isStale = claimed.now - Date.parse(at) >= STALE_MS + config.holdMs;
     const againInMs = isStale ? null : (againMs[claimed.tries - 1] ?? againMs.at(-1) ?? timings.noticeLookMs);
-    if (againInMs === null) log.error({ ...facts, why: posted.why }, 'notice given up');
-    else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not sent yet');
+    if (againInMs === null) log.error({ ...facts, why: posted.why }, 'notice not delivered; giving up');
+    else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not delivered; retrying');
     await outbox.end(claimed, againInMs);
   }
 
