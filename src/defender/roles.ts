@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import { excerpt } from '../foreign.ts';
+import { either } from '../words/list.ts';
 import { describeLack } from '../words/permissions.ts';
 import { cloudsOfHost } from './clouds.ts';
 
@@ -52,7 +53,7 @@ export function mayRead(roles: readonly string[] | null): boolean {
 /** Why nothing can be listed, in words that say what to change: what the token carries already is not asked for. */
 export function describeUnreadable({ roles, isDelegated }: Permissions): string {
   const wanted: readonly string[] = isDelegated ? READ_SCOPES : READ_ROLES;
-  const missing = wanted.filter((role) => !roles?.includes(role)).join(' or ');
+  const missing = either(wanted.filter((role) => !roles?.includes(role)));
   if (roles === null)
     return `no permission to read machine actions, and the token cannot be read; grant ${missing}`;
   if (!mayRead(roles)) return `the token ${describeLack(roles, 'read machine actions')}; grant ${missing}`;

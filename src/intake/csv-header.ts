@@ -1,5 +1,6 @@
 import { StanddownError } from '../errors.ts';
 import { excerpt } from '../foreign.ts';
+import { either } from '../words/list.ts';
 import { countQuotes, SEPARATORS, type Separator, splitRecords } from './csv-cells.ts';
 import { cleanName, findIdName, ID_NAMES } from './id-column.ts';
 import { type Line, MAX_LINE, TOO_LONG } from './lines.ts';
@@ -66,11 +67,7 @@ function readHeader(record: string, wanted: string | undefined): CsvHeader {
   if (found === 'twice') throw refused('the header has the id column twice; rename one of them', names, null);
   if (found === 'none' && wanted !== undefined)
     throw refused(`the header has no column ${excerpt(wanted, 40)}`, names, [wanted]);
-  if (found === 'none')
-    throw refused(
-      `the header has no id column (${ID_NAMES.slice(0, -1).join(', ')} or ${ID_NAMES.at(-1)})`,
-      names,
-    );
+  if (found === 'none') throw refused(`the header has no id column (${either(ID_NAMES)})`, names);
   return { separator, columns: width, idIndex: found, idName: excerpt((names[found] ?? '').trim(), 40) };
 }
 

@@ -1,4 +1,5 @@
 import { excerpt } from '../foreign.ts';
+import { either } from '../words/list.ts';
 import { findIdName, ID_NAMES } from './id-column.ts';
 import { type IdLine, idLine, problemLine } from './id-line.ts';
 import type { Line } from './lines.ts';
@@ -23,10 +24,7 @@ export function readJsonValue(number: number, value: unknown, text: string, idKe
 function readObject(line: number, object: Record<string, unknown>, text: string, idKey?: string): IdLine {
   const names = Object.keys(object);
   const found = findIdName(names, idKey);
-  const missing =
-    idKey === undefined
-      ? `no id key (${ID_NAMES.slice(0, -1).join(', ')} or ${ID_NAMES.at(-1)})`
-      : `no key ${excerpt(idKey, 40)}`;
+  const missing = idKey === undefined ? `no id key (${either(ID_NAMES)})` : `no key ${excerpt(idKey, 40)}`;
   if (found === 'none') return problemLine(line, missing, text);
   if (found === 'twice') return problemLine(line, 'two id keys', text);
   const id = object[names[found] ?? ''];

@@ -2,6 +2,7 @@ import { KNOWN_STATUSES, statusAs } from '../defender/classify.ts';
 import { StanddownError } from '../errors.ts';
 import { parseGuid } from '../guid.ts';
 import { nearest } from '../misspelt.ts';
+import { either } from '../words/list.ts';
 import { parseTime } from './time.ts';
 
 export type TextField = 'type' | 'status' | 'requestor' | 'machineId' | 'id';
@@ -145,7 +146,7 @@ function readCondition(scanner: Scanner, nowMs: number): Condition {
 }
 
 function readField(scanner: Scanner): Field {
-  const list = `${FIELDS.slice(0, -1).join(', ')} or ${FIELDS.at(-1)}`;
+  const list = either(FIELDS);
   const place = scanner.place();
   const word = scanner.peek(WORD);
   if (!word) return scanner.fail(`expected a field: ${list}`);
