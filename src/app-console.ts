@@ -58,7 +58,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   const { settings, operator, wall = systemClock.wall } = parts;
   const { host, port, names, readToken, actToken } = settings;
   if (!isLoopback(host) && !readToken && !actToken) {
-    const message = `CONSOLE_HOST: ${host} can be reached from other machines; set CONSOLE_READ_TOKEN, CONSOLE_ACT_TOKEN or both`;
+    const message = `CONSOLE_HOST: ${host} is reachable from other machines; set CONSOLE_READ_TOKEN, CONSOLE_ACT_TOKEN or both`;
     throw new StanddownError('CONFIG_INVALID', message);
   }
   const place = await locateRedis(deps);

@@ -90,8 +90,8 @@ export function tenantOf(config: Config): string {
   throw new StanddownError(
     'CONFIG_INVALID',
     config.tenantsFile === null
-      ? 'which tenant? Set STANDDOWN_TENANT (a label), or AZURE_TENANT_ID, in the environment or in a file given by --env-file'
-      : `which tenant? Say --tenant LABEL, with one of those in ${config.tenantsFile}`,
+      ? 'no tenant selected; set STANDDOWN_TENANT (a label) or AZURE_TENANT_ID, in the environment or in a file given by --env-file'
+      : `no tenant selected; choose one of those in ${config.tenantsFile} with --tenant LABEL`,
   );
 }
 

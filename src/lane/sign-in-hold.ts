@@ -42,7 +42,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
     }
     if (error) return;
     trouble = '';
-    log.info('sign-in works again');
+    log.info('sign-in is working again');
     notices.clear('sign-in');
     deps.resumeLanes();
   }
@@ -50,7 +50,10 @@ export function createSignInHold(deps: SignInHoldDeps) {
   async function untilRetry(error: SignInError): Promise<void> {
     const waitMs = () => error.retryAt - clock.monotonic();
     const until = clock.wall() + Math.max(0, waitMs());
-    log.warn({ code: error.code, err: error, retryInMs: Math.round(waitMs()) }, 'sign-in failed: holding');
+    log.warn(
+      { code: error.code, err: error, retryInMs: Math.round(waitMs()) },
+      'sign-in is failing; no calls until it succeeds',
+    );
     do {
       notices.note('sign-in', { code: error.code, message: describe(error), until });
       await rest(Math.min(waitMs(), NOTE_AGAIN_MS));
@@ -75,7 +78,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
   async function enter(error: SignInError): Promise<void> {
     if (holding || stopping.aborted) return;
     holding = hold(error)
-      .catch((err) => log.error({ err }, 'sign-in hold'))
+      .catch((err) => log.error({ err }, 'sign-in loop failed'))
       .finally(() => {
         holding = null;
       });
@@ -97,7 +100,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
   return {
     /** Signs in, and stays signed in until the worker stops. */
     start: (): void => {
-      keep().catch((err) => log.error({ err }, 'sign-in'));
+      keep().catch((err) => log.error({ err }, 'sign-in loop failed'));
     },
     /** Why no token is to be had, its code first; empty: nothing is the matter. */
     trouble: () => trouble,

@@ -96,9 +96,8 @@ export function createNotifier(deps: NotifierDeps): Notifier {
     }
     const isStale = claimed.now - Date.parse(at) >= STALE_MS + config.holdMs;
     const againInMs = isStale ? null : (againMs[claimed.tries - 1] ?? againMs.at(-1) ?? timings.noticeLookMs);
-    if (againInMs === null)
-      log.error({ ...facts, why: posted.why }, 'notice dropped: not delivered within a day');
-    else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not delivered, retrying');
+    if (againInMs === null) log.error({ ...facts, why: posted.why }, 'notice not delivered; giving up');
+    else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not delivered; retrying');
     await outbox.end(claimed, againInMs);
   }
 

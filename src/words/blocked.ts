@@ -82,7 +82,10 @@ export function withoutQuotes<T extends Pick<HoldWords, 'reason' | 'detail'>>(ho
 
 function ownWords({ reason, detail }: Pick<HoldWords, 'reason' | 'detail'>): string {
   if (reason === 'window' || reason === 'grace') return detail;
-  if (reason === 'paused') return [PAUSED, PAUSED_AGAIN].find((own) => detail.startsWith(own))?.trim() ?? '';
+  if (reason === 'paused') {
+    const own = [PAUSED, PAUSED_AGAIN].find((words) => detail.startsWith(words));
+    return own === undefined ? '' : `${own}.`;
+  }
   return /^(?:\d{3}|E[A-Z]{3,20}|UND_ERR_[A-Z_]{3,30})(?=:|$)|\bAADSTS\d{4,8}\b/.exec(detail)?.[0] ?? '';
 }
 

@@ -52,7 +52,7 @@ describe('the commands', () => {
 
   describe('that cannot be followed:', () => {
     it('name no campaign that exists', async () => {
-      const says = 'standdown: no campaign is called "nobody"; see "standdown status" for those that exist\n';
+      const says = `standdown: no campaign "nobody" in tenant ${shell.tenant.label}; run "standdown status" to list the campaigns\n`;
       const commands = ['status', 'report', 'pause', 'resume', 'abort'];
       const said = await Promise.all(commands.map((command) => misused(command, 'nobody')));
       assert.deepEqual(new Set(said), new Set([says]));
@@ -66,7 +66,7 @@ describe('the commands', () => {
       [['report', 'a', '--format', 'xml'], /Allowed choices are jsonl, csv/],
       [['retry', 'a'], /required option '--outcome <outcomes>' not specified/],
       [['retry', 'a', '--outcome', 'lost'], /--outcome: unknown outcome "lost" \(use cancelled, accepted, /],
-      [['retry', 'a', '--outcome', 'forbidden'], /no campaign is called "a"/],
+      [['retry', 'a', '--outcome', 'forbidden'], /no campaign "a" in tenant /],
       [[], /Usage: standdown/],
     ];
     it('are not written as they should be', async () => {
@@ -78,7 +78,7 @@ describe('the commands', () => {
     it('without a tenant', async () => {
       const { code, stderr } = await runCommand(['status'], { env: { REDIS_URL: server.url } });
       assert.equal(code, 2);
-      assert.match(stderr, /^standdown: which tenant\? Set STANDDOWN_TENANT/);
+      assert.match(stderr, /^standdown: no tenant selected; set STANDDOWN_TENANT/);
     });
 
     it('with an address of Redis that is none', async () => {
@@ -96,7 +96,7 @@ describe('the commands', () => {
       };
       const { code, stderr } = await shell.run(['status', 'typed-by-mistake'], { env });
       assert.equal(code, 2);
-      assert.match(stderr, /^standdown: no campaign is called "\[secret\]"/);
+      assert.match(stderr, /^standdown: no campaign "\[secret\]" in tenant /);
     });
 
     it('a worker without settings to sign in says which', async () => {
@@ -253,7 +253,10 @@ describe('the commands', () => {
     assert.match(await misused('abort', 'wrong scan'), /Refusing to abort campaign "wrong scan" .* --yes\./);
     assert.equal(await said('abort', 'wrong scan', '--yes'), told('aborted; 2 actions withdrawn'));
     assert.equal(await said('abort', 'wrong scan', '--yes'), told('was already aborted'));
-    assert.match(await misused('resume', 'wrong scan'), /wrong scan is aborted: there is nothing to resume/);
+    assert.match(
+      await misused('resume', 'wrong scan'),
+      /campaign "wrong scan" in tenant \S+ is aborted; there is nothing to resume/,
+    );
     assert.match(await misused('retry', 'wrong scan', '--outcome', 'forbidden'), /the campaign is aborted/);
   });
 
@@ -448,7 +451,8 @@ describe('the commands', () => {
     async function givesUp(args: readonly string[]): Promise<void> {
       const ran = await shell.run(args, { env: { ...AWAY, ...SIGN_IN } });
       assert.deepEqual([ran.code, ran.stdout], [1, ''], ran.stderr);
-      const says = /^standdown: cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: nothing listens there .*\n$/;
+      const says =
+        /^standdown: cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: nothing is listening there .*\n$/;
       assert.match(ran.stderr, says);
       assert.equal(linesOf(ran.stderr).length, 1);
     }

@@ -111,8 +111,8 @@ describe('the history of one request', () => {
     await stack.submit(stack.addActions(1), 'mine');
     const [stranger = ''] = newGuids(1);
     for (const [id, words] of [
-      ['4711', /"4711" is no machine action id \(a GUID\)/],
-      [stranger, new RegExp(`${stranger} is none of the ids of mine`)],
+      ['4711', /"4711" is not a machine action id \(a GUID\)/],
+      [stranger, new RegExp(`action ${stranger} is not in campaign "mine" in tenant `)],
     ] as const) {
       const { code, stdout, stderr } = await run('mine', id);
       assert.deepEqual([code, stdout], [2, '']);

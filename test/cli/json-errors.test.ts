@@ -30,7 +30,7 @@ describe('with --json what goes wrong', () => {
     const unknown = await error(['status', 'nobody', '--json']);
     assert.deepEqual(unknown, {
       code: 'CAMPAIGN_UNKNOWN',
-      message: 'no campaign is called "nobody"; see "standdown status" for those that exist',
+      message: `no campaign "nobody" in tenant ${shell.tenant.label}; run "standdown status" to list the campaigns`,
     });
     const away = await error(['list', '--json'], 1, { REDIS_URL: 'redis://127.0.0.1:1' });
     assert.equal(away.code, 'REDIS_UNREACHABLE');

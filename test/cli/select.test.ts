@@ -148,7 +148,7 @@ describe('standdown select', () => {
     const ran = await select('--where', `requestor=${requestor} and type=Isolat`);
     assert.deepEqual([ran.code, ran.stdout], [0, '']);
     const [note = '', ...more] = linesOf(ran.stderr);
-    assert.match(note, /^Note: no type "Isolat" is known; RunAntiVirusScan, .* are$/);
+    assert.match(note, /^Note: unknown type "Isolat"; did you mean Isolate\?$/);
     assert.deepEqual(more, ['No machine action matches.']);
   });
 
@@ -174,7 +174,7 @@ describe('standdown select', () => {
         ['--where', 'type=Isolate or type=Unisolate'],
         /^standdown: --where, column 14: .*\n {2}type=Isolate or/,
       ],
-      [['--where', ''], /^standdown: --where, column 1: a field is missing/],
+      [['--where', ''], /^standdown: --where, column 1: expected a field/],
       [[], /required option '--where <conditions>' not specified/],
       [['--where', 'type=Isolate', '--limit', '0'], /--limit: "0" is not a whole number above zero/],
       [['--where', 'type=Isolate', '--order', 'random'], /Allowed choices are oldest, newest/],
@@ -194,7 +194,7 @@ describe('standdown select', () => {
   it('without settings to sign in says which are missing', async () => {
     const ran = await shell.run(['select', '--where', 'type=Isolate'], { env: { AZURE_CLIENT_ID: '' } });
     assert.deepEqual([ran.code, ran.stdout], [2, '']);
-    assert.equal(ran.stderr, 'standdown: to read machine actions is to sign in; missing: AZURE_CLIENT_ID\n');
+    assert.equal(ran.stderr, 'standdown: cannot sign in to read machine actions; missing: AZURE_CLIENT_ID\n');
   });
 
   it('without the permission names it', async () => {
@@ -204,7 +204,7 @@ describe('standdown select', () => {
       assert.deepEqual([ran.code, ran.stdout], [1, '']);
       assert.match(
         ran.stderr,
-        /carries Machine\.Isolate; missing is Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
+        /the token has Machine\.Isolate only: no permission to read machine actions; grant Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
       );
     } finally {
       simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);

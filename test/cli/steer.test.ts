@@ -138,7 +138,10 @@ describe('steering a campaign', () => {
     await openDirectCampaign(redis, keys, Date.now());
     const ran = await shell.run(['priority', directName(Date.now()), 'urgent']);
     assert.equal(ran.code, 2);
-    assert.match(ran.stderr, /holds single cancels: a service asks for an urgent one in cancel-urgent/);
+    assert.match(
+      ran.stderr,
+      /contains single cancels and cannot be urgent; services request urgent cancels in the queue cancel-urgent/,
+    );
   });
 
   it('the day’s single cancels can be paused also while none is open', async () => {
@@ -229,7 +232,7 @@ describe('steering a campaign', () => {
     const name = `direct-${new Date(now).toISOString().slice(0, 10)}`;
     const { code, stderr } = await shell.run(['retry', name, '--outcome', 'forbidden']);
     assert.equal(code, 2);
-    assert.match(stderr, /holds single cancels.*again: true/);
+    assert.match(stderr, /contains single cancels.*again: true/);
     assert.equal(await redis.zcard(keys.running), 0);
   });
 
@@ -246,7 +249,7 @@ describe('steering a campaign', () => {
     assert.deepEqual(
       entries.map(({ action, detail }) => [action, detail]),
       [
-        ['submit', '2 ids'],
+        ['submit', '2 actions'],
         ['pause', ''],
         ['resume', ''],
         ['priority', '5 to 2'],

@@ -186,9 +186,9 @@ describe('standdown submit', () => {
       const csv = await shell.write('export.csv', `ticket,host\n1,${newGuids(1)}\n`);
       const wrong = await shell.run(['submit', csv, ...INTO, '--id-column', 'ref']);
       assert.equal(wrong.code, 2);
-      assert.match(wrong.stderr, /the header has no column ref; it has: ticket, host/);
+      assert.match(wrong.stderr, /the header has no column ref; its columns are ticket, host/);
       const none = await shell.run(['submit', csv, ...INTO]);
-      assert.match(none.stderr, /it has: ticket, host; name the column with --id-column/);
+      assert.match(none.stderr, /its columns are ticket, host; name the column with --id-column/);
       assert.equal(await shell.listed(CAMPAIGN), null);
     });
   });
@@ -197,7 +197,7 @@ describe('standdown submit', () => {
     const file = await shell.write('ids', newGuids(1).join('\n'));
     const ran = await shell.run(['submit', file, '--campaign=-x', '--comment', 'x']);
     assert.equal(ran.code, 2);
-    assert.match(ran.stderr, /the campaign's name may not begin with "-"/);
+    assert.match(ran.stderr, /the campaign's name must not begin with "-"/);
   });
 
   it('follows ids that another campaign has, and --wait ends as they do', async () => {
@@ -359,7 +359,7 @@ describe('standdown submit', () => {
         2,
         /^All actions are excluded\. Nothing was submitted\.\n$/,
       );
-      await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /there is no such file/);
+      await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /no such file/);
     });
 
     it('says that a file excludes nothing', async () => {
@@ -443,14 +443,14 @@ describe('standdown submit', () => {
       await submitsNothing(
         await shell.run(['submit', file, ...INTO, ...expect], { env: NO_SIGN_IN }),
         2,
-        /to read machine actions is to sign in; missing: AZURE_CLIENT_SECRET or /,
+        /cannot sign in to read machine actions; missing: AZURE_CLIENT_SECRET or /,
       );
       simulator.setRoles(['Machine.Isolate']);
       try {
         await submitsNothing(
           await submit([id], ...expect),
           1,
-          /missing is Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
+          /grant Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
         );
       } finally {
         simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
@@ -498,7 +498,7 @@ describe('standdown submit', () => {
         [[...where, '--dry-run'], /^No machine action matches\. Nothing was submitted\.\n$/],
         [[file, ...where, '--yes'], /^standdown: use a file or --where, not both\n/],
         [[file, '--limit', '3'], /^standdown: --order and --limit work with --where only\n/],
-        [['--where', 'type', '--yes'], /^standdown: --where, column 5: an operator is missing/],
+        [['--where', 'type', '--yes'], /^standdown: --where, column 5: expected an operator/],
         [[file, '--expect-type', 'Isolate,'], /^standdown: --expect-type: empty type\n/],
         [
           [file, '--priority', '0'],

@@ -115,7 +115,7 @@ describe('standdown submit', () => {
     const stderr = await refused(await submit(`${a}\nnot an id\n\n${b}\n${a?.replaceAll('-', '')}\n`));
     const lines = linesOf(stderr);
     assert.equal(lines[0], 'line 2: not a GUID: not an id');
-    assert.match(lines[1] ?? '', /^line 5: not a GUID: its dashes are missing \(8-4-4-4-12\): [0-9a-f]{32}$/);
+    assert.match(lines[1] ?? '', /^line 5: not a GUID: the dashes are missing \(8-4-4-4-12\): [0-9a-f]{32}$/);
     assert.match(
       lines[2] ?? '',
       /^2 of 4 entries are not machine action ids\. Nothing was submitted\..*--skip-invalid/,
@@ -150,8 +150,8 @@ describe('standdown submit', () => {
       [await shell.write('empty', ''), /empty contains no machine action ids\. Nothing was submitted\./],
       [await shell.write('blank', '\n# nothing\n'), /blank contains no machine action ids/],
       [await shell.write('header.csv', 'id,host\n'), /header\.csv contains no machine action ids/],
-      [await shell.write('other.csv', 'name,host\n'), /none of the columns machineActionId, id, ActionId/],
-      [shell.path('missing.txt'), /missing\.txt: there is no such file/],
+      [await shell.write('other.csv', 'name,host\n'), /no id column \(machineActionId, id or ActionId\)/],
+      [shell.path('missing.txt'), /missing\.txt: no such file/],
       [shell.path('.'), /this is a folder, not a file/],
     ];
     const refuse = async ([file, says]: (typeof cases)[number]) => {
@@ -262,17 +262,17 @@ describe('standdown submit', () => {
     await steer(shell.tenant, 'wrong scan', 'abort', TESTER);
     const ran = await submit(newGuids(1)[0] ?? '');
     assert.deepEqual([ran.code, ran.stdout], [2, '']);
-    assert.match(ran.stderr, /^standdown: the campaign is aborted and takes no more ids\n$/);
+    assert.match(ran.stderr, /^standdown: the campaign is aborted and accepts no more actions\n$/);
   });
 
   const COMMENT = ['--comment', 'stop it'];
   const USAGE: [args: string[], says: RegExp][] = [
     [COMMENT, /required option '--campaign <name>' not specified/],
     [['--campaign', 'a'], /required option '--comment <text>' not specified/],
-    [['--campaign', 'a', '--comment', ''], /the comment may not be empty/],
-    [['--campaign', 'a', '--comment', ' \t'], /the comment may not be empty/],
-    [['--campaign', '', ...COMMENT], /the campaign's name may not be empty/],
-    [['--campaign', 'direct-2026', ...COMMENT], /the campaign's name may not begin with "direct-"/],
+    [['--campaign', 'a', '--comment', ''], /the comment must not be empty/],
+    [['--campaign', 'a', '--comment', ' \t'], /the comment must not be empty/],
+    [['--campaign', '', ...COMMENT], /the campaign's name must not be empty/],
+    [['--campaign', 'direct-2026', ...COMMENT], /the campaign's name must not begin with "direct-"/],
   ];
   it('refuses to go without a campaign, a comment, and a good name', async () => {
     const refuse = async ([args, says]: (typeof USAGE)[number]) => {
@@ -291,8 +291,8 @@ describe('standdown submit', () => {
     ['a ', /begin or end with a space/],
     ['a\nb', /control characters/],
     ['a\u2028b', /control characters/],
-    ['a'.repeat(101), /longer than 100 characters/],
-    ['direct-', /may not begin with "direct-"/],
+    ['a'.repeat(101), /must be at most 100 characters long/],
+    ['direct-', /must not begin with "direct-"/],
   ];
   for (const [name, problem] of NAMES) {
     it(`${problem ? 'does not take' : 'takes'} the name ${JSON.stringify(name.slice(0, 30))}`, () => {

@@ -198,8 +198,8 @@ describe('who may do what in the console', () => {
   it('does not start with a token that can be guessed, or with one for both', async () => {
     for (const [more, words] of [
       [{ CONSOLE_ACT_TOKEN: 'short' }, /at least 16/],
-      [{ CONSOLE_ACT_TOKEN: READ_TOKEN, CONSOLE_READ_TOKEN: READ_TOKEN }, /the same/],
-      [{ CONSOLE_HOST: 'example.com' }, /not an address/],
+      [{ CONSOLE_ACT_TOKEN: READ_TOKEN, CONSOLE_READ_TOKEN: READ_TOKEN }, /must differ/],
+      [{ CONSOLE_HOST: 'example.com' }, /must be an IP address or localhost/],
     ] as const) {
       const ran = await runCommand(['console'], { env: { ...env, ...more } });
       assert.equal(ran.code, 2);

@@ -137,7 +137,7 @@ describe('a campaign in the console, in a real browser', () => {
     assert.match(await textOf(page, '#past'), /too many to search or count here\. Export its report/);
     await assertAccessible(page);
     await visitor.go(await pathOf('vast', '/r/00000000-0000-4000-8000-000000000001'));
-    assert.match(await textOf(page, 'main'), /8000-000000000001 is none of the ids of vast/);
+    assert.match(await textOf(page, 'main'), /8000-000000000001 is not in campaign "vast" in tenant /);
   });
 
   inBrowser('is paused, resumed, given another priority and retried', async (visitor) => {

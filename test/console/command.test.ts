@@ -118,7 +118,7 @@ describe('the console as a command', () => {
     for (const [args, more, words] of [
       [['--port', '70000'], shell.env, /--port: "70000" is not a port/],
       [['--host', 'example.com'], shell.env, /--host: "example.com" is not an address/],
-      [[], env, /which tenant\?/],
+      [[], env, /no tenant selected/],
     ] as const) {
       const ran = await runCommand(['console', ...args], { env: { ...more } });
       assert.equal(ran.code, 2, ran.stderr);

@@ -229,8 +229,8 @@ describe('handing ids in through the console, in a real browser', () => {
     const { page } = visitor;
     for (const [name, text, words] of [
       ['empty form', '', /No ids given\. Choose a file or paste ids/],
-      ['json', '[{"id":1}', /JSON document with a mistake/],
-      ['direct-2026', newGuids(1).join(), /may not begin with "direct-"/],
+      ['json', '[{"id":1}', /invalid JSON \(/],
+      ['direct-2026', newGuids(1).join(), /must not begin with "direct-"/],
     ] as const) {
       await fill(visitor, name);
       await page.getByLabel('Action ids').fill(text);

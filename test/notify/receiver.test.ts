@@ -10,14 +10,14 @@ test('a receiver that was down hears of it when it is back, from whichever worke
   const { field, receiver } = scene;
   await receiver.close();
   const first = field.startWorker();
-  await eventually(() => assert.match(first.stderr, /ECONNREFUSED.*notice not delivered/));
+  await eventually(() => assert.match(first.stderr, /ECONNREFUSED.*notice not delivered; retrying/));
   first.kill('SIGKILL');
   await first.exited;
   const again = await startReceiver(receiver.port, 503);
   t.after(() => again.close());
   const back = { ...scene, receiver: again };
   const second = field.startWorkerHere();
-  await eventually(() => assert.match(second.stderr, /answered 503.*notice not delivered/));
+  await eventually(() => assert.match(second.stderr, /answered 503.*notice not delivered; retrying/));
   again.manner = 200;
   again.received.length = 0;
   const { id } = await noticeOf(back, 'ended');
@@ -37,7 +37,7 @@ test('a receiver that never answers slows no call', async (t) => {
   await eventually(async () => assert.equal(await openOf('meanwhile'), 0, worker.stderr));
   assert.doesNotMatch(worker.stderr, /notice not delivered/, 'it is still being waited for');
   await receiver.close();
-  await eventually(() => assert.match(worker.stderr, /notice not delivered/));
+  await eventually(() => assert.match(worker.stderr, /notice not delivered; retrying/));
 });
 
 test('no private address is connected to unless that is allowed', async (t) => {
@@ -45,7 +45,9 @@ test('no private address is connected to unless that is allowed', async (t) => {
   const { field, receiver } = scene;
   const url = `https://localhost:${receiver.port}/hook`;
   const worker = field.startWorkerHere({ NOTIFY_URL: url, NOTIFY_ALLOW_PRIVATE: 'false' });
-  await eventually(() => assert.match(worker.stderr, /is not a public address.*notice not delivered/));
+  await eventually(() =>
+    assert.match(worker.stderr, /is not a public address.*notice not delivered; retrying/),
+  );
   assert.equal(receiver.connections, 0);
   assert.equal((await field.campaign()).open, 0);
 });

@@ -206,7 +206,7 @@ test('slots are remembered over a change: when Redis loses its data then, the li
   await redis.admin.flushall();
   await said(worker, /"changed":\["tenant-1"\]/);
   await submit(estate, 0, 20);
-  await said(worker, /slots put back|new in this Redis/);
+  await said(worker, /call history was rebuilt|first start on this Redis/);
   const { stdout } = await estate.cli(['budget', '--json', '--tenant', 'tenant-1']);
   assert.match(stdout, /"used":20/);
   // For longer than a grace lasts: it has asked since, and it is the window that holds.
@@ -239,9 +239,9 @@ test('a file that is not right keeps a worker from starting, and says all that i
   assert.deepEqual(
     lines.map((line) => line.trim().replace(/\S*\/empty/, 'empty')),
     [
-      'tenant 1 (tenant-1): AZURE_CLIENT_SECRET: no secrets in this file: say where it is, {"env": "NAME"} or {"file": "PATH"}',
-      'tenant 2 (tenant-2): RATE_LIMIT: is no setting',
-      'tenant 2 (tenant-2): REDIS_URL: is of the whole process: set it in the environment',
+      'tenant 1 (tenant-1): AZURE_CLIENT_SECRET: this file must not contain secrets; refer to it by {"env": "NAME"} or {"file": "PATH"}',
+      'tenant 2 (tenant-2): RATE_LIMIT: unknown setting',
+      'tenant 2 (tenant-2): REDIS_URL: applies to the whole process; set it in the environment',
       'tenant 2 (tenant-2): AZURE_CLIENT_SECRET: empty is empty',
     ],
   );
