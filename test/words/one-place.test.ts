@@ -103,7 +103,7 @@ const HOLDS: Hold[] = [
   { reason: 'unauthorized', until: NOW + 60_000, detail: '401: wrong audience' },
   { reason: 'sign-in', until: NOW + 61_000, detail: 'AADSTS7000215: invalid client secret' },
   { reason: 'grace', until: NOW + 6_000, detail: '' },
-  { reason: 'paused', until: null, detail: `${PAUSED}The API answered 403 (Forbidden: "no") at api.` },
+  { reason: 'paused', until: null, detail: `${PAUSED} (403: "no") at api.` },
 ];
 
 const wordsOf = (hold: Hold) => ({
