@@ -19,7 +19,7 @@ import { type Block, blocksIn, readPage, rowsIn } from './markdown.ts';
 
 /* What the README and the tutorial show is what the program prints: every command in them is run here, against one simulator. */
 
-const COLUMNS = 140;
+const COLUMNS = 200;
 
 const LOOKS = /^standdown (status|budget)\b/;
 /** For how long a look is repeated, in ms. */
@@ -315,7 +315,7 @@ function demoInProgress(): Progress {
     tenant: name,
     now,
     status: {
-      campaign: name,
+      campaign: 'stop-scan',
       comment: '',
       requestedBy: null,
       priority: 5,
