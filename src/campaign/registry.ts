@@ -235,17 +235,19 @@ function parseCampaign(keys: Keys, number: number, fields: Record<string, string
 }
 
 /** The answer that paused a campaign is kept; its name and tenant, and so the commands, are known to whoever reads it. */
-function describePause(
-  { pausedReason = '', refusedAs = '', name = '' }: Record<string, string>,
-  { tenant }: Keys,
-): string {
+function describePause(fields: Record<string, string>, { tenant }: Keys): string {
+  const { pausedReason = '', refusedAs = '', name = '' } = fields;
   const [outcome = ''] = (refusedAs || 'forbidden').split(' ');
   const command = (verb: string, options = '') => `"${commandFor(verb, name, tenant, options)}"`;
   const check =
     outcome === 'not_found' ? ` Run "standdown doctor --tenant ${tenant}" to check the address.` : '';
+  // After a retry there is none left.
+  const isAnyRefused = Number(fields[outcome] ?? 0) > 0;
+  const retry = isAnyRefused
+    ? `To retry the refused actions, run ${command('retry', `--outcome ${outcome}`)}. `
+    : '';
   return (
     `${pausedReason}${check} Then run ${command('resume')}: one action is called first, and the same answer pauses the campaign again. ` +
-    `To retry the refused actions, run ${command('retry', `--outcome ${outcome}`)}. ` +
-    `To continue despite refusals, run ${command('resume', '--accept-refusals')}.`
+    `${retry}To continue despite refusals, run ${command('resume', '--accept-refusals')}.`
   );
 }
