@@ -22,7 +22,7 @@ import type { Changes } from './fleet-changes.ts';
 import { openSpool } from './intake/spool.ts';
 import { closeRedis, isBehind } from './redis/connect.ts';
 import type { RedisClient } from './script.ts';
-import { clockTime } from './words.ts';
+import { describeReadWait } from './words/blocked.ts';
 
 /* The console's half of the composition root, apart so that commands do not load it. */
 
@@ -58,7 +58,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
   const { settings, operator, wall = systemClock.wall } = parts;
   const { host, port, names, readToken, actToken } = settings;
   if (!isLoopback(host) && !readToken && !actToken) {
-    const message = `CONSOLE_HOST: ${host} can be reached from elsewhere: set CONSOLE_READ_TOKEN or CONSOLE_ACT_TOKEN, or both`;
+    const message = `CONSOLE_HOST: ${host} is reachable from other machines; set CONSOLE_READ_TOKEN, CONSOLE_ACT_TOKEN or both`;
     throw new StanddownError('CONFIG_INVALID', message);
   }
   const place = await locateRedis(deps);
@@ -136,10 +136,7 @@ function reading(signal: AbortSignal): ActionsDeps['withReader'] {
     const { openReader } = await import('./app-reader.ts');
     const { reader, close } = openReader(config, tenant, {
       signal,
-      onWait: ({ until, detail }) => {
-        const time = clockTime(new Date(until).toISOString(), Date.now());
-        onWait(`waits until ${time}${detail ? `: ${detail}` : ''}`);
-      },
+      onWait: (wait) => onWait(describeReadWait(wait, Date.now())),
     });
     return run(reader).finally(close);
   };

@@ -142,7 +142,8 @@ async function startGuards(
             metrics: metrics && (() => metrics.expose(source.tenants())),
           },
         );
-  if (health) log.info({ host, port: health.port }, 'health is served: /healthz, /readyz and /metrics');
+  if (health)
+    log.info({ host, port: health.port }, 'health endpoints started: /healthz, /readyz and /metrics');
   const unwatchLoop = ownsProcess ? watchEventLoop(watchdogMs) : null;
   const unwatchRedis = watchRedisLoop({
     // One that stops has ended its loop, and may wait for its calls for longer than that.
@@ -153,7 +154,7 @@ async function startGuards(
     answers: () => doesAnswer(place, log),
     onStuck: (silentMs) => {
       const seconds = Math.round(silentMs / 1_000);
-      const message = `Redis answers, but not this worker for ${seconds} s; start it again`;
+      const message = `Redis answers others, but has not answered this worker for ${seconds} s; restart the worker`;
       fail(new StanddownError('REDIS_FAILED', message));
     },
     clock: systemClock,

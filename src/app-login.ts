@@ -77,7 +77,7 @@ function loginOf(config: Config): { signIn: RegisteredSignIn; path: string } {
   throw new StanddownError(
     'CONFIG_INVALID',
     missing.includes('AZURE_TENANT_ID') || missing.includes('AZURE_CLIENT_ID')
-      ? `to log in, there is missing: ${missing}`
-      : 'a user logs in only with AZURE_LOGIN=device-code, in place of any other way to sign in',
+      ? `cannot log in; missing: ${missing}`
+      : 'login requires AZURE_LOGIN=device-code and no other way to sign in',
   );
 }

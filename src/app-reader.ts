@@ -31,7 +31,7 @@ export function openReader(config: Config, tenant: Tenant, { signal, onWait }: R
   const { timings } = tenant;
   if (!signIn) {
     const missing = config.signInMissing.join(', ');
-    throw new StanddownError('CONFIG_INVALID', `to read machine actions is to sign in; missing: ${missing}`);
+    throw new StanddownError('CONFIG_INVALID', `cannot sign in to read machine actions; missing: ${missing}`);
   }
   const dispatcher = createDispatcher({ connections: 1, ...config });
   const clock = systemClock;

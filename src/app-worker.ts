@@ -198,7 +198,7 @@ async function startTenant(
         self.signedIn(token);
         say(token);
       },
-      onUnkept: (err) => log.warn({ err }, 'the login is kept in memory for now: it cannot be written'),
+      onUnkept: (err) => log.warn({ err }, 'cannot save the renewed login; keeping it in memory for now'),
       send,
     }),
     signInTurn: host.signInTurn,
@@ -223,7 +223,7 @@ async function startTenant(
   if (config.apiPathCut) {
     log.warn(
       { api: config.apiUrl, cut: config.apiPathCut },
-      'DEFENDER_API_URL is the base of the API: what it names beyond that is left out',
+      'ignoring the end of DEFENDER_API_URL: it is the base address, and each call adds its own path',
     );
   }
   log.info(
@@ -261,11 +261,11 @@ function sayWho(config: SignInConfig, log: Logger): (token: Token) => void {
 /** @throws StanddownError CONFIG_INVALID */
 async function warnOfExposure(config: Config, log: Logger): Promise<void> {
   const exposed = await exposureOf(signInOf(config).credential);
-  if (exposed) log.warn(`${exposed.finding}: ${exposed.advice}`);
+  if (exposed) log.warn(`${exposed.finding}; run ${exposed.advice}`);
 }
 
 function signInOf(config: Config): SignInConfig {
   if (config.signIn) return config.signIn;
   const missing = config.signInMissing.join(', ');
-  throw new StanddownError('CONFIG_INVALID', `a worker has to sign in; missing: ${missing}`);
+  throw new StanddownError('CONFIG_INVALID', `the worker cannot sign in; missing: ${missing}`);
 }

@@ -45,6 +45,7 @@ export interface RedisPlace {
 
 /** One tenant, as everything that works on it sees it. */
 export interface Tenant {
+  label: string;
   redis: RedisClient;
   keys: Keys;
   memory: Memory;
@@ -89,8 +90,8 @@ export function tenantOf(config: Config): string {
   throw new StanddownError(
     'CONFIG_INVALID',
     config.tenantsFile === null
-      ? 'which tenant? Set STANDDOWN_TENANT (a label), or AZURE_TENANT_ID, in the environment or in a file given by --env-file'
-      : `which tenant? Say --tenant LABEL, with one of those in ${config.tenantsFile}`,
+      ? 'no tenant selected; set STANDDOWN_TENANT (a label) or AZURE_TENANT_ID, in the environment or in a file given by --env-file'
+      : `no tenant selected; choose one of those in ${config.tenantsFile} with --tenant LABEL`,
   );
 }
 
@@ -105,7 +106,8 @@ export function createTenant(
   { known, timings = TIMINGS }: { known?: Memory | undefined; timings?: Timings } = {},
 ): Tenant {
   const { limits } = config;
-  const keys = keysFor(tenantOf(config));
+  const label = tenantOf(config);
+  const keys = keysFor(label);
   const longest = longestMs(limits.windows);
   const graceMs = graceFor(timings, longest);
   const memory = known ?? createMemory({ keepMs: longest, signs: systemSigns, graceMs });
@@ -122,7 +124,7 @@ export function createTenant(
   };
   const { callTimeoutMs, maxAttempts } = config;
   const ledger = createLedger({ ...epoch, settings: { limits, callTimeoutMs, maxAttempts } });
-  return { redis, keys, memory, ledger, epoch, limits, timings };
+  return { label, redis, keys, memory, ledger, epoch, limits, timings };
 }
 
 /** Runs something on a tenant over a connection of its own, which is closed afterwards. */

@@ -87,26 +87,29 @@ const CLOUD_NAMES = ['public', 'gcc', 'gcc-high', 'dod'] as const;
 
 const name = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'may hold letters, digits, ".", "_" and "-" only, 64 at most');
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'must be 1 to 64 letters, digits, ".", "_" or "-", and begin with a letter or digit',
+  );
 
 const duration = z.string().transform((text, context) => {
   const ms = parseDuration(text);
   if (ms === null)
-    context.addIssue({ code: 'custom', message: `"${text}" is not a duration such as 30s or 90d` });
+    context.addIssue({ code: 'custom', message: `"${text}" is not a duration; use for example 30s or 90d` });
   return ms ?? 0;
 });
 
 /** It is all that stands between a network and the console, so it must not be guessed. */
 const consoleToken = z
   .string()
-  .min(16, 'is too short: at least 16 characters, such as openssl rand -hex 32 gives');
+  .min(16, 'must be at least 16 characters long, for example from "openssl rand -hex 32"');
 
 const whole = (least: number, most: number) =>
   z
     .string()
-    .regex(/^\d{1,9}$/, 'is not a whole number')
+    .regex(/^\d{1,9}$/, 'not a whole number')
     .transform(Number)
-    .refine((value) => value >= least && value <= most, `must be from ${least} to ${most}`);
+    .refine((value) => value >= least && value <= most, `must be between ${least} and ${most}`);
 
 const environmentSchema = z.object({
   REDIS_URL: z.string().optional(),
@@ -121,14 +124,14 @@ const environmentSchema = z.object({
   CONCURRENCY: whole(1, 1_000).default(10),
   CALL_TIMEOUT: duration
     .default(30_000)
-    .refine((ms) => ms >= 100 && ms <= MOST_CALL_TIMEOUT_MS, 'must be from 100ms to 5m'),
+    .refine((ms) => ms >= 100 && ms <= MOST_CALL_TIMEOUT_MS, 'must be between 100ms and 5m'),
   MAX_ATTEMPTS: whole(1, 100).default(8),
-  DEFAULT_COMMENT: z.string().trim().max(4_000, 'may not be longer than 4000 characters').optional(),
+  DEFAULT_COMMENT: z.string().trim().max(4_000, 'must be at most 4000 characters long').optional(),
   RESULT_RETENTION: duration.default(90 * 86_400_000),
   PRECHECK: z.enum(['auto', 'off'], 'must be auto or off').default('auto'),
   NOTIFY_URL: z.string().optional(),
   NOTIFY_SECRET: z.string().optional(),
-  NOTIFY_HOLD: duration.default(15 * 60_000).refine((ms) => ms >= 1_000, 'must be 1s or more'),
+  NOTIFY_HOLD: duration.default(15 * 60_000).refine((ms) => ms >= 1_000, 'must be at least 1s'),
   NOTIFY_ALLOW_PRIVATE: z.enum(['true', 'false'], 'must be true or false').default('false'),
   STANDDOWN_DATA_DIR: z.string().default('.standdown'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
@@ -137,17 +140,17 @@ const environmentSchema = z.object({
   CONSOLE_PORT: whole(0, 65_535).default(8_089),
   CONSOLE_HOST: z
     .string()
-    .refine((text) => text === 'localhost' || isIP(text) !== 0, 'is not an address such as 127.0.0.1 or ::')
+    .refine((text) => text === 'localhost' || isIP(text) !== 0, 'must be an IP address or localhost')
     .default('127.0.0.1'),
   CONSOLE_NAMES: z
     .string()
-    .regex(/^[A-Za-z0-9.-]+(\s*,\s*[A-Za-z0-9.-]+)*$/, 'is not a list of host names')
+    .regex(/^[A-Za-z0-9.-]+(\s*,\s*[A-Za-z0-9.-]+)*$/, 'not a comma-separated list of host names')
     .optional(),
   CONSOLE_READ_TOKEN: consoleToken.optional(),
   CONSOLE_ACT_TOKEN: consoleToken.optional(),
   WATCHDOG_TIMEOUT: duration
     .default(120_000)
-    .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be from 1s to 1h'),
+    .refine((ms) => ms >= 1_000 && ms <= 3_600_000, 'must be between 1s and 1h'),
   /** Judged by what needs it: see `proxyMistake`. */
   HTTPS_PROXY: z.string().optional(),
   NO_PROXY: z.string().optional(),
@@ -199,10 +202,14 @@ export function readConfig(environment: Environment): Config {
   const reserves = typeof windows === 'string' ? [] : parseReserves(given['URGENT_RESERVE'], windows);
   if (typeof reserves === 'string') mistakes.push(`URGENT_RESERVE: ${reserves}`);
   if (given['CONSOLE_READ_TOKEN'] && given['CONSOLE_READ_TOKEN'] === given['CONSOLE_ACT_TOKEN'])
-    mistakes.push('CONSOLE_READ_TOKEN and CONSOLE_ACT_TOKEN: are the same, so whoever may read could act');
+    mistakes.push(
+      'CONSOLE_READ_TOKEN and CONSOLE_ACT_TOKEN: must differ, or everyone who can read could also act',
+    );
   const { DEFENDER_CLOUD: cloud = 'public', DEFENDER_REGION: region } = given;
   if (region && cloud !== 'public') {
-    mistakes.push(`DEFENDER_REGION: only the public cloud has regions, not ${cloud}; take it out`);
+    mistakes.push(
+      `DEFENDER_REGION: only the public cloud has regions; remove it for DEFENDER_CLOUD=${cloud}`,
+    );
   }
   mistakes.push(...signInMistakes(given));
   const notify = parsed.success ? notifyConfig(parsed.data) : null;
@@ -216,7 +223,7 @@ export function readConfig(environment: Environment): Config {
   ) {
     throw new StanddownError(
       'CONFIG_INVALID',
-      `the settings are not right:\n  ${mistakes.map((mistake) => foreign(mistake, 500)).join('\n  ')}`,
+      `invalid settings:\n  ${mistakes.map((mistake) => foreign(mistake, 500)).join('\n  ')}`,
       {
         context: { mistakes },
       },

@@ -12,10 +12,10 @@ const LATEST_UNDERSTOOD = DATA_VERSION + 1;
 /** @throws StanddownError DATA_NEWER when a version writes there that this program does not understand. */
 export function assertUnderstood(noted: number): void {
   if (noted <= LATEST_UNDERSTOOD) return;
-  const both = `data version ${noted}, where this one understands ${LATEST_UNDERSTOOD} at most`;
+  const both = `data version ${noted}; this version understands up to ${LATEST_UNDERSTOOD}`;
   throw new StanddownError(
     'DATA_NEWER',
-    `a newer Standdown works with this tenant's data (${both}): use that one`,
+    `a newer version of Standdown writes this tenant's data (${both}); use the newer version`,
     { context: { noted, understood: LATEST_UNDERSTOOD } },
   );
 }

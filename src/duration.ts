@@ -12,7 +12,7 @@ export function parseDuration(text: string): number | null {
   return ms > 0 && Number.isSafeInteger(ms) ? ms : null;
 }
 
-/** The shortest exact spelling: `90d`, `1h`, `1m`, `30s`, `1500ms`. */
+/** The shortest exact spelling, as settings have it: `90d`, `1h`, `1m`, `30s`, `1500ms`. */
 export function formatDuration(ms: number): string {
   for (const unit of ['h', 'm', 's'] as const) {
     if (ms >= UNITS[unit] && ms % UNITS[unit] === 0) return `${ms / UNITS[unit]}${unit}`;
@@ -20,15 +20,24 @@ export function formatDuration(ms: number): string {
   return `${ms}ms`;
 }
 
-/** For people: `6 h 12 min`, `4 min 5 s`, `12 s`, `under 1 s`. Rounded up, so that a wait is not over earlier than said. */
+/** A window's length in a sentence, exactly: `minute`, `hour`, `10 s`, `2 h`. */
+export function describeWindow(ms: number): string {
+  if (ms === UNITS.m) return 'minute';
+  if (ms === UNITS.h) return 'hour';
+  if (ms % UNITS.h === 0) return `${ms / UNITS.h} h`;
+  if (ms % UNITS.m === 0) return `${ms / UNITS.m} min`;
+  return `${ms / UNITS.s} s`;
+}
+
+/** How long something takes or is away, rounded for a person: `6 h 12 min`, `4 min`, `12 s`, `under 1 s`. */
 export function describeDuration(ms: number): string {
-  if (ms < 1_000) return 'under 1 s';
-  const seconds = Math.ceil(ms / 1_000);
+  if (ms < UNITS.s) return 'under 1 s';
+  const seconds = Math.ceil(ms / UNITS.s);
   if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3_600) return pair(Math.floor(seconds / 60), 'min', seconds % 60, 's');
-  const minutes = Math.ceil(seconds / 60);
+  const minutes = Math.round(ms / UNITS.m);
+  if (minutes < 60) return `${minutes} min`;
   if (minutes < 48 * 60) return pair(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
-  const hours = Math.ceil(minutes / 60);
+  const hours = Math.round(ms / UNITS.h);
   return pair(Math.floor(hours / 24), 'd', hours % 24, 'h');
 }
 

@@ -94,7 +94,7 @@ export function createFleet(deps: FleetDeps) {
         post.trouble = error instanceof StanddownError ? error.code : 'failed';
         log.error(
           { tenant: label, err: messageOf(error), againInMs: pauseMs },
-          'tenant failed; the others go on',
+          'tenant failed; retrying, other tenants continue',
         );
         await leave(post, config);
         await clock.sleep(pauseMs, signal).catch(() => undefined);

@@ -13,14 +13,14 @@ const machineActionId = z
   .max(200)
   .transform((value, context) => {
     const guid = parseGuid(value);
-    if (guid === null) context.addIssue({ code: 'custom', message: 'is not a GUID' });
+    if (guid === null) context.addIssue({ code: 'custom', message: 'not a GUID' });
     return guid ?? '';
   });
 
 const time = z
   .union([z.iso.datetime({ offset: true }), z.number().int().positive()])
   .transform((value) => new Date(value).getTime())
-  .refine((ms) => Number.isSafeInteger(ms) && ms < 8.64e15, 'is not a time');
+  .refine((ms) => Number.isSafeInteger(ms) && ms < 8.64e15, 'not a valid time');
 
 /**
  * What a job in `cancel` or `cancel-urgent` holds: the contract with every service that asks for a single cancel.
@@ -63,12 +63,20 @@ export function parseJob(name: unknown, data: unknown, defaults: JobDefaults): P
   const parsed = jobDataSchema.safeParse(data);
   const named = quotedId(data);
   if (name !== 'cancel')
-    return { ok: false, machineActionId: named, reason: `job name is ${quote(name)}, not "cancel"` };
+    return {
+      ok: false,
+      machineActionId: named,
+      reason: `the job name is ${quote(name)}; it must be "cancel"`,
+    };
   if (!parsed.success) return { ok: false, machineActionId: named, reason: describe(parsed.error) };
   const { machineActionId: id, comment, requestedBy, expiresAt, again } = parsed.data;
   const words = comment ?? defaults.comment;
   if (words === null) {
-    return { ok: false, machineActionId: id, reason: 'comment: is missing, and DEFAULT_COMMENT is not set' };
+    return {
+      ok: false,
+      machineActionId: id,
+      reason: 'comment: required, because DEFAULT_COMMENT is not set',
+    };
   }
   return {
     ok: true,

@@ -29,7 +29,7 @@ export async function main({ timings = TIMINGS }: { timings?: Timings } = {}): P
     if (outputCode !== null) return;
     // Whoever reads may have had enough (head, less): that is no failure. What was begun is ended in order.
     outputCode = error.code === 'EPIPE' ? 0 : 1;
-    if (outputCode !== 0) say(`standdown: standard output cannot be written: ${error.message}`);
+    if (outputCode !== 0) say(`standdown: cannot write to standard output: ${error.message}`);
     stop.abort(error);
     setTimeout(() => process.exit(), OUTPUT_GRACE_MS).unref();
     process.exitCode = outputCode;

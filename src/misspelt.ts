@@ -5,6 +5,9 @@ const OWN = /^(DEFENDER|STANDDOWN)_/;
 const MOST_OWN = 4;
 const MOST_SHARED = 3;
 
+/** Fewer letters are a part of too many words. */
+const LEAST_PART = 3;
+
 /**
  * Names in the environment that look like a setting and are none, with the one that may be meant. Whoever sets AZURE_TENANT sees
  * nothing of it otherwise. A name that other programs have is passed over: it is not near enough, or what it resembles is set as well.
@@ -32,6 +35,17 @@ function isNear(name: string, meant: string): boolean {
   if (OWN.test(name)) return wrong <= MOST_OWN;
   // AZURE_REGION is three letters from AZURE_LOGIN: short names are near to each other by chance.
   return wrong <= Math.min(MOST_SHARED, (meant.length - 'AZURE_'.length) / 3);
+}
+
+/** The known word that a misspelt one may mean: one that it is a part of, or nearly spells. Null: there is none. */
+export function nearest(word: string, known: readonly string[]): string | null {
+  if (word.length > 60) return null;
+  const wanted = word.toLowerCase();
+  const far = (candidate: string) => distance(wanted, candidate.toLowerCase());
+  const isNearby = (candidate: string) =>
+    (wanted.length >= LEAST_PART && candidate.toLowerCase().includes(wanted)) ||
+    far(candidate) <= wanted.length / 3;
+  return known.filter(isNearby).toSorted((a, b) => far(a) - far(b))[0] ?? null;
 }
 
 /** Levenshtein's: how many letters to change, add or take out. */

@@ -27,18 +27,18 @@ export const OUTCOMES = [
 
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** The same in a few words, for people. */
+/** The same in a few words, for people; what to do about each is in `docs/` and in the README. */
 export const OUTCOME_MEANINGS: Readonly<Record<Outcome, string>> = {
-  cancelled: 'the action says Cancelled',
-  accepted: 'taken, but the action does not say so yet',
-  already_final: 'had ended before our call',
-  not_found: 'no action has this id',
-  forbidden: 'the application may not cancel it',
-  rejected: 'refused for another reason',
-  invalid: 'a bad request, no call made',
-  withdrawn: 'aborted before its call',
-  expired: 'its time passed first',
-  unresolved: 'its attempts ran out',
+  cancelled: 'Cancelled',
+  accepted: 'Accepted by Defender, not confirmed yet; run verify',
+  already_final: 'Finished before it could be cancelled',
+  not_found: 'No action with this id in this tenant',
+  forbidden: 'The application has no permission to cancel it',
+  rejected: 'Refused by Defender for another reason',
+  invalid: 'Invalid request; no cancel was sent',
+  withdrawn: 'Aborted before a cancel was sent',
+  expired: 'Its time limit passed before a cancel was sent',
+  unresolved: 'Every attempt failed',
 };
 
 /** What is true of a machine action in the ledger; an outcome once it has one. `checking`: asking Get after a 400. */

@@ -20,25 +20,36 @@ const actionSchema = z.object({
 export const cancelResultSchema = z.object({
   machineActionId: z
     .string()
-    .describe('Lower case; of an invalid job as it was written, cut to 100 characters'),
+    .describe('In lower case; for an invalid job as it was written, at most 100 characters'),
   outcome: z.string().min(1),
-  httpStatus: z.number().int().exactOptional().describe('Of the answer that decided'),
+  httpStatus: z
+    .number()
+    .int()
+    .exactOptional()
+    .describe('HTTP status of the answer that determined the outcome'),
   errorCode: z
     .string()
     .exactOptional()
-    .describe("Defender's code, that of the network error, or Standdown's own, such as NO_REASON"),
-  errorMessage: z.string().exactOptional().describe("Defender's words, or what is wrong with an invalid job"),
-  correlationId: z.string().exactOptional().describe("Defender's error.target, for a support case"),
+    .describe('Code from Defender, from the network, or from Standdown, such as NO_REASON'),
+  errorMessage: z
+    .string()
+    .exactOptional()
+    .describe('Message from Defender, or the mistake in an invalid job'),
+  correlationId: z.string().exactOptional().describe('error.target from Defender, for a support case'),
   action: actionSchema.exactOptional().describe('The machine action as last seen'),
-  attempts: z.number().int().min(0).describe('Calls that counted as an attempt'),
+  attempts: z.number().int().min(0).describe('Calls that counted as attempts'),
   uncertain: z
     .boolean()
-    .describe("A call for it may have worked without saying so: this outcome may be Standdown's own doing"),
-  campaign: z.string().describe("That owns the id: the day's direct-YYYY-MM-DD, or a named one"),
+    .describe(
+      'An earlier call may have succeeded although its answer was lost, so Standdown may have caused this outcome',
+    ),
+  campaign: z
+    .string()
+    .describe('Campaign that owns the action: direct-YYYY-MM-DD of the day, or a named one'),
   requestedBy: z.string().exactOptional(),
   requestedAt: time,
   decidedAt: time,
-  verifiedAt: time.exactOptional().describe('When `action` was read again afterwards'),
+  verifiedAt: time.exactOptional().describe('When `action` was last verified'),
 }) satisfies z.ZodType<Omit<CancelResult, 'outcome'> & { outcome: string }>;
 
 /**

@@ -29,9 +29,13 @@ export function defineScript(name: string, lua: string): Script {
     try {
       return await call.call(redis, keys.length, ...keys, ...args);
     } catch (cause) {
-      throw new StanddownError('REDIS_FAILED', `Redis failed in ${name}: ${foreign(messageOf(cause), 300)}`, {
-        cause,
-      });
+      throw new StanddownError(
+        'REDIS_FAILED',
+        `Redis script ${name} failed: ${foreign(messageOf(cause), 300)}`,
+        {
+          cause,
+        },
+      );
     }
   };
 }

@@ -54,7 +54,7 @@ export const signInSettings = {
   /** A GUID, or the domain of a tenant. */
   AZURE_TENANT_ID: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$/, 'is not a tenant id or domain')
+    .regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$/, 'not a tenant id or domain')
     .optional(),
   AZURE_CLIENT_ID: z.string().optional(),
   AZURE_CLIENT_SECRET: z.string().optional(),
@@ -65,7 +65,7 @@ export const signInSettings = {
     .string()
     .refine(
       (text) => text === 'system' || parseGuid(text) !== null,
-      'must be system, or the client id (a GUID) of a user-assigned identity',
+      'must be system or the client id (a GUID) of a user-assigned identity',
     )
     .optional(),
   AZURE_LOGIN: z.literal('device-code', 'must be device-code').optional(),
@@ -84,7 +84,7 @@ type Settings = z.infer<z.ZodObject<typeof signInSettings>>;
 /** What settings that go each by itself do not say together. */
 export function signInMistakes(given: Readonly<Record<string, string | undefined>>): string[] {
   const kinds = SIGN_IN_KINDS.filter((variable) => given[variable]);
-  return kinds.length > 1 ? [`${kinds.join(' and ')}: give only one of them`] : [];
+  return kinds.length > 1 ? [`${kinds.join(' and ')}: set only one of them`] : [];
 }
 
 /**
@@ -114,7 +114,7 @@ export function signInConfig(
 
 /** Who signs in, and how, for people. No secret is in it. */
 export function describeSignIn({ tenantId, clientId, credential }: SignInConfig): string {
-  const application = `application ${clientId} of ${tenantId}`;
+  const application = `application ${clientId} in Entra tenant ${tenantId}`;
   switch (credential.kind) {
     case 'secret':
       return `${application}, with a client secret`;
@@ -163,14 +163,17 @@ export function baseUrl(text: string, context: z.RefinementCtx): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    context.addIssue({ code: 'custom', message: 'is not an address that begins with https://' });
+    context.addIssue({ code: 'custom', message: 'not a valid URL (must begin with https://)' });
   } else if (url.protocol === 'http:' && !isLoopback) {
     context.addIssue({
       code: 'custom',
-      message: 'plain http would send tokens readable; it is for this machine only',
+      message: 'must begin with https:// (plain http is only for this machine: it sends tokens unencrypted)',
     });
   } else if (url.search || url.hash || url.username || url.password) {
-    context.addIssue({ code: 'custom', message: 'may hold a host and a path, nothing else' });
+    context.addIssue({
+      code: 'custom',
+      message: 'must be a host and an optional path, without user name, password, query or fragment',
+    });
   }
   return text.replace(/\/+$/, '');
 }

@@ -89,7 +89,7 @@ export async function chooseConfig(environment: Environment): Promise<Config> {
       .join(', ')}${labels.length > 10 ? ` and ${labels.length - 10} more` : ''}`;
     throw new StanddownError(
       'CONFIG_INVALID',
-      `TENANTS_FILE: ${path} has no tenant ${JSON.stringify(chosen)}; it has ${known}`,
+      `TENANTS_FILE: unknown tenant ${JSON.stringify(chosen)} (${path} has ${known})`,
     );
   }
   const read = await readEntry(entry, index, environment, dirname(resolve(path)), 'leave out');
@@ -135,7 +135,7 @@ async function readEntries(path: string): Promise<Record<string, Setting>[]> {
   }
   const parsed = fileSchema.safeParse(data);
   if (!parsed.success) throw invalid(path, describe(data));
-  if (parsed.data.length === 0) throw invalid(path, ['names no tenant']);
+  if (parsed.data.length === 0) throw invalid(path, ['the file lists no tenants']);
   return parsed.data;
 }
 
@@ -147,8 +147,8 @@ function withoutMark(text: string): string {
 /** What is no plain file may never come to an end: reading it would not, either. */
 async function readSmall(path: string, mostBytes: number): Promise<string> {
   const found = await stat(path);
-  if (!found.isFile()) throw new Error('is no file');
-  if (found.size > mostBytes) throw new Error(`is larger than ${mostBytes / 1_024} KiB`);
+  if (!found.isFile()) throw new Error('not a regular file');
+  if (found.size > mostBytes) throw new Error(`larger than ${mostBytes / 1_024} KiB`);
   return readFile(path, 'utf8');
 }
 
@@ -156,20 +156,20 @@ async function readSmall(path: string, mostBytes: number): Promise<string> {
 function describeFailure(cause: unknown): string {
   if (!(cause instanceof SyntaxError)) return `cannot be read: ${messageOf(cause)}`;
   const [place = ''] = /(?<=\()line \d+ column \d+|position \d+/.exec(cause.message) ?? [];
-  return `is not JSON${place && ` (${place})`}`;
+  return `is not valid JSON${place && ` (${place})`}`;
 }
 
 /** In words, for zod says of a choice only that none of it fits. */
 function describe(data: unknown): string[] {
   if (!Array.isArray(data))
-    return ['is not a list: it begins with [ and has an object { … } for each tenant'];
+    return ['the file must be a JSON list with one object for each tenant: [{ … }, { … }]'];
   return data.flatMap((entry: unknown, index) => {
     if (typeof entry !== 'object' || entry === null || Array.isArray(entry))
-      return [`tenant ${index + 1}: is not an object { … } with settings`];
+      return [`tenant ${index + 1}: not an object with settings`];
     return Object.entries(entry).flatMap(([setting, value]) =>
       settingSchema.safeParse(value).success
         ? []
-        : [`${nameOf(index, entry)}: ${setting}: is neither a text nor {"env": "NAME"} nor {"file": "PATH"}`],
+        : [`${nameOf(index, entry)}: ${setting}: must be a string, {"env": "NAME"} or {"file": "PATH"}`],
     );
   });
 }
@@ -195,7 +195,7 @@ async function environmentOf(
     }
   }
   if (!own['STANDDOWN_TENANT'] && !own['AZURE_TENANT_ID'])
-    mistakes.push('STANDDOWN_TENANT: is missing, and AZURE_TENANT_ID too');
+    mistakes.push('STANDDOWN_TENANT or AZURE_TENANT_ID is required');
   // Also where that is not to be had: nobody signs in as another tenant's application instead.
   const provesItself = SIGN_IN_KINDS.some((name) => (entry[name] ?? '') !== '');
   const given = Object.entries(environment).filter(
@@ -210,17 +210,20 @@ async function textOf(
   environment: Environment,
   dir: string,
 ): Promise<string> {
-  if (PROCESS_SETTINGS.has(name)) throw new Error('is of the whole process: set it in the environment');
+  if (PROCESS_SETTINGS.has(name)) throw new Error('applies to the whole process; set it in the environment');
   const [{ meant } = { meant: '' }] = misspelt({ [name]: 'x' }, SETTINGS);
-  if (!SETTINGS.has(name)) throw new Error(`is no setting${meant ? `; did you mean ${meant}?` : ''}`);
+  if (!SETTINGS.has(name)) throw new Error(`unknown setting${meant ? `; did you mean ${meant}?` : ''}`);
   if (typeof setting === 'string') {
     if (SECRETS.has(name)) {
       remember(setting);
-      throw new Error('no secrets in this file: say where it is, {"env": "NAME"} or {"file": "PATH"}');
+      throw new Error(
+        'this file must not contain secrets; refer to it by {"env": "NAME"} or {"file": "PATH"}',
+      );
     }
     return PATHS.has(name) && setting.trim() !== '' ? resolve(dir, setting) : setting;
   }
-  if (!SECRETS.has(name) && !PERHAPS_SECRET.has(name)) throw new Error('is no secret: write its value');
+  if (!SECRETS.has(name) && !PERHAPS_SECRET.has(name))
+    throw new Error('not a secret; write its value as a string');
   const secret =
     'env' in setting ? fromVariable(setting.env, environment) : await fromFile(resolve(dir, setting.file));
   remember(secret);
@@ -232,10 +235,9 @@ class NotToBeHad extends Error {}
 
 function fromVariable(name: string, environment: Environment): string {
   // Somebody may have put the secret where its name belongs.
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
-    throw new Error('what stands behind "env" is no name of a variable');
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw new Error('the value of "env" is not a variable name');
   const value = environment[name];
-  if (!value) throw new NotToBeHad(`the variable ${name} is not set`);
+  if (!value) throw new NotToBeHad(`environment variable ${name} is not set`);
   return value;
 }
 
@@ -270,7 +272,7 @@ function labelOf(entry: Readonly<Record<string, Setting>>): string {
 function repeated(entries: readonly Readonly<Record<string, Setting>>[]): string[] {
   return [...Map.groupBy(entries.map(labelOf), (label) => label)]
     .filter(([label, its]) => label !== '' && its.length > 1)
-    .map(([label, its]) => `${label}: stands there ${its.length} times`);
+    .map(([label, its]) => `${label}: listed ${its.length} times`);
 }
 
 /** One application of one tenant has one quota: two budgets would each use all of it. */
@@ -280,7 +282,9 @@ function overlaps(configs: readonly Config[]): string[] {
   for (const [application, its] of applications) {
     if (application === '' || its.length < 2) continue;
     const labels = its.map(({ tenant }) => tenant).join(', ');
-    mistakes.push(`${labels}: are one application of one tenant, which has one quota; keep one of them`);
+    mistakes.push(
+      `${labels}: the same application in the same Entra tenant, which has one quota; keep only one of them`,
+    );
   }
   return mistakes;
 }
@@ -293,7 +297,7 @@ function nameOf(index: number, entry: object): string {
 function invalid(path: string, mistakes: readonly string[]): StanddownError {
   return new StanddownError(
     'CONFIG_INVALID',
-    `TENANTS_FILE: ${path} is not right:\n  ${mistakes.map((mistake) => foreign(mistake, 500)).join('\n  ')}`,
+    `TENANTS_FILE: invalid settings in ${path}:\n  ${mistakes.map((mistake) => foreign(mistake, 500)).join('\n  ')}`,
     {
       context: { mistakes },
     },

@@ -139,7 +139,7 @@ export const TIMINGS: Timings = Object.freeze({
   lastTenantPauseMs: 60_000,
 });
 
-/** What a killed worker had in hand is taken up again within this, in ms; `docs/reliability.md` promises it. */
+/** What a killed worker had in hand is taken up again within this, in ms; `docs/guarantees.md` promises it. */
 export const TAKEN_UP_MS = 45_000;
 
 /** Relations that do not hold, in words. */

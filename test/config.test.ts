@@ -27,7 +27,7 @@ function mistakes(environment: Environment): string[] {
     assert(error instanceof StanddownError);
     assert.equal(error.code, 'CONFIG_INVALID');
     const [first, ...rest] = error.message.split('\n');
-    assert.equal(first, 'the settings are not right:');
+    assert.equal(first, 'invalid settings:');
     return rest.map((line) => line.replace(/^ {2}/, ''));
   }
   return [];
@@ -142,11 +142,11 @@ describe('the settings', () => {
     ['http://me:p%zz@proxy:8080', /"%" .* write %25/],
     ['http://me:p%ff@proxy:8080', /"%" .* write %25/],
     ['http://pro%xy:8080', /"%" .* write %25/],
-    ['socks5://me:secret@proxy:1080', /^HTTPS_PROXY: is a SOCKS proxy/],
-    ['SOCKS5h://proxy:1080', /^HTTPS_PROXY: is a SOCKS proxy/],
-    ['ftp://proxy', /does not begin with http/],
-    ['http://proxy:80808', /is not an address/],
-    ['http://two words:80', /is not an address/],
+    ['socks5://me:secret@proxy:1080', /^HTTPS_PROXY: SOCKS proxies are not supported/],
+    ['SOCKS5h://proxy:1080', /^HTTPS_PROXY: SOCKS proxies are not supported/],
+    ['ftp://proxy', /must begin with http/],
+    ['http://proxy:80808', /not a valid URL/],
+    ['http://two words:80', /not a valid URL/],
   ];
   for (const [text, mistake] of PROXIES) {
     it(`take HTTPS_PROXY=${text}, and what calls out ${mistake ? 'says what is wrong' : 'uses it'}`, async () => {
@@ -165,47 +165,47 @@ describe('the settings', () => {
   }
 
   const WRONG: [name: keyof Environment, value: string, says: RegExp][] = [
-    ['STANDDOWN_TENANT', 'two words', /may hold letters, digits/],
-    ['STANDDOWN_TENANT', '{brace}', /may hold letters, digits/],
-    ['STANDDOWN_TENANT', 'a'.repeat(65), /64 at most/],
-    ['AZURE_TENANT_ID', 'a/b', /is not a tenant id or domain/],
+    ['STANDDOWN_TENANT', 'two words', /must be 1 to 64 letters, digits/],
+    ['STANDDOWN_TENANT', '{brace}', /must be 1 to 64 letters, digits/],
+    ['STANDDOWN_TENANT', 'a'.repeat(65), /must be 1 to 64 letters/],
+    ['AZURE_TENANT_ID', 'a/b', /not a tenant id or domain/],
     ['AZURE_AUTHORITY_HOST', 'login.example', /must begin with https:/],
     ['AZURE_AUTHORITY_HOST', 'http://localhost', /must begin with https:/],
-    ['AZURE_AUTHORITY_HOST', 'https://me@login.example', /a host and a path, nothing else/],
+    ['AZURE_AUTHORITY_HOST', 'https://me@login.example', /must be a host and an optional path, without/],
     ['DEFENDER_CLOUD', 'Public', /must be one of public, gcc, gcc-high, dod/],
-    ['DEFENDER_API_URL', 'api.example', /is not an address that begins with https:/],
-    ['DEFENDER_API_URL', 'ftp://api.example', /is not an address that begins with https:/],
-    ['DEFENDER_API_URL', 'https://api.example/?a=1', /a host and a path, nothing else/],
-    ['DEFENDER_API_URL', 'https://api.example/#a', /a host and a path, nothing else/],
-    ['DEFENDER_API_URL', 'https://me:hunter2@api.example', /a host and a path, nothing else/],
-    ['DEFENDER_API_URL', 'https://:hunter2@api.example', /a host and a path, nothing else/],
-    ['RATE_LIMITS', '100', /"100" is not max\/duration/],
-    ['RATE_LIMITS', '100/1m,', /"" is not max\/duration/],
-    ['RATE_LIMITS', '0/1m', /allows no call at all/],
-    ['RATE_LIMITS', '1/1m,2/60s', /two limits for 1m/],
-    ['URGENT_RESERVE', '30', /"30" is not max\/duration/],
-    ['URGENT_RESERVE', '30/2h', /no limit has a window of 2h/],
-    ['URGENT_RESERVE', '1500/1h', /1500 is not less than the limit of 1500/],
-    ['CONCURRENCY', '0', /must be from 1 to 1000/],
-    ['CONCURRENCY', '1001', /must be from 1 to 1000/],
-    ['CONCURRENCY', '1.5', /is not a whole number/],
-    ['CONCURRENCY', '-1', /is not a whole number/],
+    ['DEFENDER_API_URL', 'api.example', /not a valid URL \(must begin with https:/],
+    ['DEFENDER_API_URL', 'ftp://api.example', /not a valid URL \(must begin with https:/],
+    ['DEFENDER_API_URL', 'https://api.example/?a=1', /must be a host and an optional path, without/],
+    ['DEFENDER_API_URL', 'https://api.example/#a', /must be a host and an optional path, without/],
+    ['DEFENDER_API_URL', 'https://me:hunter2@api.example', /must be a host and an optional path, without/],
+    ['DEFENDER_API_URL', 'https://:hunter2@api.example', /must be a host and an optional path, without/],
+    ['RATE_LIMITS', '100', /"100" does not have the form max\/duration/],
+    ['RATE_LIMITS', '100/1m,', /"" does not have the form max\/duration/],
+    ['RATE_LIMITS', '0/1m', /allows no calls/],
+    ['RATE_LIMITS', '1/1m,2/60s', /more than one limit for 1m/],
+    ['URGENT_RESERVE', '30', /"30" does not have the form max\/duration/],
+    ['URGENT_RESERVE', '30/2h', /RATE_LIMITS has no window of 2h/],
+    ['URGENT_RESERVE', '1500/1h', /1500\/1h must be less than the limit, 1500\/1h/],
+    ['CONCURRENCY', '0', /must be between 1 and 1000/],
+    ['CONCURRENCY', '1001', /must be between 1 and 1000/],
+    ['CONCURRENCY', '1.5', /not a whole number/],
+    ['CONCURRENCY', '-1', /not a whole number/],
     ['CALL_TIMEOUT', '30', /"30" is not a duration/],
-    ['CALL_TIMEOUT', '99ms', /must be from 100ms to 5m/],
-    ['CALL_TIMEOUT', '301s', /must be from 100ms to 5m/],
-    ['MAX_ATTEMPTS', '0', /must be from 1 to 100/],
-    ['MAX_ATTEMPTS', '101', /must be from 1 to 100/],
-    ['DEFAULT_COMMENT', 'x'.repeat(4_001), /may not be longer than 4000 characters/],
+    ['CALL_TIMEOUT', '99ms', /must be between 100ms and 5m/],
+    ['CALL_TIMEOUT', '301s', /must be between 100ms and 5m/],
+    ['MAX_ATTEMPTS', '0', /must be between 1 and 100/],
+    ['MAX_ATTEMPTS', '101', /must be between 1 and 100/],
+    ['DEFAULT_COMMENT', 'x'.repeat(4_001), /must be at most 4000 characters long/],
     ['RESULT_RETENTION', '0d', /"0d" is not a duration/],
     ['RESULT_RETENTION', 'forever', /"forever" is not a duration/],
     ['PRECHECK', 'on', /must be auto or off/],
     ['LOG_LEVEL', 'verbose', /must be one of trace, debug, info, warn, error, fatal, silent/],
-    ['HEALTH_PORT', '65536', /must be from 0 to 65535/],
-    ['HEALTH_PORT', ':8086', /is not a whole number/],
+    ['HEALTH_PORT', '65536', /must be between 0 and 65535/],
+    ['HEALTH_PORT', ':8086', /not a whole number/],
     ['HEALTH_HOST', 'localhost', /must be an IP address/],
     ['HEALTH_HOST', '10.0.0', /must be an IP address/],
     ['HEALTH_HOST', '127.0.0.1:8086', /must be an IP address/],
-    ['WATCHDOG_TIMEOUT', '999ms', /must be from 1s to 1h/],
+    ['WATCHDOG_TIMEOUT', '999ms', /must be between 1s and 1h/],
     ['WATCHDOG_TIMEOUT', 'off', /"off" is not a duration/],
   ];
   for (const [name, value, says] of WRONG) {
@@ -232,14 +232,14 @@ describe('the settings', () => {
   });
 
   const NOTIFY: [Environment, RegExp][] = [
-    [{ NOTIFY_URL: 'hooks.example' }, /^NOTIFY_URL: is not an address that begins with https/],
-    [{ NOTIFY_URL: 'file:///etc/passwd' }, /^NOTIFY_URL: is not an address that begins with https/],
+    [{ NOTIFY_URL: 'hooks.example' }, /^NOTIFY_URL: not a valid URL \(must begin with https/],
+    [{ NOTIFY_URL: 'file:///etc/passwd' }, /^NOTIFY_URL: not a valid URL \(must begin with https/],
     [{ NOTIFY_URL: 'http://hooks.example' }, /^NOTIFY_URL: must begin with https/],
-    [{ NOTIFY_URL: 'https://me:hunter2@hooks.example' }, /^NOTIFY_URL: may hold no user/],
-    [{ NOTIFY_URL: 'https://hooks.example/#a' }, /^NOTIFY_URL: may hold no user/],
-    [{ NOTIFY_SECRET: undefined }, /^NOTIFY_SECRET: is missing/],
-    [{ NOTIFY_SECRET: 'short' }, /^NOTIFY_SECRET: must have 16 characters/],
-    [{ NOTIFY_HOLD: '999ms' }, /^NOTIFY_HOLD: must be 1s or more/],
+    [{ NOTIFY_URL: 'https://me:hunter2@hooks.example' }, /^NOTIFY_URL: must not contain a user name/],
+    [{ NOTIFY_URL: 'https://hooks.example/#a' }, /^NOTIFY_URL: must not contain a user name/],
+    [{ NOTIFY_SECRET: undefined }, /^NOTIFY_SECRET: required/],
+    [{ NOTIFY_SECRET: 'short' }, /^NOTIFY_SECRET: must be at least 16 characters/],
+    [{ NOTIFY_HOLD: '999ms' }, /^NOTIFY_HOLD: must be at least 1s/],
     [{ NOTIFY_ALLOW_PRIVATE: 'yes' }, /^NOTIFY_ALLOW_PRIVATE: must be true or false/],
   ];
   for (const [given, says] of NOTIFY) {
@@ -311,7 +311,10 @@ describe('the settings', () => {
     'http://[::2]',
   ]) {
     it(`refuse plain ${address}`, () =>
-      assert.match(mistakes({ DEFENDER_API_URL: address }).join(), /plain http would send tokens readable/));
+      assert.match(
+        mistakes({ DEFENDER_API_URL: address }).join(),
+        /plain http is only for this machine: it sends tokens unencrypted/,
+      ));
   }
 
   for (const [given, base, cut] of [
@@ -380,7 +383,7 @@ describe('the settings', () => {
     });
     assert.throws(
       () => readConfig({ ...SIGN_IN, AZURE_FEDERATED_TOKEN_FILE: 'token' }),
-      /AZURE_CLIENT_SECRET and AZURE_FEDERATED_TOKEN_FILE: give only one of them/,
+      /AZURE_CLIENT_SECRET and AZURE_FEDERATED_TOKEN_FILE: set only one of them/,
     );
     assert.deepEqual(readConfig(rest).signInMissing, [
       'AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH',
@@ -401,11 +404,11 @@ describe('the settings', () => {
     }
     for (const wrong of ['System', 'true', 'my-identity', `${assigned}0`]) {
       assert.deepEqual(mistakes({ AZURE_MANAGED_IDENTITY: wrong }), [
-        'AZURE_MANAGED_IDENTITY: must be system, or the client id (a GUID) of a user-assigned identity',
+        'AZURE_MANAGED_IDENTITY: must be system or the client id (a GUID) of a user-assigned identity',
       ]);
     }
     assert.deepEqual(mistakes({ ...SIGN_IN, AZURE_MANAGED_IDENTITY: 'system' }), [
-      'AZURE_CLIENT_SECRET and AZURE_MANAGED_IDENTITY: give only one of them',
+      'AZURE_CLIENT_SECRET and AZURE_MANAGED_IDENTITY: set only one of them',
     ]);
   });
 
@@ -419,7 +422,7 @@ describe('the settings', () => {
     assert.deepEqual(readConfig(env).signInMissing, ['AZURE_TENANT_ID', 'AZURE_CLIENT_ID']);
     assert.deepEqual(mistakes({ AZURE_LOGIN: 'browser' }), ['AZURE_LOGIN: must be device-code']);
     assert.deepEqual(mistakes({ ...SIGN_IN, ...env, AZURE_MANAGED_IDENTITY: 'system' }), [
-      'AZURE_CLIENT_SECRET and AZURE_MANAGED_IDENTITY and AZURE_LOGIN: give only one of them',
+      'AZURE_CLIENT_SECRET and AZURE_MANAGED_IDENTITY and AZURE_LOGIN: set only one of them',
     ]);
   });
 
@@ -467,7 +470,7 @@ describe('--env-file', () => {
       assert.match(fromBoth.stderr, /^standdown: cannot use Redis at redis:\/\/127\.0\.0\.1:2\/0: /);
       const wrong = await run(['--env-file', file, 'status'], { CONCURRENCY: 'many' });
       assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
-      assert.match(wrong.stderr, /CONCURRENCY: is not a whole number/);
+      assert.match(wrong.stderr, /CONCURRENCY: not a whole number/);
     });
   }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SETTINGS } from '../src/config.ts';
-import { misspelt } from '../src/misspelt.ts';
+import { misspelt, nearest } from '../src/misspelt.ts';
+import { KNOWN_TYPES } from '../src/select/where.ts';
 
 const MISSPELT: [name: string, meant: string][] = [
   ['AZURE_TENANT', 'AZURE_TENANT_ID'],
@@ -63,4 +64,24 @@ describe('a name in the environment that looks like a setting', () => {
     for (const name of all) assert.deepEqual(misspelt({ [name]: 'x' }, SETTINGS), [], name.slice(0, 80));
     assert.deepEqual(misspelt({ AZURE_AD_TENANT_ID: 'x', AZURE_TENANT_ID: 'y' }, SETTINGS), []);
   });
+});
+
+describe('a word that is not known', () => {
+  for (const [word, meant] of [
+    ['Isolat', 'Isolate'],
+    ['isolation', 'Isolate'],
+    ['Unisolated', 'Unisolate'],
+    ['Scan', 'RunAntiVirusScan'],
+    ['antivirus', 'RunAntiVirusScan'],
+    ['Investigation', 'CollectInvestigationPackage'],
+    ['code', 'RestrictCodeExecution'],
+    ['Stop', 'StopAndQuarantineFile'],
+    ['Reboot', null],
+    ['on', null],
+    ['', null],
+    ['x'.repeat(100_000), null],
+  ] as const) {
+    it(`${word.slice(0, 20)} may mean ${meant ?? 'none'}`, () =>
+      assert.equal(nearest(word, KNOWN_TYPES), meant));
+  }
 });

@@ -24,6 +24,9 @@ export interface SeenWorker extends WorkerFacts {
   ended: boolean;
 }
 
+/** What a worker's trouble is before its first token. */
+export const SIGNING_IN = 'signing in';
+
 /** A worker that lives says so every 2 s: after so many ms without a word it is gone. */
 const GONE_MS = 10_000;
 

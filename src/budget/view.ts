@@ -1,8 +1,9 @@
 import type { Keys, Operation } from '../keys.ts';
 import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
+import { describeFullWindow } from '../words/window.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
-import { canSomeoneCall, livingWorkers, readRoster, type SeenWorker } from './roster.ts';
+import { canSomeoneCall, livingWorkers, readRoster, type SeenWorker, SIGNING_IN } from './roster.ts';
 import { type Limits, lengthen, reservedIn, type SlotClass, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
@@ -89,20 +90,18 @@ export async function viewBudget(
   const kept = operation === 'cancel' ? limits : { ...limits, reserves: [] };
   const windows = limits.windows.map((window) => useOf(window, reservedIn(kept, window), stamps, now));
   const workers = readRoster(roster);
-  // One that cannot sign in holds nobody up beside another that can, nor when it is gone.
-  const isSignInHeld = livingWorkers(workers, now).length > 0 && !canSomeoneCall(workers, now);
+  // One that cannot sign in holds nobody up beside another that can, nor when it is gone; of one that has just started nobody knows yet.
+  const isSignInHeld =
+    livingWorkers(workers, now).some(({ trouble }) => trouble !== SIGNING_IN) &&
+    !canSomeoneCall(workers, now);
   const holds = standingHolds(state, notices, now).filter(
     ({ reason }) => reason !== 'sign-in' || isSignInHeld,
   );
   const pace = loweredPace(state.slice(5).map(asNumber), limits.windows, now);
   const withWindow = (slotClass: SlotClass) => {
-    const full = windowHold(pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1), stamps, now);
-    if (!full) return holds;
-    const hasReserve = slotClass === 'bulk' && kept.reserves.length > 0;
-    return [
-      ...holds,
-      hasReserve ? { ...full, detail: `${full.detail}; what is kept for urgent ones may be free` } : full,
-    ];
+    const allowed = pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1);
+    const full = windowHold(allowed, { limits: kept, stamps, now, isSlowed: pace !== null });
+    return full ? [...holds, full] : holds;
   };
   return {
     now,
@@ -157,23 +156,51 @@ export function standingHolds(
     holds.push({ reason: 'penalty', until: penalty, detail: describe(parseNotice(notices['penalty'])) });
   }
   if (grace && grace > now) {
-    const detail = 'Redis is new or was restarted: workers put back the calls they remember';
-    holds.push({ reason: 'grace', until: grace, detail });
+    holds.push({ reason: 'grace', until: grace, detail: '' });
   }
   return holds;
 }
 
-function windowHold(windows: readonly Window[], stamps: readonly number[], now: number): Hold | null {
-  let until = 0;
-  let detail = '';
+interface Full {
+  /** Not lowered by reserve or pace. */
+  limits: Limits;
+  stamps: readonly number[];
+  now: number;
+  /** Whether the windows are lowered after refusals. */
+  isSlowed: boolean;
+}
+
+/** The full one of these windows that opens last. */
+function windowHold(windows: readonly Window[], { limits, stamps, now, isSlowed }: Full): Hold | null {
+  let hold: (Hold & { until: number }) | null = null;
   for (const window of windows) {
+    const lengthMs = lengthen(window.lengthMs);
     const deciding = stamps[stamps.length - window.max];
-    const endsAt = deciding === undefined ? 0 : deciding + lengthen(window.lengthMs);
-    if (endsAt < now || endsAt <= until) continue;
-    until = endsAt;
-    detail = `the last ${window.max} calls in ${window.lengthMs / 1_000} s are all that is allowed`;
+    // A slot in flight is stamped ahead; its call is answered soon.
+    const until = deciding === undefined ? 0 : Math.min(deciding, now) + lengthMs;
+    if (until < now || (hold && until <= hold.until)) continue;
+    const limit = limits.windows.find((whole) => whole.lengthMs === window.lengthMs)?.max ?? window.max;
+    const used = stamps.filter((stamp) => stamp >= now - lengthMs).length;
+    hold = { reason: 'window', until, detail: describeFullWindow(window, { used, limit, isSlowed }) };
   }
-  return until === 0 ? null : { reason: 'window', until, detail };
+  return hold;
+}
+
+/** Holds of which nobody knows the end: what is shown beside them is when it is tried again. */
+const ENDLESS: readonly string[] = ['sign-in', 'unauthorized', 'upstream'];
+
+export function isEndless({ reason }: Hold): boolean {
+  return ENDLESS.includes(reason);
+}
+
+/** Of several holds the one that decides when calls go out again: one without a known end, otherwise the one that ends last. */
+export function decisiveHold(holds: readonly Hold[]): Hold | null {
+  const endless = holds.find(isEndless);
+  if (endless) return endless;
+  return holds.reduce<Hold | null>(
+    (last, hold) => (last === null || (hold.until ?? 0) > (last.until ?? 0) ? hold : last),
+    null,
+  );
 }
 
 function parseNotice(text: string | undefined): Notice | null {

@@ -31,9 +31,9 @@ export function parseWindows(text: string): readonly Window[] | string {
   for (const part of text.split(',')) {
     const window = parseWindow(part.trim());
     if (typeof window === 'string') return window;
-    if (window.max === 0) return `"${part.trim()}" allows no call at all`;
+    if (window.max === 0) return `"${part.trim()}" allows no calls`;
     if (windows.some((other) => other.lengthMs === window.lengthMs)) {
-      return `two limits for ${formatDuration(window.lengthMs)}`;
+      return `more than one limit for ${formatDuration(window.lengthMs)}`;
     }
     windows.push(window);
   }
@@ -56,7 +56,7 @@ export function parseReserves(
     const reserve = parseWindow(part.trim());
     if (typeof reserve === 'string') return reserve;
     if (reserves.some((other) => other.lengthMs === reserve.lengthMs)) {
-      return `two reserves for ${formatDuration(reserve.lengthMs)}`;
+      return `more than one reserve for ${formatDuration(reserve.lengthMs)}`;
     }
     const problem = reserveProblem(reserve, windows);
     if (problem !== null && text !== undefined) return problem;
@@ -68,9 +68,9 @@ export function parseReserves(
 function reserveProblem(reserve: Window, windows: readonly Window[]): string | null {
   if (reserve.max === 0) return null;
   const window = windows.find((candidate) => candidate.lengthMs === reserve.lengthMs);
-  if (!window) return `no limit has a window of ${formatDuration(reserve.lengthMs)}`;
+  if (!window) return `RATE_LIMITS has no window of ${formatDuration(reserve.lengthMs)}`;
   if (reserve.max < window.max) return null;
-  return `${reserve.max} is not less than the limit of ${window.max} that it is taken from`;
+  return `${formatWindows([reserve])} must be less than the limit, ${formatWindows([window])}`;
 }
 
 /** The windows as they bind one class: bulk sees the reserved ones smaller, whoever used their slots. */
@@ -107,6 +107,7 @@ export function formatWindows(windows: readonly Window[]): string {
 function parseWindow(text: string): Window | string {
   const match = /^(\d{1,9})\/(\S+)$/.exec(text);
   const lengthMs = match?.[2] === undefined ? null : parseDuration(match[2]);
-  if (!match || lengthMs === null) return `"${text}" is not max/duration, such as 100/1m (units ms, s, m, h)`;
+  if (!match || lengthMs === null)
+    return `"${text}" does not have the form max/duration, such as 100/1m (units: ms, s, m, h, d)`;
   return { max: Number(match[1]), lengthMs };
 }

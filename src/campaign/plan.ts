@@ -55,16 +55,28 @@ export async function planSubmit(
     done.tracked.forEach(tracked.add);
     done.takenOver.forEach(takenOver.add);
   }
-  const campaign = number === null ? null : await readCampaign(redis, keys, number);
-  const open = (campaign?.open ?? 0) + total.accepted;
+  const { open, etaAt } = await forecastSubmit(deps, wanted, total.accepted);
   return {
     created: number === null,
     ...total,
     tracked: await tracked.result(),
     takenOver: await takenOver.result(),
     open,
-    etaAt: await etaOf(deps, campaign, wanted.priority, open),
+    etaAt,
   };
+}
+
+/** How many actions of the campaign would be open with so many more, and when the last one would have been called; as `SubmitPlan` has it. */
+export async function forecastSubmit(
+  deps: PlanDeps,
+  wanted: { name: string; priority: number },
+  accepted: number,
+): Promise<Pick<SubmitPlan, 'open' | 'etaAt'>> {
+  const { redis, keys } = deps;
+  const known = await redis.hget(keys.campaigns, wanted.name);
+  const campaign = known === null ? null : await readCampaign(redis, keys, Number(known));
+  const open = (campaign?.open ?? 0) + accepted;
+  return { open, etaAt: await etaOf(deps, campaign, wanted.priority, open) };
 }
 
 async function etaOf(

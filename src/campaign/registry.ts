@@ -3,6 +3,7 @@ import type { Keys } from '../keys.ts';
 import type { ResultOrigin } from '../ledger/result.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { campaignIn, commandFor } from '../words/campaign.ts';
 
 /** `running` also when nothing is left to do; `aborted`, `expired` and `deleted` take no more ids. */
 export type CampaignState = 'running' | 'paused' | 'aborted' | 'expired' | 'deleted';
@@ -133,12 +134,12 @@ export function openDirectCampaign(redis: RedisClient, keys: Keys, now: number, 
  * @returns what is wrong with it, or null.
  */
 export function campaignNameProblem(name: string): string | null {
-  if (name.trim() !== name || name === '') return 'may not be empty or begin or end with a space';
-  if (name.startsWith('-')) return 'may not begin with "-": commands would take it for an option';
-  if (name.length > 100) return 'may not be longer than 100 characters';
-  if (/\p{Cc}|\p{Zl}|\p{Zp}/u.test(name)) return 'may not hold control characters';
+  if (name.trim() !== name || name === '') return 'must not be empty, or begin or end with a space';
+  if (name.startsWith('-')) return 'must not begin with "-", which commands would read as an option';
+  if (name.length > 100) return 'must be at most 100 characters long';
+  if (/\p{Cc}|\p{Zl}|\p{Zp}/u.test(name)) return 'must not contain control characters';
   if (name.startsWith(DIRECT_PREFIX))
-    return `may not begin with "${DIRECT_PREFIX}": those hold single cancels`;
+    return `must not begin with "${DIRECT_PREFIX}", which is reserved for single cancels`;
   return null;
 }
 
@@ -147,8 +148,8 @@ export async function findCampaign(redis: RedisClient, keys: Keys, name: string)
   const number = await redis.hget(keys.campaigns, name);
   const campaign = number === null ? null : await readCampaign(redis, keys, Number(number));
   if (!campaign || campaign.state === 'deleted') {
-    const hint = 'see "standdown status" for those that exist';
-    throw new StanddownError('CAMPAIGN_UNKNOWN', `no campaign is called ${JSON.stringify(name)}; ${hint}`);
+    const hint = 'run "standdown status" to list the campaigns';
+    throw new StanddownError('CAMPAIGN_UNKNOWN', `no ${campaignIn(name, keys.tenant)}; ${hint}`);
   }
   return campaign;
 }
@@ -234,17 +235,19 @@ function parseCampaign(keys: Keys, number: number, fields: Record<string, string
 }
 
 /** The answer that paused a campaign is kept; its name and tenant, and so the commands, are known to whoever reads it. */
-function describePause(
-  { pausedReason = '', refusedAs = '', name = '' }: Record<string, string>,
-  { tenant }: Keys,
-): string {
-  const quoted = /^[\w@%+=:,./-]+$/.test(name) ? name : JSON.stringify(name);
+function describePause(fields: Record<string, string>, { tenant }: Keys): string {
+  const { pausedReason = '', refusedAs = '', name = '' } = fields;
   const [outcome = ''] = (refusedAs || 'forbidden').split(' ');
-  const command = (words: string) => `"standdown ${words} --tenant ${tenant}"`;
-  const check = outcome === 'not_found' ? ` ${command('doctor')} checks the address.` : '';
+  const command = (verb: string, options = '') => `"${commandFor(verb, name, tenant, options)}"`;
+  const check =
+    outcome === 'not_found' ? ` Run "standdown doctor --tenant ${tenant}" to check the address.` : '';
+  // After a retry there is none left.
+  const isAnyRefused = Number(fields[outcome] ?? 0) > 0;
+  const retry = isAnyRefused
+    ? `To retry the refused actions, run ${command('retry', `--outcome ${outcome}`)}. `
+    : '';
   return (
-    `${pausedReason}${check} Then run ${command(`resume ${quoted}`)}: one action goes first, and the same answer pauses the campaign again. ` +
-    `${command(`retry ${quoted} --outcome ${outcome}`)} calls the refused actions again; ` +
-    `${command(`resume ${quoted} --accept-refusals`)} goes on whatever is refused.`
+    `${pausedReason}${check} Then run ${command('resume')}: one action is called first, and the same answer pauses the campaign again. ` +
+    `${retry}To continue despite refusals, run ${command('resume', '--accept-refusals')}.`
   );
 }

@@ -8,6 +8,7 @@ import { readResultAt } from '../ledger/result-at.ts';
 import { readResults } from '../ledger/results.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
+import { quoted } from '../words/campaign.ts';
 import { eachId, eachPart } from './ids.ts';
 import { type Campaign, originOf, readCampaign } from './registry.ts';
 
@@ -41,7 +42,7 @@ export async function* reportCampaign(deps: ReportDeps, campaign: Campaign): Asy
   const now = await readCampaign(deps.redis, deps.keys, campaign.number);
   // Where Redis lost its data, another one may have the number.
   if (!now || now.state === 'deleted' || now.name !== campaign.name) {
-    const message = `${campaign.name} was deleted meanwhile: its report is not complete`;
+    const message = `campaign ${quoted(campaign.name)} was deleted while its report was read; the report is incomplete`;
     throw new StanddownError('CAMPAIGN_UNKNOWN', message);
   }
 }

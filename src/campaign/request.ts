@@ -2,6 +2,7 @@ import { StanddownError } from '../errors.ts';
 import { guidToBytes, parseGuid } from '../guid.ts';
 import { type Attempt, readAttempts } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
+import { campaignIn } from '../words/campaign.ts';
 import type { Campaign } from './registry.ts';
 import { eachResult, type ReportDeps, type ReportLine, reportIds } from './report.ts';
 
@@ -24,14 +25,14 @@ export async function readRequest(deps: ReportDeps, campaign: Campaign, text: st
   const { number, name } = campaign;
   const id = parseGuid(text);
   if (id === null)
-    throw new StanddownError('USAGE', `${JSON.stringify(text)} is no machine action id (a GUID)`);
+    throw new StanddownError('USAGE', `${JSON.stringify(text)} is not a machine action id (a GUID)`);
   const bytes = guidToBytes(id);
   const [[record], isElsewhere] = await Promise.all([
     ledger.look(bytes, number),
     redis.sismember(keys.elsewhere(number), bytes),
   ]);
   if (record?.campaign !== number && isElsewhere !== 1)
-    throw new StanddownError('USAGE', `${id} is none of the ids of ${name}`);
+    throw new StanddownError('USAGE', `action ${id} is not in ${campaignIn(name, keys.tenant)}`);
   const [lines, attempts] = await Promise.all([
     reportIds(deps, campaign, bytes),
     readAttempts(redis, keys, number, bytes),

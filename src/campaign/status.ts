@@ -1,7 +1,7 @@
 import { type ForecastInput, forecast } from '../budget/forecast.ts';
 import { pacedWindows } from '../budget/pace.ts';
 import { canSomeoneCall } from '../budget/roster.ts';
-import { type BudgetView, type Hold, viewBudget } from '../budget/view.ts';
+import { type BudgetView, decisiveHold, type Hold, isEndless, viewBudget } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import { FED_JOB_ID, type Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -14,6 +14,13 @@ import { countTracked, readTracked, type Tracked, type TrackedDeps } from './tra
 /** What `status --json` prints of a campaign. */
 export interface CampaignStatus {
   campaign: string;
+  comment: string;
+  /** Null: not known. */
+  requestedBy: string | null;
+  /** 0: urgent; 1 (first) to 9 (last). */
+  priority: number;
+  /** ISO 8601 UTC. */
+  createdAt: string;
   /** `done` when nothing of it is open, nor of what it tracks. */
   state: DisplayState;
   /** Ids that it names, those that it tracks included. */
@@ -82,6 +89,10 @@ export async function statusOf(
   const open = campaign.open + tracked.open + tracked.gone;
   return {
     campaign: campaign.name,
+    comment: campaign.comment,
+    requestedBy: campaign.requestedBy,
+    priority: campaign.priority,
+    createdAt: toIso(campaign.createdAt),
     state: displayState({ state: campaign.state, open: open - tracked.gone }),
     total: campaign.total + tracked.total,
     open,
@@ -152,15 +163,9 @@ async function etaOf(
   return ends.length === 0 ? null : toIso(Math.max(...ends));
 }
 
-/** Holds of which nobody knows the end: what is shown beside them is when it is tried again. */
-const ENDLESS: readonly string[] = ['sign-in', 'unauthorized', 'upstream'];
-
 /** Whether there is anything to forecast: a worker that can call, now or at a time that is known. */
 export function hasForecast(budget: BudgetView): boolean {
-  return (
-    canSomeoneCall(budget.workers, budget.now) &&
-    budget.holds.every(({ reason }) => !ENDLESS.includes(reason))
-  );
+  return canSomeoneCall(budget.workers, budget.now) && !budget.holds.some(isEndless);
 }
 
 /** When so many further calls will have been made, in ms of Redis' clock. */
@@ -234,16 +239,16 @@ function holdOf(
   const isOpen = campaign.open > 0 || owners.length > 0;
   // With nothing open it still says why it was paused: what was refused can be called again.
   if (!isOpen && campaign.pausedReason === null) return null;
-  if (campaign.state === 'paused' && (campaign.open > 0 || campaign.pausedReason !== null))
+  if (campaign.state === 'paused')
     return { reason: 'paused', until: null, detail: campaign.pausedReason ?? '' };
   const paused = owners.find(({ state }) => state === 'paused');
   const isOwnHeld = campaign.open > 0 && holds.length > 0;
   if (campaign.state === 'running' && !isOwnHeld && paused) {
     const detail =
-      paused.pausedReason ?? `campaign ${JSON.stringify(paused.name)}, which owns them, is paused`;
+      paused.pausedReason ?? `Campaign ${JSON.stringify(paused.name)}, which owns these actions, is paused.`;
     return { reason: 'paused', until: null, detail };
   }
-  const [hold] = campaign.state === 'running' && isOpen ? holds : [];
+  const hold = campaign.state === 'running' && isOpen ? decisiveHold(holds) : null;
   if (!hold) return null;
   return { reason: hold.reason, until: hold.until === null ? null : toIso(hold.until), detail: hold.detail };
 }
@@ -252,11 +257,9 @@ function toIso(ms: number): string {
   return new Date(Math.ceil(ms)).toISOString();
 }
 
-/**
- * Whether every action of a campaign is known to be cancelled, those that other campaigns own included.
- */
+/** Whether a campaign has actions and every one is known to be cancelled, those that other campaigns own included. */
 export async function isStopped(deps: TrackedDeps, campaign: Campaign): Promise<boolean> {
   if (campaign.open > 0 || campaign.stopped < campaign.total) return false;
   const { stopped, total } = await countTracked(deps, campaign.number);
-  return stopped === total;
+  return stopped === total && campaign.total + total > 0;
 }

@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { PLACE_LUA, URGENT } from '../ledger/place.ts';
 import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
+import { campaignIn } from '../words/campaign.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { eachPart } from './ids.ts';
 import {
@@ -157,16 +158,20 @@ export async function steer(
     keys.audit(number),
     keys.elsewhere(number),
   ];
-  const { open } = await countTracked(deps, number);
+  const { open, total } = await countTracked(deps, number);
   const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, open > 0 ? 1 : 0];
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
   if (before === 'done') {
     const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
-    return { state: 'running', finished: { at: decidedAt }, following: open };
+    // When others of its actions ended, in other campaigns, nobody noted.
+    return { state: 'running', finished: { at: total > 0 ? null : decidedAt }, following: open };
   }
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {
-    throw new StanddownError('CAMPAIGN_CLOSED', `${name} is ${before}: there is nothing to ${steering}`);
+    throw new StanddownError(
+      'CAMPAIGN_CLOSED',
+      `${campaignIn(name, keys.tenant)} is ${before}; there is nothing to ${steering}`,
+    );
   }
   return { state: before, finished: null, following: open };
 }
@@ -188,8 +193,9 @@ export async function prioritize(
   const campaign = await findCampaign(redis, keys, name);
   const { number } = campaign;
   if (campaign.direct && priority === URGENT) {
-    const words = 'holds single cancels: a service asks for an urgent one in cancel-urgent';
-    throw new StanddownError('USAGE', `${name} ${words}`);
+    const words =
+      'contains single cancels and cannot be urgent; services request urgent cancels in the queue cancel-urgent';
+    throw new StanddownError('USAGE', `${campaignIn(name, keys.tenant)} ${words}`);
   }
   const touched = [keys.campaign(number), keys.running, keys.audit(number)];
   const before = await priorityScript(redis, touched, [number, priority, actor.by, actor.command]);
@@ -217,7 +223,7 @@ export async function retryCampaign(
   if (direct) {
     throw new StanddownError(
       'USAGE',
-      `${name} holds single cancels, whose comments are not kept; ask for each of them again, with again: true`,
+      `${campaignIn(name, keys.tenant)} contains single cancels, whose comments are not stored; request each of them again with again: true`,
     );
   }
   await appendAudit(deps, number, { ...actor, action: 'retry', detail: outcomes.join(', ') });

@@ -68,7 +68,7 @@ export async function submitCampaign(
   options.signal?.throwIfAborted();
   const { number, created } = await openCampaign(redis, keys, wanted);
   const { expected = 0, actor } = options;
-  const detail = expected > 0 ? `${expected} ids` : '';
+  const detail = expected > 0 ? `${expected} ${expected === 1 ? 'action' : 'actions'}` : '';
   if (actor) await appendAudit(deps, number, { ...actor, action: 'submit', detail });
   await ledger.expect(expected);
   const total = { accepted: 0, already: 0 };
@@ -103,8 +103,8 @@ export async function submitCampaign(
 export function checkWanted({ name, comment }: Pick<NewCampaign, 'name' | 'comment'>): void {
   const problem = campaignNameProblem(name);
   if (problem) throw new StanddownError('USAGE', `the campaign's name ${problem}`);
-  if (comment.trim() === '') throw new StanddownError('USAGE', 'the comment may not be empty');
+  if (comment.trim() === '') throw new StanddownError('USAGE', 'the comment must not be empty');
   if (comment.length > MAX_COMMENT_LENGTH) {
-    throw new StanddownError('USAGE', `the comment may not be longer than ${MAX_COMMENT_LENGTH} characters`);
+    throw new StanddownError('USAGE', `the comment must be at most ${MAX_COMMENT_LENGTH} characters long`);
   }
 }

@@ -90,7 +90,8 @@ export function createSweep(deps: SweepDeps) {
     let ended = 0;
     const tell = () => {
       // Thousands at once: a line for each would only bury the others. The results name them.
-      if (ended > 0) log.info({ campaign: campaign.name, outcome, ended }, 'ended without a call');
+      if (ended > 0)
+        log.info({ campaign: campaign.name, outcome, ended }, 'ended pending actions without a call');
     };
     const note = (place: number) => redis.hset(keys.campaign(number), 'swept', place);
     let place = Number((await redis.hget(keys.campaign(number), 'swept')) ?? 0);
@@ -147,7 +148,7 @@ export function createSweep(deps: SweepDeps) {
       if (!isOld && campaign.state !== 'deleted') continue;
       if (campaign.state !== 'deleted' && !(await mayBeForgotten(campaign, before))) continue;
       if (await forgetCampaign(deps, campaign, before))
-        log.info({ campaign: campaign.name }, 'forgotten: its retention is over, or it was deleted');
+        log.info({ campaign: campaign.name }, 'removed a campaign: deleted, or its retention has passed');
     }
   }
 

@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 import type { Actor } from '../campaign/audit.ts';
-import { excerpt } from '../foreign.ts';
+import { excerpt, shellWord } from '../foreign.ts';
 
 /** The user of this machine, or null where it does not say. */
 export function userName(): string | null {
@@ -14,9 +14,7 @@ export function userName(): string | null {
 /** Who runs this command, for the audit. `args` as given, without the program. */
 export function actorOf(args: readonly string[]): Actor {
   // Cleaned before it is quoted: of a secret that was quoted twice nothing would be known.
-  const quoted = args
-    .map((given) => excerpt(given, 1_000))
-    .map((arg) => (/^[\w@%+=:,./-]+$/.test(arg) ? arg : JSON.stringify(arg)));
+  const quoted = args.map((given) => excerpt(given, 1_000)).map(shellWord);
   return {
     by: excerpt(`${userName() ?? 'unknown'}@${hostname()}`, 200),
     command: excerpt(`standdown ${quoted.join(' ')}`, 1_000),

@@ -3,13 +3,15 @@ import { livingWorkers } from '../budget/roster.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
-import { describeAbsence, describeHold, describePace, describeWorker } from '../words.ts';
+import { describeHolds, describePace, describeWorker } from '../words/blocked.ts';
+import { count } from '../words/number.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
-import { count, formatTable } from './table.ts';
+import { formatTable } from './table.ts';
+import { wrapLines } from './wrap.ts';
 
-/** Use of each window, the reserve, and why nothing is running. */
+/** Shows the use of each rolling window, the reserve, the workers, and what blocks calls. */
 export function runBudget(context: CommandContext, options: { json: boolean }): Promise<number> {
-  return withTenant(context, async ({ redis, keys, limits }) => {
+  return withTenant(context, async ({ label, redis, keys, limits }) => {
     const views = await Promise.all(
       OPERATIONS.map(async (operation) => ({
         operation,
@@ -17,7 +19,7 @@ export function runBudget(context: CommandContext, options: { json: boolean }): 
       })),
     );
     if (options.json) await writeJson(context.out, views.map(toJson));
-    else await context.out.write(`${describe(views, widthOf(context.out))}\n`);
+    else await context.out.write(`${describe(views, label, widthOf(context.out))}\n`);
     return EXIT.done;
   });
 }
@@ -37,14 +39,15 @@ function toJson({ operation, view }: Seen) {
   };
 }
 
-function describe(views: readonly Seen[], width: number): string {
+function describe(views: readonly Seen[], tenant: string, width: number): string {
   const columns = [
     { title: 'calls' },
     { title: 'window' },
     { title: 'used', align: 'right' as const },
     { title: 'limit', align: 'right' as const },
     { title: 'free', align: 'right' as const },
-    { title: 'kept for urgent', align: 'right' as const },
+    { title: 'reserved', align: 'right' as const },
+    { title: 'available to campaigns', align: 'right' as const },
   ];
   const rows = views.flatMap(({ operation, view }) =>
     view.windows.map((window) => [
@@ -53,23 +56,19 @@ function describe(views: readonly Seen[], width: number): string {
       count(window.used),
       count(window.max),
       count(window.free),
-      window.reserved > 0 ? count(window.reserved) : '',
+      count(window.reserved),
+      count(Math.max(0, window.free - window.reserved)),
     ]),
   );
-  const now = Date.now();
   const [cancel] = views;
-  const holds = (cancel?.view.holds ?? []).map((hold) =>
-    describeHold({ ...hold, until: hold.until === null ? null : toIso(hold.until) }, now),
-  );
-  const absence = cancel ? describeAbsence(cancel.view) : null;
+  const holds = cancel ? describeHolds(cancel.view, tenant) : [];
   const pace = cancel ? describePace(cancel.view) : null;
   const workers = cancel ? livingWorkers(cancel.view.workers, cancel.view.now).map(describeWorker) : [];
-  const lines = [absence ?? [], holds, pace ?? []].flat();
+  const lines = [holds, pace ?? []].flat();
   return [
     formatTable(columns, rows, width),
     '',
-    ...workers,
-    ...(lines.length > 0 ? lines : ['nothing holds calls back']),
+    wrapLines([...workers, ...(lines.length > 0 ? lines : ['Nothing is blocking calls.'])], width),
   ].join('\n');
 }
 

@@ -1,20 +1,20 @@
 import { Argument, type Command, Option } from 'commander';
 import type { BareContext, CommandContext } from './context.ts';
 
-/** What the commands are added to, and how one is run. */
+/** What the commands are added to, and how a command is run. */
 export interface Catalogue {
   program: Command;
   /** Runs a command with the settings. */
   go(run: (context: CommandContext) => Promise<number>): Promise<void>;
-  /** The same, of one that has its part in traces, where they are wanted. */
+  /** Runs a command with the settings, and records it in traces where those are configured. */
   traced(run: (context: CommandContext) => Promise<number>): Promise<void>;
-  /** Runs one that does without right settings. */
+  /** Runs a command that also works with invalid settings. */
   bare(run: (context: BareContext) => Promise<number>): Promise<void>;
   /** Writes to standard output. */
   print(text: string): Promise<void>;
 }
 
-/** Each command's parts are loaded when it is asked for: the simulator and msal would cost a submit half a second. */
+/** Each command is loaded only when it runs: the simulator and msal would cost a submit half a second. */
 const load = {
   worker: () => import('./worker.ts'),
   console: () => import('./console.ts'),
@@ -34,7 +34,7 @@ const load = {
   demo: () => import('./demo.ts'),
 };
 
-/** Adds all commands, in the order in which one meets them. */
+/** Adds all commands, in the order in which an operator needs them. */
 export function addCommands(catalogue: Catalogue): void {
   addWorker(catalogue);
   addChoosing(catalogue);
@@ -44,70 +44,75 @@ export function addCommands(catalogue: Catalogue): void {
   addSimulator(catalogue);
 }
 
-const yes = () => new Option('--yes', 'do not ask').default(false);
+const yes = () => new Option('--yes', 'do not ask for confirmation').default(false);
 const format = () =>
-  new Option('--format <format>', 'of the lines; by default as the file is called, else jsonl');
-const bom = () => new Option('--bom', 'CSV only: begin with a byte-order mark, for Excel').default(false);
-const json = () => new Option('--json', 'print JSON for a program').default(false);
+  new Option('--format <format>', 'output format (default: from the file name, otherwise jsonl)');
+const bom = () => new Option('--bom', 'start CSV with a byte-order mark, for Excel').default(false);
+const json = () => new Option('--json', 'print JSON').default(false);
+const output = () => new Option('--output <file>', 'write to this file instead of standard output');
 
 const add = ({ program }: Catalogue, usage: string, description: string) =>
   program.command(usage).description(description);
 
-const WHERE = 'such as "type=Isolate and status=Pending and created>=-1h"';
+const WHERE = 'conditions, such as "type=Isolate and status=Pending and created>=-1h"';
 
 function addWorker(to: Catalogue): void {
-  add(to, 'worker', 'drain the lanes until stopped')
-    .option('--verify', 'read what became of each action once a campaign is drained', false)
-    .option('--console', 'serve the console, too', false)
+  add(to, 'worker', 'process queued cancels until stopped')
+    .option('--verify', "when a campaign has finished, read each action's final status", false)
+    .option('--console', 'also start the web console', false)
     .action((options) => to.traced(async (context) => (await load.worker()).runWorker(context, options)));
 
-  add(to, 'console', 'serve pages that show how all campaigns are, and steer them')
-    .option('--port <port>', '0: any free one; by default CONSOLE_PORT, or 8089')
-    .option('--host <address>', 'on which it listens; by default CONSOLE_HOST, or 127.0.0.1')
+  add(to, 'console', 'start the web console')
+    .option('--port <port>', 'port to listen on, 0 for any free port (default: CONSOLE_PORT, or 8089)')
+    .option('--host <address>', 'address to listen on (default: CONSOLE_HOST, or 127.0.0.1)')
     .action((options) => to.go(async (context) => (await load.console()).runConsole(context, options)));
 }
 
-/** Which ids, and into which campaign. */
+/** Which actions, and to which campaign. */
 function addChoosing(to: Catalogue): void {
-  const order = () =>
-    new Option('--order <order>', 'of those in one status; Pending goes before InProgress').choices([
+  const order = (when = '') =>
+    new Option('--order <order>', `${when}order within each status (Pending first)`).choices([
       'oldest',
       'newest',
     ]);
 
-  add(to, 'select', 'list machine actions, as submit takes them')
+  add(to, 'select', 'list the machine actions that match, in a form that submit accepts')
     .requiredOption('--where <conditions>', WHERE)
     .addOption(order().default('oldest'))
-    .option('--limit <number>', 'the first so many')
-    .option('--output <file>', 'write there instead of to standard output')
-    .option('--force', 'replace that file if it is there', false)
+    .option('--limit <number>', 'at most N actions')
+    .addOption(output())
+    .option('--force', 'replace the file if it exists', false)
     .addOption(format().choices(['jsonl', 'csv']))
     .addOption(bom())
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.select()).runSelect(context, options)));
 
-  add(to, 'submit', 'put the ids in a file, or the actions that match, into a campaign')
+  add(to, 'submit', 'submit machine actions to be cancelled, from a file or with --where; there is no undo')
     .argument(
       '[file]',
-      'ids, CSV with a header, JSONL or an answer of the API; - for standard input, the default',
+      'machine action ids: one per line, CSV with a header, JSONL, or a response of the API (default: - for standard input)',
     )
-    .requiredOption('--campaign <name>', 'the campaign; created unless it exists')
-    .requiredOption('--comment <text>', "sent with every cancel and kept in Defender's action center")
-    .option('--where <conditions>', `in place of a file: ${WHERE}`)
-    .addOption(order())
-    .option('--limit <number>', 'with --where: the first so many')
-    .option('--id-column <name>', 'which CSV column or JSON key holds the ids')
-    .option('--skip-invalid', 'leave out bad lines instead of submitting nothing', false)
-    .option('--expect-type <types>', 'set aside what is of another type, such as Isolate,Unisolate')
-    .option('--set-aside <file>', 'with --expect-type: write there what is of another type')
-    .option('--force', 'replace that file if it is there', false)
-    .option('--exclude <file>', 'leave out the ids in this file')
-    .option('--priority <priority>', 'of a new campaign, 1 (first) to 9 (last); 5 by default')
-    .option('--urgent', 'before all others, also with what URGENT_RESERVE keeps', false)
-    .option('--expires-in <duration>', 'of a new campaign: what is not called by then ends as expired')
-    .option('--dry-run', 'say what would happen, and submit nothing', false)
+    .requiredOption('--campaign <name>', 'campaign to submit to; created if it does not exist')
+    .requiredOption('--comment <text>', "comment for each cancel, shown in Defender's action center")
+    .option('--where <conditions>', `instead of a file: ${WHERE}`)
+    .addOption(order('with --where: '))
+    .option('--limit <number>', 'with --where: at most N actions')
+    .option('--max <number>', 'refuse to submit more than N actions, also with --dry-run')
+    .option('--id-column <name>', 'CSV column or JSON key that holds the ids')
+    .option('--skip-invalid', 'skip invalid lines instead of submitting nothing', false)
+    .option('--expect-type <types>', 'submit only actions of these types, such as Isolate,Unisolate')
+    .option('--set-aside <file>', 'with --expect-type: write the actions of other types to this file')
+    .option('--force', 'replace the --set-aside file if it exists', false)
+    .option('--exclude <file>', 'do not submit the actions whose ids are in this file')
+    .option('--priority <priority>', 'for a new campaign: 1 (first) to 9 (last) (default: 5)')
+    .option('--urgent', 'for a new campaign: go first, and use calls reserved by URGENT_RESERVE', false)
+    .option(
+      '--expires-in <duration>',
+      'for a new campaign: pending actions expire after this time, such as 4h',
+    )
+    .option('--dry-run', 'show what would be submitted, and submit nothing', false)
     .addOption(yes())
-    .option('--wait', 'watch it to its end; exit code 3 unless all were stopped', false)
+    .option('--wait', 'watch the campaign; exit code 3 unless every action was cancelled', false)
     .addOption(json())
     .action((file: string | undefined, options) =>
       to.traced(async (context) =>
@@ -116,9 +121,13 @@ function addChoosing(to: Catalogue): void {
     );
 }
 
-/** How it stands; nothing is changed but what `verify` fills in. */
+/** Commands that change nothing, except that `verify` records the statuses that it reads. */
 function addLooking(to: Catalogue): void {
-  add(to, 'status [campaign]', 'how far a campaign is, or all of them')
+  add(
+    to,
+    'status [campaign]',
+    "show a campaign's progress; without a name, list all campaigns (same as list)",
+  )
     .addOption(json())
     .action((campaign: string | undefined, options) =>
       to.go(async (context) =>
@@ -126,25 +135,25 @@ function addLooking(to: Catalogue): void {
       ),
     );
 
-  add(to, 'report <campaign>', 'what became of each id')
+  add(to, 'report <campaign>', 'export the outcome of every action')
     .addOption(format().choices(['jsonl', 'csv', 'html']))
     .addOption(bom())
-    .option('--output <file>', 'write there instead of to standard output')
-    .option('--force', 'replace that file if it is there', false)
+    .addOption(output())
+    .option('--force', 'replace the file if it exists', false)
     .option('--json', 'the same as --format jsonl', false)
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.report()).runReport(context, { ...options, campaign })),
     );
 
-  add(to, 'budget', 'use of each window, the reserve, and why nothing is running')
+  add(to, 'budget', 'show how much of the rate limit is used, and what blocks calls')
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.budget()).runBudget(context, options)));
 
-  add(to, 'list', 'all campaigns')
+  add(to, 'list', 'list all campaigns (same as status without a name)')
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.status()).runStatus(context, options)));
 
-  add(to, 'history <campaign> [id]', 'who did what to it, and when; or of one id what its calls came to')
+  add(to, 'history <campaign> [id]', 'show what was done to a campaign, or the calls for one action')
     .addOption(json())
     .action((campaign: string, id: string | undefined, options) =>
       to.go(async (context) =>
@@ -152,13 +161,13 @@ function addLooking(to: Catalogue): void {
       ),
     );
 
-  add(to, 'verify <campaign>', 'read what became of each action that was called, and fill it in')
+  add(to, 'verify <campaign>', 'read the current status of each action that was called')
     .addOption(json())
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.verify()).runVerify(context, { ...options, campaign })),
     );
 
-  add(to, 'watch <campaign>', 'follow a campaign to its end; exit code 3 unless all were stopped')
+  add(to, 'watch <campaign>', 'watch a campaign; exit code 3 unless every action was cancelled')
     .option('--json', 'print events as JSON lines', false)
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.watch()).runWatch(context, { ...options, campaign })),
@@ -166,16 +175,16 @@ function addLooking(to: Catalogue): void {
 }
 
 function addSteering(to: Catalogue): void {
-  add(to, 'pause <campaign>', 'stop calling for a campaign; what is being called is finished')
+  add(to, 'pause <campaign>', 'pause a campaign; calls in flight are finished')
     .addOption(json())
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.steer()).runSteer(context, 'pause', { ...options, campaign })),
     );
 
-  add(to, 'resume <campaign>', 'go on with a paused campaign')
+  add(to, 'resume <campaign>', 'resume a paused campaign')
     .option(
       '--accept-refusals',
-      'never pause it again because of refusals; otherwise one action goes first',
+      'do not pause the campaign again after refusals (403); otherwise one action is tried first',
       false,
     )
     .addOption(json())
@@ -183,33 +192,29 @@ function addSteering(to: Catalogue): void {
       to.go(async (context) => (await load.steer()).runSteer(context, 'resume', { ...options, campaign })),
     );
 
-  add(to, 'abort <campaign>', 'end a campaign: what has not been called ends as withdrawn')
+  add(to, 'abort <campaign>', 'end a campaign; its pending actions are not cancelled')
     .addOption(yes())
     .addOption(json())
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.steer()).runAbort(context, { ...options, campaign })),
     );
 
-  add(
-    to,
-    'priority <campaign> <priority>',
-    'change which campaign goes first: 1 (first) to 9 (last), or urgent',
-  )
+  add(to, 'priority <campaign> <priority>', "change a campaign's priority: 1 (first) to 9 (last), or urgent")
     .addOption(json())
     .action((campaign: string, priority: string, options) =>
       to.go(async (context) => (await load.steer()).runPriority(context, { ...options, campaign, priority })),
     );
 
-  add(to, 'delete <campaign>', 'forget a campaign that has ended, with its outcomes')
-    .option('--force', 'also if another campaign follows ids of it', false)
+  add(to, 'delete <campaign>', 'delete a finished campaign and its outcomes')
+    .option('--force', 'delete the campaign even if others follow its actions', false)
     .addOption(yes())
     .addOption(json())
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.steer()).runDelete(context, { ...options, campaign })),
     );
 
-  add(to, 'retry <campaign>', 'open ids again that ended in a certain way')
-    .requiredOption('--outcome <outcomes>', 'such as unresolved,forbidden')
+  add(to, 'retry <campaign>', 'queue actions again that ended with certain outcomes')
+    .requiredOption('--outcome <outcomes>', 'outcomes to retry, such as unresolved,forbidden')
     .addOption(json())
     .addOption(yes())
     .action((campaign: string, options) =>
@@ -218,42 +223,42 @@ function addSteering(to: Catalogue): void {
 }
 
 function addTools(to: Catalogue): void {
-  add(to, 'doctor', 'check Redis, settings, sign-in, permissions and the API; nothing is cancelled')
+  add(to, 'doctor', 'check settings, Redis, sign-in, permissions and the API; cancels nothing')
     .addOption(json())
     .action((options) => to.bare(async (context) => (await load.doctor()).runDoctor(context, options)));
 
-  add(to, 'login', 'let a user log in with a code; workers then sign in with that (AZURE_LOGIN)')
+  add(to, 'login', 'log in as a user with a code; workers then sign in as that user')
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.login()).runLogin(context, options)));
 
-  add(to, 'logout', 'forget who is logged in')
+  add(to, 'logout', 'log the user out')
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.login()).runLogout(context, options)));
 
-  add(to, 'completion', 'print a script that completes these commands in a shell')
-    .addArgument(new Argument('<shell>', 'which one').choices(['bash', 'zsh']))
+  add(to, 'completion', 'print a completion script for bash or zsh')
+    .addArgument(new Argument('<shell>', 'shell').choices(['bash', 'zsh']))
     .action(async (shell: 'bash' | 'zsh') =>
       to.print((await load.completion()).completionScript(to.program, shell)),
     );
 }
 
 function addSimulator(to: Catalogue): void {
-  add(to, 'simulate', 'run the simulator of the Defender API alone, on this machine')
-    .option('--port <port>', 'of the API; 0: any', '0')
-    .option('--actions <number>', 'made-up machine actions to begin with', '1000')
-    .option('--seed <number>', 'of what is made up', '1')
+  add(to, 'simulate', 'run a simulator of the Defender API on this machine')
+    .option('--port <port>', 'port of the simulated API, 0 for any free port', '0')
+    .option('--actions <number>', 'number of machine actions', '1000')
+    .option('--seed <number>', 'random seed of the machine actions', '1')
     .addOption(
-      new Option('--mode <mode>', 'of its limits')
+      new Option('--mode <mode>', 'how the rate limits are counted')
         .choices(['sliding', 'fixed', 'token-bucket'])
         .default('sliding'),
     )
-    .option('--limits <limits>', 'its limits', '100/1m,1500/1h')
-    .option('--ids <file>', 'write the ids of its actions there')
+    .option('--limits <limits>', 'rate limits', '100/1m,1500/1h')
+    .option('--ids <file>', 'write the ids of the machine actions to this file')
     .addOption(json())
     .action((options) => to.go(async (context) => (await load.simulate()).runSimulate(context, options)));
 
-  add(to, 'demo', 'a whole campaign against the simulator, on this machine')
-    .option('--real-time', 'do not shorten the windows', false)
-    .option('--actions <number>', 'how many machine actions', '250')
+  add(to, 'demo', 'run a demo campaign against a simulator on this machine')
+    .option('--real-time', 'use the real rate limits instead of shortened ones', false)
+    .option('--actions <number>', 'number of machine actions', '250')
     .action((options) => to.go(async (context) => (await load.demo()).runDemo(context, options)));
 }

@@ -2,12 +2,12 @@ import type { Argument, Command, Option } from 'commander';
 
 export type Shell = 'bash' | 'zsh';
 
-/** A script that completes commands, options and their values. Made from the very commands that it completes. */
+/** A script that completes commands, options and their values, made from the commands themselves. */
 export function completionScript(program: Command, shell: Shell): string {
   return shell === 'bash' ? bashScript(program) : zshScript(program);
 }
 
-/** What a value can be: one of a few, the name of a file, or anything. */
+/** The possible values: a choice, the name of a file, or anything. */
 type Values = readonly string[] | 'file' | 'any';
 
 function valuesOf({ argChoices }: Option | Argument, name: string): Values {
@@ -18,11 +18,11 @@ function valuesOf({ argChoices }: Option | Argument, name: string): Values {
 interface Flag {
   names: string[];
   description: string;
-  /** Null: it takes no value. */
+  /** Null: no value. */
   values: Values | null;
 }
 
-/** A command's options: its own, its help, and those that every command takes. */
+/** A command's options: its own, its help, and those that every command accepts. */
 function flagsOf(command: Command): Flag[] {
   const own = command.createHelp().visibleOptions(command);
   const shared = command.parent?.options.filter((option) => option.long !== '--version') ?? [];
@@ -33,7 +33,7 @@ function flagsOf(command: Command): Flag[] {
   }));
 }
 
-/** What stands in the angle brackets. */
+/** The text in the angle brackets. */
 function valueNameOf(option: Option): string {
   return /[<[]([\w-]+)/.exec(option.flags)?.[1] ?? '';
 }
@@ -50,7 +50,7 @@ _standdown() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD - 1]}" command='' word=1
   local options='${bashWords(program)}' values=''
   COMPREPLY=()
-  # The command is the first word that is no option of all commands, and no value of one.
+  # The command is the first word that is neither a global option nor the value of one.
   while ((word < COMP_CWORD)); do
     case "\${COMP_WORDS[word]}" in
       ${takers.flatMap(({ names }) => names).join(' | ')}) ((word++)) ;;
@@ -126,7 +126,7 @@ function zshScript(program: Command): string {
           ;;`,
   );
   return `#compdef standdown
-# zsh completion for standdown: source <(standdown completion zsh), or a file _standdown in a folder of $fpath
+# zsh completion for standdown: source <(standdown completion zsh), or save it as _standdown in a folder of $fpath
 _standdown() {
   local context state state_descr line
   typeset -A opt_args
@@ -177,7 +177,7 @@ function zshAction(values: Values): string {
   return values === 'file' ? '_files' : `(${values.join(' ')})`;
 }
 
-/** A colon ends a name, and so does a bracket a description. */
+/** A colon ends a name; a bracket ends a description. */
 function zshName(name: string): string {
   return name.replaceAll(':', '\\:');
 }

@@ -31,14 +31,23 @@ export function canAsk(context: Pick<Context, 'stdin'>): boolean {
 /**
  * Asks a person before something that cannot be undone. Anything but a yes is a no: Enter, Ctrl-C, the end of input.
  *
+ * @param doing what is refused where nobody can answer, such as `abort campaign "a" in tenant contoso`.
  * @throws StanddownError USAGE where nobody can answer and `--yes` was not given.
  */
-export async function confirm(context: Context, { yes }: Asking, question: string): Promise<boolean> {
+export async function confirm(
+  context: Context,
+  { yes }: Asking,
+  doing: string,
+  question: string,
+): Promise<boolean> {
   if (yes) return true;
-  if (!canAsk(context)) {
-    throw new StanddownError('USAGE', `${question} Nobody is there to answer: add --yes`);
-  }
+  if (!canAsk(context)) throw new StanddownError('USAGE', unconfirmed(doing));
   return ask({ input: context.stdin, output: process.stderr, stop: context.stop }, question);
+}
+
+/** Why something is not done where nobody can be asked. */
+export function unconfirmed(doing: string): string {
+  return `Refusing to ${doing} without confirmation (not a terminal). Run again with --yes.`;
 }
 
 /** Whether the answer that is typed into `input` is a yes. */

@@ -16,7 +16,7 @@ export interface ConsoleOptions {
   host?: string;
 }
 
-/** Serves the console until stopped: of one tenant, or of all in TENANTS_FILE unless one of them was named. */
+/** Runs the console until stopped: for one tenant, or for all in TENANTS_FILE unless one is named. */
 export async function runConsole(context: CommandContext, options: ConsoleOptions): Promise<number> {
   const { config, env, stop } = context;
   const file = env['STANDDOWN_TENANT'] ? null : config.tenantsFile;
@@ -36,7 +36,7 @@ export async function runConsole(context: CommandContext, options: ConsoleOption
   return EXIT.done;
 }
 
-/** @throws StanddownError USAGE, CONFIG_INVALID, and what finding Redis throws. */
+/** @throws StanddownError USAGE, CONFIG_INVALID, and the errors of finding Redis. */
 export async function serveConsole(context: CommandContext, options: ConsoleOptions = {}): Promise<Console> {
   const served = await startConsole(context, {
     settings: settingsOf(context.config.console, options),
@@ -44,11 +44,11 @@ export async function serveConsole(context: CommandContext, options: ConsoleOpti
     version: context.version,
     preview: (shown, spool, signal) => previewLines(context, shown, spool, signal),
   });
-  context.log.info({ url: served.url }, 'console is served');
+  context.log.info({ url: served.url }, 'console started');
   return served;
 }
 
-/** What `submit` shows before it asks. */
+/** The preview that `submit` shows before it asks. */
 export async function previewLines(
   context: Pick<CommandContext, 'stop' | 'out' | 'config'>,
   { config, tenant }: Pick<ShownTenant, 'config' | 'tenant'>,

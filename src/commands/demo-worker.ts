@@ -5,12 +5,12 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export interface DemoWorker {
-  /** Aborted, with the reason, when the worker ends by itself. */
+  /** Aborted, with the reason, when the worker ends on its own. */
   ended: AbortSignal;
   stop(): Promise<void>;
 }
 
-/** A worker in a process of its own, as it runs in earnest. Its log goes to a file. */
+/** A worker in its own process, as in production. It logs to a file. */
 export async function startDemoWorker(options: {
   dir: string;
   env: Record<string, string>;
@@ -30,7 +30,9 @@ export async function startDemoWorker(options: {
     await log.close();
   }
   const exited = once(child, 'exit');
-  child.on('exit', (code, signal) => ended.abort(`exit ${code ?? signal}, see ${logFile}`));
+  child.on('exit', (code, signal) =>
+    ended.abort(`${code === null ? `signal ${signal}` : `exit code ${code}`}; its log is ${logFile}`),
+  );
   child.on('error', (error) => ended.abort(error.message));
   return {
     ended: ended.signal,

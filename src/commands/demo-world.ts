@@ -5,24 +5,24 @@ import { guidToBytes } from '../guid.ts';
 import { DEMO_MIX, type FaultRule, makeActions, type Simulator, startSimulator } from '../simulator/index.ts';
 import { settingsFor } from './simulate.ts';
 
-/** How much shorter the demo's windows are. */
+/** How many times shorter the demo's windows are. */
 const SPEED = 6;
 
-/** The documented limits, and what is kept of each, as by default. */
+/** Defender's documented rate limits, and the default reserve of each. */
 const REAL: readonly Window[] = [
   { max: 100, lengthMs: 60_000 },
   { max: 1_500, lengthMs: 3_600_000 },
 ];
 const RESERVES = [10, 30];
 
-/** A made-up tenant in trouble. */
+/** A made-up tenant with actions to cancel. */
 export interface DemoWorld {
   simulator: Simulator;
+  actions: number;
   /** How many times the windows are shortened. */
   speed: number;
   windows: readonly Window[];
-  limits: string;
-  /** The worker's environment, but for Redis. */
+  /** The worker's environment, except for Redis. */
   settings: Record<string, string>;
   campaign: NewCampaign;
   ids(): AsyncGenerator<Buffer>;
@@ -50,22 +50,23 @@ export async function createDemoWorld({ dir, actions, realTime }: DemoWorldOptio
     faults: [...made.faults, ...mishaps(made.ids, made.forbiddenIds)],
     actions: made.actions,
   });
-  const name = `demo-${new Date(now).toISOString().slice(0, 19).replaceAll(':', '-')}`;
+  // A tenant of its own, so that calls of an earlier demo do not count.
+  const tenant = `demo-${new Date(now).toISOString().slice(0, 19).replaceAll(':', '-')}`;
   const reserves = windows.map((window, index) => ({ ...window, max: RESERVES[index] ?? 0 }));
   return {
     simulator,
+    actions,
     speed,
     windows,
-    limits,
     settings: {
       ...settingsFor(simulator, limits),
-      STANDDOWN_TENANT: name,
+      STANDDOWN_TENANT: tenant,
       URGENT_RESERVE: formatWindows(reserves),
-      // What is listed as ended is settled without a call: here every id shall be called.
+      // The precheck spares calls for finished actions; the demo shows a call for every action.
       PRECHECK: 'off',
       CALL_TIMEOUT: '5s',
     },
-    campaign: { name, comment: 'Started by mistake; cancelled by the demo', requestedBy: 'demo', now },
+    campaign: { name: 'stop-scan', comment: 'Scan started by mistake', requestedBy: 'demo', now },
     ids: async function* () {
       yield Buffer.concat(made.ids.map(guidToBytes));
     },
@@ -73,7 +74,7 @@ export async function createDemoWorld({ dir, actions, realTime }: DemoWorldOptio
   };
 }
 
-/** Some ids answer 500 once, some lose their connection once. */
+/** For some actions the first call is answered with 500, for some its connection is lost. */
 function mishaps(ids: readonly string[], besides: readonly string[]): FaultRule[] {
   const some = ids.filter((id) => !besides.includes(id));
   const times = { operation: 'cancel', perId: true, times: 1 } as const;

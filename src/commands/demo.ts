@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { connect, createTenant, type Tenant } from '../app.ts';
 import { canSomeoneCall } from '../budget/roster.ts';
 import { viewBudget } from '../budget/view.ts';
@@ -9,49 +9,48 @@ import type { CampaignStatus } from '../campaign/status.ts';
 import { submitCampaign } from '../campaign/submit.ts';
 import { systemClock } from '../clock.ts';
 import { readConfig } from '../config.ts';
-import { describeDuration } from '../duration.ts';
+import { describeDuration, describeWindow } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
 import { OUTCOME_MEANINGS, OUTCOMES } from '../outcome.ts';
 import { closeRedis } from '../redis/connect.ts';
 import { startEmbedded } from '../redis/embedded.ts';
-import { toCsv } from '../report/lines.ts';
+import { renderReport } from '../report/formats.ts';
 import type { Simulator } from '../simulator/index.ts';
+import { count, plural } from '../words/number.ts';
 import { type CommandContext, EXIT, widthOf } from './context.ts';
 import { startDemoWorker } from './demo-worker.ts';
 import { createDemoWorld, type DemoWorld } from './demo-world.ts';
 import { followCampaign } from './follow.ts';
 import { writeReport } from './report.ts';
 import { whole } from './simulate.ts';
-import { count, formatTable } from './table.ts';
+import { formatTable } from './table.ts';
+import { wrapLines } from './wrap.ts';
 
 export interface DemoOptions {
   realTime: boolean;
   actions: string;
 }
 
-/** How often progress is looked at, in ms. */
+/** Between two readings of the progress, in ms. */
 const LOOK_MS = 250;
-/** Lines of what is no terminal come this far apart, in ms. */
+/** Between two lines where the output is not a terminal, in ms. */
 const LINE_MS = 2_000;
 
 /** A whole campaign against the simulator: everything real but the API. */
 export async function runDemo(context: CommandContext, options: DemoOptions): Promise<number> {
   const { out, log, path, config } = context;
+  const actions = whole('--actions', options.actions);
   const dir = join(config.dataDir, 'demo');
   await mkdir(dir, { recursive: true });
-  out.note('starting the embedded Redis, the simulator and a worker …');
+  out.note('Starting Redis, a simulator and a worker …');
   const place = await startEmbedded({ dataDir: dir, installDir: config.dataDir, path, log, install: true });
-  const world = await createDemoWorld({
-    dir,
-    actions: whole('--actions', options.actions),
-    realTime: options.realTime,
-  });
+  const world = await createDemoWorld({ dir, actions, realTime: options.realTime });
   const settings = { ...world.settings, REDIS_URL: `unix://${place.socketPath}` };
   const redis = await connect(place, 'command', 'demo', log);
   const worker = await startDemoWorker({ dir, env: { ...processBasics(context), ...settings } });
   try {
     const tenant = createTenant(readConfig(settings), redis);
-    await out.write(`${introduce(world)}\n`);
+    await out.write(`${wrapLines(introduce(world), widthOf(out))}\n\n`);
     await submitCampaign(tenant, world.campaign, world.ids());
     const status = await follow(context, tenant, world.campaign.name, worker.ended);
     return await conclude(context, { tenant, world, status, dir });
@@ -62,36 +61,37 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
   }
 }
 
-function introduce({ speed, limits, simulator }: DemoWorld): string {
-  const shortened =
-    speed === 1
-      ? 'The windows have their real length.'
-      : `The windows are shortened ${speed} times: a minute lasts ${60 / speed} s here, an hour ${60 / speed} min.`;
+function introduce({ actions, speed, windows }: DemoWorld): string[] {
+  const [minute = '', hour = ''] = windows.map(
+    ({ max, lengthMs }) => `${count(max)} calls per ${describeWindow(lengthMs)}`,
+  );
+  const compared =
+    speed === 1 ? "Defender's own limits" : `Defender's limits, ${speed} times faster to keep the demo short`;
   return [
-    `A made-up tenant at ${simulator.apiUrl}, which allows ${limits} calls and refuses every one beyond.`,
-    shortened,
-  ].join('\n');
+    `This demo cancels ${plural(actions, 'made-up machine action')}. Nothing is sent to Microsoft: the API is a simulator on this machine.`,
+    `The simulator refuses every call beyond ${minute} and ${hour} (${compared}).`,
+  ];
 }
 
-/** Shows how far the campaign is until it is done. */
+/** Shows the campaign's progress until it is finished. */
 function follow(
   context: CommandContext,
   tenant: Tenant,
   name: string,
   workerEnded: AbortSignal,
 ): Promise<CampaignStatus> {
-  const ended = () => new StanddownError('INTERNAL', `the worker ended: ${workerEnded.reason}`);
+  const ended = () => new StanddownError('INTERNAL', `the demo's worker ended (${workerEnded.reason})`);
   const failed = new Promise<never>((_, reject) =>
     workerEnded.addEventListener('abort', () => reject(ended()), { once: true }),
   );
   const followed = (async () => {
     await untilWorking(context, tenant);
-    return followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS });
+    return (await followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS })).status;
   })();
   return Promise.race([followed, failed]);
 }
 
-/** The first that is shown is that it works, and not that no worker is there yet. */
+/** Waits for the worker, so that the first thing shown is not that no worker is running. */
 async function untilWorking({ stop }: CommandContext, { redis, keys, limits }: Tenant): Promise<void> {
   for (;;) {
     const { now, workers } = await viewBudget(redis, keys, limits);
@@ -114,18 +114,39 @@ async function conclude(context: CommandContext, { tenant, world, status, dir }:
     count(status.outcomes[outcome] ?? 0),
     OUTCOME_MEANINGS[outcome],
   ]);
-  const columns = [{ title: 'outcome' }, { title: 'ids', align: 'right' as const }, { title: '' }];
-  const campaign = await findCampaign(tenant.redis, tenant.keys, world.campaign.name);
-  const report = join(dir, `${world.campaign.name}.csv`);
-  await writeReport(report, { force: true }, toCsv(reportCampaign(tenant, campaign), false), context.stop);
+  const columns = [{ title: 'outcome' }, { title: 'actions', align: 'right' as const }, { title: 'meaning' }];
+  const report = join(dir, `${tenant.label}.html`);
+  await writeDemoReport(context, tenant, world.campaign.name, report);
   const witness = describeWitness(world.simulator, world);
-  await out.write(
-    `\n${formatTable(columns, rows, widthOf(out))}\n\n${witness.text}\nThe report: ${report}\n`,
-  );
+  const lines = [witness.text, '', ...nextSteps(report)];
+  await out.write(`\n${formatTable(columns, rows, widthOf(out))}\n\n${wrapLines(lines, widthOf(out))}\n`);
   return witness.refused === 0 ? EXIT.done : EXIT.failed;
 }
 
-/** What the other side counted. */
+async function writeDemoReport(
+  { stop, version }: CommandContext,
+  tenant: Tenant,
+  name: string,
+  path: string,
+): Promise<void> {
+  const campaign = await findCampaign(tenant.redis, tenant.keys, name);
+  const lines = reportCampaign(tenant, campaign);
+  const parts = await renderReport(tenant, campaign, lines, { format: 'html', hasBom: false, version });
+  await writeReport(path, { force: true }, parts, stop);
+}
+
+function nextSteps(report: string): string[] {
+  const fromHere = relative('', report);
+  return [
+    'What to do next:',
+    '  Open the report of this campaign in a browser:',
+    `    ${fromHere.startsWith('..') ? report : fromHere}`,
+    '  Connect a tenant of yours: README.md says how, and "standdown doctor" checks it.',
+    '  List the commands with "standdown --help"; in a checkout, with "npm run standdown -- --help".',
+  ];
+}
+
+/** The calls that the simulator counted. */
 function describeWitness(
   simulator: Simulator,
   { windows, startedAt }: DemoWorld,
@@ -134,16 +155,16 @@ function describeWitness(
   const refused = simulator.refusals().length;
   const peaks = windows.map(({ max, lengthMs }) => {
     const peak = simulator.peak('cancel', lengthMs);
-    return `at most ${peak} in any ${describeDuration(lengthMs)} (limit ${count(max)})`;
+    return `at most ${count(peak)} in any ${describeDuration(lengthMs)} (limit ${count(max)})`;
   });
   const took = describeDuration(systemClock.monotonic() - startedAt);
   return {
     refused,
-    text: `The server counted ${count(calls)} cancels in ${took}: ${peaks.join(', ')}; it refused ${refused}.`,
+    text: `The simulator counted ${plural(calls, 'cancel call')} in ${took}: ${peaks.join(' and ')}. It refused ${refused === 0 ? 'none' : count(refused)}.`,
   };
 }
 
-/** What a program needs to run at all; the demo's settings are its own. */
+/** The variables that any program needs. The demo's settings are not taken from the environment. */
 function processBasics({ env }: CommandContext): Record<string, string> {
   const names = ['PATH', 'HOME', 'LANG', 'TZ', 'SystemRoot', 'TEMP'];
   return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));

@@ -1,9 +1,10 @@
 import { examine } from '../app-doctor.ts';
 import type { Finding, Level } from '../doctor/finding.ts';
+import { plural } from '../words/number.ts';
 import { type BareContext, EXIT, widthOf, writeJson } from './context.ts';
 import { wrap } from './wrap.ts';
 
-/** Looks at everything that a campaign needs, and says what to do. Nothing is cancelled. */
+/** Checks everything that a campaign needs, and advises what to change. Nothing is cancelled. */
 export async function runDoctor(
   { env, out, stop, timings }: BareContext,
   options: { json: boolean },
@@ -24,7 +25,7 @@ const LEVEL_WIDTH = 9;
 const CHECK_WIDTH = 13;
 
 function describe({ level, check, finding, meaning, advice }: Finding, width: number): string {
-  // On a narrow terminal the words need the room more than the columns do.
+  // A narrow terminal has no room for columns.
   const indent = width < 60 ? 2 : LEVEL_WIDTH + CHECK_WIDTH;
   const head = `${level.padEnd(LEVEL_WIDTH)}${check.padEnd(CHECK_WIDTH)}`;
   const first = indent === head.length ? head : `${head.trimEnd()}\n${' '.repeat(indent)}`;
@@ -34,11 +35,9 @@ function describe({ level, check, finding, meaning, advice }: Finding, width: nu
 }
 
 function conclude(problems: number, warnings: number): string {
-  const some = (number: number, word: string) => `${number} ${word}${number === 1 ? '' : 's'}`;
-  if (problems > 0)
-    return `${some(problems, 'problem')}, ${some(warnings, 'warning')}: no campaign gets through like this`;
-  const besides = warnings > 0 ? ` (${some(warnings, 'warning')})` : '';
-  return `nothing stands in the way of a campaign${besides}`;
+  const warned = warnings > 0 ? plural(warnings, 'warning') : '';
+  if (problems > 0) return `Not ready: ${[plural(problems, 'problem'), warned].filter(Boolean).join(', ')}`;
+  return warned ? `Ready (${warned})` : 'Ready';
 }
 
 function countOf(findings: readonly Finding[], level: Level): number {

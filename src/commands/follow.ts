@@ -1,10 +1,11 @@
 import { createLogUpdate } from 'log-update';
 import type { Tenant } from '../app.ts';
-import { type CampaignStatus, isOver, lookAtCampaign } from '../campaign/status.ts';
+import { isOver, lookAtCampaign } from '../campaign/status.ts';
 import { systemClock } from '../clock.ts';
 import { printable } from '../foreign.ts';
-import type { CommandContext } from './context.ts';
+import { type CommandContext, widthOf } from './context.ts';
 import { type Progress, renderLine, renderProgress } from './progress.ts';
+import { wrapLines } from './wrap.ts';
 
 export interface FollowOptions {
   /** Between two looks, in ms. */
@@ -26,13 +27,14 @@ export async function followCampaign(
   tenant: Tenant,
   name: string,
   options: FollowOptions,
-): Promise<CampaignStatus> {
+): Promise<Progress> {
   const show = options.onLook ?? (isLive(out) ? showLive() : showLines(out, options.lineMs));
   for (;;) {
     stop.throwIfAborted();
     const { status, budget } = await lookAtCampaign(tenant, name);
-    await show({ status, budget, now: Date.now() });
-    if (isOver(status)) return status;
+    const progress = { tenant: tenant.label, status, budget, now: Date.now() };
+    await show(progress);
+    if (isOver(status)) return progress;
     await systemClock.sleep(options.lookMs, stop);
   }
 }
@@ -45,7 +47,7 @@ function isLive(out: CommandContext['out']): boolean {
 function showLive(): (progress: Progress) => Promise<void> {
   const update = createLogUpdate(process.stdout);
   return async (progress) => {
-    update(printable(renderProgress(progress)));
+    update(printable(renderProgress(progress, process.stdout.columns)));
     if (isOver(progress.status)) update.done();
   };
 }
@@ -57,6 +59,6 @@ function showLines(out: CommandContext['out'], lineMs: number): (progress: Progr
     const isDue = progress.now - last.at >= lineMs || hold !== last.hold || isOver(progress.status);
     if (!isDue) return;
     last = { at: progress.now, hold };
-    await out.write(`${renderLine(progress)}\n`);
+    await out.write(`${wrapLines([renderLine(progress)], widthOf(out))}\n`);
   };
 }

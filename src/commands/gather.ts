@@ -5,24 +5,24 @@ import { type IdLine, readIdBatches } from '../intake/id-file.ts';
 import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import { createIdSet } from '../ledger/id-set.ts';
+import { plural } from '../words/number.ts';
 import type { CommandContext } from './context.ts';
 import { createNaming } from './naming.ts';
-import { count } from './table.ts';
 
 type Context = Pick<CommandContext, 'out' | 'stop' | 'stdin'>;
 
-/** What a file holds. */
+/** Counts of a file's lines. */
 export interface Gathered {
-  /** Ids in the spool, each once. */
+  /** Ids in the spool, each one once. */
   ids: number;
-  /** Those that were named before. */
+  /** Ids that occurred before. */
   duplicates: number;
-  /** Lines that are no ids. */
+  /** Invalid lines. */
   problems: number;
   excluded: number;
 }
 
-/** Reads ids from a file, or from standard input (`-`), into a spool; what is wrong with lines goes to standard error. */
+/** Reads ids from a file, or from standard input (`-`), into a spool. Reports invalid lines on standard error. */
 export async function gatherFile(
   context: Context,
   file: string,
@@ -33,7 +33,7 @@ export async function gatherFile(
   const gathered: Gathered = { ids: 0, duplicates: 0, problems: 0, excluded: 0 };
   const seen = createIdSet();
   const naming = createNaming(context);
-  // Whoever types the ids may stop at any time: nothing more need come before that is noticed.
+  // A person who types the ids may press Ctrl-C at any time, and must not have to enter another line first.
   const source = file === '-' ? addAbortSignal(context.stop, context.stdin) : file;
   const batches = readIdBatches(source, { idColumn, ...(file === '-' && { name: 'standard input' }) });
   for await (const batch of withHint(batches, idColumn)) {
@@ -53,7 +53,7 @@ export async function gatherFile(
   return { ...gathered, problems: naming.count() };
 }
 
-/** A header that names no id column as others do: one may say which it is. */
+/** Adds the option to use to the error that no column is known to hold ids. */
 async function* withHint<T>(batches: AsyncGenerator<T>, idColumn: string | undefined): AsyncGenerator<T> {
   try {
     yield* batches;
@@ -61,14 +61,14 @@ async function* withHint<T>(batches: AsyncGenerator<T>, idColumn: string | undef
     if (!(error instanceof StanddownError) || !error.context['columns'] || idColumn !== undefined)
       throw error;
     const { code, message, context } = error;
-    throw new StanddownError(code, `${message}; --id-column names the one with the ids`, { context });
+    throw new StanddownError(code, `${message}; name the column with --id-column`, { context });
   }
 }
 
 /**
- * The ids that must not be submitted.
+ * Reads the ids that must not be submitted.
  *
- * @throws StanddownError INPUT_INVALID also for a single bad line: what it was to keep out would go in.
+ * @throws StanddownError INPUT_INVALID even for a single invalid line: skipping it would submit the action that it excludes.
  */
 export async function readExcluded(context: Context, file: string | undefined): Promise<ReadonlySet<string>> {
   const excluded = new Set<string>();
@@ -81,10 +81,10 @@ export async function readExcluded(context: Context, file: string | undefined): 
     }
   }
   if (naming.count() > 0) {
-    const words = `--exclude ${file}: ${count(naming.count())} lines are not machine action ids; nothing was submitted`;
+    const words = `--exclude ${file}: ${plural(naming.count(), 'line is not a machine action id', 'lines are not machine action ids')}. Nothing was submitted.`;
     throw new StanddownError('INPUT_INVALID', words);
   }
-  if (excluded.size === 0) context.out.note(`note: --exclude ${file} holds no machine action ids`);
+  if (excluded.size === 0) context.out.note(`Note: --exclude ${file} contains no machine action ids`);
   return excluded;
 }
 

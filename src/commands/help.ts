@@ -1,37 +1,34 @@
 import { type Command, Help, type HelpConfiguration, type Option } from 'commander';
 
-/** What somebody would type, by command. Every command has one. */
+/** Examples by command. Every command has at least one, and each line fits 80 columns. */
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   worker: ['standdown --env-file .env worker --verify'],
+  console: ['standdown --env-file .env console', 'standdown --env-file .env console --port 0'],
   select: [
     'standdown select --where "type=Isolate and status=Pending and created>=-1h"',
-    'standdown select --where "requestor=anna@contoso.com" --order newest --output wrong.csv',
+    'standdown select --where requestor=anna@contoso.com --output wrong.csv',
   ],
   submit: [
-    'standdown submit ids.csv --campaign undo-isolation --comment "Isolated by mistake, ticket 4711"',
-    'standdown submit --where "type=Isolate and created>=-1h" --campaign undo --comment "By mistake" --dry-run',
+    'standdown submit ids.csv --campaign undo --comment "Isolated by mistake"',
+    'standdown submit --where "type=Isolate and created>=-1h" --max 500 \\\n    --campaign undo --comment "Isolated by mistake" --dry-run',
   ],
-  status: ['standdown status', 'standdown status undo-isolation --json'],
+  status: ['standdown status', 'standdown status undo --json'],
   report: [
-    'standdown report undo-isolation --format html --output undo-isolation.html',
-    'standdown report undo-isolation | jq -r "select(.outcome == null).machineActionId"',
+    'standdown report undo --output undo.html',
+    'standdown report undo | jq -r "select(.outcome == null).machineActionId"',
   ],
   budget: ['standdown budget'],
   list: ['standdown list'],
-  pause: ['standdown pause undo-isolation'],
-  resume: ['standdown resume undo-isolation'],
-  abort: ['standdown abort undo-isolation --yes'],
-  priority: ['standdown priority undo-isolation 1', 'standdown priority undo-isolation urgent'],
-  delete: ['standdown delete undo-isolation'],
-  history: [
-    'standdown history undo-isolation',
-    'standdown history undo-isolation 8ecf25d1-76f2-4080-a2a0-237761784bef',
-  ],
-  verify: ['standdown verify undo-isolation'],
-  watch: ['standdown watch undo-isolation'],
-  retry: ['standdown retry undo-isolation --outcome unresolved,forbidden'],
+  history: ['standdown history undo', 'standdown history undo 8ecf25d1-76f2-4080-a2a0-237761784bef'],
+  verify: ['standdown verify undo'],
+  watch: ['standdown watch undo'],
+  pause: ['standdown pause undo'],
+  resume: ['standdown resume undo'],
+  abort: ['standdown abort undo --yes'],
+  priority: ['standdown priority undo 1', 'standdown priority undo urgent'],
+  delete: ['standdown delete undo'],
+  retry: ['standdown retry undo --outcome unresolved,forbidden'],
   doctor: ['standdown --env-file .env doctor'],
-  console: ['standdown --env-file .env console', 'standdown --env-file .env console --port 0'],
   login: ['standdown --env-file .env login'],
   logout: ['standdown --env-file .env logout'],
   completion: ['source <(standdown completion bash)', 'standdown completion zsh > ~/.zfunc/_standdown'],
@@ -39,24 +36,35 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   demo: ['standdown demo --actions 100'],
 };
 
-/** Help that fits narrow terminals, and does not say of each flag that it is off by default. */
+/** Help that fits narrow terminals, and does not mention for each flag that it is off by default. */
 export const HELP: HelpConfiguration = {
   minWidthToWrap: 20,
-  /** What a command takes is in its own help. */
+  showGlobalOptions: true,
+  /** A command's arguments are in its own help. */
   subcommandTerm: (command) => command.name(),
+  commandDescription(command: Command): string {
+    const text = command.description();
+    return `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, '')}.`;
+  },
   optionDescription(option: Option): string {
     if (option.isBoolean() && option.defaultValue === false) return option.description;
     return Help.prototype.optionDescription.call(this, option);
   },
 };
 
-/** Ends each command's help with examples of it, and the program's with where to begin. */
+/** Ends each command's help with examples of it, and the program's help with where to begin. */
 export function addExamples(program: Command): void {
   for (const command of program.commands) {
     const examples = EXAMPLES[command.name()] ?? [];
     if (examples.length > 0) command.addHelpText('after', section(examples));
   }
   program.addHelpText('after', section(['standdown demo', 'standdown submit --help']));
+}
+
+/** What follows an error of usage: where to read how the command is used. */
+export function helpHint(command: Command): string {
+  const path = command.parent ? `${command.parent.name()} ${command.name()}` : command.name();
+  return `See "${path} --help".`;
 }
 
 function section(examples: readonly string[]): string {

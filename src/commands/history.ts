@@ -7,9 +7,12 @@ import { lookAt } from '../campaign/status.ts';
 import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
-import { describeAbsence, describeHold } from '../words.ts';
+import { describeBlocked } from '../words/blocked.ts';
+import { UNCERTAIN } from '../words/campaign.ts';
+import { plural } from '../words/number.ts';
+import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
-import { clockTime, count, formatTable } from './table.ts';
+import { formatTable } from './table.ts';
 
 export interface HistoryOptions {
   campaign: string;
@@ -36,9 +39,9 @@ async function writeAudit(
 ): Promise<void> {
   const entries = (await readAudit(tenant, number)).map(({ at, ...entry }) => ({ at: toIso(at), ...entry }));
   if (json) return writeJson(out, entries);
-  const columns = ['when', 'what', 'who', 'detail', 'command'].map((title) => ({ title }));
+  const columns = ['time', 'change', 'by', 'detail', 'command'].map((title) => ({ title }));
   const rows = entries.map(({ at, action, by, detail, command }) => [
-    clockTime(at, Date.now()),
+    formatTime(at, Date.now()),
     action,
     by,
     detail,
@@ -59,12 +62,12 @@ async function writeRequest(
     const calls = attempts.map((attempt) => ({ ...attempt, at: toIso(attempt.at) }));
     return writeJson(out, { now: line, attempts: calls, results });
   }
-  const columns = ['when', 'what', 'what came of it', 'then', 'correlation id'].map((title) => ({ title }));
+  const columns = ['time', 'event', 'result', 'next', 'correlation id'].map((title) => ({ title }));
   // Where both bear the same time, the call comes before what it led to.
   const events = [...attempts.map(ofAttempt), ...results.map(ofResult)].sort(
     (one, other) => one.at - other.at,
   );
-  const rows = events.map(({ at, texts }) => [clockTime(toIso(at), Date.now()), ...texts]);
+  const rows = events.map(({ at, texts }) => [formatTime(at, Date.now()), ...texts]);
   if (rows.length > 0) await out.write(`${formatTable(columns, rows, widthOf(out))}\n\n`);
   await out.write(`${describeNow(line, campaign)}\n`);
   if (line.outcome === null && line.campaign === campaign.name)
@@ -85,7 +88,7 @@ function ofAttempt(attempt: Attempt): Event {
 function ofResult(result: CancelResult): Event {
   const { outcome, httpStatus, errorCode, errorMessage, action, decidedAt, verifiedAt } = result;
   const at = Date.parse(verifiedAt ?? decidedAt);
-  if (verifiedAt) return { at, texts: ['verified', action?.status ?? 'no state is known', '', ''] };
+  if (verifiedAt) return { at, texts: ['verified', action?.status ?? 'no status', '', ''] };
   const said = [
     outcome,
     httpStatus === undefined ? '' : `HTTP ${httpStatus}`,
@@ -98,21 +101,22 @@ function describeNow(line: ReportLine, { name }: Campaign): string {
   const { outcome, attempts, uncertain } = line;
   const owner = describeOwner(line, name);
   const words = [
-    outcome ?? 'open',
-    `${attempts === 1 ? '1 attempt' : `${count(attempts)} attempts`} used`,
+    outcome ?? 'pending',
+    `${plural(attempts, 'attempt')} used`,
     ...(owner ? [owner] : []),
-    ...(uncertain ? ['an earlier attempt may have worked without saying so'] : []),
+    ...(uncertain ? [`uncertain: ${UNCERTAIN}`] : []),
   ];
-  return `now: ${words.join('; ')}`;
+  return `Now: ${words.join('; ')}`;
 }
 
 /** Why an open one is not called; empty: it is a matter of its turn. */
 async function describeWait(tenant: Tenant, found: Campaign): Promise<string> {
   const { status, budget } = await lookAt(tenant, found);
   const reasons = [
-    describeAbsence(budget),
-    status.hold && describeHold(status.hold, Date.now()),
-    status.state === 'running' ? null : `the campaign is ${status.state}`,
+    describeBlocked(status, budget, tenant.label, Date.now()),
+    status.state === 'running' || status.hold?.reason === 'paused'
+      ? null
+      : `The campaign is ${status.state}.`,
   ];
   return reasons.map((reason) => (reason ? `${reason}\n` : '')).join('');
 }

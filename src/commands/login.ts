@@ -23,20 +23,20 @@ export async function runLogout(
 ): Promise<number> {
   const path = await logout(config);
   if (json) await writeJson(out, { wasLoggedIn: path !== null });
-  else await out.write(path === null ? 'nobody was logged in\n' : `logged out: ${path} is gone\n`);
+  else await out.write(path === null ? 'No user was logged in.\n' : `Logged out: deleted ${path}.\n`);
   return EXIT.done;
 }
 
 function describePrompt({ verificationUri, userCode, lifetimeMs }: LoginPrompt): string {
   return (
-    `Open ${verificationUri} on any device, and enter the code ${userCode}\n` +
-    `It is good for ${describeDuration(lifetimeMs)}; waiting (Ctrl-C to give up) …\n`
+    `Open ${verificationUri} on any device and enter the code ${userCode}\n` +
+    `The code expires in ${describeDuration(lifetimeMs)}. Waiting (Ctrl-C to cancel) …\n`
   );
 }
 
 function describeLogin({ user, permissions }: LoggedIn): string {
   const lacking = permissions.filter(({ level }) => level !== 'ok');
-  const lines = [`logged in as ${user}: workers sign in with this from now on`].concat(
+  const lines = [`Logged in as ${user}. Workers sign in as this user from now on.`].concat(
     lacking.map(({ level, finding, advice }) => `${level}: ${finding}. ${advice}`),
   );
   return `${lines.join('\n')}\n`;

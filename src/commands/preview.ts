@@ -3,10 +3,10 @@ import type { OpenReader } from '../app-reader.ts';
 import { StanddownError } from '../errors.ts';
 import type { Spool } from '../intake/spool.ts';
 import { createTally } from '../select/tally.ts';
+import { count, plural } from '../words/number.ts';
 import type { CommandContext } from './context.ts';
 import { readingHooks } from './reading.ts';
 import { idsOf } from './sift.ts';
-import { count } from './table.ts';
 import { describeTally } from './tally.ts';
 
 /** A preview is for a person who waits for it: it costs a minute's calls of the list at most. */
@@ -24,7 +24,7 @@ export async function previewSpool(
 ): Promise<void> {
   const { out, config } = context;
   if (!config.signIn) {
-    out.note('no preview: settings to sign in are missing');
+    out.note('No preview: the settings for sign-in are missing.');
     return;
   }
   const { openReader } = await import('../app-reader.ts');
@@ -33,7 +33,7 @@ export async function previewSpool(
     opened = openReader(config, tenant, readingHooks(context, PATIENCE_MS));
   } catch (error) {
     if (!(error instanceof StanddownError)) throw error;
-    out.note(`no preview: ${error.message}`);
+    out.note(`No preview: ${error.message}`);
     return;
   }
   const { reader, close } = opened;
@@ -47,13 +47,14 @@ export async function previewSpool(
     }
   } catch (error) {
     if (!(error instanceof StanddownError)) throw error;
-    out.note(`no ${read > 0 ? 'further ' : ''}preview: ${error.message}`);
+    out.note(`No ${read > 0 ? 'further ' : ''}preview: ${error.message}`);
   } finally {
     await close();
   }
   if (read === 0) return;
   const result = tally.result();
-  if (read >= MOST_IDS) out.note(`of the first ${count(read)} ids:`);
+  if (read >= MOST_IDS) out.note(`Preview of the first ${count(read)} actions:`);
   for (const line of describeTally(result)) out.note(line);
-  if (result.total < read) out.note(`  ${count(read - result.total)} ids are not listed, or named twice`);
+  if (result.total < read)
+    out.note(`  ${plural(read - result.total, 'id is', 'ids are')} unknown to Defender`);
 }

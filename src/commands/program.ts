@@ -12,9 +12,9 @@ import { wantsTraces } from '../telemetry/settings.ts';
 import { chooseConfig } from '../tenants-file.ts';
 import { addCommands } from './catalogue.ts';
 import { type BareContext, type CommandContext, EXIT, type Output, writeJson } from './context.ts';
-import { addExamples, HELP } from './help.ts';
+import { addExamples, HELP, helpHint } from './help.ts';
 
-/** What the process gives; `cli.ts` is the only place that touches it. */
+/** What the process provides; only `main.ts` touches the process itself. */
 export type Process = Omit<BareContext, 'args' | 'path'> & {
   /** Whether standard error is a terminal: then the log is for people. */
   isErrorTerminal: boolean;
@@ -25,14 +25,14 @@ export type Process = Omit<BareContext, 'args' | 'path'> & {
 type Run = (context: CommandContext) => Promise<number>;
 type BareRun = (context: BareContext) => Promise<number>;
 
-/** Options of every command. */
+/** Options that every command accepts. */
 interface GlobalOptions {
   envFile?: string;
   tenant?: string;
   quiet: boolean;
 }
 
-/** How a command is run: with the settings, or without. */
+/** How a command is run: with settings, also with traces, or without settings. */
 interface Start {
   run(run: Run, options: GlobalOptions): Promise<void>;
   traced(run: Run, options: GlobalOptions): Promise<void>;
@@ -40,7 +40,7 @@ interface Start {
 }
 
 /**
- * Parses the command line and runs what it asks for.
+ * Parses the command line and runs the command.
  *
  * @returns the exit code.
  */
@@ -49,7 +49,7 @@ export async function runProgram(argv: readonly string[], { out, ...rest }: Proc
   const process: Process = { ...rest, out: safe(watched.out) };
   const isForProgram = argv.includes('--json');
   let code: number = EXIT.done;
-  const program = createProgram(process, {
+  const program = createProgram(process, isForProgram, {
     run: async (run, options) => {
       code = await run(await openContext(await openBare(argv, process, options), process, options));
     },
@@ -66,6 +66,10 @@ export async function runProgram(argv: readonly string[], { out, ...rest }: Proc
       code = await run(await openBare(argv, process, options));
     },
   });
+  let command = program;
+  program.hook('preAction', (_, running) => {
+    command = running;
+  });
   try {
     await program.parseAsync([...argv], { from: 'user' });
     const isRefused = (code === EXIT.usage || code === EXIT.failed) && !watched.hasWritten();
@@ -73,24 +77,27 @@ export async function runProgram(argv: readonly string[], { out, ...rest }: Proc
     if (isForProgram && isRefused && message !== undefined)
       await tellProgram(process, 'INPUT_INVALID', message, others.toReversed());
     if (isForProgram && code === EXIT.declined && !watched.hasWritten())
-      await tellProgram(process, 'DECLINED', 'the question was not answered with yes; nothing was done', []);
+      await tellProgram(process, 'DECLINED', 'not confirmed; nothing was changed', []);
     return code;
   } catch (error) {
-    // commander has put the same into words of its own.
+    // commander's own errors have no lines besides the message.
     const lines = error instanceof CommanderError ? [] : watched.said();
-    const exit = explain(error, process);
+    const exit = explain(error, process, isForProgram ? null : helpHint(command));
     if (isForProgram && exit !== EXIT.done && !process.stop.aborted) {
-      const { message } = error as Error;
+      const message = (error as Error).message.replace(COMMANDER_PREFIX, '');
       await tellProgram(process, codeOf(error), printable(withoutSecrets(message)), lines);
     }
     return exit;
   }
 }
 
-/** So many things that are wrong are told a program one by one. */
+/** How commander begins its errors; ours begin with the program's name. */
+const COMMANDER_PREFIX = /^error: /;
+
+/** Most lines in a JSON error. */
 const MOST_LINES = 1_000;
 
-/** Keeps what is said to be wrong, and whether there was a result. */
+/** Keeps the lines that report errors, and whether a result was written. */
 function watch(out: Output) {
   const said: string[] = [];
   let hasWritten = false;
@@ -101,7 +108,7 @@ function watch(out: Output) {
       return out.write(text);
     },
     complain: (line) => {
-      // The last one says what came of the others.
+      // The last line sums up the others.
       if (said.length >= MOST_LINES) said.length = MOST_LINES - 1;
       said.push(line);
       out.complain(line);
@@ -110,7 +117,7 @@ function watch(out: Output) {
   return { out: watching, said: () => [...said], hasWritten: () => hasWritten };
 }
 
-/** What went wrong, for whoever asked for JSON. `lines`: each thing that is wrong, where they were named one by one. */
+/** Writes the error as JSON. `lines`: each single mistake, where they were listed one by one. */
 function tellProgram(
   { out }: Process,
   code: string,
@@ -126,8 +133,8 @@ function codeOf(error: unknown): string {
 }
 
 /**
- * Lines on standard error quote settings and answers, so they pass the same filter as the log. Nothing that was written by others
- * reaches a terminal as an order to it; into a file or a pipe results go as they are.
+ * Lines on standard error quote settings and answers, so they pass the same filter as the log. No text from outside reaches a
+ * terminal as a control sequence; files and pipes get results unchanged.
  */
 function safe(out: Output): Output {
   return {
@@ -138,24 +145,26 @@ function safe(out: Output): Output {
   };
 }
 
-function createProgram(process: Process, start: Start): Command {
+function createProgram(process: Process, isForProgram: boolean, start: Start): Command {
   const program = new Command('standdown')
     .description(
-      'Cancels Microsoft Defender for Endpoint machine actions in bulk, as fast as the API allows and never faster.',
+      "Cancels Microsoft Defender for Endpoint machine actions in bulk, as fast as the API's rate limits allow.",
     )
-    .version(process.version)
-    .option('--env-file <path>', 'read settings from this file; the environment goes first')
-    .option('--tenant <label>', 'which tenant, of those in TENANTS_FILE; by default STANDDOWN_TENANT')
-    .option('--quiet', 'say nothing on standard error but what is wrong', false)
+    .version(process.version, '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .option('--env-file <path>', 'read settings from this file; environment variables take precedence')
+    .option('--tenant <label>', 'tenant to work on, of those in TENANTS_FILE (default: STANDDOWN_TENANT)')
+    .option('--quiet', 'write only errors to standard error', false)
     .exitOverride()
     .configureHelp(HELP)
     .configureOutput({
       writeOut: (text) => void process.out.write(text),
       writeErr: (text) => process.out.complain(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(COMMANDER_PREFIX, 'standdown: ')),
       getOutHelpWidth: () => process.out.columns,
       getErrHelpWidth: () => process.out.columns,
-    })
-    .showHelpAfterError('(see --help)');
+    });
 
   const options = () => program.opts<GlobalOptions>();
   addCommands({
@@ -166,6 +175,8 @@ function createProgram(process: Process, start: Start): Command {
     print: process.out.write,
   });
   addExamples(program);
+  if (!isForProgram)
+    for (const command of [program, ...program.commands]) command.showHelpAfterError(helpHint(command));
   return program;
 }
 
@@ -174,8 +185,8 @@ async function openBare(
   process: Process,
   { envFile, tenant, quiet }: GlobalOptions,
 ): Promise<BareContext> {
-  // A shell's variable that is not set: meant was one tenant, not all of them.
-  if (tenant === '') throw new StanddownError('USAGE', '--tenant: is empty; name one');
+  // A shell variable that is not set: one tenant was meant, not all of them.
+  if (tenant === '') throw new StanddownError('USAGE', '--tenant is empty: give the label of a tenant');
   const file = envFile === undefined ? {} : await readEnvFile(envFile);
   const env: Environment = {
     ...file,
@@ -205,12 +216,12 @@ async function openContext(
   return { ...context, config, log, traces };
 }
 
-/** OpenTelemetry is loaded only where traces are wanted. */
+/** Loads OpenTelemetry only where traces are configured. */
 async function openTraces({ env, version }: BareContext): Promise<Traces | null> {
   return wantsTraces(env) ? (await import('../telemetry/open.ts')).openTraces(env, version) : null;
 }
 
-/** Whether less is logged than errors. */
+/** Whether even errors are not logged. */
 function isSilent(level: LogLevel): boolean {
   return level === 'fatal' || level === 'silent';
 }
@@ -225,17 +236,18 @@ async function readEnvFile(path: string): Promise<Environment> {
   }
 }
 
-/** Says what went wrong in words, and returns the exit code for it. */
-function explain(error: unknown, process: Process): number {
-  // commander has said it already.
+/** Reports an error to a person, and returns its exit code. */
+function explain(error: unknown, process: Process, hint: string | null): number {
+  // commander has reported it already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   if (process.stop.aborted) return EXIT.failed;
   if (error instanceof StanddownError && error.code !== 'INTERNAL') {
     process.out.complain(`standdown: ${error.message}`);
+    if (hint !== null && error.code === 'USAGE') process.out.complain(hint);
     return USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
   }
   process.out.complain(
-    `standdown: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    `standdown: internal error, a bug in Standdown: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   );
   return EXIT.failed;
 }

@@ -1,11 +1,15 @@
 import type { BudgetView, WindowUse } from '../budget/view.ts';
 import { type CampaignStatus, isOver } from '../campaign/status.ts';
-import { describeDuration, formatDuration } from '../duration.ts';
+import { describeDuration, describeWindow } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { describeAbsence, describeHold, describePace } from '../words.ts';
-import { count } from './table.ts';
+import { describeBlocked, describePace } from '../words/blocked.ts';
+import { titled } from '../words/campaign.ts';
+import { count, percent } from '../words/number.ts';
+import { wrapLines } from './wrap.ts';
 
 export interface Progress {
+  /** Its label. */
+  tenant: string;
   status: CampaignStatus;
   budget: BudgetView;
   /** Ms since 1970. */
@@ -14,34 +18,37 @@ export interface Progress {
 
 const BAR = 30;
 
-/** A campaign in progress, a few lines for a terminal. */
-export function renderProgress({ status, budget, now }: Progress): string {
-  const decided = status.total - status.open;
-  const share = status.total === 0 ? 1 : decided / status.total;
+/** A campaign's progress in a few lines, none of them wider than `width` columns. */
+export function renderProgress(progress: Progress, width = Number.POSITIVE_INFINITY): string {
+  const { tenant, status, budget, now } = progress;
+  const finished = status.total - status.open;
+  const share = status.total === 0 ? 0 : finished / status.total;
   const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
-  return [
-    `${bar(share)} ${count(decided)} of ${count(status.total)} (${Math.floor(share * 100)} %)${left}`,
+  const lines = [
+    titled(status.campaign, tenant),
+    `${bar(share, width)} ${count(finished)} of ${count(status.total)} finished (${percent(finished, status.total)})${left}`,
     outcomesLine(status),
-    ...budget.windows.map(renderWindow),
-    waiting({ status, budget, now }) ?? (isOver(status) ? 'done' : 'calling'),
-    ...notes({ status, budget }),
-  ].join('\n');
+    ...budget.windows.map((window) => renderWindow(window, width)),
+    ...reserve(budget.windows),
+    blockedIn(progress) ?? (isOver(status) ? 'Done.' : 'Sending cancels.'),
+    ...notes(progress),
+  ];
+  return wrapLines(lines, width);
 }
 
-/** The same in one line, for what is no terminal. */
-export function renderLine({ status, budget, now }: Progress): string {
+/** The same in one line, for files and pipes. */
+export function renderLine(progress: Progress): string {
+  const { status, budget } = progress;
   const uses = budget.windows
-    .map((window) => `${window.used}/${window.max} in ${formatDuration(window.lengthMs)}`)
+    .map((window) => `${window.used} of ${count(window.max)} calls per ${describeWindow(window.lengthMs)}`)
     .join(', ');
-  const why = [waiting({ status, budget, now }) ?? [], notes({ status, budget })].flat().join('; ');
-  const decided = `${count(status.total - status.open)} of ${count(status.total)} decided`;
-  return `${decided}; calls ${uses}${why ? `; ${why}` : ''}`;
+  const why = [blockedIn(progress) ?? [], notes(progress)].flat().join(' ');
+  return `${count(status.total - status.open)} of ${count(status.total)} finished; ${uses}.${why ? ` ${why}` : ''}`;
 }
 
-/** Why nothing goes out, or null. */
-function waiting({ status, budget, now }: Progress): string | null {
-  if (status.open === 0) return status.hold && describeHold(status.hold, now);
-  return describeAbsence(budget) ?? (status.hold ? describeHold(status.hold, now) : null);
+/** Why no call goes out, or null. */
+function blockedIn({ tenant, status, budget, now }: Progress): string | null {
+  return describeBlocked(status, budget, tenant, now);
 }
 
 function notes({ status, budget }: Pick<Progress, 'status' | 'budget'>): string[] {
@@ -54,16 +61,24 @@ function outcomesLine(status: CampaignStatus): string {
     const number = status.outcomes[outcome];
     return number ? [`${outcome} ${count(number)}`] : [];
   });
-  return parts.join(' · ') || 'nothing decided yet';
+  return parts.join(' · ') || 'No outcome yet.';
 }
 
-function renderWindow(window: WindowUse): string {
-  const reserve = window.reserved > 0 ? `, ${window.reserved} of them kept for urgent` : '';
-  const limit = `${count(window.used)} of ${count(window.max)} calls in ${formatDuration(window.lengthMs)}${reserve}`;
-  return `${bar(window.used / window.max)} ${limit}`;
+function renderWindow({ used, max, lengthMs }: WindowUse, width: number): string {
+  return `${bar(used / max, width)} ${count(used)} of ${count(max)} calls per ${describeWindow(lengthMs)}`;
 }
 
-function bar(share: number): string {
-  const full = Math.round(Math.min(1, Math.max(0, share)) * BAR);
-  return '█'.repeat(full) + '░'.repeat(BAR - full);
+/** Why a campaign stops before a window is full: `Reserved for urgent requests: 10 per minute, 30 per hour.` */
+function reserve(windows: readonly WindowUse[]): string[] {
+  const parts = windows
+    .filter(({ reserved }) => reserved > 0)
+    .map(({ reserved, lengthMs }) => `${count(reserved)} per ${describeWindow(lengthMs)}`);
+  return parts.length > 0 ? [`Reserved for urgent requests: ${parts.join(', ')}.`] : [];
+}
+
+/** At most half of a narrow terminal, so that the text has room beside it. */
+function bar(share: number, width: number): string {
+  const length = Math.min(BAR, Math.max(10, Math.floor(width / 2) - 15));
+  const full = Math.round(Math.min(1, Math.max(0, share)) * length);
+  return '█'.repeat(full) + '░'.repeat(length - full);
 }

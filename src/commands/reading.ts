@@ -1,13 +1,12 @@
 import type { ReadingHooks } from '../app-reader.ts';
-import type { Reader, ReadWait } from '../defender/reader.ts';
-import { describeDuration } from '../duration.ts';
+import type { Reader } from '../defender/reader.ts';
 import { StanddownError } from '../errors.ts';
 import { toFilter, withoutEnded } from '../select/filter.ts';
 import { type Order, type Selection, selectActions } from '../select/selection.ts';
 import { parseWhere, strangeValues, type Where } from '../select/where.ts';
-import { describeHold } from '../words.ts';
+import { describeReadWait } from '../words/blocked.ts';
+import { count, plural } from '../words/number.ts';
 import type { CommandContext } from './context.ts';
-import { clockTime, count } from './table.ts';
 
 type Context = Pick<CommandContext, 'out' | 'stop'>;
 
@@ -20,18 +19,11 @@ export function readingHooks({ out, stop }: Context, patienceMs = Number.POSITIV
   return {
     signal: stop,
     onWait: (wait) => {
-      const words = describeWait(wait, Date.now());
+      const words = describeReadWait(wait, Date.now());
       if (wait.until - Date.now() > patienceMs) throw new StanddownError('UPSTREAM_FAILED', words);
       out.note(words);
     },
   };
-}
-
-function describeWait({ reason, until, detail }: ReadWait, now: number): string {
-  const iso = new Date(until).toISOString();
-  if (reason !== 'fault') return `reading ${describeHold({ reason, until: iso, detail: '' }, now)}`;
-  const words = `reading is tried again at ${clockTime(iso, now)} (${describeDuration(until - now)})`;
-  return detail === '' ? words : `${words}: ${detail}`;
 }
 
 /** The options of commands that select. */
@@ -49,7 +41,7 @@ export function readSelecting(
   const where = parseWhere(options.where, Date.now());
   // Said before anything is connected to.
   toFilter(withoutEnded(where));
-  for (const words of strangeValues(where)) context.out.note(`note: ${words}`);
+  for (const words of strangeValues(where)) context.out.note(`Note: ${words}`);
   return { where, order: options.order ?? 'oldest', limit: readLimit(options.limit) };
 }
 
@@ -66,11 +58,17 @@ export async function select(context: Context, reader: Reader, selecting: Select
   const selection = await selectActions(reader, selecting.where, {
     ...selecting,
     onProgress: (selected) => {
-      if (++pages > 1) out.note(`${count(selected)} found so far`);
+      if (++pages > 1) out.note(`${count(selected)} actions found so far`);
     },
   });
   const { strangers, left } = selection;
-  if (strangers > 0) out.note(`${count(strangers)} that were listed do not match: left out`);
-  if (left > 0) out.note(`${count(left)} more match: left out by --limit`);
+  if (strangers > 0)
+    out.note(
+      `${plural(strangers, 'listed action does', 'listed actions do')} not match and ${strangers === 1 ? 'was' : 'were'} left out`,
+    );
+  if (left > 0)
+    out.note(
+      `${count(left)} more ${left === 1 ? 'matches' : 'match'} and ${left === 1 ? 'was' : 'were'} left out by --limit`,
+    );
   return selection;
 }

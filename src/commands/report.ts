@@ -4,8 +4,8 @@ import { findCampaign } from '../campaign/registry.ts';
 import { reportCampaign } from '../campaign/report.ts';
 import { StanddownError } from '../errors.ts';
 import { type ReportFormat, renderReport } from '../report/formats.ts';
+import { plural } from '../words/number.ts';
 import { type CommandContext, EXIT } from './context.ts';
-import { count } from './table.ts';
 import { checkWritable, formatOf, type Overwriting, writeWhole } from './whole-file.ts';
 
 export interface ReportOptions {
@@ -26,7 +26,10 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
   const { out, stop } = context;
   const wanted = options.json ? 'jsonl' : options.format;
   if (options.format !== undefined && options.format !== wanted)
-    throw new StanddownError('USAGE', `--json is --format jsonl, and not ${options.format}`);
+    throw new StanddownError(
+      'USAGE',
+      `--json means --format jsonl; it cannot be combined with --format ${options.format}`,
+    );
   // A million lines pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=30');
@@ -50,14 +53,14 @@ export function runReport(context: CommandContext, options: ReportOptions): Prom
     await (options.output === undefined
       ? writeParts(parts, stop, out.write)
       : writeReport(options.output, options, parts, stop));
-    if (options.output) out.note(`${count(lines)} lines written to ${options.output}`);
+    if (options.output) out.note(`Wrote the outcomes of ${plural(lines, 'action')} to ${options.output}`);
     return EXIT.done;
   });
 }
 
 /** @throws StanddownError USAGE */
 export function assertCsv(format: string): void {
-  if (format !== 'csv') throw new StanddownError('USAGE', `--bom is for CSV, and this is ${format}`);
+  if (format !== 'csv') throw new StanddownError('USAGE', `--bom works with CSV only, not with ${format}`);
 }
 
 /** Writes a report's parts to a file, which appears only when it is complete. */

@@ -1,11 +1,11 @@
 import { withReader } from '../app-reader.ts';
 import type { Order, Selection } from '../select/selection.ts';
 import { tallyOf } from '../select/tally.ts';
+import { plural } from '../words/number.ts';
 import { actionLines, type RowFormat, toRow } from './action-rows.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { readingHooks, readSelecting, select } from './reading.ts';
 import { assertCsv } from './report.ts';
-import { count } from './table.ts';
 import { describeTally, tallyToJson } from './tally.ts';
 import { checkWritable, formatOf, writeWhole } from './whole-file.ts';
 
@@ -55,7 +55,7 @@ async function write(
   } else if (!output) {
     for (const text of lines) await out.write(text);
   }
-  if (actions.length === 0) out.note('no machine action matches');
+  if (actions.length === 0) out.note('No machine action matches.');
   else for (const line of describeTally(tally)) out.note(line);
-  if (output) out.note(`${count(actions.length)} written to ${output}`);
+  if (output) out.note(`Wrote ${plural(actions.length, 'action')} to ${output}`);
 }

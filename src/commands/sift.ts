@@ -3,8 +3,8 @@ import type { Reader } from '../defender/reader.ts';
 import { bytesToGuid, guidsToBytes } from '../guid.ts';
 import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
+import { count } from '../words/number.ts';
 import type { CommandContext } from './context.ts';
-import { count } from './table.ts';
 
 /** An id that is not submitted, because its action is of another type, or is not listed. */
 export interface SetAside {
@@ -60,7 +60,7 @@ export async function siftSpool(
     for (const action of actions.values()) if (some.includes(action.id)) onAction(action);
     kept += some.length;
     read += ids.length;
-    if (ids.length === PART_IDS) out.note(`${count(read)} read so far`);
+    if (ids.length === PART_IDS) out.note(`${count(read)} actions checked so far`);
   }
   return kept;
 }

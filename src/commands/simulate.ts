@@ -21,7 +21,7 @@ export interface SimulateOptions {
   json: boolean;
 }
 
-/** Runs the simulator until stopped. Prints the settings that lead a worker to it. */
+/** Runs the simulator until stopped. Prints the settings with which a worker uses it. */
 export async function runSimulate(context: CommandContext, options: SimulateOptions): Promise<number> {
   const { out, stop, config } = context;
   const windows = parseWindows(options.limits);
@@ -52,10 +52,8 @@ export async function runSimulate(context: CommandContext, options: SimulateOpti
           .map(([name, value]) => `${name}=${value}\n`)
           .join(''),
       );
-    out.note(`simulating at ${simulator.apiUrl} until stopped (Ctrl-C)`);
-    out.note(
-      'its certificate has to be in the environment (export NODE_EXTRA_CA_CERTS=…), not in an --env-file',
-    );
+    out.note(`The simulator is running at ${simulator.apiUrl}. Stop it with Ctrl-C.`);
+    out.note('Export the settings: NODE_EXTRA_CA_CERTS has no effect in an --env-file.');
     if (!stop.aborted)
       await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
     return EXIT.done;
@@ -64,7 +62,7 @@ export async function runSimulate(context: CommandContext, options: SimulateOpti
   }
 }
 
-/** The environment of a worker that talks to a simulator. */
+/** The environment of a worker that uses a simulator. */
 export function settingsFor(simulator: SimulatorAddresses, limits: string): Record<string, string> {
   return {
     AZURE_TENANT_ID: simulator.tenantId,
@@ -81,7 +79,7 @@ export function settingsFor(simulator: SimulatorAddresses, limits: string): Reco
 function portOf(text: string): number {
   const port = whole('--port', text);
   if (port <= 65_535) return port;
-  throw new StanddownError('USAGE', `--port: ${text} is no port; they go up to 65535`);
+  throw new StanddownError('USAGE', `--port: "${text}" is not a port from 0 to 65535`);
 }
 
 export function whole(option: string, text: string): number {

@@ -2,28 +2,44 @@ import { type Tenant, withTenant } from '../app.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { listCampaigns } from '../campaign/registry.ts';
 import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/status.ts';
-import { describeDuration } from '../duration.ts';
+import { describePriority } from '../ledger/place.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { clockTime, count, describeAbsence, describeHold, describePace, describeTracked } from '../words.ts';
+import { BLOCKED_LABELS, describeAbsence, describeBlocked, describePace } from '../words/blocked.ts';
+import { describeEta, describeTracked, titled } from '../words/campaign.ts';
+import { count, percent } from '../words/number.ts';
+import { formatPast, formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
+import type { Progress } from './progress.ts';
 import { formatTable } from './table.ts';
+import { wrapLines } from './wrap.ts';
 
 export interface StatusOptions {
   campaign?: string;
   json: boolean;
 }
 
-/** How far a campaign is, or all of them. */
+/** Shows the progress of one campaign, or of all. */
 export function runStatus(context: CommandContext, options: StatusOptions): Promise<number> {
   return withTenant(context, async (tenant) => {
     const { out } = context;
     const { statuses, budget } = options.campaign
       ? await lookAtOne(tenant, options.campaign)
       : await lookAtAll(tenant);
-    if (options.json) await writeJson(out, options.campaign ? statuses[0] : statuses);
-    else await out.write(`${options.campaign ? describeAll(statuses) : overview(statuses, widthOf(out))}\n`);
-    if (!options.json && statuses.some((status) => status.open > 0)) {
-      for (const note of [describeAbsence(budget), describePace(budget)]) if (note) out.note(note);
+    const [first] = statuses;
+    if (options.json) {
+      const all = statuses.map((status) => ({ tenant: tenant.label, ...status }));
+      await writeJson(out, options.campaign ? all[0] : all);
+      return EXIT.done;
+    }
+    const width = widthOf(out);
+    const text =
+      options.campaign && first
+        ? describeStatus({ tenant: tenant.label, status: first, budget, now: Date.now() }, width)
+        : overview(statuses, tenant.label, width);
+    await out.write(`${text}\n`);
+    if (!options.campaign && statuses.some((status) => status.open > 0)) {
+      for (const note of [describeAbsence(budget, tenant.label), describePace(budget)])
+        if (note) out.note(note);
     }
     return EXIT.done;
   });
@@ -49,18 +65,18 @@ async function lookAtAll(tenant: Tenant): Promise<Looked> {
   return { statuses, budget };
 }
 
-function overview(statuses: readonly CampaignStatus[], width: number): string {
-  if (statuses.length === 0) return 'no campaigns yet';
+function overview(statuses: readonly CampaignStatus[], tenant: string, width: number): string {
+  if (statuses.length === 0) return `No campaigns in tenant ${tenant}`;
   const now = Date.now();
   return formatTable(
     [
       { title: 'campaign' },
-      { title: 'state' },
+      { title: 'status' },
       right('total'),
-      right('open'),
+      right('pending'),
       right('cancelled'),
-      { title: 'done at' },
-      { title: 'waits for' },
+      { title: 'ETA' },
+      { title: 'blocked by' },
     ],
     statuses.map((status) => [
       status.campaign,
@@ -68,37 +84,56 @@ function overview(statuses: readonly CampaignStatus[], width: number): string {
       count(status.total),
       count(status.open),
       count(status.outcomes.cancelled ?? 0),
-      status.etaAt ? clockTime(status.etaAt, now) : '',
-      status.hold?.reason ?? '',
+      status.etaAt ? formatTime(status.etaAt, now) : '',
+      status.hold ? (BLOCKED_LABELS[status.hold.reason] ?? status.hold.reason) : '',
     ]),
     width,
   );
 }
 
-function describeAll(statuses: readonly CampaignStatus[]): string {
-  return statuses.map((status) => describeStatus(status, Date.now())).join('\n\n');
+/** A campaign's status for a person: its progress, what blocks it, and what it is. */
+export function describeStatus(
+  { tenant, status, budget, now }: Progress,
+  width = Number.POSITIVE_INFINITY,
+): string {
+  const { tracked } = status;
+  const outcomes = [
+    ...OUTCOMES.map((outcome) => [outcome, status.outcomes[outcome] ?? 0] as const),
+    ['pending', status.open] as const,
+  ]
+    .filter(([, number]) => number > 0)
+    .map(([outcome, number]) => `${outcome.padEnd(14)}${count(number).padStart(9)}`);
+  const sentences = [
+    tracked.total > 0 ? `${describeTracked(tracked)}.` : '',
+    describeBlocked(status, budget, tenant, now) ?? '',
+    (status.open > 0 && describePace(budget)) || '',
+    status.etaAt ? `${describeEta(status.etaAt, now)}.` : '',
+  ];
+  return wrapLines(
+    [
+      headline(status, tenant),
+      ...[...outcomes, ...sentences, ...factsOf(status, now)].filter(Boolean).map((line) => `  ${line}`),
+    ],
+    width,
+  );
 }
 
-/** A campaign's status for a person. */
-export function describeStatus(status: CampaignStatus, now: number): string {
-  const decided = status.total - status.open;
-  const share = status.total === 0 ? 100 : Math.floor((100 * decided) / status.total);
-  const lines = [
-    `${status.campaign}: ${status.state}, ${count(decided)} of ${count(status.total)} decided (${share} %)`,
-  ];
-  for (const outcome of OUTCOMES) {
-    const number = status.outcomes[outcome];
-    if (number) lines.push(`  ${outcome.padEnd(14)}${count(number).padStart(9)}`);
-  }
-  if (status.open > 0) lines.push(`  ${'open'.padEnd(14)}${count(status.open).padStart(9)}`);
-  const { tracked } = status;
-  if (tracked.total > 0) lines.push(`  ${describeTracked(tracked)}`);
-  if (status.hold) lines.push(`  ${describeHold(status.hold, now)}`);
-  if (status.etaAt) {
-    const leftMs = Date.parse(status.etaAt) - now;
-    lines.push(`  done at ${clockTime(status.etaAt, now)}, in ${describeDuration(Math.max(0, leftMs))}`);
-  }
-  return lines.join('\n');
+/** `Campaign "stop-scan" in tenant contoso: running, 104 of 250 actions finished (41.6%)` */
+export function headline(status: CampaignStatus, tenant: string): string {
+  const title = titled(status.campaign, tenant);
+  if (status.total === 0) return `${title}: no actions yet`;
+  const finished = status.total - status.open;
+  return `${title}: ${status.state}, ${count(finished)} of ${count(status.total)} actions finished (${percent(finished, status.total)})`;
+}
+
+function factsOf({ comment, requestedBy, priority, createdAt }: CampaignStatus, now: number): string[] {
+  const facts = [
+    ['comment', comment],
+    ['requested by', requestedBy ?? ''],
+    ['priority', describePriority(priority)],
+    ['created', formatPast(createdAt, now)],
+  ] as const;
+  return facts.filter(([, value]) => value !== '').map(([name, value]) => `${name.padEnd(14)}${value}`);
 }
 
 function right(title: string) {

@@ -6,31 +6,41 @@ import { leftToOthers, prioritize, retryCampaign, type Steered, steer } from '..
 import { createSweep } from '../campaign/sweep.ts';
 import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
-import { describePriority, URGENT } from '../ledger/place.ts';
+import { URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
-import { describeFinished, describeGoingOn, describeLeft } from '../words.ts';
+import {
+  askAbort,
+  campaignIn,
+  describeFinished,
+  describeGoingOn,
+  describeReprioritized,
+  describeRetried,
+  describeSteered,
+  quoted,
+  titled,
+} from '../words/campaign.ts';
+import { plural } from '../words/number.ts';
 import { actorOf } from './actor.ts';
 import { type Asking, confirm } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
-import { count } from './table.ts';
 
 export interface SteerOptions {
   campaign: string;
   json: boolean;
 }
 
-const DONE = { pause: 'paused', resume: 'running' } as const;
+const STATE_AFTER = { pause: 'paused', resume: 'running' } as const;
 
 /** Pauses or resumes a campaign. */
 export function runSteer(
   context: CommandContext,
-  steering: keyof typeof DONE,
+  steering: keyof typeof STATE_AFTER,
   options: SteerOptions & { acceptRefusals?: boolean },
 ): Promise<number> {
   return withTenant(context, async (tenant) => {
     const before = await steer(tenant, options.campaign, steering, actorOf(context.args), options);
-    const also = options.acceptRefusals ? '; refusals are accepted' : '';
-    await tellState(context, options, before, steering, DONE[steering], also);
+    const also = options.acceptRefusals ? 'refusals no longer pause it' : '';
+    await tellState(context, tenant, options, before, { steering, state: STATE_AFTER[steering], also });
     return EXIT.done;
   });
 }
@@ -42,25 +52,27 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const { name, open, state } = look.campaign;
     const { tracked } = look.status;
     const followers = await followersOf(tenant, look.campaign, 0);
-    const notes = [
-      `${count(open)} open ids end as withdrawn; to call them after all, submit them under another name`,
-      describeGoingOn(tracked.open),
+    const abort = `abort ${campaignIn(name, tenant.label)}`;
+    const followed =
       followers.length > 0
-        ? `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} ids of it`
-        : '',
-    ];
-    const question = `Abort ${name}? ${notes.filter(Boolean).join('. ')}.`;
+        ? ` ${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of this campaign.`
+        : '';
+    const question = `${askAbort({ name, tenant: tenant.label }, { open, following: tracked.open })}${followed}`;
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
-    if (isNeeded && !(await confirm(context, options, question))) return leave(context);
+    if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
     await endOpen(tenant, context);
-    await tellState(context, options, before, 'abort', 'aborted');
+    // What was being called at that moment gets the outcome of its call.
+    const { outcomes } = await findCampaign(tenant.redis, tenant.keys, name);
+    const withdrawn = (outcomes.withdrawn ?? 0) - (look.campaign.outcomes.withdrawn ?? 0);
+    const also = withdrawn > 0 ? `${plural(withdrawn, 'action')} withdrawn` : '';
+    await tellState(context, tenant, options, before, { steering: 'abort', state: 'aborted', also });
     return EXIT.done;
   });
 }
 
 function namesOf(campaigns: readonly Campaign[]): string {
-  return campaigns.map(({ name }) => JSON.stringify(name)).join(', ');
+  return `${campaigns.length === 1 ? 'Campaign' : 'Campaigns'} ${campaigns.map(({ name }) => quoted(name)).join(', ')}`;
 }
 
 /** Any process may sweep; so nothing is left open for want of a worker. Calls in flight are left to theirs. */
@@ -79,10 +91,11 @@ export function runPriority(
     const before = await prioritize(tenant, options.campaign, priority, actorOf(context.args));
     if (priority === URGENT) await (await import('../app-feed.ts')).feedUrgent(tenant, context.log);
     const { campaign } = options;
-    if (options.json) await writeJson(context.out, { campaign, priority, before: before.priority });
+    if (options.json)
+      await writeJson(context.out, { tenant: tenant.label, campaign, priority, before: before.priority });
     else {
-      const [now, was] = [priority, before.priority].map(describePriority);
-      await context.out.write(`${campaign}: priority ${now}, was ${was}\n`);
+      const words = describeReprioritized(priority, before.priority);
+      await context.out.write(`${titled(campaign, tenant.label)}: ${words}\n`);
     }
     return EXIT.done;
   });
@@ -94,7 +107,7 @@ export function parsePriority(text: string): number {
   if (/^[1-9]$/.test(text)) return Number(text);
   throw new StanddownError(
     'USAGE',
-    `the priority is from 1 (first) to 9 (last), or urgent, not ${JSON.stringify(text)}`,
+    `invalid priority ${JSON.stringify(text)}: use 1 (first) to 9 (last), or urgent`,
   );
 }
 
@@ -106,29 +119,38 @@ export function runDelete(
   return withTenant(context, async (tenant) => {
     const campaign = await findCampaign(tenant.redis, tenant.keys, options.campaign);
     const { name, open, total } = campaign;
+    const title = titled(name, tenant.label);
     if (open > 0) {
-      throw new StanddownError('USAGE', `${name} has ${count(open)} open ids; abort it before you delete it`);
+      throw new StanddownError(
+        'USAGE',
+        `${title} has ${plural(open, 'pending action')}. Abort it before you delete it.`,
+      );
     }
     const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
     if (followers.length > 0) {
-      const words = `${name} owns ids that are followed by ${namesOf(followers)}: their reports would lose what became of these. Delete ${followers.length === 1 ? 'that' : 'those'} first; or use --force, as where they follow ids of each other`;
+      const them = followers.length === 1 ? 'it' : 'them';
+      const words = `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
       throw new StanddownError('USAGE', words);
     }
-    const question = `Delete ${name}, with the outcomes of ${count(total)} ids and its history?`;
-    if (!(await confirm(context, options, question))) return leave(context);
+    const what = campaignIn(name, tenant.label);
+    const question = `Delete ${what}, with its history and the outcomes of ${plural(total, 'action')}?`;
+    if (!(await confirm(context, options, `delete ${what}`, question))) return leave(context);
     if (!(await forgetCampaign(tenant, campaign, Number.MAX_SAFE_INTEGER))) {
-      throw new StanddownError('USAGE', `${name} was given ids meanwhile; nothing was deleted`);
+      throw new StanddownError(
+        'USAGE',
+        `${title} was given new actions in the meantime. Nothing was deleted.`,
+      );
     }
-    if (options.json) await writeJson(context.out, { campaign: name, deleted: true });
-    else await context.out.write(`${name}: deleted\n`);
+    if (options.json) await writeJson(context.out, { tenant: tenant.label, campaign: name, deleted: true });
+    else await context.out.write(`${title}: deleted\n`);
     return EXIT.done;
   });
 }
 
-/** A cancel of these was taken, or comes too late. */
+/** A cancel of these was accepted, or came too late. */
 const SETTLED: ReadonlySet<Outcome> = new Set(['cancelled', 'accepted', 'already_final']);
 
-/** Opens ids again that ended in one of these ways. */
+/** Opens actions again that ended with one of these outcomes. */
 export function runRetry(
   context: CommandContext,
   options: SteerOptions & Asking & { outcome: string },
@@ -136,51 +158,61 @@ export function runRetry(
   const outcomes = parseOutcomes(options.outcome);
   return withTenant(context, async (tenant) => {
     const settled = outcomes.filter((outcome) => SETTLED.has(outcome));
-    const question = `Cancel again what is ${settled.join(' or ')}? There is nothing left to stop, and reports will show the later outcome.`;
-    if (settled.length > 0 && !(await confirm(context, options, question))) return leave(context);
+    const retry = `retry ${settled.join(' and ')} actions of ${campaignIn(options.campaign, tenant.label)}`;
+    const question = `R${retry.slice(1)}? They have nothing left to cancel, and reports will show the new outcome instead.`;
+    if (settled.length > 0 && !(await confirm(context, options, retry, question))) return leave(context);
     const { status: found } = await lookAtCampaign(tenant, options.campaign);
     const reopened = await retryCampaign(tenant, options.campaign, outcomes, actorOf(context.args));
     const others = leftToOthers(found, outcomes, reopened);
-    if (options.json) await writeJson(context.out, { campaign: options.campaign, reopened });
-    else {
-      const also = others > 0 ? `; ${describeLeft(others)}` : '';
-      await context.out.write(`${options.campaign}: ${count(reopened)} opened again${also}\n`);
-    }
+    const title = titled(options.campaign, tenant.label);
+    if (options.json)
+      await writeJson(context.out, { tenant: tenant.label, campaign: options.campaign, reopened });
+    else await context.out.write(`${title}: ${describeRetried(reopened, others)}\n`);
     return EXIT.done;
   });
 }
 
 function leave(context: CommandContext): number {
-  context.out.note('nothing was changed');
+  context.out.note('Nothing was changed.');
   return EXIT.declined;
+}
+
+interface Told {
+  steering: string;
+  /** The campaign's, from now on. */
+  state: string;
+  /** What else came of it; empty: nothing. */
+  also: string;
 }
 
 async function tellState(
   { out }: CommandContext,
+  { label }: Tenant,
   { campaign, json }: SteerOptions,
   before: Steered,
-  steering: string,
-  state: string,
-  also = '',
+  { steering, state, also }: Told,
 ): Promise<void> {
+  const title = titled(campaign, label);
   if (before.finished !== null) {
-    if (json) await writeJson(out, { campaign, state: 'done', changed: false });
-    else await out.write(`${campaign}: ${describeFinished(before.finished, steering)}\n`);
+    if (json) await writeJson(out, { tenant: label, campaign, state: 'done', changed: false });
+    else await out.write(`${title}: ${describeFinished(before.finished, steering, Date.now())}\n`);
     return;
   }
   const changed = before.state !== state;
   const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
-  if (json) await writeJson(out, { campaign, state, changed });
-  else
-    await out.write(
-      `${campaign}: ${changed ? state : `was ${state} already`}${also}${goingOn && `; ${goingOn}`}\n`,
-    );
+  if (json) await writeJson(out, { tenant: label, campaign, state, changed });
+  else {
+    await out.write(`${title}: ${describeSteered({ state, changed }, [also, goingOn])}\n`);
+  }
 }
 
 function parseOutcomes(text: string): Outcome[] {
   return text.split(',').map((part) => {
     const outcome = OUTCOMES.find((candidate) => candidate === part.trim());
     if (outcome) return outcome;
-    throw new StanddownError('USAGE', `--outcome: "${part.trim()}" is none of ${OUTCOMES.join(', ')}`);
+    throw new StanddownError(
+      'USAGE',
+      `--outcome: unknown outcome ${JSON.stringify(part.trim())} (use ${OUTCOMES.join(', ')})`,
+    );
   });
 }

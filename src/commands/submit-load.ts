@@ -3,13 +3,13 @@ import type { Reader } from '../defender/reader.ts';
 import { guidsToBytes } from '../guid.ts';
 import type { Spool } from '../intake/spool.ts';
 import { createTally, type Tally, tallyOf } from '../select/tally.ts';
+import { count } from '../words/number.ts';
 import type { CommandContext } from './context.ts';
 import { gatherFile, readExcluded } from './gather.ts';
 import type { Selecting } from './reading.ts';
 import { createSieve, siftSpool } from './sift.ts';
 import type { SubmitOptions, SubmitWish } from './submit-wish.ts';
 import type { LeftOut } from './submit-words.ts';
-import { count } from './table.ts';
 
 /** What a submit goes by. */
 export interface Submission {
@@ -47,10 +47,14 @@ export async function loadFile(submission: Submission, file: string): Promise<Lo
   );
   if (problems > 0 && !options.skipInvalid) {
     const lines = count(problems + ids + duplicates + excluded);
-    return `${count(problems)} of ${lines} lines are not machine action ids; nothing was submitted. Correct them, or leave them out with --skip-invalid.`;
+    const isAnyLeft = ids + duplicates + excluded > 0;
+    const advice = isAnyLeft
+      ? 'Correct them, or skip them with --skip-invalid.'
+      : 'Correct them and submit again.';
+    return `${count(problems)} of ${lines} entries are not machine action ids. Nothing was submitted. ${advice}`;
   }
   if (ids === 0 && excluded === 0) {
-    return `${file === '-' ? 'standard input' : file} holds no machine action ids; nothing was submitted`;
+    return `${file === '-' ? 'Standard input' : file} contains no machine action ids. Nothing was submitted.`;
   }
   return { spool, ids, duplicates, excluded, skipped: problems, setAside: [], tally: null };
 }

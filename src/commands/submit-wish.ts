@@ -6,7 +6,7 @@ import { URGENT } from '../ledger/place.ts';
 import type { Order } from '../select/selection.ts';
 import { KNOWN_TYPES, spelled } from '../select/where.ts';
 import { userName } from './actor.ts';
-import { canAsk } from './confirm.ts';
+import { canAsk, unconfirmed } from './confirm.ts';
 import type { CommandContext } from './context.ts';
 import type { Selecting } from './reading.ts';
 
@@ -37,6 +37,8 @@ export interface SubmitOptions {
   urgent: boolean;
   /** A duration. Default: never. */
   expiresIn?: string;
+  /** More actions than this are refused. Default: any number is accepted. */
+  max?: string;
   dryRun: boolean;
   yes: boolean;
   wait: boolean;
@@ -52,6 +54,8 @@ export interface SubmitWish {
   priority: number;
   /** Null: never. */
   expiresInMs: number | null;
+  /** Actions at most; null: any number. */
+  max: number | null;
   /** Null: any. */
   types: readonly string[] | null;
 }
@@ -70,6 +74,7 @@ export async function readWish(context: CommandContext, options: SubmitOptions):
     requestedBy: userName(),
     priority: await priorityOf(options),
     expiresInMs: options.expiresIn === undefined ? null : readExpiry(options.expiresIn),
+    max: options.max === undefined ? null : readMax(options.max),
     types: options.expectType === undefined ? null : readTypes(context, options.expectType),
   };
 }
@@ -77,20 +82,19 @@ export async function readWish(context: CommandContext, options: SubmitOptions):
 async function sourceOf(context: CommandContext, options: SubmitOptions): Promise<SubmitWish['source']> {
   const { file, where, order, limit } = options;
   if (where === undefined) {
-    if (order !== undefined || limit !== undefined) throw usage('--order and --limit go with --where only');
+    if (order !== undefined || limit !== undefined) throw usage('--order and --limit work with --where only');
     return { kind: 'file', file: file ?? '-' };
   }
-  if (file !== undefined) throw usage('give a file or --where, not both');
+  if (file !== undefined) throw usage('use a file or --where, not both');
   if (!options.yes && !options.dryRun && !canAsk(context)) {
-    throw usage('--where asks before it submits, and nobody is there to answer: add --yes');
+    throw usage(unconfirmed('submit what --where finds'));
   }
   const { readSelecting } = await import('./reading.ts');
   return { kind: 'where', selecting: readSelecting(context, { ...options, where }) };
 }
 
 async function priorityOf({ priority, urgent }: SubmitOptions): Promise<number> {
-  if (urgent && priority !== undefined)
-    throw usage('--urgent goes before every --priority: give one of them');
+  if (urgent && priority !== undefined) throw usage('use --urgent or --priority, not both');
   if (urgent) return URGENT;
   if (priority === undefined) return DEFAULT_PRIORITY;
   const { parsePriority } = await import('./steer.ts');
@@ -99,16 +103,22 @@ async function priorityOf({ priority, urgent }: SubmitOptions): Promise<number> 
 
 function readExpiry(text: string): number {
   const ms = parseDuration(text);
-  if (ms === null) throw usage(`--expires-in: ${JSON.stringify(text)} is not a duration such as 90m or 4h`);
+  if (ms === null)
+    throw usage(`--expires-in: invalid duration ${JSON.stringify(text)}; use a form such as 90m or 4h`);
   return ms;
+}
+
+function readMax(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw usage(`--max: ${JSON.stringify(text)} is not a whole number above zero`);
 }
 
 function readTypes({ out }: CommandContext, text: string): string[] {
   const types = text.split(',').map((type) => spelled(type.trim(), KNOWN_TYPES));
-  if (types.includes('')) throw usage('--expect-type: a type is missing');
+  if (types.includes('')) throw usage('--expect-type: empty type');
   for (const type of types) {
     if (!KNOWN_TYPES.includes(type))
-      out.note(`note: no type ${JSON.stringify(type)} is known; ${KNOWN_TYPES.join(', ')} are`);
+      out.note(`Note: unknown type ${JSON.stringify(type)} (known types: ${KNOWN_TYPES.join(', ')})`);
   }
   return types;
 }

@@ -8,33 +8,28 @@ import { expiryOf, type SubmitSummary, submitCampaign } from '../campaign/submit
 import { StanddownError } from '../errors.ts';
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
-import { describeAbsence } from '../words.ts';
+import { describeAbsence } from '../words/blocked.ts';
+import { campaignIn } from '../words/campaign.ts';
+import { count, plural } from '../words/number.ts';
 import type { RowFormat } from './action-rows.ts';
 import { actorOf } from './actor.ts';
-import { canAsk, confirm, isPersonAt } from './confirm.ts';
+import { canAsk, confirm, isPersonAt, unconfirmed } from './confirm.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { expectTypes, type Load, loadFile, loadSelected, type Submission } from './submit-load.ts';
 import { readWish, type SubmitOptions } from './submit-wish.ts';
 import { describeKept, describePlan, describeSetAside, describeSubmit } from './submit-words.ts';
-import { count } from './table.ts';
 import { describeTally } from './tally.ts';
 import { checkWritable, formatOf, writeWhole } from './whole-file.ts';
 
 export type { SubmitOptions } from './submit-wish.ts';
 
-/**
- * Above so many ids of a file a person is asked. A script that names a file has chosen its ids, and goes on: only what
- * `--where` finds is never submitted unseen.
- */
-const ASK_ABOVE = 100;
-
-/** Puts ids from a file, or actions that match, into a campaign: all of them, or, where a line is bad, none. */
+/** Puts the actions that a file names, or those that match, into a campaign: all of them, or, where a line is bad, none. */
 export async function runSubmit(context: CommandContext, options: SubmitOptions): Promise<number> {
   // A million ids pass by and none stays. Left alone, V8 lets a hundred MiB of them pile up before it looks.
   setFlagsFromString('--semi-space-growth-factor=1');
   const wish = await readWish(context, options);
   if (options.setAside !== undefined) {
-    if (wish.types === null) throw new StanddownError('USAGE', '--set-aside goes with --expect-type');
+    if (wish.types === null) throw new StanddownError('USAGE', '--set-aside works with --expect-type only');
     await checkWritable(options.setAside, options);
   }
   const spools: Spool[] = [];
@@ -76,32 +71,36 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
   const isSelected = wish.source.kind === 'where';
   await tellSetAside(submission, load.setAside);
   if (load.ids === 0) {
-    return refuse(context, `${nothingLeft(load) ?? 'no machine action matches'}; nothing was submitted`);
+    return refuse(context, `${nothingLeft(load) ?? 'No machine action matches'}. Nothing was submitted.`);
   }
-  const isAnswerable = canAsk(context) && !isStandardInput(wish.source);
-  // A person whose standard error goes into a file would not see the question: then nothing is submitted unseen.
-  const isPerson = isPersonAt(context) && !isStandardInput(wish.source);
-  const asks = !options.yes && !options.dryRun && (isSelected || (load.ids > ASK_ABOVE && isPerson));
-  if (asks && !isAnswerable) {
-    const words = `${count(load.ids)} ids were found, and nobody is there to be asked: add --yes; nothing was submitted`;
+  if (wish.max !== null && load.ids > wish.max) {
+    const words = `${plural(load.ids, 'action')} found, more than the ${count(wish.max)} that --max allows. Nothing was submitted.`;
     return refuse(context, words);
   }
+  const isAnswerable = canAsk(context) && !isStandardInput(wish.source);
+  // A person whose standard error goes into a file would not see the question: then nothing is submitted unseen. A script that names
+  // a file has chosen its actions, and goes on: only what `--where` finds is never submitted unseen.
+  const isPerson = isPersonAt(context) && !isStandardInput(wish.source);
+  const asks = !options.yes && !options.dryRun && (isSelected || isPerson);
+  const doing = `submit ${plural(load.ids, 'action')} to ${campaignIn(wish.name, tenant.label)}`;
+  if (asks && !isAnswerable) return refuse(context, `${unconfirmed(doing)} Nothing was submitted.`);
   if (load.tally) for (const line of describeTally(load.tally)) out.note(line);
   else if (asks || options.dryRun) {
     const { previewSpool } = await import('./preview.ts');
     await previewSpool(context, tenant, load.spool);
   }
   if (options.dryRun) {
-    await tellPlan(submission, load, await planSubmit(tenant, wish, load.spool.read()));
+    await tellPlan(submission, tenant, load, await planSubmit(tenant, wish, load.spool.read()));
     await tellAbsence(submission, tenant);
     return EXIT.done;
   }
   if (asks) {
     const plan = await planSubmit(tenant, wish, load.spool.read());
-    for (const line of describePlan(wish.name, plan, load)) out.note(line);
+    for (const line of describePlan(tenant.label, wish.name, plan, load)) out.note(line);
     await tellAbsence(submission, tenant);
-    if (!(await confirm(context, { yes: false }, `Submit ${count(load.ids)} ids to ${wish.name}?`))) {
-      out.note('nothing was submitted');
+    const question = `S${doing.slice(1)}? Their machine actions will be cancelled; there is no undo.`;
+    if (!(await confirm(context, { yes: false }, doing, question))) {
+      out.note('Nothing was submitted.');
       return EXIT.declined;
     }
   }
@@ -113,8 +112,8 @@ function isStandardInput(source: Submission['wish']['source']): boolean {
 }
 
 function nothingLeft({ excluded, setAside }: Load): string | null {
-  if (setAside.length > 0) return 'no id is left: others were excluded or set aside';
-  return excluded > 0 ? 'all ids are excluded' : null;
+  if (setAside.length > 0) return 'No action is left: all were excluded or set aside';
+  return excluded > 0 ? 'All actions are excluded' : null;
 }
 
 function refuse({ out }: CommandContext, words: string): number {
@@ -122,12 +121,18 @@ function refuse({ out }: CommandContext, words: string): number {
   return EXIT.usage;
 }
 
-async function tellPlan({ context, options, wish }: Submission, load: Load, plan: SubmitPlan): Promise<void> {
+async function tellPlan(
+  { context, options, wish }: Submission,
+  { label }: Tenant,
+  load: Load,
+  plan: SubmitPlan,
+): Promise<void> {
   const { out } = context;
   const { duplicates, skipped, excluded, setAside } = load;
   if (options.json) {
     await writeJson(out, {
       dryRun: true,
+      tenant: label,
       campaign: wish.name,
       ...plan,
       duplicates,
@@ -137,8 +142,8 @@ async function tellPlan({ context, options, wish }: Submission, load: Load, plan
     });
     return;
   }
-  await out.write(`${describePlan(wish.name, plan, load).join('\n')}\n`);
-  out.note('a dry run: nothing was submitted');
+  await out.write(`${describePlan(label, wish.name, plan, load).join('\n')}\n`);
+  out.note('Dry run: nothing was submitted.');
 }
 
 /** How many of which type, and where they are written. */
@@ -156,12 +161,12 @@ async function tellSetAside(
     formatOf<RowFormat>(path, ['jsonl', 'csv']),
   );
   await writeWhole(path, { force }, (file) => file.writeFile(text));
-  context.out.note(`${count(rows.length)} written to ${path}`);
+  context.out.note(`Wrote ${plural(rows.length, 'action')} to ${path}`);
 }
 
 /** That nothing will be called for want of a worker. */
 async function tellAbsence({ context, options }: Submission, tenant: Tenant): Promise<void> {
-  const absence = describeAbsence(await viewBudget(tenant.redis, tenant.keys, tenant.limits));
+  const absence = describeAbsence(await viewBudget(tenant.redis, tenant.keys, tenant.limits), tenant.label);
   if (absence && !options.json) context.out.note(absence);
 }
 
@@ -185,8 +190,18 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
   const { duplicates, skipped, excluded, setAside } = load;
   if (options.json) {
     const expiresAt = summary.expiresAt === null ? null : new Date(summary.expiresAt).toISOString();
-    await writeJson(out, { ...summary, duplicates, expiresAt, skipped, excluded, setAside, open, etaAt });
-  } else await out.write(`${describeSubmit(summary, load, etaAt)}\n`);
+    await writeJson(out, {
+      tenant: tenant.label,
+      ...summary,
+      duplicates,
+      expiresAt,
+      skipped,
+      excluded,
+      setAside,
+      open,
+      etaAt,
+    });
+  } else await out.write(`${describeSubmit(tenant.label, summary, load, etaAt)}\n`);
   if (open > 0) await tellAbsence(submission, tenant);
   if (!summary.created) for (const line of describeKept(summary, options)) out.note(line);
   if (!options.wait) return EXIT.done;

@@ -2,8 +2,6 @@ import Table from 'cli-table3';
 import { excerpt } from '../foreign.ts';
 import { wrap } from './wrap.ts';
 
-export { clockTime, count } from '../words.ts';
-
 export interface Column {
   title: string;
   align?: 'left' | 'right';

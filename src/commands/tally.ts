@@ -1,6 +1,6 @@
 import { excerpt } from '../foreign.ts';
 import type { Counts, Tally } from '../select/tally.ts';
-import { count } from './table.ts';
+import { count, plural } from '../words/number.ts';
 
 /** Values named one by one. */
 const NAMED = 5;
@@ -8,9 +8,9 @@ const NAMED = 5;
 /** What machine actions have in common, for a person. Names come from outside: they are made printable. */
 export function describeTally(tally: Tally): string[] {
   const { total, byMachine } = tally;
-  const times = tally.oldest ? ` created from ${tally.oldest} to ${tally.newest}` : '';
+  const times = tally.oldest ? ` created between ${tally.oldest} and ${tally.newest}` : '';
   return [
-    `${count(total)} machine action${total === 1 ? '' : 's'}${times}`,
+    `${plural(total, 'machine action')}${times}`,
     line('type', tally.byType),
     line('status', tally.byStatus),
     line('requestor', tally.byRequestor),

@@ -18,18 +18,18 @@ export interface Following {
   stop(): void;
 }
 
-/** What works for tenants. */
+/** A worker or a console. */
 export interface TakesTenants {
-  /** Makes these its tenants. */
+  /** Replaces its tenants. */
   set(configs: readonly Config[]): Changes | Promise<Changes>;
 }
 
 /**
- * Gives a worker or a console its tenants: those in the file now, and anew whenever the file changes. A file that is not right
- * changes nothing but the log.
+ * Gives a worker or a console the tenants in the file, and again whenever the file changes. After a change that makes the file
+ * invalid the tenants stay as they are.
  *
- * @param purpose for what: only looking takes no secrets, and no care for what still counts.
- * @throws StanddownError CONFIG_INVALID when it is not right at the beginning.
+ * @param purpose `looks` needs no secrets, and may give an application another label at any time.
+ * @throws StanddownError CONFIG_INVALID when the file is invalid at the start.
  */
 export async function followTenants(
   { env, log, timings = TIMINGS }: Context,
@@ -53,9 +53,9 @@ export async function followTenants(
     if (isOver) return;
     try {
       const { added, changed, removed } = await read();
-      log.info({ tenants: configs.length, added, changed, removed }, 'tenants read again');
+      log.info({ tenants: configs.length, added, changed, removed }, 'tenants reloaded');
     } catch (error) {
-      log.error({ err: messageOf(error) }, 'tenants stay as they are: their file is not right');
+      log.error({ err: messageOf(error) }, 'tenants file is invalid; tenants are unchanged');
     }
   }
 
@@ -66,7 +66,7 @@ export async function followTenants(
     isOver = true;
     unwatchFile(path, again);
   };
-  // Before it is read: what changes in between would be missed. By path, so that a link that is turned is noticed, too.
+  // Watched before it is read, so that no change is missed. By path, so that a link to another file is noticed, too.
   watchFile(path, { interval: timings.tenantsLookMs }, again);
   try {
     await read();
@@ -74,18 +74,18 @@ export async function followTenants(
     stop();
     throw error;
   }
-  log.info({ tenants: configs.length, file: path }, 'tenants');
+  log.info({ tenants: configs.length, file: path }, 'tenants loaded');
   return { longestCallMs: () => Math.max(...configs.map(({ callTimeoutMs }) => callTimeoutMs)), again, stop };
 }
 
 /**
- * The labels that applications have had in this process. Another one would be another budget, and an empty one: as many calls
- * again, while those of the first still count.
+ * The labels that applications have had in this process. Under a new label an application would have its whole rate limit again,
+ * while Defender still counts its calls under the first one.
  */
 function createLabels(now: () => number) {
   const left = new Map<string, { label: string; countsUntil: number }>();
   return {
-    /** @throws StanddownError CONFIG_INVALID when an application is to have another label than just now. */
+    /** @throws StanddownError CONFIG_INVALID when an application gets another label too soon. */
     check: (next: readonly Config[], before: readonly Config[]): void => {
       for (const { tenant, signIn, limits } of before) {
         if (!signIn || tenant === null) continue;
@@ -95,7 +95,7 @@ function createLabels(now: () => number) {
         const known = signIn && left.get(applicationOf(signIn));
         if (!known || known.label === tenant || known.countsUntil < now()) return [];
         return [
-          `${tenant}: is the application that was ${known.label} so far, whose calls still count; keep that label`,
+          `${tenant}: this application had the label ${known.label}, and its recent calls still count; keep that label`,
         ];
       });
       if (mistakes.length > 0) throw new StanddownError('CONFIG_INVALID', mistakes.join('; '));

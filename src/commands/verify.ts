@@ -4,14 +4,16 @@ import { findCampaign } from '../campaign/registry.ts';
 import { isStopped } from '../campaign/status.ts';
 import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import { systemClock } from '../clock.ts';
-import { NOTHING_TO_READ } from '../words.ts';
+import type { ReadWait } from '../defender/reader.ts';
+import { describeReadWait } from '../words/blocked.ts';
+import { describeChecked, NOTHING_TO_VERIFY, titled } from '../words/campaign.ts';
+import { count } from '../words/number.ts';
 import { actorOf } from './actor.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
-import { clockTime, count } from './table.ts';
 
 /**
- * Reads what became of a campaign's actions, whatever that is: whether all were stopped is said by `watch`'s exit code and by `stopped` in
- * the JSON.
+ * Reads the status of a campaign's actions, whatever it is: whether all were cancelled is said by `watch`'s exit code and by
+ * `allCancelled` in the JSON.
  */
 export function runVerify(
   context: CommandContext,
@@ -20,19 +22,22 @@ export function runVerify(
   const { out, stop } = context;
   const hooks = {
     signal: stop,
-    onWait: ({ until, detail }: { until: number; detail: string }) => {
-      const time = clockTime(new Date(until).toISOString(), Date.now());
-      out.note(`waits until ${time}${detail ? `: ${detail}` : ''}`);
-    },
+    onWait: (wait: ReadWait) => out.note(describeReadWait(wait, Date.now())),
   };
   return withReader(context, hooks, async (reader, tenant) => {
     const { redis, keys } = tenant;
     const campaign = await findCampaign(redis, keys, options.campaign);
     await appendAudit(tenant, campaign.number, { ...actorOf(context.args), action: 'verify', detail: '' });
     const verified = await verifyCampaign({ ...tenant, reader, wall: systemClock.wall }, campaign);
-    const stopped = await isStopped(tenant, await findCampaign(redis, keys, options.campaign));
-    if (options.json) await writeJson(out, { campaign: campaign.name, ...toJson(verified), stopped });
-    else await out.write(`${describe(campaign.name, verified)}\n`);
+    const allCancelled = await isStopped(tenant, await findCampaign(redis, keys, options.campaign));
+    if (options.json)
+      await writeJson(out, {
+        tenant: tenant.label,
+        campaign: campaign.name,
+        ...toJson(verified),
+        allCancelled,
+      });
+    else await out.write(`${describe(titled(campaign.name, tenant.label), verified)}\n`);
     return EXIT.done;
   });
 }
@@ -46,11 +51,12 @@ function toJson({ asked, noted, states, absent }: VerifyCount) {
   };
 }
 
-function describe(name: string, { asked, noted, states, absent }: VerifyCount): string {
-  if (asked === 0) return `${name}: nothing to read; ${NOTHING_TO_READ}`;
+function describe(campaign: string, verified: VerifyCount): string {
+  if (verified.asked === 0) return `${campaign}: ${NOTHING_TO_VERIFY}`;
   return [
-    `${name}: ${count(asked)} asked for, ${count(noted)} read`,
-    ...[...states].map(([state, n]) => `  ${(state ?? 'unknown').padEnd(14)}${count(n).padStart(9)}`),
-    ...(absent > 0 ? [`  ${'not listed'.padEnd(14)}${count(absent).padStart(9)}`] : []),
+    `${campaign}: ${describeChecked(verified)}`,
+    ...[...verified.states].map(
+      ([state, n]) => `  ${(state ?? 'no status').padEnd(14)}${count(n).padStart(9)}`,
+    ),
   ].join('\n');
 }

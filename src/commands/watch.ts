@@ -2,10 +2,12 @@ import { type Tenant, withTenant } from '../app.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { eachResult } from '../campaign/report.ts';
 import { type CampaignStatus, isStopped } from '../campaign/status.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { shellWord } from '../foreign.ts';
+import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { followCampaign } from './follow.ts';
 import type { Progress } from './progress.ts';
 import { describeStatus } from './status.ts';
+import { wrapLines } from './wrap.ts';
 
 export interface WatchOptions {
   campaign: string;
@@ -29,17 +31,25 @@ export async function watchCampaign(
 ): Promise<number> {
   const { out } = context;
   const events = json ? { onLook: await createEvents(context, tenant, name) } : {};
-  const status = await followCampaign(context, tenant, name, { lookMs: LOOK_MS, lineMs: LINE_MS, ...events });
-  const stopped = await isStopped(tenant, await findCampaign(tenant.redis, tenant.keys, name));
-  if (json) await writeJson(out, { event: 'done', ...status, stopped });
-  else await out.write(`\n${describeStatus(status, Date.now())}\n  ${describeEnd(stopped)}\n`);
-  return stopped ? EXIT.done : EXIT.notStopped;
+  const progress = await followCampaign(context, tenant, name, {
+    lookMs: LOOK_MS,
+    lineMs: LINE_MS,
+    ...events,
+  });
+  const allCancelled = await isStopped(tenant, await findCampaign(tenant.redis, tenant.keys, name));
+  if (json) await writeJson(out, { event: 'done', tenant: tenant.label, ...progress.status, allCancelled });
+  else {
+    const end = describeStatus(progress, widthOf(out));
+    await out.write(`\n${end}\n\n${wrapLines([describeEnd(allCancelled, progress.status)], widthOf(out))}\n`);
+  }
+  return allCancelled ? EXIT.done : EXIT.notStopped;
 }
 
-function describeEnd(stopped: boolean): string {
-  return stopped
-    ? 'all of them are cancelled'
-    : 'not all of them are known to be cancelled: see the report, and verify what was accepted';
+function describeEnd(allCancelled: boolean, { campaign: name, total }: CampaignStatus): string {
+  if (total === 0) return 'The campaign has no actions.';
+  return allCancelled
+    ? 'All actions are cancelled.'
+    : `Not all actions are known to be cancelled. Run "standdown report ${shellWord(name)}" for the outcome of each one.`;
 }
 
 /**

@@ -5,15 +5,15 @@ import { messageOf, StanddownError } from '../errors.ts';
 
 /** How a file may be written. */
 export interface Overwriting {
-  /** Whether one that is there is replaced. */
+  /** Whether an existing file is replaced. */
   force: boolean;
 }
 
 /**
- * Writes a file that appears only when it is complete: one that was cut off must not pass for it. Only its owner may read
- * it. A link is followed; what is no regular file (a device, a pipe) is written to as it is.
+ * Writes a file that appears only when it is complete, so that nobody takes a part for the whole. Only its owner may read it. A
+ * link is followed; a device or a pipe is written to directly.
  *
- * @throws StanddownError INPUT_INVALID when it cannot be written, or is there and shall not be replaced.
+ * @throws StanddownError INPUT_INVALID when the file cannot be written, or exists and must not be replaced.
  */
 export async function writeWhole<T>(
   path: string,
@@ -22,14 +22,14 @@ export async function writeWhole<T>(
 ): Promise<T> {
   const { target, isRegular } = await examine(path, overwriting);
   if (!isRegular) return explained(path, () => withFile(target, 'w', fill));
-  // Beside it, for a rename does not cross file systems; under a name that nobody else has.
+  // In the same folder, because a rename does not cross file systems; under a name that nobody else uses.
   const temporary = `${target}.${randomBytes(6).toString('hex')}.part`;
   try {
     return await explained(path, () =>
       withFile(temporary, 'wx', async (file) => {
         const filled = await fill(file);
         await file.sync();
-        // Somebody may have written one meanwhile.
+        // Another program may have created the file in the meantime.
         await examine(path, overwriting);
         await rename(temporary, target);
         return filled;
@@ -42,7 +42,7 @@ export async function writeWhole<T>(
 }
 
 /**
- * Looks whether a file can be written, before the work that it is for.
+ * Checks whether a file can be written, before the work whose result it will hold.
  *
  * @throws StanddownError INPUT_INVALID
  */
@@ -55,7 +55,7 @@ export async function checkWritable(path: string, overwriting: Overwriting): Pro
   );
 }
 
-/** What a file is to hold by its name; the first of the formats where that says nothing. */
+/** A file's format by its name; the first of the formats where the name does not tell. */
 export function formatOf<Format extends string>(
   path: string | undefined,
   [first, ...others]: readonly [Format, ...Format[]],
@@ -66,20 +66,20 @@ export function formatOf<Format extends string>(
   );
 }
 
-/** Where the path leads, and whether a regular file is there or may come to be. */
+/** Where the path leads, and whether a regular file is there or can be created. */
 async function examine(
   path: string,
   { force }: Overwriting,
 ): Promise<{ target: string; isRegular: boolean }> {
-  if (path === '') throw unwritable(path, 'it needs a name');
+  if (path === '') throw unwritable(path, 'the name is empty');
   const target = await realpath(path).catch(() => path);
   const found = await stat(target).catch(() => null);
-  if (found?.isDirectory()) throw unwritable(path, 'it is a folder; name a file in it');
+  if (found?.isDirectory()) throw unwritable(path, 'it is a folder; give the name of a file in it');
   if (!found && !(await stat(dirname(target)).catch(() => null))) {
-    throw unwritable(path, `there is no folder ${dirname(target)}; make it first`);
+    throw unwritable(path, `folder ${dirname(target)} does not exist; create it first`);
   }
   if (found?.isFile() && !force)
-    throw unwritable(path, 'it is there already; add --force to replace it, or give another name');
+    throw unwritable(path, 'it already exists; use --force to replace it, or another name');
   return { target, isRegular: found === null || found.isFile() };
 }
 
@@ -96,14 +96,14 @@ async function explained<T>(path: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (cause) {
-    // What comes from the system has to do with the file; anything else keeps its own words.
+    // Errors of the system concern the file; all others keep their own message.
     if (cause instanceof StanddownError || !(cause instanceof Error && 'syscall' in cause)) throw cause;
     throw unwritable(path, messageOf(cause), cause);
   }
 }
 
 function unwritable(path: string, why: string, cause?: unknown): StanddownError {
-  return new StanddownError('INPUT_INVALID', `${path === '' ? '--output' : path} cannot be written: ${why}`, {
+  return new StanddownError('INPUT_INVALID', `cannot write ${path === '' ? '--output' : path}: ${why}`, {
     cause,
   });
 }

@@ -6,14 +6,14 @@ import { type CommandContext, EXIT } from './context.ts';
 import { type Following, followTenants, type TakesTenants } from './tenants.ts';
 
 export interface RunWorkerOptions extends WorkerOptions {
-  /** Serve the console, too. Default false. */
+  /** Whether to start the console, too. Default false. */
   console?: boolean;
 }
 
 /**
- * Drains until stopped: for one tenant, or for all in TENANTS_FILE unless one of them was named.
+ * Processes queued cancels until stopped: for one tenant, or for all in TENANTS_FILE unless one is named.
  *
- * @throws StanddownError what kept the worker from going on.
+ * @throws StanddownError why the worker could not continue.
  */
 export async function runWorker(context: CommandContext, options: RunWorkerOptions): Promise<number> {
   const served = options.console ? await (await import('./console.ts')).serveConsole(context) : null;
@@ -69,9 +69,9 @@ async function work(
   const ending = AbortSignal.any([stop, worker.failed, ...(hungUp ? [hungUp] : [])]);
   if (!ending.aborted) await once(ending, 'abort');
   following?.stop();
-  log.info('worker stops: finishing the calls in flight');
-  // Where Redis is away, or one of BullMQ's loops hangs, something is waited for that may never come. Nothing is lost by not
-  // waiting: what is not recorded by then others take over, as from a worker that was killed.
+  log.info('worker stopping: finishing the calls in flight');
+  // While Redis is away, or when a loop of BullMQ hangs, stopping may take forever. Nothing is lost by not waiting: other workers
+  // take over the calls that are not recorded, as they do from a worker that was killed.
   const waiting = new AbortController();
   const callMs = following?.longestCallMs() ?? config.callTimeoutMs;
   const isStopped = await Promise.race([
@@ -79,7 +79,7 @@ async function work(
     systemClock.sleep(callMs + timings.stopGraceMs, waiting.signal).then(() => false),
   ]).finally(() => waiting.abort());
   if (isStopped) log.info('worker stopped');
-  else log.warn('worker stopped, but not in order: look whether Redis is there');
+  else log.warn('worker stopped before everything was recorded: check that Redis is reachable');
   worker.failed.throwIfAborted();
   return EXIT.done;
 }

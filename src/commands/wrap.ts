@@ -15,3 +15,19 @@ export function wrap(text: string, width: number, indent: number): string {
   const room = Math.max(NARROWEST, width - indent);
   return help.boxWrap(text, room).replaceAll('\n', `\n${' '.repeat(indent)}`);
 }
+
+/** The same of whole lines: what is broken goes on two columns further in than its line began. */
+export function wrapLines(lines: readonly string[], width: number): string {
+  return lines.map((line) => wrapLine(line, width)).join('\n');
+}
+
+function wrapLine(line: string, width: number): string {
+  if (line.length <= width) return line;
+  const indent = (/^ */.exec(line)?.[0].length ?? 0) + 2;
+  const [first = '', ...rest] = help
+    .boxWrap(line.trimStart(), Math.max(NARROWEST, width - indent))
+    .split('\n');
+  return [`${' '.repeat(indent - 2)}${first}`, ...rest.map((part) => `${' '.repeat(indent)}${part}`)].join(
+    '\n',
+  );
+}

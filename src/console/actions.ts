@@ -11,7 +11,7 @@ import {
   steer,
 } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
-import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
+import { verifyCampaign } from '../campaign/verify.ts';
 import type { Config } from '../config.ts';
 import type { Reader } from '../defender/reader.ts';
 import { StanddownError } from '../errors.ts';
@@ -20,16 +20,29 @@ import type { Logger } from '../log.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
-import { count, describeFinished, describeGoingOn, describeLeft, NOTHING_TO_READ } from '../words.ts';
+import {
+  askAbort,
+  campaignIn,
+  describeChecked,
+  describeFinished,
+  describeGoingOn,
+  describeReprioritized,
+  describeRetried,
+  describeSteered,
+  NOTHING_TO_VERIFY,
+  outcomeLabel,
+  quoted,
+} from '../words/campaign.ts';
+import { count, plural } from '../words/number.ts';
 import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
-import { campaignPath, plural } from './parts.ts';
-import type { Role } from './session.ts';
+import { campaignPath } from './parts.ts';
+import { READS_ONLY, type Role } from './session.ts';
 import type { Site, Visit } from './site.ts';
 import type { Tasks } from './tasks.ts';
 import { trailTo } from './tenant-page.ts';
 import type { Directory, ShownTenant } from './tenants.ts';
-import { formKeyField, type View } from './view.ts';
+import { formKeyField, type View, type Viewer } from './view.ts';
 
 export interface ActionsDeps {
   directory: Directory;
@@ -67,7 +80,8 @@ interface Asked {
   role: Role;
   /** Whether it makes sense for a campaign as it is. */
   fits(look: CampaignLook): boolean;
-  question(look: CampaignLook): string;
+  /** Names the campaign with its tenant, and says what the answer changes. */
+  question(look: CampaignLook, tenant: string): string;
   /** What else is asked. */
   fields?(campaign: Campaign): Html;
   /** Whether it takes away what cannot be brought back. */
@@ -94,19 +108,19 @@ export const ACTIONS = {
     title: 'Pause',
     role: 'act',
     fits: (look) => look.campaign.state === 'running' && mayBeSteered(look),
-    question: ({ campaign: { name } }) =>
-      `Stop calling for ${name}? What is being called is finished. It can be resumed.`,
+    question: ({ campaign: { name, open } }, tenant) =>
+      `Pause ${campaignIn(name, tenant)}? Cancels that are being sent will finish. ${plural(open, 'pending action waits', 'pending actions wait')} until you resume the campaign.`,
     run: async (doing) => describeState('paused', await steerIt(doing, 'pause'), 'pause'),
   },
   resume: {
     title: 'Resume',
     role: 'act',
     fits: ({ campaign }) => campaign.state === 'paused',
-    question: ({ campaign: { name, open, pausedReason } }) =>
-      `Go on with ${name}? ${plural(open, 'id')} will be called.${pausedReason ? ' One goes first: if it gets the same answer, the campaign is paused again.' : ''}`,
+    question: ({ campaign: { name, open, pausedReason } }, tenant) =>
+      `Resume ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will be cancelled.${pausedReason ? ' One action goes first: if Defender refuses it in the same way, the campaign is paused again.' : ''}`,
     fields: ({ pausedReason }) =>
       pausedReason
-        ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: call all of them, and never pause this campaign again because of refusals</label></div>`
+        ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: send all cancels at once, and never pause this campaign because of refusals again</label></div>`
         : html``,
     run: async (doing) => {
       const acceptRefusals = doing.fields.get('acceptRefusals') === '1';
@@ -118,24 +132,25 @@ export const ACTIONS = {
     role: 'act',
     grave: true,
     fits: (look) => isOpen(look.campaign) && mayBeSteered(look),
-    question: ({ campaign: { name, open }, status: { tracked } }) =>
-      `End ${name}? ${plural(open, 'open id')} end as withdrawn. To call them after all, submit them under another name.${tracked.open > 0 ? ` ${count(tracked.open)} more go on in the campaigns that own them.` : ''}`,
+    question: ({ campaign: { name, open }, status: { tracked } }, tenant) =>
+      `${askAbort({ name, tenant }, { open, following: tracked.open })} To cancel them later, submit them to another campaign.`,
     run: abort,
   },
   retry: {
     title: 'Retry',
     role: 'act',
     fits: ({ campaign }) => isOpen(campaign) && campaign.total > campaign.open,
-    question: ({ campaign: { name } }) => `Call ids of ${name} again that ended in these ways?`,
+    question: ({ campaign: { name } }, tenant) =>
+      `Retry actions of ${campaignIn(name, tenant)}? Select the outcomes to retry: actions that ended with them are queued again.`,
     fields: retryFields,
     run: retry,
   },
   priority: {
-    title: 'Priority',
+    title: 'Change priority',
     role: 'act',
     fits: ({ campaign }) => isOpen(campaign) && campaign.open > 0,
-    question: ({ campaign: { name, priority } }) =>
-      `Change which campaign goes first? ${name} has priority ${describePriority(priority)}.`,
+    question: ({ campaign: { name, priority } }, tenant) =>
+      `Change the priority of ${campaignIn(name, tenant)}? It is ${describePriority(priority)}.`,
     fields: priorityFields,
     run: changePriority,
   },
@@ -143,17 +158,18 @@ export const ACTIONS = {
     title: 'Verify',
     role: 'act',
     fits: ({ campaign: { total, open } }) => total > open,
-    question: ({ campaign: { name } }) =>
-      `Read what became of each action of ${name} that was called? It takes calls of the list's own budget, none of the cancels'.`,
+    question: ({ campaign: { name } }, tenant) =>
+      `Verify ${campaignIn(name, tenant)}? This reads the action status of every action for which a cancel was sent. Reading has a rate limit of its own and does not slow down cancels.`,
     run: verify,
   },
   export: {
     title: 'Export',
     role: 'read',
     fits: () => true,
-    question: ({ campaign: { name } }) => `Download what became of each id of ${name}?`,
+    question: ({ campaign: { name } }, tenant) =>
+      `Export the outcome of every action of ${campaignIn(name, tenant)}?`,
     fields: () =>
-      html`<div><label for="format">Format</label><select id="format" name="format"><option value="csv">CSV, for a spreadsheet</option><option value="jsonl">JSONL, for a program</option><option value="html">HTML, one page for people</option></select></div>`,
+      html`<div><label for="format">Format</label><select id="format" name="format"><option value="csv">CSV (for spreadsheets)</option><option value="jsonl">JSONL (for programs)</option><option value="html">HTML (one page, for people)</option></select></div>`,
     answer: ({ shown, ...doing }, visit) => sendReport({ ...doing, ...shown }, visit),
   },
 } as const satisfies Record<string, Action>;
@@ -192,25 +208,34 @@ async function find({ directory }: ActionsDeps, { params }: Visit) {
 function assertSame({ name }: Campaign, fields: URLSearchParams): void {
   const named = fields.get('named');
   if (named === null || named === name) return;
-  throw new StanddownError('CAMPAIGN_UNKNOWN', `this page was about ${JSON.stringify(named)}, which is gone`);
+  throw new StanddownError(
+    'CAMPAIGN_UNKNOWN',
+    `Campaign ${quoted(named)} no longer exists. Nothing was changed.`,
+  );
 }
 
 function askFirst({ label }: ShownTenant, look: CampaignLook, action: Action, { viewer }: Visit): View {
   const { campaign } = look;
+  const { name } = campaign;
   const back = campaignPath(label, campaign.number);
   const form = html`<form method="post" class="stacked">
 ${formKeyField(viewer)}
-<input type="hidden" name="named" value="${campaign.name}">
+<input type="hidden" name="named" value="${name}">
 ${action.fields?.(campaign) ?? ''}
-<p class="note">The history of the campaign will show that ${viewer.name} did it.</p>
-<div class="actions"><button class="${action.grave ? 'grave' : 'main'}">${action.title}</button> <a class="button" href="${back}">Do nothing</a></div>
+${recordedAs(viewer)}
+<div class="actions"><button class="${action.grave ? 'grave' : 'main'}">${action.title}</button> <a class="button" href="${back}">Back</a></div>
 </form>`;
   const mayDo = viewer.mayAct || action.role === 'read';
   return {
-    title: `${action.title}: ${campaign.name}`,
+    title: `${action.title}: ${quoted(name)}`,
     trail: trailTo(label, campaign),
-    body: html`<section><p class="lead">${action.question(look)}</p>${mayDo ? form : html`<p class="problem">You signed in with the token for reading: it does not allow this.</p>`}</section>`,
+    body: html`<section><p class="lead">${action.question(look, label)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
   };
+}
+
+/** Under which name a change will stand in the history. */
+export function recordedAs({ name }: Pick<Viewer, 'name'>): Html {
+  return html`<p class="note">The history of the campaign will name ${name}.</p>`;
 }
 
 function steerIt(
@@ -221,83 +246,80 @@ function steerIt(
   return steer(shown.tenant, campaign.name, steering, actor, options);
 }
 
-function describeState(state: string, before: Steered, steering: string): string {
-  if (before.finished !== null) return describeFinished(before.finished, steering);
-  const words = before.state === state ? `it was ${state} already` : `it is ${state} now`;
-  const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
-  return goingOn === '' ? words : `${words}; ${goingOn}`;
+function describeState(state: string, before: Steered, steering: string, more: string[] = []): string {
+  if (before.finished !== null) return describeFinished(before.finished, steering, Date.now());
+  const changed = before.state !== state;
+  return describeSteered({ state, changed }, [
+    ...more,
+    steering === 'resume' ? '' : describeGoingOn(before.following),
+  ]);
 }
 
-/** Any process may sweep, so nothing is left open for want of a worker. */
+/** Any process may sweep, so nothing is left pending for want of a worker. */
 async function abort(doing: Doing): Promise<string> {
   const { shown, campaign, log, wall, stop } = doing;
   const before = await steerIt(doing, 'abort');
   const sweep = createSweep({ ...shown.tenant, log, wall });
   while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
   const { outcomes } = await findByNumber(shown.tenant, String(campaign.number));
-  if (before.finished !== null) return describeFinished(before.finished, 'abort');
-  return `${describeState('aborted', before, 'abort')}; ${plural(outcomes.withdrawn ?? 0, 'id')} ended as withdrawn`;
+  return describeState('aborted', before, 'abort', [
+    `${plural(outcomes.withdrawn ?? 0, 'action')} withdrawn`,
+  ]);
 }
 
-/** A cancel of these was taken, or comes too late. */
+/** A cancel of these was accepted, or came too late. */
 const SETTLED: readonly Outcome[] = ['cancelled', 'accepted', 'already_final'];
 
 function retryFields({ outcomes }: Campaign): Html {
   const boxes = OUTCOMES.filter((outcome) => outcomes[outcome]).map(
     (outcome) =>
-      html`<div><label><input type="checkbox" name="outcome" value="${outcome}">${mark(outcome)}${outcome} (${count(outcomes[outcome] ?? 0)})${SETTLED.includes(outcome) ? ': there is nothing left to stop' : ''}</label></div>\n`,
+      html`<div><label><input type="checkbox" name="outcome" value="${outcome}">${mark(outcome)}${outcomeLabel(outcome)} (${count(outcomes[outcome] ?? 0)})${SETTLED.includes(outcome) ? ': nothing left to cancel' : ''}</label></div>\n`,
   );
-  return html`<fieldset><legend>Ended as</legend>${boxes}</fieldset>`;
+  return html`<fieldset><legend>Outcomes</legend>${boxes}</fieldset>`;
 }
 
 async function retry({ shown, campaign, actor, fields }: Doing): Promise<string> {
   const outcomes = OUTCOMES.filter((outcome) => fields.getAll('outcome').includes(outcome));
   if (outcomes.length === 0)
-    throw new StanddownError('USAGE', 'no outcome was chosen, so nothing was opened again');
+    throw new StanddownError('USAGE', 'No outcome was selected, so nothing was queued again.');
   const reopened = await retryCampaign(shown.tenant, campaign.name, outcomes, actor);
-  const others = leftToOthers(campaign, outcomes, reopened);
-  return `${plural(reopened, 'id')} opened again (${outcomes.join(', ')})${others > 0 ? `; ${describeLeft(others)}` : ''}`;
+  return describeRetried(reopened, leftToOthers(campaign, outcomes, reopened));
 }
 
 function priorityFields({ priority }: Campaign): Html {
-  return html`<div><label for="priority">Priority, 1 goes first</label><select id="priority" name="priority">${priorityOptions(priority)}</select></div>`;
+  return html`<div><label for="priority">Priority (1 goes first)</label><select id="priority" name="priority">${priorityOptions(priority)}</select></div>`;
 }
 
 /** Everything a priority can be, one of them chosen. */
 export function priorityOptions(chosen: number): Html[] {
   return [URGENT, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((value) => {
-    const words =
-      value === URGENT ? 'urgent: before all others, also with what is kept for urgent ones' : String(value);
+    const words = value === URGENT ? 'urgent: before all others, may use the reserved calls' : String(value);
     return value === chosen
       ? html`<option value="${value}" selected>${words}</option>`
       : html`<option value="${value}">${words}</option>`;
   });
 }
 
+/** What the form does not send. */
+export const INVALID_PRIORITY = 'Invalid priority: use urgent, or 1 (first) to 9 (last).';
+
 async function changePriority({ shown, campaign, actor, fields, feedUrgent }: Doing): Promise<string> {
   const text = fields.get('priority') ?? '';
-  if (!/^\d$/.test(text)) throw new StanddownError('USAGE', 'the priority is urgent, or from 1 to 9');
+  if (!/^\d$/.test(text)) throw new StanddownError('USAGE', INVALID_PRIORITY);
   const priority = Number(text);
   const before = await prioritize(shown.tenant, campaign.name, priority, actor);
   if (priority === URGENT) await feedUrgent(shown.tenant);
-  return `${describePriority(priority)} now, was ${describePriority(before.priority)}`;
+  return describeReprioritized(priority, before.priority);
 }
 
 async function verify({ shown, campaign, actor, tell, withReader, wall }: Doing): Promise<string> {
   const { tenant, config } = shown;
   await appendAudit(tenant, campaign.number, { ...actor, action: 'verify', detail: '' });
   return withReader(config, tenant, tell, async (reader) => {
-    const onProgress = (asked: number) => tell(`${count(asked)} asked for so far`);
-    return describeVerified(await verifyCampaign({ ...tenant, reader, wall }, campaign, { onProgress }));
+    const onProgress = (asked: number) => tell(`${plural(asked, 'action')} checked so far`);
+    const verified = await verifyCampaign({ ...tenant, reader, wall }, campaign, { onProgress });
+    if (verified.asked === 0) return NOTHING_TO_VERIFY;
+    const seen = [...verified.states].map(([state, number]) => `${state ?? 'no status'} ${count(number)}`);
+    return [describeChecked(verified), ...seen].join('; ');
   });
-}
-
-function describeVerified({ asked, noted, states, absent }: VerifyCount): string {
-  if (asked === 0) return `nothing to read; ${NOTHING_TO_READ}`;
-  const seen = [...states].map(([state, number]) => `${state ?? 'unknown'} ${count(number)}`);
-  return [
-    `${count(asked)} asked for, ${count(noted)} read`,
-    ...seen,
-    ...(absent > 0 ? [`not listed ${count(absent)}`] : []),
-  ].join('; ');
 }

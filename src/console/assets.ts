@@ -11,6 +11,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Everything that a page loads, by the name under which it does. Nothing comes from anywhere else. */
 const FILES: Readonly<Record<string, string>> = {
   'console.js': import.meta.resolve('./client/console.js'),
+  'duration.js': import.meta.resolve('./client/duration.js'),
   'chart.js': import.meta.resolve('./client/chart.js'),
   'console.css': import.meta.resolve('./client/console.css'),
   'icon.svg': import.meta.resolve('./client/icon.svg'),

@@ -1,8 +1,8 @@
-import { openAhead, outlook } from '../campaign/status.ts';
-import { describeDuration } from '../duration.ts';
+import { hasForecast, openAhead, outlook } from '../campaign/status.ts';
+import { describeDuration, describeWindow } from '../duration.ts';
 import { feedingPlace } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
-import { count } from '../words.ts';
+import { count } from '../words/number.ts';
 import { type BudgetChart, chartBudget } from './budget-chart.ts';
 import { at, renderHolds } from './parts.ts';
 import type { Site } from './site.ts';
@@ -13,16 +13,17 @@ import { live } from './view.ts';
 /** Behind every campaign that waits. */
 const LAST = feedingPlace(10, 0);
 
-/** How a tenant's calls stand against its limits, and how they will. */
+/** A tenant's calls against its limits, past and expected. */
 export function addBudgetPage(site: Site, directory: Directory): void {
   site.view('/t/:tenant/budget', async ({ params }) => {
     const shown = directory.find(params['tenant'] ?? '');
     const { tenant, label } = shown;
     const { budget, past } = await shown.look();
-    const open = await openAhead(tenant, LAST);
+    // The calls of today leave the windows in any case; others only come where somebody can make them.
+    const open = hasForecast(budget) ? await openAhead(tenant, LAST) : 0;
     const chart = chartBudget(tenant.limits, past, outlook(tenant.limits, budget, open, false));
     const regions = {
-      windows: html`<section><h2>Cancel calls now</h2>${renderWindows(budget)}${renderHolds(budget)}</section>`,
+      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
       refusals: renderRefusals(chart),
     };
     return {
@@ -35,10 +36,10 @@ export function addBudgetPage(site: Site, directory: Directory): void {
       regions,
       body: html`${live(regions, 'windows')}
 <section><h2>Calls in each rolling window</h2>
-<p class="note">The last ${describeDuration(spanOf(chart))}, and, dashed, the next as the forecast has it. Above the lower line only urgent calls go out.</p>
-<noscript><p>The drawing needs JavaScript; the table above says how the windows stand.</p></noscript>
+<p class="note">The last ${describeDuration(spanOf(chart))} and, dashed, the forecast for the next ${describeDuration(spanOf(chart))}. Calls above the lower limit are reserved for urgent requests.</p>
+<noscript><p>The chart needs JavaScript. The table above shows the current numbers.</p></noscript>
 ${chart.windows.map(renderFigure)}
-<ul class="keys"><li><span class="key used"></span>calls</li><li><span class="key least"></span>at least: older calls are not kept</li><li><span class="key forecast"></span>forecast</li><li><span class="key limit"></span>limit</li><li><span class="key bulk"></span>limit for all but urgent calls</li><li><span class="key refusal"></span>refused (429), and waiting because of it</li></ul>
+<ul class="keys"><li><span class="key used"></span>calls</li><li><span class="key least"></span>at least (older calls are not kept)</li><li><span class="key forecast"></span>forecast</li><li><span class="key limit"></span>limit</li><li><span class="key bulk"></span>available to campaigns</li><li><span class="key refusal"></span>refused (429) and waiting</li></ul>
 </section>
 ${live(regions, 'refusals')}`,
     };
@@ -50,17 +51,17 @@ function spanOf({ windows }: BudgetChart): number {
 }
 
 function renderFigure({ lengthMs, max, bulkMax }: BudgetChart['windows'][number], index: number): Html {
-  const reserve = bulkMax < max ? `, ${count(max - bulkMax)} of them kept for urgent calls` : '';
-  const words = `In any ${describeDuration(lengthMs)}: at most ${count(max)} calls${reserve}`;
-  return html`<figure><figcaption>${words}</figcaption><div class="chart" data-window="${index}" role="img" aria-label="${words}; drawn over time"></div></figure>\n`;
+  const reserve = bulkMax < max ? `, ${count(max - bulkMax)} of them reserved for urgent requests` : '';
+  const words = `At most ${count(max)} calls in any ${describeWindow(lengthMs)}${reserve}`;
+  return html`<figure><figcaption>${words}</figcaption><div class="chart" data-window="${index}" role="img" aria-label="${words}: chart over time"></div></figure>\n`;
 }
 
 function renderRefusals({ refusals }: BudgetChart): Html {
   if (refusals.length === 0)
-    return html`<section><h2>Refusals</h2><p class="note">No call was refused (429) in this time, as far as is known.</p></section>`;
+    return html`<section><h2>Refusals</h2><p class="note">No refusals (429) recorded in this period.</p></section>`;
   const items = refusals.map(
     ({ at: time, until }) =>
-      html`<li>refused at ${at(time)}, so that nothing was sent until ${at(Math.max(time, until))}</li>\n`,
+      html`<li>Refused at ${at(time)}. No calls until ${at(Math.max(time, until))}.</li>\n`,
   );
-  return html`<section><h2>Refusals</h2><p class="note">Redis keeps the last one: of those before it, the ones that this console saw.</p><ul>${items}</ul></section>`;
+  return html`<section><h2>Refusals</h2><p class="note">Redis keeps the latest refusal only. Earlier ones are listed if this console was running at the time.</p><ul>${items}</ul></section>`;
 }

@@ -59,7 +59,8 @@ export function createCampaignIndex(deps: ReportDeps, number: number) {
 
   async function update(): Promise<State> {
     const campaign = await readCampaign(deps.redis, deps.keys, number);
-    if (!campaign) throw new StanddownError('CAMPAIGN_UNKNOWN', 'the campaign is gone');
+    if (!campaign)
+      throw new StanddownError('CAMPAIGN_UNKNOWN', 'This campaign does not exist, or was deleted.');
     if (state && (state.name !== campaign.name || state.createdAt !== campaign.createdAt)) state = null;
     const tracked = await deps.redis.scard(deps.keys.elsewhere(number));
     const isWhole = (known: State) => known.total === campaign.total && known.tracked.size === tracked;

@@ -8,7 +8,7 @@ import { type Html, html } from '../report/html.ts';
 import { ACTIONS, type ActionName } from './actions.ts';
 import { renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
 import { findByNumber, taskKey } from './find.ts';
-import { describeAbsence, type Indexes, type KnownCampaign } from './indexes.ts';
+import { type Indexes, type KnownCampaign, whyNotIndexed } from './indexes.ts';
 import { campaignPath } from './parts.ts';
 import { type Found, isPlain, placeOf, readWanted, type Wanted } from './requests.ts';
 import { renderSearch, renderTable, type TableInput } from './requests-table.ts';
@@ -19,7 +19,7 @@ import { trailTo } from './tenant-page.ts';
 import type { Directory } from './tenants.ts';
 import { live, type View, type Viewer } from './view.ts';
 
-/** Longer the page does not wait for what its requests come to, in ms: it shows that when it is known. */
+/** Longer the page does not wait for the sums of its actions, in ms: it shows them when they are known. */
 const READ_MS = 500;
 
 export interface CampaignPageDeps {
@@ -28,7 +28,7 @@ export interface CampaignPageDeps {
   tasks: Tasks;
 }
 
-/** One campaign: how far it is, what became of its requests, and all of them. */
+/** One campaign: its progress, the sums of its outcomes, and all its actions. */
 export function addCampaignPage(site: Site, deps: CampaignPageDeps): void {
   site.view('/t/:tenant/c/:number', (visit) => viewCampaign(site, deps, visit));
 }
@@ -42,7 +42,7 @@ async function viewCampaign(
   const { label, tenant } = shown;
   // The tenant's own look is for the history of its budget: whoever watches this page sees refusals come and go, too.
   const found = await findByNumber(tenant, params['number']);
-  const [{ campaign, status }, rows] = await Promise.all([
+  const [{ campaign, status, budget }, rows] = await Promise.all([
     lookAt(tenant, found),
     tenant.redis.llen(tenant.keys.ids(found.number)),
     shown.look(),
@@ -56,15 +56,15 @@ async function viewCampaign(
   ]);
   const indexed = typeof known === 'string' ? null : await known.index.soon(READ_MS);
   const regions = {
-    head: renderHead(status, deps.tasks.of(taskKey(label, campaign.number))),
+    head: renderHead({ status, budget, tenant: label }, deps.tasks.of(taskKey(label, campaign.number))),
     actions: renderActions(label, { campaign, status }, viewer),
     requests: shownRows
       ? renderTable(input, shownRows)
-      : html`<p class="note" role="status">${describeAbsence(site, known) ?? 'The requests are being read; this takes a moment.'}</p>`,
+      : html`<p class="note" role="status">${whyNotIndexed(site, known) ?? 'Reading the actions. This takes a moment.'}</p>`,
     analysis:
       indexed && typeof known !== 'string'
         ? known.analyse(indexed, campaign)
-        : html`<p class="note">${describeAbsence(site, known) ?? 'The outcomes by type and reason are being counted.'}</p>`,
+        : html`<p class="note">${whyNotIndexed(site, known) ?? 'Counting outcomes by type and reason.'}</p>`,
     facts: renderFacts(campaign),
     audit: renderAudit(history),
   };
@@ -74,7 +74,7 @@ async function viewCampaign(
     everyMs: 2_000,
     regions,
     body: html`${live(regions, 'head')}${live(regions, 'actions')}
-<section><h2>Requests</h2>
+<section><h2>Actions</h2>
 ${renderSearch(input, indexed ? typesOf(indexed.rows) : [])}
 ${live(regions, 'requests')}</section>
 ${live(regions, 'analysis')}

@@ -1,22 +1,28 @@
+import type { BudgetView } from '../budget/view.ts';
 import type { Limits } from '../budget/windows.ts';
 import type { AuditEntry } from '../campaign/audit.ts';
 import type { Campaign } from '../campaign/registry.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
-import { describePriority } from '../ledger/place.ts';
 import { renderTimeline } from '../report/chart.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderOutcomes, renderTypes } from '../report/summary.ts';
 import { createTally, type OUTCOMES_OR_OPEN } from '../report/tally.ts';
-import { count, describeTracked } from '../words.ts';
+import { unfinished } from '../words/blocked.ts';
+import { describePriorityFact, describeTracked, outcomeLabel, titled } from '../words/campaign.ts';
+import { count, plural } from '../words/number.ts';
+import { formatTime } from '../words/time.ts';
 import type { Indexed } from './campaign-index.ts';
 import {
+  ago,
   at,
   describeProgress,
-  renderHold,
+  renderCampaignHold,
+  renderEta,
   renderOutcomeCounts,
   renderProgress,
+  renderState,
   scrolling,
-  until,
+  upcoming,
 } from './parts.ts';
 import { toTallied } from './row.ts';
 import type { Task } from './tasks.ts';
@@ -26,36 +32,45 @@ import type { Task } from './tasks.ts';
 /** What was done last. */
 const MOST_TASKS = 3;
 
-export function renderHead(status: CampaignStatus, tasks: readonly Task[]): Html {
-  return html`${tasks.slice(-MOST_TASKS).map(renderTask)}<section>
-<h2 class="unseen">How far it is</h2>
-<p class="lead"><span class="state" data-state="${status.state}">${status.state}</span> ${describeProgress(status)}${status.etaAt ? html`, done at ${until(status.etaAt)}` : ''}</p>
-${renderProgress('All requests by outcome', status)}
+export function renderHead(
+  { status, budget, tenant }: { status: CampaignStatus; budget: BudgetView; tenant: string },
+  tasks: readonly Task[],
+): Html {
+  const title = titled(status.campaign, tenant);
+  return html`${tasks.slice(-MOST_TASKS).map((task) => renderTask(title, task))}<section>
+<h2 class="unseen">Status</h2>
+<p class="lead">${renderState(status.state)} ${describeProgress(status)}${renderEta(status)}</p>
+${renderProgress('All actions by outcome', status)}
 ${renderOutcomeCounts(status)}
-${status.hold ? html`<ul class="holds"><li>${renderHold(status.hold)}</li></ul>` : ''}
+${renderCampaignHold(status, budget, tenant)}
 ${status.tracked.total > 0 ? html`<p class="note">${describeTracked(status.tracked)}.</p>` : ''}
 </section>`;
 }
 
-function renderTask({ what, by, endedAt, words, failed }: Task): Html {
+/** What was done last to the campaign, or is being done, with what came of it. */
+function renderTask(title: string, { what, by, startedAt, endedAt, words, failed }: Task): Html {
   const kind = failed ? 'failed' : endedAt === null ? 'running' : 'done';
-  const when = endedAt === null ? 'under way' : at(endedAt);
-  return html`<p class="told" data-kind="${kind}" role="status">${what}: ${words} – by ${by}, ${when}</p>\n`;
+  const lead = { failed: `${what} failed: `, running: `${what} in progress: `, done: '' }[kind];
+  return html`<p class="told" data-kind="${kind}" role="status">${title}: ${lead}${unfinished(words)} – by ${by}, ${ago(endedAt ?? startedAt)}</p>\n`;
 }
 
 export function renderFacts(campaign: Campaign): Html {
   const facts: [name: string, value: string | Html][] = [
     ['Comment', campaign.comment],
     ['Requested by', campaign.requestedBy ?? ''],
-    ['Created', at(campaign.createdAt)],
-    ['Expires', campaign.expiresAt === null ? '' : until(new Date(campaign.expiresAt).toISOString())],
-    ['Priority', `${describePriority(campaign.priority)} (urgent, then 1 to 9)`],
-    ['Verified', campaign.verification ? at(campaign.verification.at) : ''],
+    ['Created', ago(campaign.createdAt)],
+    ['Expires', campaign.expiresAt === null ? '' : renderExpiry(campaign.expiresAt)],
+    ['Priority', describePriorityFact(campaign.priority)],
+    ['Verified', campaign.verification ? ago(campaign.verification.at) : ''],
   ];
   const items = facts
     .filter(([, value]) => value !== '')
     .map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>\n`);
   return html`<section><h2>Campaign</h2><dl>${items}</dl></section>`;
+}
+
+function renderExpiry(ms: number): Html {
+  return ms > Date.now() ? upcoming(new Date(ms).toISOString()) : ago(ms);
 }
 
 /** The latest of these are shown. */
@@ -69,13 +84,12 @@ export function renderAudit(history: readonly AuditEntry[]): Html {
       (entry) =>
         html`<tr><td class="time">${at(entry.at)}</td><td>${entry.action}</td><td>${entry.by}</td><td>${entry.detail}</td><td class="command"><code>${entry.command}</code></td></tr>\n`,
     );
-  if (rows.length === 0)
-    return html`<section><h2>History</h2><p class="note">Nobody did anything to it yet.</p></section>`;
+  if (rows.length === 0) return html`<section><h2>History</h2><p class="note">No changes yet.</p></section>`;
   return html`<section><h2>History</h2>
 ${scrolling(
   'History',
   html`<table>
-<thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Who</th><th scope="col">Detail</th><th scope="col">Command</th></tr></thead>
+<thead><tr><th scope="col">Time</th><th scope="col">Change</th><th scope="col">By</th><th scope="col">Detail</th><th scope="col">Command</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>`,
@@ -83,7 +97,7 @@ ${rows}</tbody>
 </section>`;
 }
 
-/** What the requests add up to: rendered once for each state of the index, for it goes through all of them. */
+/** What the actions add up to: rendered once for each state of the index, for it goes through all of them. */
 export function createAnalysis(limits: Limits) {
   let last: { version: number; html: Html; renderedAt: number } | null = null;
   return (indexed: Indexed, campaign: Campaign): Html => {
@@ -120,8 +134,8 @@ function analyse({ rows, readAt }: Indexed, { name }: Campaign, { windows }: Lim
     }
   }
   const summary = tally.summary(windows);
-  return html`<p class="note">What follows was counted at ${at(readAt)}.</p>
-${renderTimeline(summary.timeline)}
+  return html`<p class="note">Counted at ${at(readAt)}.</p>
+${renderTimeline(summary.timeline, (ms) => formatTime(ms, Date.now()))}
 ${renderOutcomes(summary)}
 ${renderReasons([...reasons.values()])}
 ${renderTypes(summary.types)}`;
@@ -145,7 +159,7 @@ function renderReasons(reasons: readonly Reason[]): Html {
   const shown = reasons.toSorted((a, b) => b.number - a.number).slice(0, MOST_SHOWN);
   const rows = shown.map(
     ({ outcome, httpStatus, error, isVaried, number }) =>
-      html`<tr><th scope="row">${mark(outcome)}${outcome}</th><td class="number">${httpStatus > 0 ? httpStatus : ''}</td><td class="number">${count(number)}</td><td>${isVaried ? `${error} (and the like)` : error}</td></tr>\n`,
+      html`<tr><th scope="row">${mark(outcome)}${outcomeLabel(outcome)}</th><td class="number">${httpStatus > 0 ? httpStatus : ''}</td><td class="number">${count(number)}</td><td>${isVaried ? `${error} (and similar)` : error}</td></tr>\n`,
   );
   const left = reasons.length - shown.length;
   return html`<section>
@@ -153,11 +167,11 @@ function renderReasons(reasons: readonly Reason[]): Html {
 ${scrolling(
   'Outcomes by reason',
   html`<table>
-<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">HTTP</th><th scope="col" class="number">Ids</th><th scope="col">What the API said</th></tr></thead>
+<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">HTTP</th><th scope="col" class="number">Actions</th><th scope="col">Defender’s answer</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>`,
 )}
-${left > 0 ? html`<p class="note">${count(left)} rarer ones are left out.</p>` : ''}
+${left > 0 ? html`<p class="note">${plural(left, 'rarer reason is', 'rarer reasons are')} not shown.</p>` : ''}
 </section>`;
 }

@@ -35,6 +35,8 @@ export interface Draft {
   lines: IdLine[];
   /** What a submit would do; null: not known yet; words: why it would do nothing. */
   plan: SubmitPlan | string | null;
+  /** When that was found out, in ms since 1970. */
+  plannedAt: number;
   /** What the ids are about, a line each; null: being read. */
   about: string[] | null;
   /** Why a submit failed on its way; null: none did. */
@@ -100,7 +102,7 @@ export function createDrafts() {
       if (isKept && draft.tenant === tenant && draft.owner === owner) return draft;
       throw new StanddownError(
         'USAGE',
-        'this is not kept any more, or was submitted already: hand it in again',
+        'These actions were submitted already, or are no longer kept. To submit them, check them again.',
       );
     },
     /** Takes it out meanwhile, so that it is not submitted twice. Where that fails, it can be done again. */

@@ -27,7 +27,7 @@ export async function sendReport(
   { fields, reply }: Visit,
 ): Promise<null> {
   const format = fields.get('format') ?? '';
-  if (!isFormat(format)) throw new StanddownError('USAGE', 'the format is csv, jsonl or html');
+  if (!isFormat(format)) throw new StanddownError('USAGE', 'Invalid format: use csv, jsonl or html.');
   await appendAudit(tenant, campaign.number, { ...actor, action: 'export', detail: format });
   const parts = await renderReport(tenant, campaign, reportCampaign(tenant, campaign), {
     format,

@@ -8,7 +8,7 @@ export async function findByNumber({ redis, keys }: Tenant, number: string | und
     ? await readCampaign(redis, keys, Number(number))
     : null;
   if (campaign && campaign.state !== 'deleted') return campaign;
-  throw new StanddownError('CAMPAIGN_UNKNOWN', 'there is no such campaign (any more)');
+  throw new StanddownError('CAMPAIGN_UNKNOWN', 'This campaign does not exist, or was deleted.');
 }
 
 /** Under which the console keeps what goes on with a campaign. */

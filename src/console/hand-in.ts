@@ -10,6 +10,7 @@ import type { IdLine } from '../intake/id-line.ts';
 import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import { createIdSet } from '../ledger/id-set.ts';
+import { INVALID_PRIORITY } from './actions.ts';
 import type { DraftWish } from './drafts.ts';
 
 /** What a form brought: who fills it in is known before anything of it is read. */
@@ -33,6 +34,9 @@ const MOST_BAD = 500;
 /** Characters of what was pasted that are kept, for whoever wants to change it. */
 const MOST_PASTED = 100_000;
 
+/** What ids are said to come from where no file has a name. */
+const PASTED = 'pasted text';
+
 /** A file's name goes into the history, which terminals show: no more of it, and nothing that could move a cursor. */
 const MOST_NAME = 100;
 
@@ -53,7 +57,7 @@ export async function readHandedIn(
     for await (const part of request.parts()) {
       if (part.type === 'field') {
         if (part.valueTruncated)
-          throw new StanddownError('INPUT_INVALID', 'too much was pasted: hand it in as a file');
+          throw new StanddownError('INPUT_INVALID', 'The pasted text is too long. Upload it as a file.');
         fields.append(part.fieldname, String(part.value));
         // The key stands first: nobody else fills the memory with the rest.
         check(fields);
@@ -77,21 +81,21 @@ export async function readHandedIn(
       if (part.file.truncated)
         throw new StanddownError(
           'INPUT_INVALID',
-          'the file is too large for the console: submit it with the command',
+          'The file is too large for the console. Submit it with "standdown submit".',
         );
       return handed;
     }
     check(fields);
     const wish = readWish(fields);
     const text = fields.get('ids') ?? '';
-    if (text.trim() === '') throw new StanddownError('USAGE', 'choose a file, or paste ids');
+    if (text.trim() === '') throw new StanddownError('USAGE', 'No ids given. Choose a file or paste ids.');
     spool = await openSpool();
     return {
       wish,
       spool,
-      source: 'what was pasted',
+      source: PASTED,
       pasted: text.length <= MOST_PASTED ? text : null,
-      ...(await gather(Readable.from([Buffer.from(text)]), 'what was pasted', spool)),
+      ...(await gather(Readable.from([Buffer.from(text)]), PASTED, spool)),
     };
   } catch (error) {
     await spool?.close();
@@ -104,11 +108,10 @@ function readWish(fields: URLSearchParams): DraftWish {
   const of = (name: string) => (fields.get(name) ?? '').trim();
   const wish = { name: of('campaign'), comment: of('comment') };
   checkWanted(wish);
-  if (!/^\d$/.test(of('priority')))
-    throw new StanddownError('USAGE', 'the priority is urgent, or from 1 to 9');
+  if (!/^\d$/.test(of('priority'))) throw new StanddownError('USAGE', INVALID_PRIORITY);
   const expiresInMs = of('expires') === '' ? null : parseDuration(of('expires'));
   if (expiresInMs === null && of('expires') !== '')
-    throw new StanddownError('USAGE', 'when it expires is a duration such as 90m or 4h');
+    throw new StanddownError('USAGE', 'Invalid expiry: use a duration such as 90m or 4h.');
   return { ...wish, priority: Number(of('priority')), expiresInMs };
 }
 

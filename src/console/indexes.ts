@@ -1,11 +1,11 @@
-import { count } from '../words.ts';
+import { count } from '../words/number.ts';
 import { type CampaignIndex, createCampaignIndex } from './campaign-index.ts';
 import { createAnalysis } from './campaign-parts.ts';
 import { createFinder } from './requests.ts';
 import type { Site } from './site.ts';
 import type { ShownTenant } from './tenants.ts';
 
-/** A campaign whose requests are known here, and what was made of them. */
+/** A campaign whose actions are known here, and what was made of them. */
 export interface KnownCampaign {
   index: CampaignIndex;
   find: ReturnType<typeof createFinder>;
@@ -75,8 +75,8 @@ export function createIndexes({
   };
 }
 
-/** Why nothing is known of all requests together; null: because they are being read. */
-export function describeAbsence(
+/** Why nothing is known of all actions together; null: because they are being read. */
+export function whyNotIndexed(
   { describe }: Pick<Site, 'describe'>,
   known: KnownCampaign | string,
 ): string | null {
@@ -98,8 +98,8 @@ function rowsOf(entries: readonly Entry[]): number {
 }
 
 function tooLarge(mostRows: number): string {
-  return `A campaign of more than ${count(mostRows)} ids is not searched or counted here: export its report.`;
+  return `This campaign has more than ${count(mostRows)} actions, which is too many to search or count here. Export its report instead.`;
 }
 
 const NO_ROOM =
-  'Other large campaigns are being looked at, and there is no room for this one beside them: look again when their pages are closed, or export its report.';
+  'Other large campaigns are open in the console, and there is no memory left to search or count this one. Close their pages and try again, or export its report.';

@@ -73,11 +73,17 @@ export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
   raw.end();
 }
 
+/** The page's own script keeps these up to date: a second that has passed is no change. */
+function withoutCountdowns(text: string): string {
+  return text.replace(/(<span class="left"[^>]*>)[^<]*/g, '$1');
+}
+
 function changesOf({ regions = {}, data }: View, sent: Map<string, string>) {
   const changed = Object.entries({ ...regions }).flatMap(([id, part]) => {
     const text = String(part);
-    if (sent.get(id) === text) return [];
-    sent.set(id, text);
+    const essence = withoutCountdowns(text);
+    if (sent.get(id) === essence) return [];
+    sent.set(id, essence);
     return [[id, text] as const];
   });
   if (changed.length === 0 && data === undefined) return null;

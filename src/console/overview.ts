@@ -1,16 +1,16 @@
 import type { CampaignLook } from '../campaign/status.ts';
 import { type Html, html } from '../report/html.ts';
-import { count } from '../words.ts';
+import { count, plural } from '../words/number.ts';
 import {
   campaignPath,
   describeProgress,
-  plural,
+  renderEta,
   renderHold,
   renderHolds,
   renderOutcomeCounts,
   renderProgress,
+  renderState,
   tenantPath,
-  until,
 } from './parts.ts';
 import type { Site, Visit } from './site.ts';
 import type { TenantLook } from './tenant-look.ts';
@@ -80,9 +80,9 @@ function renderCounts(all: readonly Seen[]): Html {
   const trouble = all.filter(({ look }) => look === null || look.trouble > 0).length;
   const words = [
     plural(all.length, 'tenant'),
-    `${count(active)} at work`,
-    `${plural(open, 'id')} open`,
-    trouble > 0 ? `${count(trouble)} in trouble` : 'none in trouble',
+    `${count(active)} running`,
+    `${plural(open, 'action')} pending`,
+    trouble > 0 ? `${count(trouble)} with problems` : 'all healthy',
   ];
   return html`<p class="lead">${words.join(' · ')}</p>`;
 }
@@ -90,8 +90,8 @@ function renderCounts(all: readonly Seen[]): Html {
 function renderFilter(search: string, show: string): Html {
   const choices = [
     ['all', 'all'],
-    ['active', 'at work'],
-    ['trouble', 'in trouble'],
+    ['active', 'running'],
+    ['trouble', 'with problems'],
   ].map(([value = '', text = '']) =>
     value === show
       ? html`<option value="${value}" selected>${text}</option>`
@@ -99,13 +99,13 @@ function renderFilter(search: string, show: string): Html {
   );
   return html`<form method="get" action="/" role="search" class="filter">
 <div><label for="q">Tenant or campaign</label><input id="q" name="q" type="search" value="${search}"></div>
-<div><label for="show">Show</label><select id="show" name="show">${choices}</select></div>
-<div><button>Filter</button></div>
+<div><label for="show">Tenants</label><select id="show" name="show">${choices}</select></div>
+<div><button>Apply</button></div>
 </form>`;
 }
 
 function renderTenants(found: readonly Seen[]): Html {
-  if (found.length === 0) return html`<section><p>No tenant matches.</p></section>`;
+  if (found.length === 0) return html`<section><p>No matching tenants.</p></section>`;
   const [idle, others] = [found.filter(isIdle), found.filter((seen) => !isIdle(seen))];
   return html`${others.map(renderTenant)}${idle.length > 0 ? renderIdle(idle) : ''}`;
 }
@@ -120,7 +120,7 @@ function renderIdle(idle: readonly Seen[]): Html {
     ({ shown: { label }, look }) =>
       html`<li><a href="${tenantPath(label)}">${label}</a> <span class="note">${plural(look?.ended.length ?? 0, 'campaign')}</span></li>\n`,
   );
-  return html`<section id="idle"><h2>Nothing open</h2><ul class="idle">${items}</ul></section>`;
+  return html`<section id="idle"><h2>No pending actions</h2><ul class="idle">${items}</ul></section>`;
 }
 
 function renderTenant(seen: Seen): Html {
@@ -133,18 +133,18 @@ function renderTenant(seen: Seen): Html {
   const more = look.active.length - MOST_SHOWN;
   return html`<section class="${look.trouble > 0 ? 'tenant trouble' : 'tenant'}" id="tenant-${label}">
 ${head}
-${renderHolds(look.budget)}
+${renderHolds(look.budget, label)}
 ${look.active.slice(0, MOST_SHOWN).map((one) => renderActive(label, one))}
-<p class="note">${more > 0 ? html`${count(more)} more at work, ` : ''}${plural(look.ended.length, 'campaign')} ended</p>
+<p class="note">${more > 0 ? `${count(more)} more running, ` : ''}${plural(look.ended.length, 'campaign')} ended</p>
 </section>
 `;
 }
 
-/** A campaign with open ids. */
+/** A campaign with pending actions. */
 export function renderActive(label: string, { campaign, status }: CampaignLook): Html {
   const own = status.hold?.reason === 'paused' ? status.hold : null;
   return html`<div class="campaign" id="campaign-${label}-${campaign.number}">
-<p><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a> <span class="state" data-state="${status.state}">${status.state}</span> ${describeProgress(status)}${status.etaAt ? html`, done at ${until(status.etaAt)}` : ''}</p>
+<p><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a> ${renderState(status.state)} ${describeProgress(status)}${renderEta(status)}</p>
 ${renderProgress(campaign.name, status)}
 ${renderOutcomeCounts(status)}
 ${own ? html`<p>${renderHold(own)}</p>` : ''}

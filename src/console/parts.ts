@@ -4,8 +4,10 @@ import { OUTCOMES } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
 import type { OutcomeOrOpen } from '../report/tally.ts';
-import { percent } from '../report/words.ts';
-import { clockTime, count, describeAbsence, describePace, REASONS } from '../words.ts';
+import { describeAbsence, describePace, type HoldWords, holdsToShow, partsOfHold } from '../words/blocked.ts';
+import { EXPECTED, outcomeLabel } from '../words/campaign.ts';
+import { count, percent } from '../words/number.ts';
+import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../words/time.ts';
 
 /* What several pages show. */
 
@@ -22,38 +24,82 @@ export function campaignPath(label: string, number: number, ...more: readonly (s
   return tenantPath(label, 'c', number, ...more);
 }
 
-/** A time, and how long it is until then; the script counts that down. */
-export function until(iso: string): Html {
-  return html`<time datetime="${iso}">${clockTime(iso, Date.now())}</time> <span class="left" data-until="${iso}"></span>`;
+/** What is still to come, in the words of `formatUpcoming`; the script counts the rest down. */
+export function upcoming(iso: string, now = Date.now()): Html {
+  const parts = partsOfUpcoming(iso, now);
+  if (parts === null) return html`${ANY_MOMENT}`;
+  return html`<span data-until="${iso}">at <time datetime="${iso}" title="${iso}">${parts.clock}</time> <span class="left">${parts.left}</span></span>`;
 }
 
+/** What has happened, in the words of `formatPast`; the script keeps its age up to date. */
+export function ago(ms: number, now = Date.now()): Html {
+  const iso = new Date(ms).toISOString();
+  return html`${at(ms)} <span class="left" data-since="${iso}">${describeAge(ms, now)}</span>`;
+}
+
+/** A time alone, for a column of them. */
 export function at(ms: number): Html {
   const iso = new Date(ms).toISOString();
-  return html`<time datetime="${iso}">${clockTime(iso, Date.now())}</time>`;
+  return html`<time datetime="${iso}" title="${iso}">${formatTime(ms, Date.now())}</time>`;
 }
 
-/** Why something waits, and until when. */
-export function renderHold(hold: { reason: string; until: string | null; detail: string }): Html {
-  if (hold.reason === 'paused' && hold.detail)
-    return html`<span class="hold" data-reason="paused">${hold.detail}</span>`;
-  const isToCome = hold.until !== null && Date.parse(hold.until) > Date.now();
-  const time = isToCome && hold.until !== null ? html` until ${until(hold.until)}` : '';
-  return html`<span class="hold" data-reason="${hold.reason}">waits for ${REASONS[hold.reason] ?? hold.reason}${time}${hold.detail ? `; ${hold.detail}` : ''}</span>`;
+/** What blocks calls, and when that changes. */
+export function renderHold(hold: HoldWords, now = Date.now()): Html {
+  const { state, next } = partsOfHold(hold);
+  const then = hold.until === null || next === '' ? '' : html` ${next} ${upcoming(hold.until, now)}.`;
+  return renderReason(hold.reason, html`${state}${then}`);
+}
+
+function renderReason(reason: string, words: Html): Html {
+  return html`<span class="hold" data-reason="${reason}">${words}</span>`;
 }
 
 /** Why nothing of a tenant goes out, and what else there is to know of its budget. */
-export function renderHolds(budget: BudgetView): Html {
-  const absence = describeAbsence(budget);
+export function renderHolds(budget: BudgetView, tenant: string, now = Date.now()): Html {
+  const lines = renderBlocked(
+    budget,
+    tenant,
+    holdsToShow(budget, tenant).map((hold) => renderHold(hold, now)),
+  );
+  return lines.length > 0 ? renderList(lines) : html`<p class="note">Nothing is blocking calls.</p>`;
+}
+
+/** Why nothing of one campaign goes out; empty: nothing is blocking it. */
+export function renderCampaignHold(
+  { open, hold }: Pick<CampaignStatus, 'open' | 'hold'>,
+  budget: BudgetView,
+  tenant: string,
+  now = Date.now(),
+): Html {
+  const isAbsent = describeAbsence(budget, tenant) !== null;
+  const holds = hold && (hold.reason === 'paused' || !isAbsent) ? [renderHold(hold, now)] : [];
+  const lines = open > 0 ? renderBlocked(budget, tenant, holds) : holds;
+  return lines.length > 0 ? renderList(lines) : html``;
+}
+
+/** A hold among what else is to be known of the budget: a missing worker first. */
+function renderBlocked(budget: BudgetView, tenant: string, holds: readonly Html[]): Html[] {
+  const absence = describeAbsence(budget, tenant);
   const pace = describePace(budget);
-  const lines = [
-    ...(absence ? [html`<span class="hold" data-reason="absent">${absence}</span>`] : []),
-    ...budget.holds.map(({ until: time, ...hold }) =>
-      renderHold({ ...hold, until: time === null ? null : new Date(Math.ceil(time)).toISOString() }),
-    ),
-    ...(pace ? [html`<span class="hold" data-reason="pace">${pace}</span>`] : []),
+  return [
+    ...(absence ? [renderReason('absent', html`${absence}`)] : []),
+    ...holds,
+    ...(pace ? [renderReason('pace', html`${pace}`)] : []),
   ];
-  if (lines.length === 0) return html`<p class="note">Nothing holds calls back.</p>`;
+}
+
+function renderList(lines: readonly Html[]): Html {
   return html`<ul class="holds">${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
+}
+
+/** A campaign's status, in the one word that it has everywhere. */
+export function renderState(state: CampaignStatus['state']): Html {
+  return html`<span class="state" data-state="${state}">${state}</span>`;
+}
+
+/** When a campaign is expected to finish, after what else is said of it; empty: nobody can say. */
+export function renderEta({ etaAt }: Pick<CampaignStatus, 'etaAt'>): Html {
+  return etaAt === null ? html`` : html`. ${EXPECTED} ${upcoming(etaAt)}.`;
 }
 
 type Shares = Pick<CampaignStatus, 'total' | 'open' | 'outcomes' | 'tracked'>;
@@ -65,7 +111,7 @@ function sharesOf({ open, outcomes }: Shares): Map<OutcomeOrOpen, number> {
   return shares;
 }
 
-/** How far it is, in the colours of the outcomes. */
+/** A campaign's progress as a bar in the colours of the outcomes. */
 export function renderProgress(label: string, shares: Shares): Html {
   return renderBar(label, { name: '', total: shares.total, outcomes: sharesOf(shares) });
 }
@@ -73,22 +119,19 @@ export function renderProgress(label: string, shares: Shares): Html {
 /** The outcomes and their numbers, in a line. */
 export function renderOutcomeCounts(shares: Shares): Html {
   const items = [...sharesOf(shares)].map(
-    ([outcome, number]) => html`<li>${mark(outcome)}${outcome} <strong>${count(number)}</strong></li>\n`,
+    ([outcome, number]) =>
+      html`<li>${mark(outcome)}${outcomeLabel(outcome)} <strong>${count(number)}</strong></li>\n`,
   );
   return html`<ul class="counts">${items}</ul>`;
 }
 
-/** 9,998 of 10,000 decided (> 99.9 %) */
+/** `9,998 of 10,000 actions finished (> 99.9%)` */
 export function describeProgress({ total, open }: Shares): string {
-  const decided = total - open;
-  return `${count(decided)} of ${count(total)} decided (${percent(decided, total)})`;
+  const finished = total - open;
+  return `${count(finished)} of ${count(total)} actions finished (${percent(finished, total)})`;
 }
 
 /** A table that scrolls by itself where it is too wide. */
 export function scrolling(label: string, table: Html): Html {
   return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${table}</div>`;
-}
-
-export function plural(number: number, one: string, many = `${one}s`): string {
-  return `${count(number)} ${number === 1 ? one : many}`;
 }

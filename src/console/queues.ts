@@ -20,11 +20,11 @@ const BOARD_HEADERS = {
   ),
 };
 
-/** What a lane is for, as bull-board shows it. */
+/** What a queue is for, as bull-board shows it. */
 const PURPOSES: Readonly<Record<LaneName, string>> = {
-  cancel: 'single cancels of other services',
-  'cancel-urgent': 'single cancels and campaigns that go before all others',
-  'cancel-campaign': 'about two minutes of the running campaigns; their lists hold the rest',
+  cancel: 'Single cancels from other services',
+  'cancel-urgent': 'Urgent single cancels and urgent campaigns',
+  'cancel-campaign': 'The next two minutes of the running campaigns; their other actions are queued later',
 };
 
 export interface QueuesDeps {

@@ -2,10 +2,11 @@ import type { Campaign } from '../campaign/registry.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import { OUTCOMES_OR_OPEN } from '../report/tally.ts';
-import { count } from '../words.ts';
+import { describeNotes, outcomeLabel } from '../words/campaign.ts';
+import { count, plural } from '../words/number.ts';
 import { at, campaignPath, scrolling } from './parts.ts';
 import { type Found, SIZES, type SortColumn, toQuery, type Wanted } from './requests.ts';
-import type { Row } from './row.ts';
+import { ownerOf, type Row } from './row.ts';
 
 interface Column {
   title: string;
@@ -15,7 +16,11 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-  { title: 'Outcome', sort: 'outcome', cell: ({ outcome }) => html`${mark(outcome)}${outcome}` },
+  {
+    title: 'Outcome',
+    sort: 'outcome',
+    cell: ({ outcome }) => html`${mark(outcome)}${outcomeLabel(outcome)}`,
+  },
   {
     title: 'Machine action',
     sort: 'id',
@@ -29,15 +34,14 @@ const COLUMNS: readonly Column[] = [
     kind: 'long',
     cell: ({ error }) => (error === '' ? '' : html`<span title="${error}">${error}</span>`),
   },
-  { title: 'Action', sort: 'type', cell: ({ type }) => type },
-  { title: 'State', sort: 'status', cell: ({ status }) => status },
+  { title: 'Type', sort: 'type', cell: ({ type }) => type },
+  { title: 'Action status', sort: 'status', cell: ({ status }) => status },
   {
-    title: 'Remark',
-    cell: ({ uncertain, elsewhere }) =>
-      [uncertain ? 'uncertain' : '', elsewhere ? `of campaign ${elsewhere}` : ''].filter(Boolean).join(', '),
+    title: 'Notes',
+    cell: ({ uncertain, elsewhere }) => describeNotes({ uncertain, owner: ownerOf(elsewhere) }),
   },
   {
-    title: 'Decided',
+    title: 'Finished',
     sort: 'decided',
     kind: 'time',
     cell: ({ decidedAt }) => (decidedAt > 0 ? at(decidedAt) : ''),
@@ -66,24 +70,24 @@ export function renderSearch({ wanted }: TableInput, types: readonly string[]): 
   const known = types.includes(wanted.type) || wanted.type === '' ? types : [...types, wanted.type];
   return html`<form method="get" role="search" class="filter">
 <div><label for="q">Search</label><input id="q" name="q" type="search" value="${wanted.search}" placeholder="device, id, error …"></div>
-<div><label for="outcome">Outcome</label><select id="outcome" name="outcome">${option('', 'all', wanted.outcome)}${OUTCOMES_OR_OPEN.map((outcome) => option(outcome, outcome, wanted.outcome))}</select></div>
-<div><label for="type">Action</label><select id="type" name="type">${option('', 'all', wanted.type)}${known.map((type) => option(type, type, wanted.type))}</select></div>
-<div><label for="size">Rows a page</label><select id="size" name="size">${SIZES.map((size) => option(String(size), String(size), String(wanted.size)))}</select></div>
+<div><label for="outcome">Outcome</label><select id="outcome" name="outcome">${option('', 'all', wanted.outcome)}${OUTCOMES_OR_OPEN.map((outcome) => option(outcome, outcomeLabel(outcome), wanted.outcome))}</select></div>
+<div><label for="type">Type</label><select id="type" name="type">${option('', 'all', wanted.type)}${known.map((type) => option(type, type, wanted.type))}</select></div>
+<div><label for="size">Rows per page</label><select id="size" name="size">${SIZES.map((size) => option(String(size), String(size), String(wanted.size)))}</select></div>
 ${wanted.sort === null ? '' : html`<input type="hidden" name="sort" value="${wanted.sort}"><input type="hidden" name="dir" value="${wanted.descending ? 'desc' : 'asc'}">`}
-<div><button>Show</button></div>
+<div><button>Apply</button></div>
 </form>`;
 }
 
-/** One page of the requests. */
+/** One page of the actions. */
 export function renderTable(input: TableInput, found: Found): Html {
   const { label, campaign, wanted } = input;
   const rows = found.rows.map(
     (row) =>
       html`<tr id="r-${row.id}">${COLUMNS.map(({ kind, cell }) => html`<td class="${kind ?? ''}">${cell(row, label, campaign)}</td>`)}</tr>\n`,
   );
-  return html`<p class="note" role="status">${count(found.total)} of ${count(found.all)} requests</p>
+  return html`<p class="note" role="status">${count(found.total)} of ${plural(found.all, 'action')}</p>
 ${scrolling(
-  'Requests',
+  'Actions',
   html`<table id="rows">
 <thead><tr>${COLUMNS.map((column) => renderHead(column, wanted))}</tr></thead>
 <tbody>
@@ -106,5 +110,5 @@ function renderPages({ page, pages }: Found, wanted: Wanted): Html {
     number >= 1 && number <= pages && number !== page
       ? html`<a class="button" href="${toQuery(wanted, { page: number })}#requests">${text}</a>\n`
       : html`<span class="button off">${text}</span>\n`;
-  return html`<nav aria-label="Pages of the table">${to(1, 'First')}${to(page - 1, 'Previous')}<span id="page">page ${count(page)} of ${count(pages)}</span>${to(page + 1, 'Next')}${to(pages, 'Last')}</nav>`;
+  return html`<nav aria-label="Pages of the table">${to(1, 'First')}${to(page - 1, 'Previous')}<span id="page">Page ${count(page)} of ${count(pages)}</span>${to(page + 1, 'Next')}${to(pages, 'Last')}</nav>`;
 }

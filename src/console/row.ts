@@ -26,6 +26,12 @@ export interface Row {
 
 const GONE = '(deleted)';
 
+/** The campaign that owns a row's action, where that is another one; empty: it was deleted; null: this one does. */
+export function ownerOf(elsewhere: string): string | null {
+  if (elsewhere === '') return null;
+  return elsewhere === GONE ? '' : elsewhere;
+}
+
 export function toRow(line: ReportLine, campaign: string): Row {
   const { action } = line;
   return {

@@ -9,7 +9,7 @@ import type { Logger } from '../log.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
 import { serveAssets } from './assets.ts';
 import { isKnownHost, isOwnOrigin } from './host.ts';
-import type { Sessions } from './session.ts';
+import { OUTDATED_FORM, type Sessions } from './session.ts';
 import { addSignIn, isOpenPath, leadToSignIn, SESSION_COOKIE } from './sign-in.ts';
 import { cookieName, cookieOf, createSite, messagePage, type Site, sendPage } from './site.ts';
 
@@ -67,11 +67,12 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
     if (!isKnownHost(request.headers.host, names)) {
-      const words = "this name is not one of the console's: use an address, or name it in CONSOLE_NAMES";
+      const words =
+        'The console does not serve this host name. Use an IP address, or add the name to CONSOLE_NAMES.';
       return reply.code(421).type('text/plain').send(`${words}\n`);
     }
     if (!isLook(request) && !isOwnOrigin(request.headers.origin, request.headers.host))
-      return answer(reply, 403, 'this form was sent by a page of somebody else');
+      return answer(reply, 403, 'This form was sent from another site.');
     return;
   });
   await app.register(cookie);
@@ -80,7 +81,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     limits: { fileSize: MOST_FILE_BYTES, fieldSize: MOST_FIELD_BYTES, files: 1, fields: 6 },
   });
   app.addHook('onRequest', async (request, reply) => admit(sessions, request, reply));
-  app.setNotFoundHandler((_request, reply) => answer(reply, 404, 'there is no such page'));
+  app.setNotFoundHandler((_request, reply) => answer(reply, 404, 'This page does not exist.'));
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
     // It passes, and whoever looks need not press a key for that.
@@ -113,7 +114,7 @@ async function admit(sessions: Sessions, request: FastifyRequest, reply: Fastify
   const found = sessions.read(cookieOf(request));
   if (typeof found !== 'string') return;
   if (sessions.needsSignIn) return leadToSignIn(request, reply, found);
-  if (!isLook(request)) return answer(reply, 403, 'load the page anew, and try again');
+  if (!isLook(request)) return answer(reply, 403, OUTDATED_FORM);
   const entered = sessions.enter();
   request.cookies[cookieName(request)] = entered;
   reply.setCookie(cookieName(request), entered, SESSION_COOKIE);
@@ -123,7 +124,7 @@ async function admit(sessions: Sessions, request: FastifyRequest, reply: Fastify
 function answer(reply: FastifyReply, status: number, words: string): FastifyReply {
   return sendPage(
     reply.code(status),
-    messagePage(status === 404 ? 'Not found' : 'That did not work', words),
+    messagePage(status === 404 ? 'Not found' : 'Request failed', words),
     null,
   );
 }
@@ -155,5 +156,5 @@ export function describeError(error: unknown, log: Logger): string {
   // Of many tenants, and looked at every other second: the log would hold nothing else.
   if (isReply(error)) return `Redis: ${causeOf(error)}`;
   log.error({ err: error }, 'console');
-  return 'the console met something it does not know: its log says what';
+  return 'Internal error. The log of the console has the details.';
 }

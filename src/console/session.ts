@@ -12,6 +12,13 @@ export interface Session {
   expiresAt: number;
 }
 
+/** What whoever may only read is told where a change is asked for. */
+export const READS_ONLY =
+  'You are signed in with the read token, which does not allow changes. Sign in with the act token to make them.';
+
+/** A form without the key of its session: of a page from before, or not of the console at all. */
+export const OUTDATED_FORM = 'This form is out of date. Go back, reload the page and try again.';
+
 /** Why there is no session: nobody signed in, it is over, or it was not made by this console with its present tokens. */
 export type NoSession = 'none' | 'expired' | 'wrong';
 

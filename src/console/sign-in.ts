@@ -3,7 +3,7 @@ import { StanddownError } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import { html } from '../report/html.ts';
 import { asksForChanges } from './live.ts';
-import { type NoSession, SESSION_MS, type Sessions } from './session.ts';
+import { type NoSession, OUTDATED_FORM, SESSION_MS, type Sessions } from './session.ts';
 import { cookieName, cookieOf, sendPage } from './site.ts';
 import type { View } from './view.ts';
 
@@ -19,9 +19,9 @@ export const SESSION_COOKIE = {
 
 const WHY: Readonly<Record<NoSession | 'token', string>> = {
   none: '',
-  expired: 'Your session is over. Sign in again.',
-  wrong: 'Your session is not valid any more: the token was changed. Sign in again.',
-  token: 'This token is not right.',
+  expired: 'Your session has expired. Sign in again.',
+  wrong: 'Your session is no longer valid because the token was changed. Sign in again.',
+  token: 'Invalid token.',
 };
 
 /** What needs no session. */
@@ -61,10 +61,7 @@ export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
     const fields = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
     const cookie = cookieOf(request) ?? '';
     if (!sessions.isFormKey(cookie, fields.get('formKey')))
-      throw new StanddownError(
-        'NOT_PERMITTED',
-        'this form is of an older page: load the page anew, and try again',
-      );
+      throw new StanddownError('NOT_PERMITTED', OUTDATED_FORM);
     sessions.end(cookie);
     return reply.clearCookie(cookieName(request), { path: '/' }).redirect('/sign-in', 303);
   });
@@ -82,8 +79,8 @@ function signInView(problem: string, next: string): View {
 ${problem === '' ? '' : html`<p class="problem" role="alert">${problem}</p>`}
 <form method="post" action="/sign-in" class="stacked">
 <input type="hidden" name="next" value="${next}">
-<div><label for="name">Your name, as the history of campaigns will show it</label><input id="name" name="name" autocomplete="username" maxlength="60" required></div>
-<div><label for="token">Token, for reading or for acting</label><input id="token" name="token" type="password" autocomplete="current-password" required></div>
+<div><label for="name">Your name (recorded in the history of campaigns)</label><input id="name" name="name" autocomplete="username" maxlength="60" required></div>
+<div><label for="token">Token (read or act)</label><input id="token" name="token" type="password" autocomplete="current-password" required></div>
 <div><button class="main">Sign in</button></div>
 </form>
 </section>`,

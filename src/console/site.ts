@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { StanddownError } from '../errors.ts';
 import { html } from '../report/html.ts';
 import { asksForChanges, sendChanges } from './live.ts';
-import type { Role, Session, Sessions } from './session.ts';
+import { OUTDATED_FORM, READS_ONLY, type Role, type Session, type Sessions } from './session.ts';
 import { renderPage, type View, type Viewer } from './view.ts';
 
 /** One request, by somebody who may make it. */
@@ -28,7 +28,7 @@ export interface Site {
   assertReady(): void;
   /** Who sends a form, where its key stands in it: for forms that bring files, which are read by their own routes. */
   check(request: FastifyRequest, role: Role, formKey: unknown): Viewer;
-  /** What went wrong, in words for whoever looks. */
+  /** What went wrong, in words for a person. */
   describe(error: unknown): string;
 }
 
@@ -61,7 +61,7 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
 
   function viewerOf(request: FastifyRequest): Viewer {
     const session = sessionOf(request);
-    if (!session) throw new StanddownError('NOT_PERMITTED', 'sign in first');
+    if (!session) throw new StanddownError('NOT_PERMITTED', 'Sign in first.');
     const formKey = sessions.formKey(cookieOf(request) ?? '');
     return {
       name: session.name,
@@ -91,15 +91,10 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
   function check(request: FastifyRequest, role: Role, formKey: unknown): Viewer {
     const viewer = viewerOf(request);
     if (!sessions.isFormKey(cookieOf(request) ?? '', formKey)) {
-      const words =
-        'this form is of an older page, or of somebody else: go back, load the page anew, and try again';
-      throw new StanddownError('NOT_PERMITTED', words);
+      throw new StanddownError('NOT_PERMITTED', OUTDATED_FORM);
     }
     if (role === 'act' && !viewer.mayAct) {
-      throw new StanddownError(
-        'NOT_PERMITTED',
-        'you signed in with the token for reading: it does not allow this',
-      );
+      throw new StanddownError('NOT_PERMITTED', READS_ONLY);
     }
     return viewer;
   }
@@ -165,6 +160,6 @@ async function withinLimit<T>(work: Promise<T>): Promise<T> {
 function noRedis(): StanddownError {
   return new StanddownError(
     'REDIS_UNREACHABLE',
-    'Redis does not answer, or only a replica of it does, which may be behind; what waits for it goes on when it is back',
+    'Redis does not answer, or only a replica that may be out of date does. Nothing can be shown or changed until it is back; this page tries again by itself.',
   );
 }

@@ -1,14 +1,16 @@
 import type { Tenant } from '../app.ts';
-import { planSubmit } from '../campaign/plan.ts';
+import { forecastSubmit, planSubmit } from '../campaign/plan.ts';
 import { expiryOf, submitCampaign } from '../campaign/submit.ts';
 import { StanddownError } from '../errors.ts';
 import type { Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
+import { describeAbsence } from '../words/blocked.ts';
+import { campaignIn } from '../words/campaign.ts';
 import type { Draft, Drafts } from './drafts.ts';
 import { readHandedIn } from './hand-in.ts';
 import { campaignPath, tenantPath } from './parts.ts';
 import type { Site } from './site.ts';
-import { renderConfirm, renderDraft, renderForm, whyNothing } from './submit-parts.ts';
+import { type Prospects, renderConfirm, renderDraft, renderForm, whyNothing } from './submit-parts.ts';
 import { trailTo } from './tenant-page.ts';
 import type { Directory, ShownTenant } from './tenants.ts';
 
@@ -21,7 +23,7 @@ export interface SubmitDeps {
   feedUrgent(tenant: Tenant): Promise<void>;
 }
 
-/** Handing ids in: the form, the check of each line with the forecast, and only then the campaign. */
+/** Submitting actions: the form, the check of each line with the forecast, and only then the campaign. */
 export function addSubmitPage(site: Site, deps: SubmitDeps): void {
   const { directory, drafts } = deps;
 
@@ -29,7 +31,12 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     const { label } = directory.find(params['tenant'] ?? '');
     const from = query['from'];
     const draft = from === undefined ? null : drafts.find(from, label, viewer.name);
-    return { title: 'Submit ids', trail: trailTo(label), mayBeKept: true, body: renderForm(viewer, draft) };
+    return {
+      title: 'Submit actions',
+      trail: trailTo(label),
+      mayBeKept: true,
+      body: renderForm(viewer, draft),
+    };
   });
 
   site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', async (request, reply) => {
@@ -39,18 +46,27 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     const handed = await readHandedIn(request, deps.openSpool, (fields) => {
       owner = site.check(request, 'act', fields.get('formKey')).name;
     });
-    const fresh = { ...handed, owner, tenant: shown.label, plan: null, about: null, failure: null };
+    const fresh = {
+      ...handed,
+      owner,
+      tenant: shown.label,
+      plan: null,
+      plannedAt: 0,
+      about: null,
+      failure: null,
+    };
     const draft = drafts.add(fresh, (added, signal) => weigh(deps, site, shown, added, signal));
     return reply.redirect(tenantPath(shown.label, 'submit', draft.id), 303);
   });
 
   site.view('/t/:tenant/submit/:draft', async ({ params, viewer }) => {
-    const { label } = directory.find(params['tenant'] ?? '');
+    const shown = directory.find(params['tenant'] ?? '');
+    const { label } = shown;
     const draft = drafts.find(params['draft'] ?? '', label, viewer.name);
-    const regions = renderDraft(draft);
+    const regions = renderDraft(draft, await prospectsOf(shown, draft));
     return {
-      title: `Submit to ${draft.wish.name}`,
-      trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit ids' }],
+      title: `Submit to ${campaignIn(draft.wish.name, label)}`,
+      trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit actions' }],
       everyMs: 1_000,
       regions,
       body: renderConfirm(draft, regions, viewer, label),
@@ -69,7 +85,7 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     if (draft.problems > 0 && fields.get('skip') !== 'yes')
       throw new StanddownError(
         'USAGE',
-        'some lines are not machine action ids: say that they are to be left out, or correct them; nothing was submitted',
+        'Some lines are invalid. Select the box to skip them, or correct them. Nothing was submitted.',
       );
     return drafts.use(draft, () =>
       submit(deps, shown, draft).catch((error: unknown) => {
@@ -78,6 +94,15 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
       }),
     );
   });
+}
+
+/** How it would go as things stand now: the page may be open for long. */
+async function prospectsOf({ tenant, label, look }: ShownTenant, { plan, wish }: Draft): Promise<Prospects> {
+  const [{ budget }, forecast] = await Promise.all([
+    look(),
+    plan !== null && typeof plan !== 'string' ? forecastSubmit(tenant, wish, plan.accepted) : null,
+  ]);
+  return { etaAt: forecast?.etaAt ?? null, absence: describeAbsence(budget, label) };
 }
 
 /** Behind the page: the ids may be many, and reading about them may have to wait. */
@@ -95,6 +120,7 @@ async function weigh(
   await Promise.all([
     planning.then((plan) => {
       draft.plan = plan;
+      draft.plannedAt = Date.now();
     }),
     previewing.then((about) => {
       draft.about = about;

@@ -5,11 +5,23 @@ import type { IdLine } from '../intake/id-line.ts';
 import { MAX_COMMENT_LENGTH } from '../job.ts';
 import { describePriority } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
-import { count, describeDuplicates, describeKnown } from '../words.ts';
-import { priorityOptions } from './actions.ts';
+import { unfinished } from '../words/blocked.ts';
+import {
+  campaignIn,
+  describeDuplicates,
+  describeKnown,
+  describePlanned,
+  EXPECTED,
+} from '../words/campaign.ts';
+import { plural } from '../words/number.ts';
+import { priorityOptions, recordedAs } from './actions.ts';
 import type { Draft } from './drafts.ts';
-import { plural, scrolling, tenantPath, until } from './parts.ts';
+import { at, scrolling, tenantPath, upcoming } from './parts.ts';
+import { READS_ONLY } from './session.ts';
 import { formKeyField, live, type Viewer } from './view.ts';
+
+/** What whoever submits has to know, before anything else. */
+const NO_UNDO = 'Submitting cancels real actions. There is no undo.';
 
 /**
  * The file stands last: everything else is known, then, before it is read.
@@ -18,25 +30,37 @@ import { formKeyField, live, type Viewer } from './view.ts';
  */
 export function renderForm(viewer: Viewer, draft: Draft | null): Html {
   const { name = '', comment = '', priority = DEFAULT_PRIORITY, expiresInMs = null } = draft?.wish ?? {};
-  if (!viewer.mayAct)
-    return html`<section><p class="problem">You signed in with the token for reading: it does not allow this.</p></section>`;
+  if (!viewer.mayAct) return html`<section><p class="problem">${READS_ONLY}</p></section>`;
   return html`<section>
-<p>What is submitted is cancelled. First comes a check of each line and the forecast; nothing is submitted before you confirm it.</p>
+<p>${NO_UNDO} Every line is checked first, and nothing is submitted before you confirm it.</p>
 <form method="post" enctype="multipart/form-data" class="stacked" data-drop>
 ${formKeyField(viewer)}
-<div><label for="campaign">Campaign; it is created unless it exists</label><input id="campaign" name="campaign" maxlength="100" value="${name}" required></div>
-<div><label for="comment">Comment, sent with every cancel and kept in Defender's action center</label><input id="comment" name="comment" maxlength="${MAX_COMMENT_LENGTH}" value="${comment}" required></div>
-<div><label for="priority">Priority of a new campaign, 1 goes first</label><select id="priority" name="priority">${priorityOptions(priority)}</select></div>
-<div><label for="expires">Expires in, such as 4h; what is not called by then is left alone. Empty: never</label><input id="expires" name="expires" placeholder="never" value="${expiresInMs === null ? '' : formatDuration(expiresInMs)}"></div>
-<div><label for="ids">Ids, pasted</label><textarea id="ids" name="ids" rows="6" spellcheck="false">${draft?.pasted ?? ''}</textarea></div>
-<div><label for="file">… or a file, chosen or dropped anywhere on this form: ids, CSV with a header, JSONL or an answer of the API</label><input id="file" name="file" type="file"></div>
+<div><label for="campaign">Campaign (new or existing)</label><input id="campaign" name="campaign" maxlength="100" value="${name}" required></div>
+<div><label for="comment">Comment (sent with every cancel and kept in Defender's action center)</label><input id="comment" name="comment" maxlength="${MAX_COMMENT_LENGTH}" value="${comment}" required></div>
+<div><label for="priority">Priority of a new campaign (1 goes first)</label><select id="priority" name="priority">${priorityOptions(priority)}</select></div>
+<div><label for="expires">Expires in (for example 4h; empty: never). Actions that are still pending then are not cancelled</label><input id="expires" name="expires" placeholder="never" value="${expiresInMs === null ? '' : formatDuration(expiresInMs)}"></div>
+<div><label for="ids">Action ids</label><textarea id="ids" name="ids" rows="6" spellcheck="false">${draft?.pasted ?? ''}</textarea></div>
+<div><label for="file">Or a file (choose it, or drop it anywhere on this form): ids, CSV with a header, JSONL or a response of the API</label><input id="file" name="file" type="file"></div>
 <div><button class="main">Check</button></div>
 </form>
 </section>`;
 }
 
-export function renderDraft(draft: Draft): Record<string, Html> {
-  return { plan: renderPlan(draft), about: renderAbout(draft), submit: renderSubmit(draft) };
+/** What changes by itself. */
+export interface Prospects {
+  /** ISO 8601 UTC; null: nobody can say. */
+  etaAt: string | null;
+  /** That nobody is there to call. */
+  absence: string | null;
+}
+
+export function renderDraft(draft: Draft, prospects: Prospects): Record<string, Html> {
+  return {
+    plan: renderForecast(draft, prospects),
+    about: renderAbout(draft),
+    question: renderQuestion(draft),
+    submit: renderSubmit(draft),
+  };
 }
 
 export function renderConfirm(
@@ -47,20 +71,20 @@ export function renderConfirm(
 ): Html {
   const skip =
     draft.problems > 0
-      ? html`<div><label><input type="checkbox" name="skip" value="yes" required>Leave the ${plural(draft.problems, 'bad line')} out</label></div>`
+      ? html`<div><label><input type="checkbox" name="skip" value="yes" required>Skip ${plural(draft.problems, 'invalid line')}</label></div>`
       : '';
-  const leave = draft.failure === null ? 'Submit nothing' : 'Leave it at that';
   return html`${draft.failure === null ? '' : renderFailure(draft.failure)}${live(regions, 'plan')}
 <section><h2>Check</h2>
-<p class="lead">${plural(draft.ids, 'id')} in ${draft.source}, ${draft.problems > 0 ? html`<strong>${plural(draft.problems, 'bad line')}</strong>` : 'no bad line'}${draft.duplicates > 0 ? `, ${describeDuplicates(draft.duplicates)}` : ''}</p>
+<p class="lead">${plural(draft.ids, 'action')} in ${draft.source}, ${draft.problems > 0 ? html`<strong>${plural(draft.problems, 'invalid line')}</strong>` : 'no invalid lines'}${draft.duplicates > 0 ? `, ${describeDuplicates(draft.duplicates)}` : ''}</p>
 ${renderLines(draft)}</section>
 ${live(regions, 'about')}
 <section><h2>Confirm</h2>
+${live(regions, 'question')}
 <form method="post" class="stacked">
 ${formKeyField(viewer)}
 ${draft.ids > 0 ? skip : ''}
-<p class="note">The history of the campaign will show that ${viewer.name} did it.</p>
-<div class="actions">${live(regions, 'submit')}<a class="button" href="${tenantPath(label, 'submit')}?from=${draft.id}">Change</a> <button name="do" value="drop" formnovalidate>${leave}</button></div>
+${recordedAs(viewer)}
+<div class="actions">${live(regions, 'submit')}<a class="button" href="${tenantPath(label, 'submit')}?from=${draft.id}">Change</a> <button name="do" value="drop" formnovalidate>Back</button></div>
 </form>
 </section>`;
 }
@@ -68,12 +92,12 @@ ${draft.ids > 0 ? skip : ''}
 /** Why there is nothing to submit; null: there is, or nobody knows yet. */
 export function whyNothing({ ids, problems, plan }: Draft): string | null {
   if (ids === 0) {
-    const words = problems > 0 ? 'No line holds a machine action id' : 'There is no machine action id in it';
-    return `${words}: nothing can be submitted. Change what is handed in.`;
+    const words = problems > 0 ? 'No line holds a machine action id.' : 'No machine action ids found.';
+    return `${words} Nothing can be submitted; change the input.`;
   }
-  if (typeof plan === 'string') return `Nothing can be submitted: ${plan}.`;
+  if (typeof plan === 'string') return `Nothing can be submitted: ${unfinished(plan)}.`;
   if (plan && plan.accepted === 0 && plan.tracked.length === 0)
-    return 'All of them are in this campaign already: there is nothing to submit.';
+    return 'Nothing to submit: all actions are already in this campaign.';
   return null;
 }
 
@@ -81,18 +105,32 @@ export function whyNothing({ ids, problems, plan }: Draft): string | null {
 function renderSubmit(draft: Draft): Html {
   const reason = whyNothing(draft);
   if (reason !== null) return html`<p class="note">${reason}</p>`;
-  const { ids, plan, failure } = draft;
-  const again = failure === null ? '' : ' again';
-  const isFollowing = plan !== null && typeof plan !== 'string' && plan.accepted === 0;
-  const callable = plan !== null && typeof plan !== 'string' ? plan.accepted : ids;
-  const words = isFollowing
-    ? `Follow ${plural(ids, 'id')} in this campaign`
-    : `Submit ${plural(callable, 'id')}${again}`;
-  return html`<button class="main" name="do" value="submit">${words}</button>\n`;
+  const again = draft.failure === null || isFollowing(draft) ? '' : ' again';
+  return html`<button class="main" name="do" value="submit">${describeDoing(draft)}${again}</button>\n`;
+}
+
+function renderQuestion(draft: Draft): Html {
+  if (whyNothing(draft) !== null) return html``;
+  const { wish, tenant } = draft;
+  const [where, note] = isFollowing(draft)
+    ? ['in', 'They are queued or finished in other campaigns, and count in this one, too.']
+    : ['to', NO_UNDO];
+  return html`<p>${describeDoing(draft)} ${where} ${campaignIn(wish.name, tenant)}? ${note}</p>`;
+}
+
+function describeDoing(draft: Draft): string {
+  const { ids, plan } = draft;
+  if (isFollowing(draft)) return `Follow ${plural(ids, 'action')}`;
+  return `Submit ${plural(plan !== null && typeof plan !== 'string' ? plan.accepted : ids, 'action')}`;
+}
+
+/** Whether nothing would be queued: all of them are other campaigns' already. */
+function isFollowing({ plan }: Draft): boolean {
+  return plan !== null && typeof plan !== 'string' && plan.accepted === 0;
 }
 
 function renderFailure(failure: string): Html {
-  const words = `A submit of these failed on its way: ${failure}. Some of them may be submitted by now; the campaign's page shows which. Submitting them again repeats nothing.`;
+  const words = `Submitting these actions failed half-way: ${unfinished(failure)}. Some may have been submitted; the campaign's page shows which. It is safe to submit them again: no action is submitted twice.`;
   return html`<p class="problem" role="alert">${words}</p>\n`;
 }
 
@@ -108,35 +146,39 @@ function renderLines({ lines, ids, duplicates, problems }: Draft): Html {
 ${[...bad, ...good].map(renderLine)}</tbody>
 </table>`,
   )}
-${left > 0 ? html`<p class="note">${count(left)} more lines are not shown here; each was checked, and counts above.</p>` : ''}`;
+${left > 0 ? html`<p class="note">${plural(left, 'more line')} not shown. All lines were checked and are counted above.</p>` : ''}`;
 }
 
 function renderLine(line: IdLine): Html {
   return line.problem === undefined
-    ? html`<tr><td class="number">${line.line}</td><td>✓ an id</td><td class="id">${line.id}</td></tr>\n`
+    ? html`<tr><td class="number">${line.line}</td><td>✓ valid</td><td class="id">${line.id}</td></tr>\n`
     : html`<tr><td class="number">${line.line}</td><td class="bad">✗ ${line.problem}</td><td class="id">${line.text}</td></tr>\n`;
 }
 
-function renderPlan({ plan, wish, ids }: Draft): Html {
+function renderForecast(draft: Draft, prospects: Prospects): Html {
+  const { plan, wish, ids } = draft;
   const words = [
     `priority ${describePriority(wish.priority)}`,
-    wish.expiresInMs === null ? 'does not expire' : `expires in ${describeDuration(wish.expiresInMs)}`,
+    wish.expiresInMs === null ? 'no expiry' : `expires in ${describeDuration(wish.expiresInMs)}`,
     `comment: ${wish.comment}`,
   ];
   return html`<section><h2>Forecast</h2>
-${plan === null ? html`<p class="note" role="status">${plural(ids, 'id')} are looked up …</p>` : typeof plan === 'string' ? html`<p class="problem">${plan}</p>` : renderCounts(plan)}
+${plan === null ? html`<p class="note" role="status">Looking up ${plural(ids, 'action')}…</p>` : typeof plan === 'string' ? html`<p class="problem">${plan}</p>` : renderPlan(draft, plan, prospects)}
 <p class="note">${words.join('; ')}</p></section>`;
 }
 
-function renderCounts(plan: SubmitPlan): Html {
-  const lines = [
-    `${plan.created ? 'a new campaign' : 'a campaign that exists: it keeps its comment, priority and expiry'}; ${plural(plan.accepted, 'id')} would be called`,
-    ...describeKnown(plan),
-  ];
-  return html`<ul>${lines.map((line) => html`<li>${line}</li>`)}${plan.etaAt ? html`<li>it would be done at ${until(plan.etaAt)}, as things stand</li>` : ''}</ul>`;
+function renderPlan(
+  { wish, tenant, plannedAt }: Draft,
+  plan: SubmitPlan,
+  { etaAt, absence }: Prospects,
+): Html {
+  const known = describeKnown(plan);
+  const kept = plan.created ? '' : html`<p>The existing campaign keeps its comment, priority and expiry.</p>`;
+  return html`<p>${describePlanned({ name: wish.name, tenant }, plan)} <span class="note">(checked at ${at(plannedAt)})</span></p>
+${known.length > 0 ? html`<ul>${known.map((line) => html`<li>${line}</li>`)}</ul>` : ''}${etaAt ? html`<p>${EXPECTED} ${upcoming(etaAt)}</p>` : ''}${absence && plan.accepted > 0 ? html`<p class="hold">${absence}</p>` : ''}${kept}`;
 }
 
 function renderAbout({ about }: Draft): Html {
-  return html`<section><h2>What they are about</h2>
-${about === null ? html`<p class="note" role="status">It is being read …</p>` : html`<pre>${about.join('\n')}</pre>`}</section>`;
+  return html`<section><h2>Preview</h2>
+${about === null ? html`<p class="note" role="status">Reading the actions…</p>` : html`<pre>${about.join('\n')}</pre>`}</section>`;
 }

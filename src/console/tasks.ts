@@ -7,17 +7,17 @@ export interface Task {
   /** Ms since 1970. */
   startedAt: number;
   endedAt: number | null;
-  /** How far it is; then what came of it. */
+  /** Its progress; then its result. */
   words: string;
   failed: boolean;
 }
 
 export type Tasks = ReturnType<typeof createTasks>;
 
-/** How long it is shown what came of one, in ms. */
+/** How long the result of one is shown, in ms. */
 const SHOWN_MS = 10 * 60_000;
 
-/** So long whoever asked waits for the answer, in ms; after that the page shows how far it is. */
+/** So long whoever asked waits for the answer, in ms; after that the page shows the progress. */
 const WAIT_MS = 1_500;
 
 /** What goes on in this console beyond a page, by campaign. */
@@ -48,8 +48,8 @@ export function createTasks(deps: { wall(): number; describe(error: unknown): st
       work: (tell: (words: string) => void) => Promise<string>,
     ): Promise<void> => {
       if (of(key).some((task) => task.what === what && task.endedAt === null))
-        throw new StanddownError('CAMPAIGN_CLOSED', `${what} is under way already`);
-      const task: Task = { what, by, startedAt: deps.wall(), endedAt: null, words: 'begun', failed: false };
+        throw new StanddownError('CAMPAIGN_CLOSED', `${what} is already in progress.`);
+      const task: Task = { what, by, startedAt: deps.wall(), endedAt: null, words: 'started', failed: false };
       tasks.set(key, [...of(key), task]);
       const done = work((words) => {
         task.words = words;

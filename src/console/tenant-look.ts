@@ -1,8 +1,8 @@
 import type { Tenant } from '../app.ts';
+import { livingWorkers } from '../budget/roster.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
 import { campaignNames, readCampaign } from '../campaign/registry.ts';
 import { type CampaignLook, isOver, statusOf } from '../campaign/status.ts';
-import { describeAbsence } from '../words.ts';
 import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
 
 /** How a tenant stands. */
@@ -114,7 +114,11 @@ const USUAL: ReadonlySet<string> = new Set(['window', 'grace', 'paused']);
 function troubleOf(budget: BudgetView, active: readonly CampaignLook[]): number {
   if (active.length === 0) return 0;
   const isRunning = active.some(({ campaign }) => campaign.state === 'running');
-  if (isRunning && (describeAbsence(budget) || budget.holds.some(({ reason }) => !USUAL.has(reason))))
+  if (
+    isRunning &&
+    (livingWorkers(budget.workers, budget.now).length === 0 ||
+      budget.holds.some(({ reason }) => !USUAL.has(reason)))
+  )
     return 3;
   if (active.some(({ campaign }) => campaign.state === 'paused' && campaign.pausedReason)) return 2;
   return budget.pace && isRunning ? 1 : 0;

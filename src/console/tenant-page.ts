@@ -3,9 +3,17 @@ import type { Campaign } from '../campaign/registry.ts';
 import type { CampaignLook } from '../campaign/status.ts';
 import { formatDuration } from '../duration.ts';
 import { type Html, html } from '../report/html.ts';
-import { count } from '../words.ts';
+import { count } from '../words/number.ts';
 import { renderActive } from './overview.ts';
-import { at, campaignPath, renderHolds, renderProgress, scrolling, tenantPath } from './parts.ts';
+import {
+  at,
+  campaignPath,
+  renderHolds,
+  renderProgress,
+  renderState,
+  scrolling,
+  tenantPath,
+} from './parts.ts';
 import { readPage } from './requests.ts';
 import type { Site } from './site.ts';
 import type { Directory } from './tenants.ts';
@@ -22,8 +30,8 @@ export function addTenantPage(site: Site, directory: Directory): void {
     const { budget, active, ended } = await shown.look();
     const page = readPage(query['page']);
     const regions = {
-      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget)}</section>`,
-      active: html`<section><h2>At work</h2>${active.length > 0 ? active.map((one) => renderActive(label, one)) : html`<p class="note">Nothing is open.</p>`}</section>`,
+      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
+      active: renderUnfinished(label, active),
       ended: renderEnded(label, ended, page),
     };
     return {
@@ -49,7 +57,7 @@ export function trailTo(label?: string, campaign?: Pick<Campaign, 'name' | 'numb
 function renderLinks(label: string, viewer: Viewer): Html {
   return html`<p class="actions">
 <a class="button" href="${tenantPath(label, 'budget')}">Budget</a>
-${viewer.mayAct ? html`<a class="button" href="${tenantPath(label, 'submit')}">Submit ids</a>\n` : ''}<a class="button" href="/queues/${encodeURIComponent(label)}/">Queues</a>
+${viewer.mayAct ? html`<a class="button" href="${tenantPath(label, 'submit')}">Submit actions</a>\n` : ''}<a class="button" href="/queues/${encodeURIComponent(label)}/">Queues</a>
 </p>`;
 }
 
@@ -57,16 +65,25 @@ ${viewer.mayAct ? html`<a class="button" href="${tenantPath(label, 'submit')}">S
 export function renderWindows(budget: BudgetView): Html {
   const rows = budget.windows.map(
     ({ lengthMs, used, max, free, reserved }) =>
-      html`<tr><th scope="row">${formatDuration(lengthMs)}</th><td class="bar"><progress max="${max}" value="${Math.min(used, max)}" aria-label="calls in ${formatDuration(lengthMs)}"></progress></td><td class="number">${count(used)}</td><td class="number">${count(max)}</td><td class="number">${count(free)}</td><td class="number">${reserved > 0 ? count(reserved) : ''}</td></tr>\n`,
+      html`<tr><th scope="row">${formatDuration(lengthMs)}</th><td class="bar"><progress max="${max}" value="${Math.min(used, max)}" aria-label="calls in ${formatDuration(lengthMs)}"></progress></td><td class="number">${count(used)}</td><td class="number">${count(max)}</td><td class="number">${count(free)}</td><td class="number">${count(reserved)}</td><td class="number">${count(Math.max(0, free - reserved))}</td></tr>\n`,
   );
   return scrolling(
     'Calls in each window',
     html`<table>
-<thead><tr><th scope="col">In any</th><th scope="col"><span class="unseen">Share</span></th><th scope="col" class="number">used</th><th scope="col" class="number">limit</th><th scope="col" class="number">free</th><th scope="col" class="number">kept for urgent</th></tr></thead>
+<thead><tr><th scope="col">Window</th><th scope="col"><span class="unseen">Share</span></th><th scope="col" class="number">Used</th><th scope="col" class="number">Limit</th><th scope="col" class="number">Free</th><th scope="col" class="number">Reserved</th><th scope="col" class="number">Available to campaigns</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>`,
   );
+}
+
+/** In the order in which they are fed; those that wait for a person apart. */
+function renderUnfinished(label: string, active: readonly CampaignLook[]): Html {
+  const isPaused = ({ status }: CampaignLook) => status.state === 'paused';
+  const list = (title: string, looks: readonly CampaignLook[], none: Html) =>
+    html`<section><h2>${title}</h2>${looks.length > 0 ? looks.map((look) => renderActive(label, look)) : none}</section>`;
+  const [running, paused] = [active.filter((look) => !isPaused(look)), active.filter(isPaused)];
+  return html`${list('Running', running, html`<p class="note">No campaign is running.</p>`)}${paused.length > 0 ? list('Paused', paused, html``) : ''}`;
 }
 
 function renderEnded(label: string, ended: readonly CampaignLook[], page: number): Html {
@@ -76,19 +93,19 @@ function renderEnded(label: string, ended: readonly CampaignLook[], page: number
     .slice((page - 1) * PAGE, page * PAGE)
     .map(
       ({ campaign, status }) =>
-        html`<tr><th scope="row"><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a></th><td><span class="state" data-state="${status.state}">${status.state}</span></td><td class="bar">${renderProgress(campaign.name, status)}</td><td class="number">${count(status.total)}</td><td class="number">${count(status.outcomes.cancelled ?? 0)}</td><td class="time">${campaign.decidedAt === null ? '' : at(campaign.decidedAt)}</td></tr>\n`,
+        html`<tr><th scope="row"><a href="${campaignPath(label, campaign.number)}">${campaign.name}</a></th><td>${renderState(status.state)}</td><td class="bar">${renderProgress(campaign.name, status)}</td><td class="number">${count(status.total)}</td><td class="number">${count(status.outcomes.cancelled ?? 0)}</td><td class="time">${campaign.decidedAt === null ? '' : at(campaign.decidedAt)}</td></tr>\n`,
     );
   const to = (number: number, text: string) =>
     number >= 1 && number <= pages ? html`<a class="button" href="?page=${number}">${text}</a>\n` : '';
   return html`<section><h2>Ended</h2>
 ${scrolling(
-  'Campaigns that have ended',
+  'Ended campaigns',
   html`<table>
-<thead><tr><th scope="col">Campaign</th><th scope="col">State</th><th scope="col"><span class="unseen">Outcomes</span></th><th scope="col" class="number">ids</th><th scope="col" class="number">cancelled</th><th scope="col">last outcome</th></tr></thead>
+<thead><tr><th scope="col">Campaign</th><th scope="col">Status</th><th scope="col"><span class="unseen">Outcomes</span></th><th scope="col" class="number">Total</th><th scope="col" class="number">Cancelled</th><th scope="col">Last outcome</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>`,
 )}
-${pages > 1 ? html`<nav aria-label="Pages of ended campaigns">${to(page - 1, 'Previous')}<span>page ${page} of ${pages}</span>${to(page + 1, 'Next')}</nav>` : ''}
+${pages > 1 ? html`<nav aria-label="Pages of ended campaigns">${to(page - 1, 'Previous')}<span>Page ${page} of ${pages}</span>${to(page + 1, 'Next')}</nav>` : ''}
 </section>`;
 }

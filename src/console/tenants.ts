@@ -45,7 +45,7 @@ export function createDirectory(open: (config: Config) => Tenant) {
     find: (label: string): ShownTenant => {
       const found = shown.get(label);
       if (found) return found;
-      throw new StanddownError('CAMPAIGN_UNKNOWN', `there is no tenant ${JSON.stringify(label)}`);
+      throw new StanddownError('CAMPAIGN_UNKNOWN', `The console shows no tenant ${JSON.stringify(label)}.`);
     },
   };
 }

@@ -61,9 +61,9 @@ export function renderPage(view: View, viewer: Viewer | null): string {
 ${styles.map((name) => html`<link rel="stylesheet" href="/assets/${name}">\n`)}<script type="module" src="/assets/console.js"></script>
 ${scripts.map((name) => html`<script type="module" src="/assets/${name}"></script>\n`)}</head>
 <body class="console" data-live="${isLive ? 'yes' : 'no'}">
-<a class="skip" href="#main">Skip to the content</a>
+<a class="skip" href="#main">Skip to content</a>
 <header class="top">
-<nav class="trail" aria-label="Where you are">
+<nav class="trail" aria-label="Breadcrumb">
 ${trail.length > 0 ? links : html`<strong>Standdown</strong>`}</nav>
 ${viewer ? renderViewer(viewer) : ''}
 </header>
@@ -79,5 +79,5 @@ ${body}
 
 function renderViewer(viewer: Viewer): Html {
   const out = html`<form method="post" action="/sign-out">${formKeyField(viewer)}<button>Sign out</button></form>`;
-  return html`<div class="viewer"><span>${viewer.name}${viewer.mayAct ? '' : ' (may only read)'}</span>${viewer.signedIn ? out : ''}</div>`;
+  return html`<div class="viewer"><span>${viewer.name}${viewer.mayAct ? '' : ' (read only)'}</span>${viewer.signedIn ? out : ''}</div>`;
 }

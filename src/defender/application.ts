@@ -48,6 +48,6 @@ export function applicationTokens(
 /** In whole minutes: whether they differ by a second more or less changes nothing. */
 function describeClock(aheadMs: number): string {
   const minutes = Math.round(Math.abs(aheadMs) / 60_000);
-  if (minutes === 0) return "this machine's clock agrees with the sign-in service's";
-  return `this machine's clock is ${minutes} min ${aheadMs > 0 ? 'ahead of' : 'behind'} the sign-in service's: set it right`;
+  if (minutes === 0) return "the clock of this machine agrees with the sign-in service's";
+  return `the clock of this machine is ${minutes} min ${aheadMs > 0 ? 'ahead of' : 'behind'} the sign-in service's; correct it`;
 }

@@ -40,11 +40,11 @@ export async function decodeBody(
   encodings: readonly string[],
   maxOutputLength: number,
 ): Promise<Buffer> {
-  if (encodings.length > MOST_LAYERS) throw new Error('the answer is encoded too often');
+  if (encodings.length > MOST_LAYERS) throw new Error('the answer is compressed too many times');
   let body = bytes;
   for (const name of encodings.toReversed()) {
     const decode = DECODERS.get(name);
-    if (!decode) throw new Error(`the answer has an encoding that was not asked for: ${name.slice(0, 40)}`);
+    if (!decode) throw new Error(`the answer has an unexpected content encoding: ${name.slice(0, 40)}`);
     body = await decode(body, { maxOutputLength });
   }
   return body;

@@ -22,7 +22,7 @@ export async function exposureOf(credential: Credential): Promise<Exposure | nul
   const mode = found.mode & 0o777;
   if ((mode & (isOurs ? 0o077 : 0o007)) === 0) return null;
   return {
-    finding: `others may read ${credential.kind === 'login' ? 'the login' : 'the private key'} in ${path} (mode ${mode.toString(8).padStart(3, '0')})`,
+    finding: `other users can read ${credential.kind === 'login' ? 'the login' : 'the private key'} in ${path} (mode ${mode.toString(8).padStart(3, '0')})`,
     advice: `chmod ${isOurs ? '600' : 'o='} ${path}`,
   };
 }

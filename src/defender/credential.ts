@@ -39,16 +39,16 @@ type CertificateFile = Extract<ClientCredential, { kind: 'certificate' }>;
 async function readCertificate({ path, password }: CertificateFile) {
   const pem = await readPem(path);
   try {
-    if (pem.isPfx) throw new Error(`it is no PEM file; if it is a PFX (.pfx, .p12), ${CONVERT}`);
-    if (pem.certificates.length === 0) throw new Error('it holds no certificate');
-    if (!pem.key) throw new Error('it holds no private key');
+    if (pem.isPfx) throw new Error(`not a PEM file; if it is a PFX (.pfx, .p12), ${CONVERT}`);
+    if (pem.certificates.length === 0) throw new Error('it contains no certificate');
+    if (!pem.key) throw new Error('it contains no private key');
     const key = openKey(pem.key, password);
     if (key.asymmetricKeyType !== 'rsa')
-      throw new Error('its private key is none of RSA, which Entra asks for');
+      throw new Error('its private key is not an RSA key, which Entra requires');
     const certificates = pem.certificates.map((text) => new X509Certificate(text));
     // The chain begins with it, wherever it stands in the file.
     const own = certificates.find((certificate) => certificate.checkPrivateKey(key));
-    if (!own) throw new Error('its key and certificate do not belong together');
+    if (!own) throw new Error('its private key does not match its certificate');
     const chain = [own, ...certificates.filter((certificate) => certificate !== own)];
     const privateKey = key.export({ type: 'pkcs8', format: 'pem' }).toString();
     for (const text of [pem.key, privateKey]) remember(text);
@@ -58,20 +58,18 @@ async function readCertificate({ path, password }: CertificateFile) {
       x5c: chain.map(String).join('\n'),
     };
   } catch (cause) {
-    throw new CredentialError(`the certificate file ${path} cannot be used: ${messageOf(cause)}`, { cause });
+    throw new CredentialError(`cannot use the certificate file ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 
 function openKey(pem: string, password: CertificateFile['password']): KeyObject {
   if (!pem.includes('ENCRYPTED')) return createPrivateKey(pem);
   if (password === null)
-    throw new Error(
-      'its private key is encrypted: its password belongs into AZURE_CLIENT_CERTIFICATE_PASSWORD',
-    );
+    throw new Error('its private key is encrypted; set AZURE_CLIENT_CERTIFICATE_PASSWORD to its password');
   try {
     return createPrivateKey({ key: pem, passphrase: password.reveal() });
   } catch (cause) {
-    const message = `AZURE_CLIENT_CERTIFICATE_PASSWORD does not open its private key (${messageOf(cause)})`;
+    const message = `AZURE_CLIENT_CERTIFICATE_PASSWORD does not decrypt its private key (${messageOf(cause)})`;
     throw new Error(message, { cause });
   }
 }
@@ -89,14 +87,14 @@ export async function certificateEnd(file: CertificateFile): Promise<number | nu
 async function readAssertion(path: string): Promise<string> {
   const text = (await readText(path, 'federated token')).trim();
   if (/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return text;
-  throw new CredentialError(`the federated token file ${path} cannot be used: it holds no token`);
+  throw new CredentialError(`cannot use the federated token file ${path}: it contains no token`);
 }
 
 async function readText(path: string, what: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    throw new CredentialError(`the ${what} file cannot be read: ${messageOf(cause)}`, { cause });
+    throw new CredentialError(`cannot read the ${what} file: ${messageOf(cause)}`, { cause });
   }
 }
 

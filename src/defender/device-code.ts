@@ -50,7 +50,7 @@ export async function logIn(deps: LoginDeps): Promise<{ user: string; accessToke
   way.begin();
   try {
     const result = await unlessAborted(signal, msal.acquireTokenByDeviceCode(request));
-    if (!result) throw new SignInError('empty_answer', 'the sign-in service gave no token');
+    if (!result) throw new SignInError('empty_answer', 'the sign-in service returned no token');
     // What was lost on the way here was made up for.
     way.begin();
     const text = msal.getTokenCache().serialize();
@@ -154,7 +154,10 @@ function codeIn<T>(body: unknown, last: Refusal): T {
     return code.data as T;
   }
   const { error, text } = refusalIn(body);
-  Object.assign(last, { error: error || 'empty_answer', text: text || 'the sign-in service gave no code' });
+  Object.assign(last, {
+    error: error || 'empty_answer',
+    text: text || 'the sign-in service returned no code',
+  });
   throw new Error(last.text);
 }
 
@@ -164,7 +167,7 @@ const WORDS: Readonly<Record<string, string>> = {
   access_denied: 'the login was declined',
   expired_token: 'the code was not entered in time',
   device_code_expired: 'the code was not entered in time',
-  bad_verification_code: 'the sign-in service does not know the code any more',
+  bad_verification_code: 'the sign-in service no longer accepts the code',
 };
 
 function explain(error: unknown, way: SignInWay, last: Refusal): SignInError {

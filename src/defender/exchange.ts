@@ -89,7 +89,7 @@ export function exchange(dispatcher: Dispatcher, call: Exchange): Promise<HttpAn
         abort = (reason) => controller.abort(reason);
         if (ended) return controller.abort(new Error('too late'));
         if (call.maySend && !call.maySend())
-          return giveUp('TOO_LATE', 'the worker was held up before sending');
+          return giveUp('TOO_LATE', 'the worker was delayed before sending');
         sent = true;
       },
       onResponseStart(_controller, statusCode, received) {

@@ -129,7 +129,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       }
       if (answer.kind !== 'unauthorized') continue;
       deps.signIn.refuse(token);
-      if (renewed) throw failed(answer.detail, 'also with a fresh token');
+      if (renewed) throw failed(answer.detail, 'even with a new token');
       renewed = true;
     }
   };
@@ -147,7 +147,7 @@ async function tokenOf({ signIn, clock }: ListerDeps, doubted: Token | null): Pr
     }
     throw new StanddownError(
       'UPSTREAM_FAILED',
-      `cannot sign in (${error.code}): ${gistOf(error)}; "standdown doctor" says what to do`,
+      `sign-in failed (${error.code}): ${gistOf(error).replace(/\.$/, '')}; run "standdown doctor" for advice`,
       { cause: error },
     );
   }
@@ -199,7 +199,7 @@ function notPermitted(token: Token, detail: Detail | null = null, address = ''):
 }
 
 function failed(detail: Detail, when: string): StanddownError {
-  const words = `the list of machine actions cannot be read: ${describe(detail)}${when ? `, ${when}` : ''}`;
+  const words = `cannot list machine actions: ${describe(detail)}${when ? `, ${when}` : ''}`;
   return new StanddownError('UPSTREAM_FAILED', words, { context: { ...detail } });
 }
 

@@ -34,7 +34,7 @@ export async function aloneWithLogin<T>(path: string, timeoutMs: number, work: (
     // What came of the work counts, also where the lock could not be given back.
     if (done) return;
     if (cause instanceof StanddownError) throw cause;
-    const message = `the login's lock ${lock} cannot be used: ${messageOf(cause)}`;
+    const message = `cannot use the lock of the login, ${lock}: ${messageOf(cause)}`;
     throw new StanddownError('INPUT_INVALID', message, { cause });
   });
   if (done?.status !== 'fulfilled') throw done?.reason;
@@ -48,8 +48,8 @@ export async function readLogin(path: string): Promise<string> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if (Reflect.get(Object(cause), 'code') === 'ENOENT')
-      throw new SignInError('login_needed', 'nobody is logged in: run "standdown login"', cause);
-    throw new SignInError('login_unusable', `the login cannot be read: ${messageOf(cause)}`, cause);
+      throw new SignInError('login_needed', 'no user is logged in; run "standdown login"', cause);
+    throw new SignInError('login_unusable', `cannot read the login: ${messageOf(cause)}`, cause);
   }
   rememberTokens(path, text);
   return text;
@@ -79,7 +79,7 @@ export async function writeLogin(path: string, text: string): Promise<void> {
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw new StanddownError('INPUT_INVALID', `the login cannot be kept in ${path}: ${messageOf(cause)}`, {
+    throw new StanddownError('INPUT_INVALID', `cannot save the login to ${path}: ${messageOf(cause)}`, {
       cause,
     });
   }
@@ -93,7 +93,7 @@ export async function removeLogin(path: string): Promise<boolean> {
     return true;
   } catch (cause) {
     if (Reflect.get(Object(cause), 'code') === 'ENOENT') return false;
-    throw new StanddownError('INPUT_INVALID', `${path} cannot be removed: ${messageOf(cause)}`, { cause });
+    throw new StanddownError('INPUT_INVALID', `cannot delete ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -121,6 +121,6 @@ function refreshTokensIn(text: string): string[] {
     return Object.values(RefreshToken).map(({ secret }) => secret);
   } catch {
     // No cause: the parser quotes a piece of the file, which may be one of a token that nobody knows yet.
-    throw new SignInError('login_needed', 'the login is damaged: run "standdown login" again');
+    throw new SignInError('login_needed', 'the login file is damaged; run "standdown login" again');
   }
 }

@@ -16,13 +16,12 @@ export function proxyMistake(proxy: Secret | null): string | null {
   if (proxy === null) return null;
   const text = proxy.reveal();
   if (/^socks/i.test(text))
-    return `HTTPS_PROXY: is a SOCKS proxy; only HTTP proxies are supported, such as ${EXAMPLE}`;
-  if (!/^https?:/i.test(text))
-    return `HTTPS_PROXY: does not begin with http:// or https://, as ${EXAMPLE} does`;
+    return `HTTPS_PROXY: SOCKS proxies are not supported; use an HTTP proxy, for example ${EXAMPLE}`;
+  if (!/^https?:/i.test(text)) return `HTTPS_PROXY: must begin with http:// or https://, as in ${EXAMPLE}`;
   // What decodes it later would throw.
   if (!isDecodable(text))
-    return 'HTTPS_PROXY: holds a "%" that begins no escape such as %40; in a password write %25 in its place';
-  return URL.canParse(text) ? null : `HTTPS_PROXY: is not an address such as ${EXAMPLE}`;
+    return 'HTTPS_PROXY: contains a "%" that does not begin an escape such as %40; write %25 for a percent sign';
+  return URL.canParse(text) ? null : `HTTPS_PROXY: not a valid URL; use for example ${EXAMPLE}`;
 }
 
 /** @throws StanddownError CONFIG_INVALID */

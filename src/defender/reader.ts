@@ -86,7 +86,7 @@ export function createReader(deps: ReaderDeps): Reader {
       else if (listing.received > 0) onMyOwn(page.top);
       else break;
     }
-    throw new StanddownError('UPSTREAM_FAILED', 'the list of machine actions does not end', {
+    throw new StanddownError('UPSTREAM_FAILED', 'the list of machine actions has no end', {
       context: { pages: asked.size, received },
     });
   }

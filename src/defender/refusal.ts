@@ -1,5 +1,6 @@
 import type { Detail } from '../outcome.ts';
-import { audienceHint, CANCEL_ROLES, carriedBy, type Permissions } from './roles.ts';
+import { describeLack } from '../words/permissions.ts';
+import { audienceHint, CANCEL_ROLES, type Permissions } from './roles.ts';
 
 /** What was answered: with which token, and where. */
 export interface Refused {
@@ -10,35 +11,37 @@ export interface Refused {
 }
 
 /**
- * Why cancels are refused, in words that say what to change: the API's own first, for they are the best advice there is. Empty where
- * the answer is no refusal.
+ * Why cancels are refused and what to change, to follow a statement such as `Paused`. The API's own words come first: they are the best
+ * advice there is. Empty where the answer is no refusal.
  */
 export function describeRefusal({ detail, token, address }: Refused): string {
   const { httpStatus = 0 } = detail;
   if (httpStatus < 400 || httpStatus > 499) return '';
-  const answer = `The API answered ${quote(detail)} at ${address}.`;
+  const answer = `(${quote(detail)} from ${address}).`;
   switch (httpStatus) {
     case 403:
       return `${answer} ${describePermissions(token)}${audienceHint(token.accessToken, address)}`;
     case 404:
-      return `${answer} Either the actions belong to another tenant, or the address is wrong: check DEFENDER_API_URL.`;
+      return `${answer} Either the actions belong to another tenant, or DEFENDER_API_URL is wrong: check it.`;
     default:
       return answer;
   }
 }
 
 function quote({ httpStatus, errorCode, errorMessage }: Detail): string {
-  const words = [errorCode, errorMessage && `"${errorMessage}"`].filter(Boolean).join(': ');
-  return `${httpStatus}${words ? ` (${words})` : ', without saying why,'}`;
+  const words = errorMessage ? `: "${errorMessage}"` : '';
+  return errorCode || words
+    ? `${[httpStatus, errorCode].filter(Boolean).join(' ')}${words}`
+    : `${httpStatus} without a reason`;
 }
 
 function describePermissions({ roles }: Permissions): string {
-  const carried = `The token ${carriedBy(roles)}`;
-  if (roles === null) return `${carried}.`;
+  if (roles === null) return 'The token cannot be read, so its permissions are unknown.';
   const wanted = CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic');
   const missing = wanted.filter((role) => !roles.includes(role));
   if (missing.length === wanted.length)
-    return `${carried}: no permission to cancel. Grant one of ${missing.join(', ')}.`;
-  if (missing.length === 0) return `${carried}: every permission that allows cancelling.`;
-  return `${carried}. The type of these actions may need another one: ${missing.join(', ')}.`;
+    return `The token ${describeLack(roles, 'cancel')}; grant one of ${missing.join(', ')}.`;
+  const held = `The token has ${roles.join(', ')}`;
+  if (missing.length === 0) return `${held}: every permission that allows cancelling.`;
+  return `${held}. Actions of this type may need another permission: ${missing.join(', ')}.`;
 }

@@ -1,5 +1,7 @@
 import { decodeJwt } from 'jose';
 import { excerpt } from '../foreign.ts';
+import { either } from '../words/list.ts';
+import { describeLack } from '../words/permissions.ts';
 import { cloudsOfHost } from './clouds.ts';
 
 /**
@@ -51,14 +53,12 @@ export function mayRead(roles: readonly string[] | null): boolean {
 /** Why nothing can be listed, in words that say what to change: what the token carries already is not asked for. */
 export function describeUnreadable({ roles, isDelegated }: Permissions): string {
   const wanted: readonly string[] = isDelegated ? READ_SCOPES : READ_ROLES;
-  const missing = wanted.filter((role) => !roles?.includes(role));
-  const advice =
-    missing.length === wanted.length
-      ? `; missing is ${missing.join(' or ')}`
-      : missing.length > 0
-        ? `; the API may want ${missing.join(' or ')}`
-        : '';
-  return `the application may not read machine actions: its token ${carriedBy(roles)}${advice}`;
+  const missing = either(wanted.filter((role) => !roles?.includes(role)));
+  if (roles === null)
+    return `no permission to read machine actions, and the token cannot be read; grant ${missing}`;
+  if (!mayRead(roles)) return `the token ${describeLack(roles, 'read machine actions')}; grant ${missing}`;
+  const advice = missing === '' ? '' : `; ${missing} may be required`;
+  return `no permission to read machine actions, although the token has ${roles.join(', ')}${advice}`;
 }
 
 /** Hosts in the audiences of tokens that the API takes, older names included. */
@@ -94,9 +94,4 @@ function audienceOf(token: string): string | null {
   } catch {
     return null;
   }
-}
-
-export function carriedBy(roles: readonly string[] | null): string {
-  if (roles === null) return 'cannot be read';
-  return roles.length === 0 ? 'carries none' : `carries ${roles.join(', ')}`;
 }

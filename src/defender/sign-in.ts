@@ -104,12 +104,16 @@ export function createSignIn(deps: {
     way.begin();
     try {
       const result = await source((accessToken) => accessToken === unlike || refused.has(accessToken));
-      if (!result?.accessToken) throw new SignInError('empty_answer', 'the sign-in service gave no token');
+      if (!result?.accessToken)
+        throw new SignInError('empty_answer', 'the sign-in service returned no token');
       // msal passes on whatever stands there; it becomes part of a header.
       if (!isToken(result.accessToken))
-        throw new SignInError('unreadable_answer', 'the sign-in service gave something that is no token');
+        throw new SignInError('unreadable_answer', 'the sign-in service returned an invalid token');
       if (refused.has(result.accessToken))
-        throw new SignInError('token_refused', 'the API refused the token (401), and no other is given');
+        throw new SignInError(
+          'token_refused',
+          'the API rejected the token (401), and the sign-in service returns no other',
+        );
       const endsAt = result.expiresOn?.getTime();
       failures = 0;
       failure = null;

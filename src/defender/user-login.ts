@@ -87,7 +87,8 @@ async function renew(
   cache.deserialize(login);
   const before = cache.serialize();
   const [account] = await cache.getAllAccounts();
-  if (!account) throw new SignInError('login_needed', 'the login names nobody: run "standdown login" again');
+  if (!account)
+    throw new SignInError('login_needed', 'the login file contains no user; run "standdown login" again');
   const request = { account, scopes: [config.scope] };
   let result = await msal.acquireTokenSilent(request);
   if (isUnwanted(result.accessToken)) {
@@ -122,7 +123,7 @@ function explain(error: unknown, network: string): SignInError {
   const why = gistOf(failure).replace(/\.$/, '').slice(0, MOST_OF_WHY);
   return new SignInError(
     number ? `login_needed ${number}` : 'login_needed',
-    `${why}: the login does not hold any more; run "standdown login" again`,
+    `${why}: the login is no longer valid; run "standdown login" again`,
     error,
   );
 }

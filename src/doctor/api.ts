@@ -57,8 +57,9 @@ async function askForList(deps: ApiDeps, token: Token, budget: OperationBudget):
   if (asked?.answer.kind !== 'answer' || asked.answer.status !== 200) return null;
   if (readListing(asked.answer) === null) return null;
   return api.ok({
-    finding: `${deps.apiUrl} answers as it should, in ${Math.round(asked.tookMs)} ms`,
-    meaning: 'It lists machine actions. For one that nobody has it gives no reason, but a status only.',
+    finding: `The API at ${deps.apiUrl} answered as expected in ${Math.round(asked.tookMs)} ms`,
+    meaning:
+      'It lists machine actions. For an unknown action it answered with a status only, without a reason.',
   });
 }
 
@@ -115,28 +116,28 @@ export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Find
     case 'not_found':
       if (!meaning.detail.errorMessage) return judgeStranger(said, apiUrl);
       return api.ok({
-        finding: `${apiUrl} answers as it should, in ${Math.round(tookMs)} ms`,
-        meaning: 'It was asked for a machine action that nobody has, and said so (404).',
+        finding: `The API at ${apiUrl} answered as expected in ${Math.round(tookMs)} ms`,
+        meaning: 'Doctor asked for a machine action that does not exist; the API answered 404.',
       });
     case 'unauthorized':
       return api.problem({
-        finding: `${apiUrl} refuses the token: ${said}`,
-        meaning: 'Nothing is cancelled as long as it does.',
+        finding: `The API at ${apiUrl} rejects the token: ${said}`,
+        meaning: 'Nothing can be cancelled until the API accepts the token.',
         advice:
-          'The token is for another cloud or API: take DEFENDER_SCOPE and DEFENDER_API_URL out, or correct DEFENDER_CLOUD.',
+          'The token is for another cloud or API. Remove DEFENDER_SCOPE and DEFENDER_API_URL, or correct DEFENDER_CLOUD.',
       });
     case 'throttled':
       return api.warning({
-        finding: `${apiUrl} asks to wait ${describeDuration(meaning.retryAfterMs)}: ${said}`,
+        finding: `The API at ${apiUrl} asks to wait ${describeDuration(meaning.retryAfterMs)}: ${said}`,
         meaning:
-          'The limit is for each tenant and application, and processor time is another reason: one refusal does not tell which.',
-        advice: 'If it goes on, see what else runs with this application, and give it one of its own.',
+          'The API limits calls and processor time for each tenant and application. A single refusal does not show which limit was reached.',
+        advice: 'If this continues, check which other programs use this application, and give each its own.',
       });
     case 'forbidden':
       return api.warning({
-        finding: `${apiUrl} refuses a Get: ${said}`,
-        meaning: 'The token permits reading, but the API does not agree; cancelling may be refused likewise.',
-        advice: 'Permissions that were granted just now take some minutes. Begin with a file of one id.',
+        finding: `The API at ${apiUrl} refuses to read a machine action: ${said}`,
+        meaning: 'The token has a permission to read, but the API refuses it. Cancels may be refused, too.',
+        advice: 'New permissions take a few minutes to apply. Start with a campaign of one action.',
       });
     case 'fault':
       return judgeFault(meaning.detail, apiUrl);
@@ -146,9 +147,9 @@ export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Find
     case 'bad_request':
     case 'rejected':
       return api.warning({
-        finding: `${apiUrl} answers, but not as expected, to a Get for an id that nobody has: ${said}`,
-        meaning: 'It may not be the API of Defender for Endpoint.',
-        advice: 'Check DEFENDER_API_URL, and begin with a file of one id.',
+        finding: `The API at ${apiUrl} gave an unexpected answer for a machine action that does not exist: ${said}`,
+        meaning: 'This may not be the Defender for Endpoint API.',
+        advice: 'Check DEFENDER_API_URL, and start with a campaign of one action.',
       });
     default:
       return unreachable(meaning);
@@ -158,9 +159,11 @@ export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Find
 /** A router, a gateway or a proxy answers with the same statuses. */
 function judgeStranger(said: string, apiUrl: string): Finding {
   return api.problem({
-    finding: `${apiUrl} does not answer as the API does: ${said}`,
-    meaning: 'The API says why it refuses a call. A wrong address, or a gateway in between, does not.',
-    advice: 'Check DEFENDER_API_URL: it is the base of the API, such as https://api.security.microsoft.com.',
+    finding: `${apiUrl} does not answer like the Defender API: ${said}`,
+    meaning:
+      'The API gives a reason when it refuses a call. A wrong address, or a gateway in between, does not.',
+    advice:
+      'Check DEFENDER_API_URL. It is the base address of the API, for example https://api.security.microsoft.com.',
   });
 }
 
@@ -179,34 +182,34 @@ async function knock({ apiUrl, dispatcher, token, budget, ...deps }: ApiDeps): P
     token === null
       ? 'Without a token'
       : !mayRead(token.roles)
-        ? 'Without the permission to read'
+        ? 'Without a permission to read'
         : budget === null
           ? 'Without Redis, which counts the calls,'
-          : 'While no Get is free';
+          : 'While reading is blocked';
   return api.ok({
-    finding: `${apiUrl} is reachable (it answered ${answer.status})`,
-    meaning: `${why} that is all that can be seen without cancelling something.`,
+    finding: `The API at ${apiUrl} is reachable (answered ${answer.status})`,
+    meaning: `${why} doctor cannot check more without cancelling something.`,
   });
 }
 
 function judgeFault(detail: Detail, apiUrl: string): Finding {
   const isDown = detail.httpStatus !== undefined;
   return api.problem({
-    finding: `${apiUrl} ${isDown ? 'is in trouble' : 'cannot be reached'}: ${describe(detail)}`,
-    meaning: 'No cancel gets through. A worker holds, and tries again by itself.',
+    finding: `The API at ${apiUrl} ${isDown ? 'is unavailable' : 'is unreachable'}: ${describe(detail)}`,
+    meaning: 'Nothing can be cancelled for now. Workers wait and retry on their own.',
     advice: isDown
-      ? 'Look at the service health of the tenant, and try again. If the answer is a page, something in between gave it.'
+      ? 'Check the service health of the tenant, and try again. If the answer is an HTML page, a proxy or gateway sent it.'
       : (ADVICE[detail.errorCode ?? ''] ?? NETWORK),
   });
 }
 
 const NETWORK = 'Check DEFENDER_API_URL, DNS, HTTPS_PROXY and the firewall.';
 const TRUST =
-  'If a proxy of your own opens TLS, name its certificate authority in NODE_EXTRA_CA_CERTS, in the environment.';
+  'If your own proxy inspects TLS, set NODE_EXTRA_CA_CERTS in the environment to the file with its certificate authority.';
 
 const ADVICE: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'Its name is not known: check DEFENDER_API_URL and DNS.',
-  EAI_AGAIN: 'Its name could not be looked up: check DNS and the network.',
+  ENOTFOUND: 'The host name is unknown. Check DEFENDER_API_URL and DNS.',
+  EAI_AGAIN: 'The host name could not be resolved. Check DNS and the network.',
   SELF_SIGNED_CERT_IN_CHAIN: TRUST,
   DEPTH_ZERO_SELF_SIGNED_CERT: TRUST,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: TRUST,
@@ -218,5 +221,5 @@ function detailOf({ code, message }: NoAnswer): Detail {
 }
 
 function describe({ httpStatus, errorCode, errorMessage }: Detail): string {
-  return [httpStatus, errorCode, errorMessage].filter(Boolean).join(': ') || 'nothing more is known';
+  return [httpStatus, errorCode, errorMessage].filter(Boolean).join(': ') || 'no details';
 }

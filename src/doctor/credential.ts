@@ -17,14 +17,14 @@ export async function examineCredential({ signIn }: Config, now = Date.now()): P
 async function judgeExposure(credential: Credential): Promise<Finding | null> {
   const exposed = await exposureOf(credential);
   if (!exposed) return null;
-  const [who, remedy] =
+  const [file, who, remedy] =
     credential.kind === 'login'
-      ? ['the user', "revoke the user's sessions in Entra"]
-      : ['the application', 'replace the certificate'];
+      ? ['login', 'user', "revoke the user's sessions in Entra"]
+      : ['key', 'application', 'replace the certificate'];
   return settings.warning({
     finding: exposed.finding,
-    meaning: `Who has it can cancel whatever ${who} may, from anywhere.`,
-    advice: `${exposed.advice}; if others were on this machine, ${remedy}, too.`,
+    meaning: `Anyone with a copy of the ${file} can cancel everything that the ${who} can, from anywhere.`,
+    advice: `Run: ${exposed.advice}. If others had access to this machine, also ${remedy}.`,
   });
 }
 
@@ -35,16 +35,16 @@ async function judgeEnd(credential: Credential, now: number): Promise<Finding | 
   if (credential.kind !== 'certificate') return null;
   const endsAt = await certificateEnd(credential);
   if (endsAt === null || endsAt - now > SOON_MS) return null;
-  const advice = `Make a new one, upload its public part, and put it into ${credential.path}: it is read afresh.`;
+  const advice = `Create a new one, upload its public part to the app registration, and save it as ${credential.path}. No restart is needed.`;
   if (endsAt <= now)
     return settings.problem({
-      finding: `the certificate in ${credential.path} ended on ${new Date(endsAt).toISOString()}`,
-      meaning: 'The sign-in service takes nothing that is signed with it.',
+      finding: `The certificate in ${credential.path} expired on ${new Date(endsAt).toISOString()}`,
+      meaning: 'The sign-in service rejects it, so workers cannot sign in.',
       advice,
     });
   return settings.warning({
-    finding: `the certificate in ${credential.path} ends in ${describeDuration(endsAt - now)}`,
-    meaning: 'After that no token is to be had, and workers hold.',
+    finding: `The certificate in ${credential.path} expires in ${describeDuration(endsAt - now)}`,
+    meaning: 'After that, workers cannot sign in.',
     advice,
   });
 }

@@ -23,12 +23,17 @@ type Words = Pick<Finding, 'finding'> & Partial<Pick<Finding, 'meaning' | 'advic
 /** Longest text, in characters. */
 const MAX_TEXT = 2_000;
 
+/** As a sentence begins, also where an error is quoted. The name of a setting, an address and a path stay as they are. */
+function capitalized(text: string): string {
+  return /^[a-z]+ /.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}` : text;
+}
+
 /** Makes the findings of one check. Answers and settings are quoted in them. */
 export function findingsOf(check: Check) {
   const at =
     (level: Level) =>
     ({ finding, meaning = '', advice = '' }: Words): Finding => {
-      const [what = '', why = '', how = ''] = [finding, meaning, advice].map((text) =>
+      const [what = '', why = '', how = ''] = [capitalized(finding), meaning, advice].map((text) =>
         foreign(text, MAX_TEXT),
       );
       return { check, level, finding: what, meaning: why, advice: how };

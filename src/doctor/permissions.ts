@@ -1,5 +1,7 @@
 import { CANCEL_ROLES, mayRead, READ_ROLES, READ_SCOPES, strangeAudience } from '../defender/roles.ts';
+import { PAUSE_AFTER_REFUSALS } from '../ledger/brake.ts';
 import type { Credential } from '../sign-in-config.ts';
+import { describeLack } from '../words/permissions.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const permissions = findingsOf('permissions');
@@ -7,9 +9,9 @@ const permissions = findingsOf('permissions');
 /** Where permissions are given: an identity of Azure has no app registration. */
 function whereOf(kind: Credential['kind']): string {
   if (kind === 'managed')
-    return "as an app role of WindowsDefenderATP, to the identity's service principal, by PowerShell or Microsoft Graph";
+    return "as an app role of WindowsDefenderATP, assigned to the identity's service principal with PowerShell or Microsoft Graph";
   const which = kind === 'login' ? 'delegated' : 'application';
-  return `API permissions of the app registration, WindowsDefenderATP, ${which} permissions; then grant admin consent`;
+  return `in the app registration: API permissions, WindowsDefenderATP, ${which} permissions; then grant admin consent`;
 }
 
 /** Whether what a token carries suffices. @param roles null: it cannot be read. */
@@ -17,9 +19,9 @@ export function judgeRoles(roles: readonly string[] | null, kind: Credential['ki
   if (roles === null) {
     return [
       permissions.warning({
-        finding: 'the token cannot be read',
-        meaning: 'Its permissions show only when a call is refused.',
-        advice: 'Begin with a file of one id.',
+        finding: 'The token cannot be read',
+        meaning: 'Its permissions are unknown until a call is refused.',
+        advice: 'Start with a campaign of one action.',
       }),
     ];
   }
@@ -33,10 +35,10 @@ export function judgeAudience(accessToken: string, apiUrl: string): Finding[] {
   if (audience === null) return [];
   return [
     permissions.warning({
-      finding: `the token is for the audience ${audience}`,
+      finding: `The token is for the audience ${audience}`,
       meaning:
-        'That may be another API. A token for another one is given out without trouble, and every call is refused (403).',
-      advice: 'Take DEFENDER_SCOPE out, or correct it.',
+        'This may be another API. Entra issues tokens for other APIs, too, but Defender refuses every call with them (403).',
+      advice: 'Remove DEFENDER_SCOPE, or correct it.',
     }),
   ];
 }
@@ -45,18 +47,17 @@ function judgeCancel(roles: readonly string[], where: string): Finding {
   const held = CANCEL_ROLES.filter((role) => roles.includes(role));
   const wanted = CANCEL_ROLES.filter((role) => role !== 'Machine.CollectForensic');
   if (held.length === 0) {
-    const carried = roles.length === 0 ? 'nothing' : roles.join(', ');
     return permissions.problem({
-      finding: `the token permits ${carried}: no cancel`,
-      meaning: 'Every cancel is refused (403); after 20 in a row a campaign is paused.',
-      advice: `Add one of ${wanted.join(', ')} (${where}).`,
+      finding: `The token ${describeLack(roles, 'cancel')}`,
+      meaning: `Every cancel will be refused (403). After ${PAUSE_AFTER_REFUSALS} refusals in a row a campaign is paused.`,
+      advice: `Grant one of ${wanted.join(', ')} (${where}).`,
     });
   }
   const isPartial = held.length < wanted.length;
   return permissions.ok({
-    finding: `may cancel: ${held.join(', ')}`,
+    finding: `Permission to cancel: ${held.join(', ')}`,
     meaning: isPartial
-      ? 'Microsoft does not say whether the permission has to match the type of action: begin with a file of one id.'
+      ? 'Microsoft does not document whether the permission must match the type of the action. Start with a campaign of one action.'
       : '',
   });
 }
@@ -65,16 +66,16 @@ function judgeRead(roles: readonly string[], wanted: readonly string[], where: s
   if (mayRead(roles)) {
     const isNewest = roles.some((role) => role.startsWith('Machine.ReadWrite'));
     return permissions.ok({
-      finding: 'may read machine actions',
+      finding: 'Permission to read machine actions',
       meaning: isNewest
         ? ''
-        : `Microsoft's newest pages name ${wanted.at(-1)} only: whether ${wanted[0]} still suffices shows when it is used.`,
+        : `Microsoft's newest documentation names only ${wanted.at(-1)}. Whether ${wanted[0]} is still enough shows when it is used.`,
     });
   }
   return permissions.warning({
-    finding: 'may not read machine actions',
+    finding: 'No permission to read machine actions',
     meaning:
-      'Cancelling works; select, previews, verify and the look at the next ids before their turn do not.',
-    advice: `To have them, add ${wanted.join(' or ')} (${where}).`,
+      'Cancelling works. Not available: select, previews, verify, and skipping actions that have already finished (PRECHECK).',
+    advice: `To use them, grant ${wanted.join(' or ')} (${where}).`,
   });
 }

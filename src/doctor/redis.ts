@@ -20,7 +20,7 @@ export function judgeUnusable(error: unknown): Finding {
   const [finding = '', ...advice] = messageOf(error).split('; ');
   return redisIs.problem({
     finding,
-    meaning: 'Nothing can be submitted, and no call can be made.',
+    meaning: 'Nothing can be submitted or cancelled.',
     advice: advice.length > 0 ? sentence(advice.join('; ')) : 'See REDIS_URL in .env.example.',
   });
 }
@@ -49,7 +49,7 @@ const NAMES = {
   redis: 'Redis',
   valkey: 'Valkey',
   dragonfly: 'Dragonfly',
-  unknown: 'a Redis of unknown make,',
+  unknown: 'Redis-compatible server',
 };
 
 /** A warning of `checkRedis` says what to do after its colon. */
@@ -63,12 +63,12 @@ function sentence(words: string): string {
 }
 
 export function judgeLatency(medianMs: number): Finding {
-  const finding = `it answers in ${medianMs < 10 ? medianMs.toFixed(1) : Math.round(medianMs)} ms (median of ${PINGS})`;
+  const finding = `Redis answers in ${medianMs < 10 ? medianMs.toFixed(1) : Math.round(medianMs)} ms (median of ${PINGS})`;
   if (medianMs <= SLOW_MS) return redisIs.ok({ finding });
   return redisIs.warning({
     finding,
-    meaning: 'Each call waits for Redis twice, and so does each step of a submit.',
-    advice: 'Run workers nearer to Redis, and look at its load.',
+    meaning: 'This is slow: every call waits for Redis twice, and so does every step of a submit.',
+    advice: 'Run workers closer to Redis, and check the load of Redis.',
   });
 }
 
@@ -76,12 +76,12 @@ export function judgeLatency(medianMs: number): Finding {
 export function judgeClock({ offsetMs, errorMs }: { offsetMs: number; errorMs: number }): Finding {
   const apart = Math.abs(offsetMs) - errorMs;
   const direction = offsetMs > 0 ? 'ahead of' : 'behind';
-  if (apart < MOST_APART_MS) return redisIs.ok({ finding: "its clock and this machine's agree" });
+  if (apart < MOST_APART_MS) return redisIs.ok({ finding: 'The clocks of Redis and this machine agree' });
   return redisIs.warning({
-    finding: `its clock is ${(Math.abs(offsetMs) / 1_000).toFixed(1)} s ${direction} this machine's`,
+    finding: `The clock of Redis is ${(Math.abs(offsetMs) / 1_000).toFixed(1)} s ${direction} the clock of this machine`,
     meaning:
-      'The limits go by its clock alone, but forecasts, --expires-in and signing in with a certificate do not.',
-    advice: 'Let both machines take their time from the same source (NTP).',
+      'This affects expected finish times, --expires-in and signing in with a certificate, but not the rate limits.',
+    advice: 'Synchronize both machines with the same time source (NTP).',
   });
 }
 

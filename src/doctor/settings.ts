@@ -28,9 +28,9 @@ export async function examineSettings(
     const findings = mistakes.map((mistake) =>
       settings.problem({
         finding: String(mistake),
-        meaning: 'No command takes such settings, and nothing else can be looked at before.',
+        meaning: 'No command runs with invalid settings, and doctor cannot check the rest.',
         advice:
-          'Correct it in the environment, in the file given by --env-file or in TENANTS_FILE; .env.example explains each.',
+          'Correct it in the environment, in the file given by --env-file or in TENANTS_FILE. .env.example explains each setting.',
       }),
     );
     return { config: null, findings };
@@ -40,26 +40,26 @@ export async function examineSettings(
 function judgeTenant({ tenant, tenantsFile, signIn, signInMissing }: Config): Finding {
   if (tenant === null && tenantsFile !== null) {
     return settings.problem({
-      finding: `${tenantsFile} is in order, and names more than one tenant`,
-      meaning: 'A worker works for all of them; what follows can be looked at for one at a time.',
-      advice: 'Say --tenant LABEL.',
+      finding: `${tenantsFile} is valid and lists more than one tenant`,
+      meaning: 'A worker serves all of them; doctor checks one at a time.',
+      advice: 'Choose one with --tenant LABEL.',
     });
   }
   if (tenant === null) {
     return settings.problem({
-      finding: 'nothing says which tenant',
+      finding: 'No tenant selected',
       meaning: 'Every campaign and every limit belongs to a tenant.',
-      advice: 'Set AZURE_TENANT_ID, or STANDDOWN_TENANT (a label).',
+      advice: 'Set AZURE_TENANT_ID or STANDDOWN_TENANT (a label).',
     });
   }
   if (signIn === null) {
     return settings.problem({
-      finding: `tenant ${tenant}; to sign in, there is missing: ${signInMissing.join(', ')}`,
-      meaning: 'Commands that only look at Redis work; a worker cannot start.',
-      advice: 'Set what is missing: "From zero to a drained campaign" in the README says where it is found.',
+      finding: `Tenant ${tenant}: cannot sign in; missing: ${signInMissing.join(', ')}`,
+      meaning: 'Commands that use only Redis work. A worker cannot start.',
+      advice: 'Set the missing settings. "Connect a tenant" in the README explains where to find the values.',
     });
   }
-  return settings.ok({ finding: `tenant ${tenant}: ${describeSignIn(signIn)}` });
+  return settings.ok({ finding: `Tenant ${tenant}: ${describeSignIn(signIn)}` });
 }
 
 /** Which addresses are in use, and whether they belong together. */
@@ -69,7 +69,7 @@ function judgePlaces(config: Config): Finding[] {
 
 function judgePath({ apiPathCut }: Config): Finding[] {
   if (!apiPathCut) return [];
-  const finding = `DEFENDER_API_URL ends in ${apiPathCut}, which is left out: it names the base of the API`;
+  const finding = `Ignoring ${apiPathCut} at the end of DEFENDER_API_URL: it is the base address, and each call adds its own path`;
   return [settings.ok({ finding })];
 }
 
@@ -81,24 +81,24 @@ function judgeAddresses(config: Config): Finding {
   const strange = hosts.filter((_, index) => known[index]?.length === 0);
   if (strange.length > 0) {
     return settings.warning({
-      finding: `${finding}; ${[...new Set(strange)].join(', ')} is not Microsoft's`,
-      meaning: 'That is right for a simulator; with anything else tokens would go to strangers.',
-      advice: 'Take DEFENDER_API_URL, AZURE_AUTHORITY_HOST and DEFENDER_SCOPE out to use the real ones.',
+      finding: `${finding}; not a Microsoft host: ${[...new Set(strange)].join(', ')}`,
+      meaning: 'This is fine for a simulator. Otherwise tokens are sent to a third party.',
+      advice: 'To use the Microsoft hosts, remove DEFENDER_API_URL, AZURE_AUTHORITY_HOST and DEFENDER_SCOPE.',
     });
   }
   if (!known.every((clouds) => clouds.includes(cloud))) {
     return settings.warning({
-      finding: `${finding}; these do not belong together`,
-      meaning: 'A token of one cloud is refused (401) by the API of another.',
-      advice: 'Set DEFENDER_CLOUD alone, and the single addresses only where it is wrong.',
+      finding: `${finding}; some of these addresses belong to another cloud`,
+      meaning: 'The API of one cloud rejects the tokens of another (401).',
+      advice: 'Set only DEFENDER_CLOUD; set a single address only where its default is wrong.',
     });
   }
   const older = hosts.filter(isOlderHost);
   if (older.length > 0) {
     return settings.warning({
-      finding: `${finding}; ${[...new Set(older)].join(', ')}: an older name of Microsoft's`,
-      meaning: 'It may still work: Microsoft names another one now.',
-      advice: 'Take DEFENDER_API_URL and DEFENDER_SCOPE out; DEFENDER_REGION names a region.',
+      finding: `${finding}; outdated Microsoft host: ${[...new Set(older)].join(', ')}`,
+      meaning: 'It may still work, but Microsoft documents a newer one.',
+      advice: 'Remove DEFENDER_API_URL and DEFENDER_SCOPE. To choose a region, set DEFENDER_REGION.',
     });
   }
   return signIn ? judgeScope(config, signIn.scope, finding) : settings.ok({ finding });
@@ -110,9 +110,8 @@ function judgeProxy({ httpsProxy }: Config): Finding[] {
   return [
     settings.problem({
       finding,
-      meaning:
-        'Nothing can be asked of the sign-in service or the API. Commands that only look at Redis work.',
-      advice: 'Correct HTTPS_PROXY, or take it out.',
+      meaning: 'Neither the sign-in service nor the API can be reached. Commands that use only Redis work.',
+      advice: 'Correct HTTPS_PROXY, or remove it.',
     }),
   ];
 }
@@ -122,7 +121,7 @@ function judgeNames(env: Environment): Finding[] {
   return misspelt(env, SETTINGS).map((one) =>
     settings.warning({
       finding: describeMisspelt(one),
-      advice: `Rename it to ${one.meant}, or take it out.`,
+      advice: `Rename it to ${one.meant}, or remove it.`,
     }),
   );
 }
@@ -131,26 +130,24 @@ function judgeNames(env: Environment): Finding[] {
 function judgeScope({ cloud }: Config, scope: string, finding: string): Finding {
   if (!cloudsOfScope(hostOf(scope)).includes(cloud)) {
     return settings.warning({
-      finding: `${finding}; that scope is not the one known for this API`,
-      meaning: 'The API may refuse such tokens (401).',
-      advice: 'Take DEFENDER_SCOPE out.',
+      finding: `${finding}; this is not the known scope of this API`,
+      meaning: 'The API may reject these tokens (401).',
+      advice: 'Remove DEFENDER_SCOPE.',
     });
   }
   const isOpen = CLOUDS[cloud].isScopeOpen && scope === CLOUDS[cloud].scope;
   const meaning =
-    'That this is the right scope for this cloud is not confirmed; DEFENDER_SCOPE sets another.';
+    'Nobody has confirmed that this is the right scope for this cloud. To use another one, set DEFENDER_SCOPE.';
   return settings.ok({ finding, ...(isOpen && { meaning }) });
 }
 
 function describePlaces({ cloud, apiUrl, signIn, httpsProxy }: Config): string {
   const region = cloud === 'public' ? `, region ${regionOfHost(hostOf(apiUrl)) ?? 'none'}` : '';
   const proxy =
-    httpsProxy && proxyMistake(httpsProxy) === null
-      ? `, through the proxy ${new URL(httpsProxy.reveal()).host}`
-      : '';
+    httpsProxy && proxyMistake(httpsProxy) === null ? `, proxy ${new URL(httpsProxy.reveal()).host}` : '';
   const at = signIn?.authorityHost ? `, sign-in ${signIn.authorityHost}` : '';
   const places = signIn ? `${at}, scope ${signIn.scope}` : '';
-  return `cloud ${cloud}${region}: API ${apiUrl}${places}${proxy}`;
+  return `Cloud ${cloud}${region}: API ${apiUrl}${places}${proxy}`;
 }
 
 /** An address of its own goes before a region: whoever gives both may think otherwise. */
@@ -158,8 +155,8 @@ function judgeRegion({ region, apiUrl }: Config): Finding[] {
   if (region === null || region === regionOfHost(hostOf(apiUrl))) return [];
   return [
     settings.warning({
-      finding: `DEFENDER_REGION=${region} is not in use: DEFENDER_API_URL names the host`,
-      advice: 'Take one of them out.',
+      finding: `DEFENDER_REGION=${region} is ignored, because DEFENDER_API_URL is set`,
+      advice: 'Remove one of them.',
     }),
   ];
 }
@@ -176,8 +173,8 @@ const DOCUMENTED: readonly Window[] = [
 
 /** Whether the limits let more calls go than Microsoft documents. */
 export function judgeLimits({ windows, reserves }: Limits): Finding {
-  const kept = reserves.length > 0 ? `, ${formatWindows(reserves)} kept for urgent requests` : '';
-  const finding = `at most ${formatWindows(windows)} calls of each kind${kept}`;
+  const kept = reserves.length > 0 ? `, ${formatWindows(reserves)} reserved for urgent requests` : '';
+  const finding = `At most ${formatWindows(windows)} calls of each kind${kept}`;
   const bounds = DOCUMENTED.map((documented) => ({
     documented,
     most: mostWithin(windows, documented.lengthMs),
@@ -187,14 +184,14 @@ export function judgeLimits({ windows, reserves }: Limits): Finding {
     const [first] = above;
     const length = describeDuration(first?.documented.lengthMs ?? 0);
     return limits.warning({
-      finding: `${finding}; that lets ${first?.most} go in ${length}, and ${first?.documented.max} are documented`,
+      finding: `${finding}; this allows ${first?.most} calls in ${length}, but Microsoft documents a limit of ${first?.documented.max}`,
       meaning:
-        'The API refuses what is too much (429). Nothing fails for it, but nothing gets faster, either.',
-      advice: 'Take RATE_LIMITS out, unless Microsoft has granted more.',
+        'The API refuses the calls above its limit (429). They are retried, but campaigns do not get faster.',
+      advice: 'Remove RATE_LIMITS, unless Microsoft has granted you a higher limit.',
     });
   }
   const isTighter = bounds.some(({ documented, most }) => most < documented.max);
-  const meaning = isTighter ? 'That is less than the API allows: campaigns take longer.' : '';
+  const meaning = isTighter ? 'This is below the documented limit, so campaigns take longer.' : '';
   return limits.ok({ finding, meaning });
 }
 

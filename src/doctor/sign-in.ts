@@ -15,7 +15,7 @@ export async function examineSignIn(
     const token = await signIn.token();
     // To the full minute, and no longer than it is.
     const left = describeDuration(Math.floor((token.expiresAt - now()) / 60_000) * 60_000);
-    return { token, findings: [signInIs.ok({ finding: `there is a token, good for ${left}` })] };
+    return { token, findings: [signInIs.ok({ finding: `Signed in; the token is valid for ${left}` })] };
   } catch (error) {
     if (!(error instanceof SignInError)) throw error;
     return { token: null, findings: [judgeFailure(error, kind)] };
@@ -36,14 +36,18 @@ export function judgeFailure(
     (kind === 'managed'
       ? (BY_NUMBER[number] ?? OF_IDENTITY[cause] ?? OF_IDENTITY[word] ?? UNKNOWN_IDENTITY)
       : (BY_NUMBER[number] ?? BY_CODE[cause] ?? BY_CODE[word] ?? UNKNOWN));
-  return signInIs.problem({ finding: `no token (${code}): ${gistOf({ code, message })}`, meaning, advice });
+  return signInIs.problem({
+    finding: `Sign-in failed (${code}): ${gistOf({ code, message })}`,
+    meaning,
+    advice,
+  });
 }
 
 type Known = readonly [meaning: string, advice: string];
 
 const UNKNOWN: Known = [
-  'The sign-in service does not give this application a token.',
-  'Look the number up at https://login.microsoftonline.com/error; the sign-in log of the tenant says more.',
+  'The sign-in service does not issue a token to this application.',
+  'Look up the error code at https://login.microsoftonline.com/error, and see the sign-in logs of the tenant in Entra.',
 ];
 
 const SECRETS = 'Certificates & secrets of the app registration';
@@ -51,98 +55,98 @@ const SECRETS = 'Certificates & secrets of the app registration';
 /** What Entra objects to. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
 const BY_NUMBER: Readonly<Record<string, Known>> = {
   AADSTS7000215: [
-    'The client secret is not the right one.',
-    `Put the secret's value, not its id, into AZURE_CLIENT_SECRET; a value that is lost is replaced by a new secret (${SECRETS}).`,
+    'The client secret is wrong.',
+    `Set AZURE_CLIENT_SECRET to the value of the secret, not its id. If the value is lost, create a new secret (${SECRETS}).`,
   ],
   AADSTS7000222: [
     'The client secret has expired.',
-    `Make a new one (${SECRETS}) and put it into AZURE_CLIENT_SECRET.`,
+    `Create a new one (${SECRETS}) and set AZURE_CLIENT_SECRET to its value.`,
   ],
   AADSTS7000216: [
-    'No credential arrived at the sign-in service.',
+    'The sign-in service received no credential.',
     'Set AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH.',
   ],
   AADSTS700016: [
-    'The tenant has no such application.',
-    'Correct AZURE_CLIENT_ID or AZURE_TENANT_ID; in another tenant than its own, an administrator has to consent to it first.',
+    'The tenant does not have this application.',
+    'Correct AZURE_CLIENT_ID or AZURE_TENANT_ID. If the application is registered in another tenant, an administrator of this tenant must first consent to it.',
   ],
   AADSTS7000218: [
-    'The application may not be used by a user alone, without its own credential.',
-    'Allow public client flows under Authentication of the app registration.',
+    'The application does not allow a user login without a credential of its own.',
+    'Allow public client flows (Authentication in the app registration).',
   ],
   AADSTS65001: [
-    'Nobody has consented to what the application asks for.',
+    'Nobody has consented to the permissions that the application requests.',
     'Add delegated permissions of WindowsDefenderATP to the app registration, and grant admin consent.',
   ],
-  AADSTS7000112: ['The application is disabled.', 'Enable it under Enterprise applications.'],
+  AADSTS7000112: ['The application is disabled.', 'Enable it in Entra, under Enterprise applications.'],
   AADSTS7000229: [
-    'The application is not present in the tenant.',
-    'Let an administrator of the tenant consent to it.',
+    'The tenant does not have this application.',
+    'Ask an administrator of the tenant to consent to it.',
   ],
-  AADSTS90002: ['There is no such tenant in this cloud.', 'Correct AZURE_TENANT_ID, or DEFENDER_CLOUD.'],
-  AADSTS900023: ['The tenant id is none.', 'Correct AZURE_TENANT_ID: a GUID, or a domain of the tenant.'],
+  AADSTS90002: ['This tenant does not exist in this cloud.', 'Correct AZURE_TENANT_ID or DEFENDER_CLOUD.'],
+  AADSTS900023: ['The tenant id is invalid.', 'Set AZURE_TENANT_ID to the GUID or a domain of the tenant.'],
   AADSTS500011: [
-    'The tenant does not know the API that the scope names.',
-    'Take DEFENDER_SCOPE out, or correct DEFENDER_CLOUD; a tenant without Defender for Endpoint does not know it at all.',
+    'The tenant does not have the API of this scope.',
+    'Remove DEFENDER_SCOPE, or correct DEFENDER_CLOUD. A tenant without Defender for Endpoint does not have this API.',
   ],
   AADSTS650052: [
-    'The tenant has no subscription for Defender for Endpoint.',
-    'Check AZURE_TENANT_ID and the licences of the tenant.',
+    'The tenant has no subscription to Defender for Endpoint.',
+    'Check AZURE_TENANT_ID and the licenses of the tenant.',
   ],
   AADSTS1002012: [
-    'The scope is none for an application.',
-    'Take DEFENDER_SCOPE out, or let it end in /.default.',
+    'This scope is not valid for an application.',
+    'Remove DEFENDER_SCOPE, or make it end in /.default.',
   ],
-  AADSTS70011: ['The scope is not valid.', 'Take DEFENDER_SCOPE out, or let it end in /.default.'],
+  AADSTS70011: ['The scope is not valid.', 'Remove DEFENDER_SCOPE, or make it end in /.default.'],
   AADSTS700027: [
-    'The certificate is not one of the application, or its signature is wrong.',
-    `Upload the certificate (its public part) under ${SECRETS}.`,
+    'The certificate does not belong to the application, or the signature is wrong.',
+    `Upload the public part of the certificate (${SECRETS}).`,
   ],
   AADSTS700024: [
-    'What was signed is not valid at this time.',
-    "Set this machine's clock right (NTP); a federated token that has expired has to be renewed by whoever writes its file.",
+    'The signed request or federated token is not valid at this time.',
+    'Correct the clock of this machine (NTP). An expired federated token must be renewed by the program that writes its file.',
   ],
   AADSTS700211: [
-    'The application trusts no such issuer of federated tokens.',
-    `Add the issuer under federated credentials (${SECRETS}).`,
+    'The application does not trust the issuer of the federated token.',
+    `Add the issuer as a federated credential (${SECRETS}).`,
   ],
   AADSTS700212: [
-    'The federated token is meant for somebody else.',
-    'Let it be issued for the audience api://AzureADTokenExchange.',
+    'The federated token is for another audience.',
+    'Issue it for the audience api://AzureADTokenExchange.',
   ],
   AADSTS700213: [
     'The application trusts the issuer of the federated token, but not its subject.',
-    `Correct the subject under federated credentials (${SECRETS}).`,
+    `Correct the subject of the federated credential (${SECRETS}).`,
   ],
   AADSTS53003: [
     'Conditional Access blocks the application.',
-    'Exempt it from the policy, or run from a place that the policy allows.',
+    'Exclude the application from the policy, or run Standdown from a location that the policy allows.',
   ],
   AADSTS90033: [
-    'The sign-in service is in trouble for the moment.',
-    'Try again; a worker does so by itself.',
+    'The sign-in service has a temporary problem.',
+    'Try again later. Workers retry on their own.',
   ],
 };
 
 const BY_CODE: Readonly<Record<string, Known>> = {
   network_error: [
-    'The sign-in service cannot be reached.',
-    'Check AZURE_AUTHORITY_HOST, DNS, HTTPS_PROXY and the firewall; a certificate authority of your own is named in NODE_EXTRA_CA_CERTS, in the environment.',
+    'The sign-in service is unreachable.',
+    'Check AZURE_AUTHORITY_HOST, DNS, HTTPS_PROXY and the firewall. To trust your own certificate authority, set NODE_EXTRA_CA_CERTS in the environment to its certificate file.',
   ],
   request_timeout: [
-    'The sign-in service does not answer in time.',
+    'The sign-in service did not answer in time.',
     'Check HTTPS_PROXY and the firewall, and try again.',
   ],
   unreadable_answer: [
-    'Something else than the sign-in service answers.',
+    'The answer does not come from the sign-in service.',
     'Check AZURE_AUTHORITY_HOST and HTTPS_PROXY.',
   ],
   credential_unreadable: [
-    'The application cannot prove who it is.',
-    'AZURE_CLIENT_CERTIFICATE_PATH must name a PEM file with a private key and its certificate, AZURE_CLIENT_CERTIFICATE_PASSWORD the password of an encrypted key; AZURE_FEDERATED_TOKEN_FILE a file with one token.',
+    'The credential of the application cannot be used.',
+    'Set AZURE_CLIENT_CERTIFICATE_PATH to a PEM file with a private key and its certificate, and AZURE_CLIENT_CERTIFICATE_PASSWORD if the key is encrypted; or AZURE_FEDERATED_TOKEN_FILE to a file with one token.',
   ],
   endpoints_resolution_error: [
-    'The sign-in service does not describe itself: there is no such tenant, or it is no sign-in service.',
+    'The tenant does not exist, or the address is not a sign-in service.',
     'Correct AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.',
   ],
 };
@@ -151,27 +155,30 @@ const AGAIN = 'Run "standdown login".';
 
 /** What becomes of a login. */
 const OF_LOGIN: Readonly<Record<string, Known>> = {
-  login_needed: ['Nobody is logged in, or the login has ended: a worker holds until somebody is.', AGAIN],
-  login_busy: ['Another process is signing in for a long time.', 'Try again; a worker does so by itself.'],
-  login_unusable: [
-    'The login is kept in the data folder, and nothing else than its owner may be in the way.',
-    'Check the rights and the room in STANDDOWN_DATA_DIR.',
+  login_needed: ['No user is logged in, or the login has expired. Workers wait for a new login.', AGAIN],
+  login_busy: [
+    'Another process has been signing in for a long time.',
+    'Try again later. Workers retry on their own.',
   ],
-  authorization_declined: ['The user, or a policy of the tenant, said no.', AGAIN],
-  access_denied: ['The user, or a policy of the tenant, said no.', AGAIN],
-  expired_token: ['A code is good for some minutes only.', AGAIN],
-  device_code_expired: ['A code is good for some minutes only.', AGAIN],
-  bad_verification_code: ['It was used before, or has ended.', AGAIN],
+  login_unusable: [
+    'The login in the data folder cannot be read or written.',
+    'Check the permissions and the free space of STANDDOWN_DATA_DIR.',
+  ],
+  authorization_declined: ['The user or a policy of the tenant declined the login.', AGAIN],
+  access_denied: ['The user or a policy of the tenant declined the login.', AGAIN],
+  expired_token: ['A code is valid for a few minutes only.', AGAIN],
+  device_code_expired: ['A code is valid for a few minutes only.', AGAIN],
+  bad_verification_code: ['The code was already used or has expired.', AGAIN],
 };
 
 const UNKNOWN_IDENTITY: Known = [
-  'The platform gives no token for this identity.',
-  'Give the machine or app the identity that AZURE_MANAGED_IDENTITY names: system, or the client id of one that is assigned to it.',
+  'Azure does not issue a token for this identity.',
+  'Assign the identity in AZURE_MANAGED_IDENTITY to this machine or app: system, or the client id of a user-assigned identity.',
 ];
 
 const NO_ENDPOINT: Known = [
-  'Nobody hands out tokens of a managed identity here: this is no machine of Azure, or none that has one.',
-  'Run it where Azure gives it an identity, or sign in in another way: take AZURE_MANAGED_IDENTITY out.',
+  'This is not an Azure machine, or it has no managed identity.',
+  'Run Standdown on an Azure machine with a managed identity, or remove AZURE_MANAGED_IDENTITY and sign in another way.',
 ];
 
 /** What the platform's endpoint objects to, or why it is not reached. */
@@ -179,7 +186,7 @@ const OF_IDENTITY: Readonly<Record<string, Known>> = {
   network_error: NO_ENDPOINT,
   request_timeout: NO_ENDPOINT,
   unreadable_answer: [
-    "Something else than the platform's endpoint answers.",
-    'Check IDENTITY_ENDPOINT in the environment: Azure sets it.',
+    'The answer does not come from the identity endpoint of Azure.',
+    'Check IDENTITY_ENDPOINT in the environment; Azure sets it.',
   ],
 };

@@ -32,7 +32,7 @@ export function describeTenants(all: ReadonlyMap<string, Standing>): TenantsHeal
   let running = 0;
   for (const [label, { vitals, trouble: failure }] of all) {
     if (vitals) running++;
-    const why = vitals ? vitals.signIn || vitals.endedLanes.join(', ') : failure || 'is being started';
+    const why = vitals ? vitals.signIn || vitals.endedLanes.join(', ') : failure || 'starting';
     if (why !== '') trouble.push([label, why]);
   }
   return { running, trouble: Object.fromEntries(trouble.slice(0, MOST_NAMED)) };

@@ -69,7 +69,7 @@ export async function serveHealth(place: HealthPlace, source: HealthSource): Pro
 function describeFailure({ host, port }: HealthPlace, cause: unknown): string {
   const where = `cannot listen on ${isIPv6(host) ? `[${host}]` : host}:${port} (${messageOf(cause)})`;
   return Reflect.get(Object(cause), 'code') === 'EADDRNOTAVAIL'
-    ? `HEALTH_HOST: ${where}; it has to be an address of this machine`
+    ? `HEALTH_HOST: ${where}; use an address of this machine`
     : `HEALTH_PORT: ${where}; choose another port`;
 }
 
@@ -77,10 +77,10 @@ function answer(request: IncomingMessage, response: ServerResponse, source: Heal
   const [path] = (request.url ?? '').split('?');
   const metrics = path === '/metrics' ? source.metrics : null;
   const look = path === '/healthz' ? source.live : path === '/readyz' ? source.ready : null;
-  if (!look && !metrics) send(response, 404, { error: 'there are /healthz, /readyz and /metrics' });
+  if (!look && !metrics) send(response, 404, { error: 'not found; use /healthz, /readyz or /metrics' });
   else if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
-    send(response, 405, { error: 'ask with GET' });
+    send(response, 405, { error: 'use GET' });
   } else if (metrics) {
     void expose(response, metrics);
   } else if (look) {

@@ -42,7 +42,7 @@ export function readiness(vitals: Vitals, now: number): Health {
 }
 
 function lanes({ endedLanes }: Vitals): Check {
-  return check('lanes', endedLanes.length === 0, `ended: ${endedLanes.join(', ')}`);
+  return check('lanes', endedLanes.length === 0, `stopped: ${endedLanes.join(', ')}`);
 }
 
 function redis({ seenAt }: Vitals, now: number): Check {
@@ -55,7 +55,7 @@ function signIn({ signIn: trouble }: Vitals): Check {
 }
 
 function stopping(vitals: Vitals): Check {
-  return check('stopping', !vitals.stopping, 'finishes the calls in flight');
+  return check('stopping', !vitals.stopping, 'finishing the calls in flight');
 }
 
 function check(name: Check['name'], ok: boolean, detail: string): Check {

@@ -15,5 +15,5 @@ for (let before = -1; missed < most; ) {
   before = now;
 }
 const seconds = Math.round((most * lookMs) / 1_000);
-writeSync(2, `standdown: the event loop has not turned for ${seconds} s; the watchdog ends this process\n`);
+writeSync(2, `standdown: the event loop was blocked for ${seconds} s; the watchdog is ending this process\n`);
 process.kill(process.pid, 'SIGKILL');

@@ -68,12 +68,12 @@ export function readWish(entry: InboxEntry, defaultComment: string | null): Read
   if (typeof values === 'string') return refuse(values);
   const { campaign = null, priority = 'normal', again = 'false' } = values;
   const isUrgent = PRIORITIES.get(priority);
-  if (isUrgent === undefined) return refuse('priority: is neither "urgent" nor "normal"');
+  if (isUrgent === undefined) return refuse('priority: must be "urgent" or "normal"');
   const isAgain = TRUTHS.get(again);
-  if (isAgain === undefined) return refuse('again: is neither "true" nor "false"');
+  if (isAgain === undefined) return refuse('again: must be "true" or "false"');
   const problem = campaign === null ? null : problemWith(campaign, { isUrgent, isAgain });
   if (problem !== null) return refuse(problem);
-  if (values.machineActionId === undefined) return refuse('machineActionId: is missing');
+  if (values.machineActionId === undefined) return refuse('machineActionId: required');
   const comment = campaign === null ? defaultComment : (defaultComment ?? '');
   const parsed = parseJob(JOB_NAME, jobDataOf(values, isAgain), { comment });
   if (!parsed.ok) return refuse(parsed.reason);
@@ -90,10 +90,10 @@ function readValues(fields: readonly Buffer[]): Values | string {
     const name = fieldCalled(fields[i]);
     const value = fields[i + 1];
     if (name === undefined || value === undefined) continue;
-    if (seen.has(name)) return `${name}: is given twice`;
+    if (seen.has(name)) return `${name}: given twice`;
     seen.add(name);
-    if (value.length > MOST_BYTES) return `${name}: is longer than ${MOST_BYTES} bytes`;
-    if (!isUtf8(value)) return `${name}: is no text in UTF-8`;
+    if (value.length > MOST_BYTES) return `${name}: longer than ${MOST_BYTES} bytes`;
+    if (!isUtf8(value)) return `${name}: not valid UTF-8`;
     const text = value.toString();
     // A campaign's name is kept as it is, so that what is wrong with it can be said.
     if (text.trim() !== '') values[name] = name === 'campaign' ? text : text.trim();
@@ -116,10 +116,11 @@ function fieldCalled(name: Buffer | undefined): Field | undefined {
 
 /** A campaign has its own order, and its ids are called once more by `retry`. */
 function problemWith(campaign: string, { isUrgent, isAgain }: { isUrgent: boolean; isAgain: boolean }) {
-  if (isUrgent) return 'priority: "urgent" has no meaning with a campaign; give its campaign a priority';
-  if (isAgain) return 'again: has no meaning with a campaign; "standdown retry" opens its ids again';
+  if (isUrgent)
+    return 'priority: "urgent" is not allowed with a campaign; set the priority of the campaign instead';
+  if (isAgain) return 'again: not allowed with a campaign; run "standdown retry" instead';
   const problem = campaignNameProblem(campaign);
-  return problem === null ? null : `campaign: its name ${problem}`;
+  return problem === null ? null : `campaign: the name ${problem}`;
 }
 
 /** The same as data of a job, which has numbers and truth values where a stream has text only. */

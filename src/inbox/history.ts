@@ -35,7 +35,7 @@ for i = #entries, 1, -1 do
     break
   end
 end
-audit(KEYS[2], 'submit', ARGV[1], '${INBOX}', string.format('%d ids', count))
+audit(KEYS[2], 'submit', ARGV[1], '${INBOX}', string.format(count == 1 and '%d action' or '%d actions', count))
 return {}
 `,
 );

@@ -56,7 +56,7 @@ export function createInbox(deps: InboxDeps) {
   async function claimAll(): Promise<void> {
     for await (const entries of stream.claim()) {
       if (entries.length === 0) continue;
-      log.info({ entries: entries.length }, 'entries of the inbox taken over from a worker that is gone');
+      log.info({ entries: entries.length }, 'took over inbox entries from a worker that stopped responding');
       await intake.take(entries);
     }
     claimedAt = clock.monotonic();
@@ -68,8 +68,7 @@ export function createInbox(deps: InboxDeps) {
     isReady = false;
     const what = messageOf(error);
     // A refusal ends the worker, which says so once.
-    if (what !== said && !isCommandRefused(error))
-      log.warn({ err: what }, 'the inbox cannot be read; trying again');
+    if (what !== said && !isCommandRefused(error)) log.warn({ err: what }, 'cannot read the inbox; retrying');
     said = what;
     await clock.sleep(PAUSE_MS, stop.signal).catch(() => undefined);
   }

@@ -2,6 +2,7 @@ import { type Campaign, openCampaign, readCampaign } from '../campaign/registry.
 import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
 import type { Logger } from '../log.ts';
+import { quoted } from '../words/campaign.ts';
 import { type InboxEntry, readWish, type Wish } from './entry.ts';
 import { noteInbox } from './history.ts';
 import { answer, enqueue, leave, reject } from './scripts.ts';
@@ -112,7 +113,10 @@ export function createIntake(deps: IntakeDeps) {
   async function refuseLate(wishes: readonly Wish[]): Promise<Wish[]> {
     const now = deps.wall();
     const isLate = ({ request: { expiresAt } }: Wish) => expiresAt !== null && expiresAt <= now;
-    await refuseFor(wishes.filter(isLate), 'expiresAt: has passed; a number is in ms since 1970');
+    await refuseFor(
+      wishes.filter(isLate),
+      'expiresAt: in the past; a number must be in milliseconds since 1970',
+    );
     return wishes.filter((wish) => !isLate(wish));
   }
 
@@ -120,7 +124,7 @@ export function createIntake(deps: IntakeDeps) {
   async function open(name: string, wishes: readonly Wish[]): Promise<Campaign | null> {
     const opener = wishes.find(({ request }) => request.comment !== '');
     if (!opener) {
-      const reason = 'comment: is missing, and DEFAULT_COMMENT is not set; a new campaign needs one';
+      const reason = 'comment: required for a new campaign, because DEFAULT_COMMENT is not set';
       await refuseFor(wishes, reason);
       return null;
     }
@@ -128,7 +132,7 @@ export function createIntake(deps: IntakeDeps) {
     const { traceparent } = opener;
     const wanted = { name, comment, requestedBy, expiresAt, traceparent, now: deps.wall() };
     const { number, created } = await openCampaign(redis, keys, wanted);
-    if (created) deps.log.info({ campaign: name, requestedBy }, 'campaign opened by the inbox');
+    if (created) deps.log.info({ campaign: name, requestedBy }, 'created a campaign from the inbox');
     return readCampaign(redis, keys, number);
   }
 
@@ -173,7 +177,7 @@ export function createIntake(deps: IntakeDeps) {
     if (!first) return;
     await Promise.all(refused.map(({ entry, reason }) => reject(deps, entry, reason)));
     const example = { entry: first.entry.id, reason: first.reason };
-    deps.log.warn({ rejected: refused.length, ...example }, 'rejected entries of the inbox');
+    deps.log.warn({ rejected: refused.length, ...example }, 'rejected inbox entries');
   }
 
   return { take };
@@ -195,14 +199,14 @@ function isClosed({ state }: Campaign): boolean {
 }
 
 function closedReason(name: string, state: string): string {
-  return `campaign: ${name} is ${state} and takes no more ids`;
+  return `campaign: ${quoted(name)} is ${state} and accepts no more actions`;
 }
 
 /** A campaign's ids all expire when it does; an entry that says another time asks for what will not happen. */
 function expiryProblem({ name, expiresAt }: Campaign, { request }: Wish): string | null {
   if (request.expiresAt === null || request.expiresAt === expiresAt) return null;
-  const time = expiresAt === null ? 'never' : `at ${new Date(expiresAt).toISOString()}`;
-  return `expiresAt: the campaign ${name} expires ${time}; leave it out, or give the same`;
+  const expiry = expiresAt === null ? 'never expires' : `expires at ${new Date(expiresAt).toISOString()}`;
+  return `expiresAt: campaign ${quoted(name)} ${expiry}; omit expiresAt, or set it to the same time`;
 }
 
 /** Who asked, for the campaign's history: some of them stand for all where they are many. */

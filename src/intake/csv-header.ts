@@ -1,5 +1,6 @@
 import { StanddownError } from '../errors.ts';
 import { excerpt } from '../foreign.ts';
+import { either } from '../words/list.ts';
 import { countQuotes, SEPARATORS, type Separator, splitRecords } from './csv-cells.ts';
 import { cleanName, findIdName, ID_NAMES } from './id-column.ts';
 import { type Line, MAX_LINE, TOO_LONG } from './lines.ts';
@@ -27,7 +28,10 @@ export function createHeaderCollector(wanted?: string): HeaderCollector {
   let size = 0;
   let quotes = 0;
   const refuse = (): never => {
-    throw new StanddownError('INPUT_INVALID', 'a quote opens in the header line and is never closed');
+    throw new StanddownError(
+      'INPUT_INVALID',
+      'a quote in the header line is never closed; close it or remove it',
+    );
   };
   return {
     take(line) {
@@ -55,12 +59,15 @@ function readHeader(record: string, wanted: string | undefined): CsvHeader {
     (a, b) => Number(b.found !== 'none') - Number(a.found !== 'none') || b.width - a.width,
   )[0];
   if (best === undefined)
-    throw new StanddownError('INPUT_INVALID', 'the quotes in the header line are broken');
+    throw new StanddownError(
+      'INPUT_INVALID',
+      'the header line has misplaced quotes; remove them or quote whole column names',
+    );
   const { separator, width, names, found } = best;
-  if (found === 'twice') throw refused('the header names the id column twice', names);
+  if (found === 'twice') throw refused('the header has the id column twice; rename one of them', names, null);
   if (found === 'none' && wanted !== undefined)
     throw refused(`the header has no column ${excerpt(wanted, 40)}`, names, [wanted]);
-  if (found === 'none') throw refused(`the header has none of the columns ${ID_NAMES.join(', ')}`, names);
+  if (found === 'none') throw refused(`the header has no id column (${either(ID_NAMES)})`, names);
   return { separator, columns: width, idIndex: found, idName: excerpt((names[found] ?? '').trim(), 40) };
 }
 
@@ -80,11 +87,11 @@ function reading(record: string, separator: Separator, wanted: string | undefine
 function refused(
   what: string,
   names: readonly string[],
-  expected: readonly string[] = ID_NAMES,
+  expected: readonly string[] | null = ID_NAMES,
 ): StanddownError {
-  const shown = names.slice(0, 20).map((name) => excerpt(name.trim(), 40) || '(no name)');
+  const shown = names.slice(0, 20).map((name) => excerpt(name.trim(), 40) || '(unnamed)');
   const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
-  return new StanddownError('INPUT_INVALID', `${what}; it has: ${shown.join(', ')}${more}`, {
-    context: { columns: shown, expected: [...expected] },
+  return new StanddownError('INPUT_INVALID', `${what}; its columns are ${shown.join(', ')}${more}`, {
+    context: expected === null ? {} : { columns: shown, expected: [...expected] },
   });
 }

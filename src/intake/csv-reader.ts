@@ -1,3 +1,4 @@
+import { plural } from '../words/number.ts';
 import { splitRecords } from './csv-cells.ts';
 import { type CsvHeader, createHeaderCollector } from './csv-header.ts';
 import { createRecordJoiner, type RecordJoiner } from './csv-records.ts';
@@ -52,13 +53,17 @@ function readRecords(records: readonly Line[], header: CsvHeader): IdLine[] {
 /** Nothing for a record whose cells are all blank: spreadsheets leave such lines at the end. */
 function readRecord(record: Line, cells: string[] | undefined, header: CsvHeader): IdLine | undefined {
   const { number, text, flaw } = record;
-  if (cells === undefined) return problemLine(number, flaw ?? 'the quotes in this line are broken', text);
+  if (cells === undefined) return problemLine(number, flaw ?? 'misplaced quotes', text);
   const id = cells[header.idIndex]?.trim() ?? '';
   if (id === '' && cells.every((cell) => cell.trim() === '')) return undefined;
   // Spreadsheets and hands leave cells out at the end, or put empty ones there.
   const isTooLong = cells.slice(header.columns).some((cell) => cell.trim() !== '');
   if (isTooLong || cells.length <= header.idIndex) {
-    return problemLine(number, `has ${cells.length} columns, the header has ${header.columns}`, text);
+    return problemLine(
+      number,
+      `${plural(cells.length, 'column')}, but the header has ${header.columns}`,
+      text,
+    );
   }
   return idLine(number, id, text);
 }

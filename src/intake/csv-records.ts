@@ -1,7 +1,7 @@
 import { countQuotes, isWellFormed, type Separator } from './csv-cells.ts';
 import { type Line, MAX_LINE, TOO_LONG } from './lines.ts';
 
-const NEVER_CLOSED = 'a quote opens here and is not closed properly';
+const NEVER_CLOSED = 'a quote that opens here is not closed correctly';
 
 export interface RecordJoiner {
   /** The records that this line completes, each as one line (with breaks in it), numbered by where it starts. */

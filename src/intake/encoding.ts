@@ -6,17 +6,17 @@ export type Encoding = 'utf-8' | 'utf-16le' | 'utf-16be';
 /** How many bytes {@link sniff} looks at; it must be given that many unless the input is shorter. */
 export const HEAD_BYTES = 512;
 
-const WORKBOOK = 'this looks like an Excel workbook: save it as CSV';
+const WORKBOOK = 'this looks like an Excel workbook; save it as "CSV UTF-8" and use that file';
 
 /** First bytes of what is certainly not text. A zip is nearly always an .xlsx here. */
 const MAGIC: readonly (readonly [hex: string, problem: string])[] = [
   ['504b0304', WORKBOOK],
   ['d0cf11e0a1b11ae1', WORKBOOK],
-  ['1f8b', 'this is compressed (gzip): unpack it first'],
-  ['28b52ffd', 'this is compressed (zstd): unpack it first'],
-  ['fd377a585a00', 'this is compressed (xz): unpack it first'],
-  ['fffe0000', 'this is UTF-32: save it as UTF-8'],
-  ['0000feff', 'this is UTF-32: save it as UTF-8'],
+  ['1f8b', 'this file is compressed (gzip); unpack it first'],
+  ['28b52ffd', 'this file is compressed (zstd); unpack it first'],
+  ['fd377a585a00', 'this file is compressed (xz); unpack it first'],
+  ['fffe0000', 'this file is UTF-32; save it as UTF-8'],
+  ['0000feff', 'this file is UTF-32; save it as UTF-8'],
 ];
 
 const BYTE_ORDER_MARKS: readonly (readonly [hex: string, encoding: Encoding])[] = [
@@ -48,7 +48,11 @@ function sniffZeroBytes(head: Buffer): Encoding {
   const pattern = head.length / 8;
   if (odd >= pattern && odd > 0 && even * 4 <= odd) return 'utf-16le';
   if (even >= pattern && even > 0 && odd * 4 <= even) return 'utf-16be';
-  if (even + odd > head.length / 4) throw new StanddownError('INPUT_INVALID', 'this is not a text file');
+  if (even + odd > head.length / 4)
+    throw new StanddownError(
+      'INPUT_INVALID',
+      'this is not a text file; use a list of ids, CSV or JSON, saved as UTF-8',
+    );
   return 'utf-8';
 }
 

@@ -53,7 +53,7 @@ export function detectFormat(text: string, idColumn?: string): Format {
     const header = names.filter((name, at) => name !== ID_NAMES[0] || names.indexOf(name) === at);
     throw new StanddownError(
       'INPUT_INVALID',
-      `several columns, but no header line: put one in front, such as ${header.join(SEPARATOR.exec(line)?.[0] ?? ',')}`,
+      `several columns, but no header line; insert one as the first line, such as ${header.join(SEPARATOR.exec(line)?.[0] ?? ',')}`,
     );
   }
   return cells.length > 1 || namesIdColumn(line, idColumn) || OPEN_QUOTE.test(line) ? 'csv' : 'plain';
@@ -74,19 +74,17 @@ export function namesIdColumn(line: string, idColumn?: string): boolean {
  */
 export function refuseJsonDocument(line: string): void {
   const start = line.trimStart();
-  if (start.startsWith('[')) throw oneObjectPerLine('a JSON array', '.[]');
-  if (/^\{\s*$/.test(start)) throw oneObjectPerLine('a JSON document over several lines', '.');
-  if (API_ANSWER.test(start)) throw oneObjectPerLine('an answer of the API in one piece', '.value[]');
+  if (start.startsWith('[')) throw misplacedDocument('a JSON array');
+  if (/^\{\s*$/.test(start)) throw misplacedDocument('a JSON object over several lines');
+  if (API_ANSWER.test(start)) throw misplacedDocument('an answer of the API');
 }
 
 /** `{"@odata.context":"…","value":[…` */
 const API_ANSWER = /^\{(?:\s*"@odata[^"]*"\s*:\s*(?:"[^"]*"|\d+)\s*,)*\s*"value"\s*:\s*\[/;
 
-function oneObjectPerLine(what: string, filter: string): StanddownError {
-  return new StanddownError(
-    'INPUT_INVALID',
-    `this is ${what}: write one object per line (jq -c '${filter}')`,
-  );
+/** At the beginning of a file it would be read. */
+function misplacedDocument(what: string): StanddownError {
+  return new StanddownError('INPUT_INVALID', `${what} must begin the file; remove the lines before it`);
 }
 
 function isGuid(cell: string): boolean {

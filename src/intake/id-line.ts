@@ -31,11 +31,11 @@ export function problemLine(line: number, problem: string, text: string): IdLine
 }
 
 function guidProblem(text: string): string {
-  if (text.trim() === '') return 'the id is empty';
-  if (/^\s*[0-9a-f]{32}\s*$/i.test(text)) return 'not a GUID: its dashes are missing (8-4-4-4-12)';
+  if (text.trim() === '') return 'empty id';
+  if (/^\s*[0-9a-f]{32}\s*$/i.test(text)) return 'not a GUID: the dashes are missing (8-4-4-4-12)';
   const strange = /[^\t-\r -~]/u.exec(text)?.[0].codePointAt(0);
   // Look-alikes (full-width digits, Cyrillic letters) cannot be seen: name them.
   if (strange !== undefined)
-    return `not a GUID: it holds U+${strange.toString(16).toUpperCase().padStart(4, '0')}`;
+    return `not a GUID: it contains U+${strange.toString(16).toUpperCase().padStart(4, '0')}`;
   return 'not a GUID';
 }

@@ -36,12 +36,14 @@ export function createJsonDocument(decoder: Decoder, idKey?: string) {
     push: (units: string): void => {
       size += units.length;
       if (size > MOST_UNITS)
-        throw refuse('a JSON document of more than 64 MiB; write one object per line instead');
+        throw refuse(
+          'the JSON document is larger than 64 MiB; put only the ids in a text file, one per line',
+        );
       parts.push(units);
     },
     end: (): { entries: IdLine[]; lines: number } => {
       const { text, valid } = decoder.text(parts.join(''));
-      if (!valid) throw refuse('JSON that is not valid text in its encoding; save it as UTF-8');
+      if (!valid) throw refuse('the JSON document contains invalid characters; save it as UTF-8');
       const entries = entriesOf(parse(text)).map((entry, index) => readEntry(entry, index + 1, idKey));
       return { entries, lines: text.trimEnd().split(/\r\n|\n|\r/).length };
     },
@@ -54,7 +56,7 @@ function parse(text: string): unknown {
   } catch (cause) {
     // It quotes the file.
     const why = excerpt((cause as Error).message, 160);
-    throw refuse(`a JSON document with a mistake (${why}); correct it, or give the ids alone, one per line`);
+    throw refuse(`invalid JSON (${why}); correct it, or put only the ids in a text file, one per line`);
   }
 }
 
@@ -72,5 +74,5 @@ function readEntry(entry: unknown, number: number, idKey: string | undefined): I
 }
 
 function refuse(what: string): StanddownError {
-  return new StanddownError('INPUT_INVALID', `this is ${what}`);
+  return new StanddownError('INPUT_INVALID', what);
 }

@@ -1,4 +1,5 @@
 import { excerpt } from '../foreign.ts';
+import { either } from '../words/list.ts';
 import { findIdName, ID_NAMES } from './id-column.ts';
 import { type IdLine, idLine, problemLine } from './id-line.ts';
 import type { Line } from './lines.ts';
@@ -17,16 +18,15 @@ export function readJsonLine({ number, text, flaw }: Line, idKey?: string): IdLi
 export function readJsonValue(number: number, value: unknown, text: string, idKey?: string): IdLine {
   if (typeof value === 'string') return idLine(number, value, text);
   if (isObject(value)) return readObject(number, value, text, idKey);
-  return problemLine(number, 'neither a JSON object nor a string', text);
+  return problemLine(number, 'not a JSON object or string', text);
 }
 
 function readObject(line: number, object: Record<string, unknown>, text: string, idKey?: string): IdLine {
   const names = Object.keys(object);
   const found = findIdName(names, idKey);
-  const missing =
-    idKey === undefined ? `none of the keys ${ID_NAMES.join(', ')}` : `no key ${excerpt(idKey, 40)}`;
-  if (found === 'none') return problemLine(line, `has ${missing}`, text);
-  if (found === 'twice') return problemLine(line, 'names the id twice', text);
+  const missing = idKey === undefined ? `no id key (${either(ID_NAMES)})` : `no key ${excerpt(idKey, 40)}`;
+  if (found === 'none') return problemLine(line, missing, text);
+  if (found === 'twice') return problemLine(line, 'two id keys', text);
   const id = object[names[found] ?? ''];
   return typeof id === 'string' ? idLine(line, id, text) : problemLine(line, 'the id is not a string', text);
 }

@@ -4,7 +4,7 @@ import type { Decoder } from './encoding.ts';
 export const MAX_LINE = 65_536;
 
 export const TOO_LONG = 'line too long';
-export const NOT_DECODABLE = 'not valid text in the encoding of this file (save it as UTF-8)';
+export const NOT_DECODABLE = 'invalid characters (save the file as UTF-8)';
 
 export interface Line {
   /** Physical line, from 1. */

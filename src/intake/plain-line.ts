@@ -14,7 +14,9 @@ export function readPlainLine({ number, text, flaw }: Line): IdLine[] {
   const ids = idsOf(trimmed);
   if (ids !== null) return ids.map((id) => idLine(number, id, text));
   const isMixed = trimmed.split(BETWEEN).some((part) => parseGuid(part) !== null);
-  return [isMixed ? problemLine(number, 'holds something besides ids', text) : idLine(number, text, text)];
+  return [
+    isMixed ? problemLine(number, 'contains something other than ids', text) : idLine(number, text, text),
+  ];
 }
 
 /** The ids in a text that holds nothing else but what separates them; null: it holds something else, or nothing. */

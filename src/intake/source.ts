@@ -37,11 +37,11 @@ function toBuffer(chunk: unknown): Buffer {
 }
 
 const REASONS: ReadonlyMap<unknown, string> = new Map([
-  ['ENOENT', 'there is no such file'],
-  ['ENOTDIR', 'there is no such file'],
+  ['ENOENT', 'no such file'],
+  ['ENOTDIR', 'no such file'],
   ['EISDIR', 'this is a folder, not a file'],
-  ['EACCES', 'no permission to read it'],
-  ['EPERM', 'no permission to read it'],
+  ['EACCES', 'no permission to read this file'],
+  ['EPERM', 'no permission to read this file'],
 ]);
 
 function unreadable(error: unknown): string {

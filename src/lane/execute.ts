@@ -211,7 +211,7 @@ export function createExecutor(deps: ExecuteDeps) {
         if (clock.monotonic() > giveUpAt) throw error;
         deps.log.warn(
           { id: work.request.machineActionId, err: messageOf(error) },
-          'outcome not recorded yet',
+          'cannot record an outcome yet; retrying',
         );
         await clock.sleep(pauseMs);
       }
@@ -287,7 +287,7 @@ export function createExecutor(deps: ExecuteDeps) {
   async function decided(pass: Pass, ended: Extract<Finish, { kind: 'decided' }>): Promise<CancelResult> {
     const result = await chronicle.decided(pass.campaign, ended.values);
     if (ended.paused)
-      deps.log.warn({ campaign: result.campaign }, 'campaign paused: its cancels are refused');
+      deps.log.warn({ campaign: result.campaign }, 'campaign paused: Defender refuses its cancels');
     return result;
   }
 

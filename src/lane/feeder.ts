@@ -206,7 +206,10 @@ export function createFeeder(deps: FeederDeps) {
     if (await isInLane(lane, number)) return;
     const lowest = await lowestOpen(campaign);
     if (lowest === null) return;
-    log.info({ campaign: campaign.name, from: lowest }, 'feeding again from the lowest open id');
+    log.info(
+      { campaign: campaign.name, from: lowest },
+      'pending actions are missing from the queue; queuing them again',
+    );
     await advanceScript(redis, [keys.campaign(number)], [cursor, lowest, lowest]);
   }
 

@@ -1,6 +1,7 @@
 import { type EpochContext, type Pulse, pulse, type Stance } from '../budget/epoch.ts';
 import type { Progress, Sweep } from '../campaign/sweep.ts';
 import type { Clock } from '../clock.ts';
+import { describeDuration } from '../duration.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import type { Operation } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -76,20 +77,27 @@ export function createHeartbeat(deps: HeartbeatDeps) {
 
   async function follow(seen: Pulse): Promise<void> {
     if (seen.kind === 'reopened') {
-      if (seen.why === 'new') log.info('new in this Redis: nothing is sent for a few seconds');
+      const wait = describeDuration(deps.epoch.graceMs);
+      if (seen.why === 'new' && epoch === '')
+        log.info(`first start on this Redis: waiting ${wait} before the first call`);
       else if (seen.why === 'clock')
-        log.warn('Redis’ clock was set: the call history was moved along with it');
-      else log.warn({ why: seen.why }, 'slots put back from memory: nothing is sent for a few seconds');
+        log.warn('the clock of Redis was changed: the call history was adjusted');
+      else
+        log.warn(
+          { why: seen.why },
+          `Redis restarted, lost data or changed its clock: the call history was rebuilt, calls resume within ${wait}`,
+        );
       return deps.lanes.release();
     }
     if (seen.kind === 'skipped') return;
     deps.onStance(seen);
     if (trouble !== '' && seen.trouble === '') {
-      log.info({ trouble }, 'hold ended');
+      log.info({ trouble }, 'calls are no longer blocked');
       deps.notices.clear(trouble === 'upstream' ? 'upstream' : 'unauthorized');
       await deps.lanes.release();
     }
-    if (trouble === '' && seen.trouble !== '') log.warn({ trouble: seen.trouble }, 'holding');
+    if (trouble === '' && seen.trouble !== '')
+      log.warn({ trouble: seen.trouble }, 'calls are blocked; retrying');
     trouble = seen.trouble;
     // Without its data Redis counts anew: the same number need not mean that nothing was aborted.
     const { epoch: current } = deps.epoch.memory.expect('cancel', 0);
@@ -110,7 +118,11 @@ export function createHeartbeat(deps: HeartbeatDeps) {
   function complain(err: unknown): void {
     const what = isNotPermitted(err) ? causeOf(err) : '';
     if (what === '' || what === said) log.debug({ err }, 'heartbeat');
-    else log.error({ err: messageOf(err), cause: what }, 'a worker’s regular look fails');
+    else
+      log.error(
+        { err: messageOf(err), cause: what },
+        'Redis refuses a command that this worker needs; no calls until that is fixed',
+      );
     said = what;
   }
 

@@ -255,7 +255,7 @@ export function createJanitor(deps: JanitorDeps) {
     if (ended)
       log.info(
         { lane, jobId: excerpt(jobId, 100), reason, outcome: result?.outcome },
-        'job ended: unreadable',
+        'rejected an unreadable job',
       );
     return ended;
   }
@@ -297,8 +297,8 @@ export function createJanitor(deps: JanitorDeps) {
 
   async function endBroken(jobId: Buffer): Promise<boolean> {
     const fields = await readHash(jobId);
-    if (fields === null) return end(jobId, new Map(), 'the job is not a hash, as BullMQ writes it', false);
-    const flaw = isUtf8(jobId) ? flawOf(fields) : 'the job id is not text in UTF-8';
+    if (fields === null) return end(jobId, new Map(), 'the job is not a hash, which BullMQ requires', false);
+    const flaw = isUtf8(jobId) ? flawOf(fields) : 'the job id is not valid UTF-8';
     // What is in order by now was mended by somebody else.
     return flaw === null ? false : end(jobId, fields, flaw, true);
   }
@@ -315,7 +315,7 @@ export function createJanitor(deps: JanitorDeps) {
     const result = await deps.resultOf?.({ data: undefined, reason, timestamp: Number.NaN });
     const returnValue = JSON.stringify(result ?? { dropped: 'unreadable' });
     await run(jobId, returnValue, { mode: 'strip', max: 0, decided: true });
-    log.info({ lane, jobId, reason, outcome: result?.outcome }, 'job ended: unreadable');
+    log.info({ lane, jobId, reason, outcome: result?.outcome }, 'rejected an unreadable job');
   }
 
   return {
@@ -356,7 +356,7 @@ export function createJanitor(deps: JanitorDeps) {
 }
 
 function ownName(jobId: string): string {
-  return `the job id is ${JSON.stringify(jobId)}, which is the name of a key that BullMQ needs itself`;
+  return `the job id ${JSON.stringify(jobId)} is reserved by BullMQ`;
 }
 
 function modeFor(jobId: string, fields: RawJob): 'keep' | 'remove' | 'strip' {

@@ -158,8 +158,12 @@ export function createLanes(deps: LanesDeps) {
       log,
     });
     // A refusal ends the worker, which says so once; until then every try would.
-    worker.on('error', (err) => log[isCommandRefused(err) ? 'debug' : 'warn']({ lane: name, err }, 'lane'));
-    worker.on('stalled', (jobId) => log.info({ lane: name, jobId }, 'taken over from a worker that is gone'));
+    worker.on('error', (err) =>
+      log[isCommandRefused(err) ? 'debug' : 'warn']({ lane: name, err }, 'queue error'),
+    );
+    worker.on('stalled', (jobId) =>
+      log.info({ lane: name, jobId }, 'took over a job from a worker that stopped responding'),
+    );
     return worker;
   }
 
@@ -233,7 +237,7 @@ export function createLanes(deps: LanesDeps) {
       for (const lane of lanes) {
         lane.worker.onBroken = (err) => {
           lane.ended = true;
-          log.error({ lane: lane.name, err }, 'lane ended');
+          log.error({ lane: lane.name, err }, 'processing of the queue ended unexpectedly');
           deps.onEnded(lane.name);
         };
         // A hold that an earlier worker left may be of limits that hold no more; what holds now, the first job is told.

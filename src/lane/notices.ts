@@ -35,7 +35,7 @@ export function createNotices(deps: {
 }): Notices {
   const { redis, keys, log = silentLog } = deps;
   const settle = (writing: Promise<unknown>) =>
-    writing.catch((err) => log.debug({ err }, 'notice not written'));
+    writing.catch((err) => log.debug({ err }, 'reason of a hold not written'));
 
   const note = (reason: HoldReason, notice: Omit<Notice, 'at'>) => {
     const [code, message] = [excerpt(notice.code, 100), foreign(notice.message, 300)];
@@ -53,7 +53,7 @@ export function createNotices(deps: {
       if (judgement.penaltyMs > 0) {
         log.warn(
           { waitMs: judgement.penaltyMs },
-          'refused (429) although RATE_LIMITS allows it: waiting, then slower',
+          'refused (429) although RATE_LIMITS allows it: waiting, then sending fewer calls',
         );
         note('penalty', { code, message });
       } else if (judgement.sign === 'fault') note('upstream', { code, message });

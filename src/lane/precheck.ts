@@ -62,7 +62,7 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
     refusals.note(token, meaning);
     if (meaning) {
       silentUntil = deps.clock.monotonic() + timings.precheckSilenceMs;
-      log.info({ answer: meaning.kind, ...meaning.detail }, 'precheck left out for a while');
+      log.info({ answer: meaning.kind, ...meaning.detail }, 'precheck failed; skipping it for a while');
       return [];
     }
     return page ?? [];
@@ -95,7 +95,7 @@ export function createPrecheck(deps: PrecheckDeps): Precheck {
         settled.add(action.id);
         log.info(
           { id: action.id, outcome: 'already_final', attempts: 0, status: action.summary.status },
-          'decided',
+          'action finished',
         );
       }
     }

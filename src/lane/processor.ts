@@ -108,12 +108,12 @@ export function createProcessor(deps: ProcessorDeps) {
     if (error instanceof SignInError) {
       await deps.signInFailed(error);
     } else if (!isBug(error) && !deps.stopping.aborted) {
-      deps.log.warn({ jobId: job.id, err: error }, 'Redis failed under a job; it will be looked at again');
+      deps.log.warn({ jobId: job.id, err: error }, 'Redis failed during a job; retrying the job');
       // If this fails too, the job's lock runs out and the lane takes it back as stalled.
       await job.moveToDelayed(Date.now() + deps.timings.redisFailedMs, token).catch(() => undefined);
       throw new DelayedError();
     } else if (!deps.stopping.aborted) {
-      deps.log.error({ jobId: job.id, err: error }, 'a job failed: this is a bug');
+      deps.log.error({ jobId: job.id, err: error }, 'job failed: this is a bug in Standdown');
       throw error;
     }
     await turn.toGoBack();
@@ -144,5 +144,5 @@ function drop(job: Job<unknown>, reason: string): Dropped {
 
 function logDecision(log: Logger, result: CancelResult): void {
   const { machineActionId: id, outcome, httpStatus, errorCode, campaign, attempts, uncertain } = result;
-  log.info({ id, outcome, httpStatus, errorCode, campaign, attempts, uncertain }, 'decided');
+  log.info({ id, outcome, httpStatus, errorCode, campaign, attempts, uncertain }, 'action finished');
 }

@@ -43,12 +43,12 @@ export function rawJob(reply: readonly unknown[]): RawJob {
 export function flawOf(fields: RawJob): string | null {
   for (const name of JSON_FIELDS) {
     const value = parsed(fields.get(name));
-    if (value === undefined) return `${name}: is not JSON`;
-    if (name === 'opts' && !isObject(value)) return 'opts: is not an object';
+    if (value === undefined) return `${name}: not valid JSON`;
+    if (name === 'opts' && !isObject(value)) return 'opts: not an object';
   }
   const counter = COUNTERS.find((name) => !/^-?\d{1,15}$/.test(fields.get(name) ?? '0'));
-  if (counter !== undefined) return `${counter}: is not a whole number`;
-  return Number.isFinite(Number(fields.get('priority') ?? 0)) ? null : 'priority: is not a number';
+  if (counter !== undefined) return `${counter}: not a whole number`;
+  return Number.isFinite(Number(fields.get('priority') ?? 0)) ? null : 'priority: not a number';
 }
 
 /** A field's value; undefined where it cannot be read. As BullMQ does, an empty one counts as an empty object. */

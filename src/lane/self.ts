@@ -37,7 +37,7 @@ export function createSelf(config: SignInConfig, version: string) {
     signedIn: (token: Token): void => {
       const { application, user, roles } = identityOf(token, config);
       who = {
-        identity: user ?? `application ${application ?? 'that its token does not name'}`,
+        identity: user ?? `application ${application ?? '(not named in its token)'}`,
         roles,
         tokenEndsAt: new Date(token.expiresAt).toISOString(),
       };

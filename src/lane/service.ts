@@ -125,7 +125,12 @@ export function createService(given: ServiceDeps): Service {
       feeder.feed().catch((err) => log.debug({ err }, 'feeding'));
     }),
     onEnded: (lane) => {
-      failing.abort(new StanddownError('INTERNAL', `the lane ${lane} has ended; start the worker again`));
+      failing.abort(
+        new StanddownError(
+          'INTERNAL',
+          `processing of the queue ${lane} ended unexpectedly; restart the worker`,
+        ),
+      );
     },
     door: doorOf(deps.limits.windows),
     stopping: stopping.signal,
@@ -201,7 +206,7 @@ export function createService(given: ServiceDeps): Service {
       stopped ??= (async () => {
         // First, or a job that goes back would be taken again at once.
         await lanes.pause();
-        stopping.abort(new Error('the worker stops'));
+        stopping.abort(new Error('the worker is stopping'));
         await inbox.stop();
         await heartbeat.stop();
         await verifier?.stop();

@@ -1,3 +1,4 @@
+import { SIGNING_IN } from '../budget/roster.ts';
 import type { Clock } from '../clock.ts';
 import { gistOf, type SignIn, SignInError } from '../defender/sign-in.ts';
 import type { Logger } from '../log.ts';
@@ -15,9 +16,6 @@ export interface SignInHoldDeps {
   log: Logger;
   stopping: AbortSignal;
 }
-
-/** Before the first token. */
-const SIGNING_IN = 'signing in';
 
 /** A hold is noted anew this often, in ms: an older note counts as that of a dead worker. */
 const NOTE_AGAIN_MS = 30_000;
@@ -44,7 +42,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
     }
     if (error) return;
     trouble = '';
-    log.info('sign-in works again');
+    log.info('sign-in is working again');
     notices.clear('sign-in');
     deps.resumeLanes();
   }
@@ -52,7 +50,10 @@ export function createSignInHold(deps: SignInHoldDeps) {
   async function untilRetry(error: SignInError): Promise<void> {
     const waitMs = () => error.retryAt - clock.monotonic();
     const until = clock.wall() + Math.max(0, waitMs());
-    log.warn({ code: error.code, err: error, retryInMs: Math.round(waitMs()) }, 'sign-in failed: holding');
+    log.warn(
+      { code: error.code, err: error, retryInMs: Math.round(waitMs()) },
+      'sign-in is failing; no calls until it succeeds',
+    );
     do {
       notices.note('sign-in', { code: error.code, message: describe(error), until });
       await rest(Math.min(waitMs(), NOTE_AGAIN_MS));
@@ -77,7 +78,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
   async function enter(error: SignInError): Promise<void> {
     if (holding || stopping.aborted) return;
     holding = hold(error)
-      .catch((err) => log.error({ err }, 'sign-in hold'))
+      .catch((err) => log.error({ err }, 'sign-in loop failed'))
       .finally(() => {
         holding = null;
       });
@@ -99,7 +100,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
   return {
     /** Signs in, and stays signed in until the worker stops. */
     start: (): void => {
-      keep().catch((err) => log.error({ err }, 'sign-in'));
+      keep().catch((err) => log.error({ err }, 'sign-in loop failed'));
     },
     /** Why no token is to be had, its code first; empty: nothing is the matter. */
     trouble: () => trouble,

@@ -67,14 +67,14 @@ export function createVerifier(deps: VerifierDeps) {
     const unsettled = unsettledOf(count);
     const results = campaign.results + count.noted;
     await noteScript(redis, [keys.campaign(campaign.number)], [results, Math.floor(wall()), unsettled]);
-    log.info({ campaign: campaign.name, read: count.noted, unsettled }, 'verified');
+    log.info({ campaign: campaign.name, read: count.noted, unsettled }, 'campaign verified');
   }
 
   function fail(err: unknown): void {
     if (deps.stopping.aborted) return;
     const isRefused = err instanceof StanddownError && err.code === 'NOT_PERMITTED';
     silentUntil = wall() + (isRefused ? NOT_PERMITTED_MS : timings.verifyFailedMs);
-    log.warn({ err }, 'campaigns are not verified for now');
+    log.warn({ err }, 'cannot verify campaigns; retrying later');
   }
 
   return {

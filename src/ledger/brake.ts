@@ -4,8 +4,8 @@ import { NO_REASON } from '../outcome.ts';
 export const PAUSE_AFTER_REFUSALS = 20;
 
 /** How the reason of a pause begins; what was answered follows. */
-const PAUSED = `Paused after ${PAUSE_AFTER_REFUSALS} refusals in a row. `;
-const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the same answer. ';
+export const PAUSED = `Paused after ${PAUSE_AFTER_REFUSALS} refusals in a row`;
+export const PAUSED_AGAIN = 'Paused again: the first call after it was resumed got the same answer';
 
 /**
  * The brake: what is refused in the same way again and again is not for a worker to go on with. Only what a call brought
@@ -64,7 +64,8 @@ local function endCalled(k, id, r, outcome, detail, now, isPathRight, reason)
   local _, values = decide(k, id, r, outcome, detail, now)
   local why = brake(k.campaign, guid(id), outcome, refusalOf(outcome, detail[1] or '', detail[2] or '', isPathRight))
   if not why then return {'decided', values} end
-  reason = (why == 'trial' and '${PAUSED_AGAIN}' or '${PAUSED}') .. reason
+  local joint = reason == '' and '.' or string.sub(reason, 1, 1) == '(' and ' ' or '. '
+  reason = (why == 'trial' and '${PAUSED_AGAIN}' or '${PAUSED}') .. joint .. reason
   redis.call('HSET', k.campaign, 'state', 'paused', 'pausedReason', reason, 'pausedAt', math.floor(now))
   redis.call('ZREM', k.running, r[CAMPAIGN])
   redis.call('HINCRBY', k.state, 'steer', 1)

@@ -156,7 +156,7 @@ export function createCalls(deps: EpochContext & { settings: CallSettings; view:
       );
       if (found.kind === 'skipped' && ++slower > MOST_SLOWER) {
         const problem =
-          'Redis takes longer and longer to answer: its clock cannot be compared with this machine’s';
+          'Redis answers more and more slowly, so its clock cannot be compared with the clock of this machine';
         throw new StanddownError('REDIS_FAILED', problem);
       }
       return { ...reply, kind: 'again' as const };

@@ -224,7 +224,7 @@ function add(count: SubmitCount, done: SubmitCount): void {
 }
 
 function closed(state: string): StanddownError {
-  return new StanddownError('CAMPAIGN_CLOSED', `the campaign is ${state} and takes no more ids`, {
+  return new StanddownError('CAMPAIGN_CLOSED', `the campaign is ${state} and accepts no more actions`, {
     context: { state },
   });
 }

@@ -75,7 +75,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
       place.standing = { ...standing, at: clock.monotonic() };
     } catch (err) {
       place.standing = null;
-      log.debug({ err }, 'metrics not read');
+      log.debug({ err }, 'cannot read metrics');
     }
   }
 

@@ -40,6 +40,6 @@ export function createPublicLookup(lookup: typeof systemLookup = systemLookup): 
 }
 
 function refusal(address: string): NodeJS.ErrnoException {
-  const message = `${address} is not a public address; NOTIFY_ALLOW_PRIVATE=true permits it`;
+  const message = `${address} is not a public address; set NOTIFY_ALLOW_PRIVATE=true to allow it`;
   return Object.assign(new Error(message), { code: PRIVATE_ADDRESS });
 }

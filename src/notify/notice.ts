@@ -1,11 +1,15 @@
 import type { Hold } from '../budget/view.ts';
 import { type Campaign, type DisplayState, displayState } from '../campaign/registry.ts';
+import { unreachable } from '../errors.ts';
+import { foreign } from '../foreign.ts';
 import type { Outcome } from '../outcome.ts';
+import { describeHold, withoutQuotes } from '../words/blocked.ts';
+import { commandFor, describeCancelled, titled } from '../words/campaign.ts';
 
 /** `ended`: nothing of it is open any more. `refused`: paused after refusals. */
 export type NoticeKind = 'ended' | 'held' | 'refused';
 
-/** What a receiver is told. No id of an action, no comment, no person. */
+/** What a receiver is told. No id of an action, no comment, no person, nor what the API or the sign-in service said. */
 export interface Notice {
   v: 1;
   /** The same at each try: whoever sees it twice has seen it. */
@@ -15,6 +19,8 @@ export interface Notice {
   at: string;
   tenant: string;
   campaign: string;
+  /** All of it in words, for a chat. Times are those of the worker's zone, as of when the notice was written. */
+  text: string;
   state: DisplayState;
   /** Ids of its own, and those without an outcome. */
   total: number;
@@ -88,7 +94,7 @@ function isNews(at: number, { now, askedSince }: Situation): boolean {
 
 function event(
   campaign: Campaign,
-  { tenant }: Situation,
+  { tenant, now }: Situation,
   { kind, at, marker, hold }: { kind: NoticeKind; at: number; marker: number; hold?: Hold },
 ): Event {
   const { number, name, total, open, outcomes } = campaign;
@@ -99,6 +105,7 @@ function event(
     at: toIso(at),
     tenant,
     campaign: name,
+    text: foreign(describeEvent(campaign, { tenant, now, kind, hold }), MOST_TEXT),
     state: displayState(campaign),
     total,
     open,
@@ -107,6 +114,41 @@ function event(
   };
   return { campaign: number, kind, marker, notice };
 }
+
+/** A name and a tenant are bounded, and so is the rest. */
+const MOST_TEXT = 1_000;
+
+/**
+ * What others said is left out: an answer of the API may name actions, devices and people, and a chat is often read by more people than
+ * Redis, whose `status` shows it.
+ */
+function describeEvent(
+  campaign: Campaign,
+  { tenant, now, kind, hold }: { tenant: string; now: number; kind: NoticeKind; hold: Hold | undefined },
+): string {
+  const { name, pausedReason } = campaign;
+  const title = titled(name, tenant);
+  const blocked = (words: Hold) =>
+    describeHold({ ...withoutQuotes(words), until: words.until === null ? null : toIso(words.until) }, now);
+  switch (kind) {
+    case 'ended':
+      return `${title} ${ENDS[displayState(campaign)] ?? 'ended'}: ${describeCancelled(campaign)}.`;
+    case 'held':
+      return `${title} is blocked: ${hold ? blocked(hold) : ''}`;
+    case 'refused': {
+      const why = blocked({ reason: 'paused', until: null, detail: pausedReason ?? '' });
+      return `${title} was paused after refusals: ${why} Run "${commandFor('status', name, tenant)}" for Defender’s answer and the next steps.`;
+    }
+    default:
+      return unreachable(kind);
+  }
+}
+
+const ENDS: Partial<Record<DisplayState, string>> = {
+  done: 'finished',
+  aborted: 'was aborted',
+  expired: 'expired',
+};
 
 function toIso(ms: number): string {
   return new Date(Math.floor(ms)).toISOString();

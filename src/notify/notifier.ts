@@ -39,8 +39,8 @@ const AT_ONCE = 25;
 const MOST_KNOWN = 10_000;
 
 /**
- * Tells a receiver when a campaign ends, is held for long, or is refused. What is to be told is found by looking at what
- * stands in Redis, so that a worker that dies loses nothing; and it is sent by a loop of its own, so that nothing waits for it.
+ * Posts a notice when a campaign ends, is blocked for long, or is paused after refusals. Events are found by looking at what
+ * stands in Redis, so that a worker that dies loses nothing; notices are sent by a loop of its own, so that nothing waits for them.
  */
 export function createNotifier(deps: NotifierDeps): Notifier {
   const { redis, keys, config, clock, timings, log } = deps;
@@ -69,8 +69,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       for (const event of eventsOf(campaign, situation)) {
         const { id, kind } = event.notice;
         if (known.has(id)) continue;
-        if (await outbox.put(event))
-          log.debug({ notice: kind, campaign: campaign.name }, 'notice to be sent');
+        if (await outbox.put(event)) log.debug({ notice: kind, campaign: campaign.name }, 'notice queued');
         if (known.size >= MOST_KNOWN) known.clear();
         known.add(id);
         wake.abort();
@@ -92,20 +91,20 @@ export function createNotifier(deps: NotifierDeps): Notifier {
     const { kind, campaign, at } = JSON.parse(claimed.body) as Notice;
     const facts = { notice: kind, campaign, tries: claimed.tries, host };
     if (posted.ok) {
-      log.info(facts, 'notice sent');
+      log.info(facts, 'notice delivered');
       return outbox.end(claimed, null);
     }
     const isStale = claimed.now - Date.parse(at) >= STALE_MS + config.holdMs;
     const againInMs = isStale ? null : (againMs[claimed.tries - 1] ?? againMs.at(-1) ?? timings.noticeLookMs);
-    if (againInMs === null) log.error({ ...facts, why: posted.why }, 'notice given up');
-    else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not sent yet');
+    if (againInMs === null) log.error({ ...facts, why: posted.why }, 'notice not delivered; giving up');
+    else log.warn({ ...facts, why: posted.why, againInMs }, 'notice not delivered; retrying');
     await outbox.end(claimed, againInMs);
   }
 
   /** Goes on whatever happens: Redis may be away for a while. */
   async function repeat(run: () => Promise<void>, pause: () => AbortSignal): Promise<void> {
     while (!stopping.signal.aborted) {
-      await run().catch((err) => log.debug({ err }, 'notices'));
+      await run().catch((err) => log.debug({ err }, 'looking for notices failed, retrying'));
       await clock.sleep(timings.noticeLookMs, pause()).catch(() => undefined);
     }
   }

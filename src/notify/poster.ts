@@ -64,7 +64,7 @@ export function createPoster(deps: PosterDeps): Poster {
 function judge({ statusCode, body }: Dispatcher.ResponseData): Posted {
   body.on('error', () => undefined).destroy();
   const ok = statusCode >= 200 && statusCode < 300;
-  return ok ? { ok } : { ok, why: `answered ${statusCode}` };
+  return ok ? { ok } : { ok, why: `the receiver answered ${statusCode}` };
 }
 
 function fail(error: unknown, timeoutMs: number): Posted {

@@ -6,7 +6,7 @@ export interface NotifyConfig {
   url: Secret;
   /** Signs each notice. */
   secret: Secret;
-  /** A campaign that is held for longer is told of, in ms. */
+  /** A campaign that is blocked for longer gets a notice, in ms. */
   holdMs: number;
   /** Whether the receiver may be on this machine or in a private network, and be spoken to in plain http. */
   allowPrivate: boolean;
@@ -29,20 +29,20 @@ export function readNotify(given: {
   const mistakes: string[] = [];
   const problem = urlProblem(url, allowPrivate);
   if (problem !== null) mistakes.push(`NOTIFY_URL: ${problem}`);
-  if (secret === undefined) mistakes.push('NOTIFY_SECRET: is missing; notices are signed with it');
+  if (secret === undefined) mistakes.push('NOTIFY_SECRET: required with NOTIFY_URL, to sign notices');
   else if (secret.length < LEAST_SECRET)
-    mistakes.push(`NOTIFY_SECRET: must have ${LEAST_SECRET} characters or more`);
+    mistakes.push(`NOTIFY_SECRET: must be at least ${LEAST_SECRET} characters long`);
   if (mistakes.length > 0 || secret === undefined) return mistakes;
   return { url: new Secret(url, tokensIn(url)), secret: new Secret(secret), holdMs, allowPrivate };
 }
 
 function urlProblem(text: string, allowPrivate: boolean): string | null {
-  if (!URL.canParse(text)) return 'is not an address that begins with https://';
+  if (!URL.canParse(text)) return 'not a valid URL (must begin with https://)';
   const { protocol, username, password, hash } = new URL(text);
-  if (protocol !== 'https:' && protocol !== 'http:') return 'is not an address that begins with https://';
+  if (protocol !== 'https:' && protocol !== 'http:') return 'not a valid URL (must begin with https://)';
   if (protocol === 'http:' && !allowPrivate)
-    return 'must begin with https://; plain http is for a network of your own, with NOTIFY_ALLOW_PRIVATE=true';
-  return username || password || hash ? 'may hold no user, no password and no fragment' : null;
+    return 'must begin with https:// (plain http is only for a private network, with NOTIFY_ALLOW_PRIVATE=true)';
+  return username || password || hash ? 'must not contain a user name, password or fragment' : null;
 }
 
 /** What of an address the log has to leave out: parts of the path that may be tokens, and all of the query. */

@@ -68,5 +68,5 @@ export function checkCampaign(request: CampaignRequest) {
 }
 
 export function invalidCampaign(reason: string): StanddownError {
-  return new StanddownError('INPUT_INVALID', `the campaign cannot be submitted: ${reason}`);
+  return new StanddownError('INPUT_INVALID', `invalid campaign: ${reason}`);
 }

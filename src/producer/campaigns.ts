@@ -70,7 +70,7 @@ export function createCampaigns(deps: CampaignsDeps) {
             signal,
           });
         const work = traceSubmit(deps.spans, wanted, put);
-        return await waitFor(work, { signal }, 'Redis’ answer', {});
+        return await waitFor(work, { signal }, 'answer from Redis', {});
       } catch (error) {
         // What the caller's own source throws is the caller's.
         throw source.threw(error) ? error : reasonOf(error, signal);
@@ -85,7 +85,7 @@ export function createCampaigns(deps: CampaignsDeps) {
         return campaignStatus({ ...deps, ...tenant }, campaign);
       };
       try {
-        return await waitFor(look(), { signal: closed }, 'Redis’ answer', {});
+        return await waitFor(look(), { signal: closed }, 'answer from Redis', {});
       } catch (error) {
         throw reasonOf(error, closed);
       }
@@ -94,7 +94,7 @@ export function createCampaigns(deps: CampaignsDeps) {
     /** What stands of an action; null where it has no outcome, or this user may not look. */
     async recorded(machineActionId: string): Promise<CancelResult | null> {
       try {
-        return await waitFor(recorded(tenant, machineActionId), { signal: closed }, 'Redis’ answer', {});
+        return await waitFor(recorded(tenant, machineActionId), { signal: closed }, 'answer from Redis', {});
       } catch (error) {
         if (!closed.aborted && isNotPermitted(error)) return null;
         throw reasonOf(error, closed);
@@ -149,7 +149,9 @@ async function refusePast(
 ): Promise<void> {
   if (expiresAt === null) return;
   if (expiresAt > (await redisTime(redis)) || (await redis.hget(keys.campaigns, name)) !== null) return;
-  throw invalidCampaign(`expiresAt: ${new Date(expiresAt).toISOString()} has passed; is it in ms?`);
+  throw invalidCampaign(
+    `expiresAt: ${new Date(expiresAt).toISOString()} is in the past; a number must be in milliseconds since 1970`,
+  );
 }
 
 const UNHEARD = { debug: () => undefined, info: () => undefined } as unknown as Logger;
@@ -187,7 +189,7 @@ function ledgerFor({ redis, keys, limits }: CampaignsDeps): Ledger {
 export function readLimits(rateLimits = DEFAULT_RATE_LIMITS, urgentReserve?: string): Limits {
   const invalid = (words: string) => new StanddownError('CONFIG_INVALID', words);
   for (const [name, text] of Object.entries({ rateLimits, urgentReserve })) {
-    if (text !== undefined && typeof text !== 'string') throw invalid(`${name}: is no text`);
+    if (text !== undefined && typeof text !== 'string') throw invalid(`${name}: must be a string`);
   }
   const orThrow = (name: string, read: readonly Window[] | string) => {
     if (typeof read !== 'string') return read;

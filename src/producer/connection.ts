@@ -54,7 +54,7 @@ export async function openLink(url: string, options: LinkOptions): Promise<Link>
  */
 export function borrowLink(redis: RedisClient): Link {
   if (typeof redis?.duplicate !== 'function' || typeof redis.options !== 'object') {
-    throw new StanddownError('USAGE', 'redis must be a URL or a connection of ioredis');
+    throw new StanddownError('USAGE', 'redis must be a URL or an ioredis connection');
   }
   if (redis.options.keyPrefix) throw usage('has a keyPrefix, which BullMQ does not support');
   if (redis.status === 'end') throw usage('is closed');
@@ -95,7 +95,7 @@ export function isPassing(error: unknown): boolean {
 }
 
 function usage(what: string): StanddownError {
-  return new StanddownError('USAGE', `the connection that was given ${what}`);
+  return new StanddownError('USAGE', `the given Redis connection ${what}`);
 }
 
 /** Waits in any case: its owner's limits are for commands that answer at once. */

@@ -167,7 +167,7 @@ export function createEndings(link: Link, keys: Keys, sweepMs = SWEEP_MS): Endin
 
   /** What waits for a Redis that is away would keep the end waiting. */
   function unlessClosed<T>(work: Promise<T>): Promise<T> {
-    return waitFor(work, { signal: closed.signal }, 'Redis’ answer', {});
+    return waitFor(work, { signal: closed.signal }, 'answer from Redis', {});
   }
 
   async function openEvents(): Promise<RedisClient> {

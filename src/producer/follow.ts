@@ -6,6 +6,7 @@ import { entryValues, readEntry } from '../ledger/result.ts';
 import { checkVersion } from '../ledger/version.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
+import { quoted } from '../words/campaign.ts';
 import { BLOCK_MS, closeReader, isPassing, type Link, reasonOf } from './connection.ts';
 import { checkWait, waitFor } from './waiting.ts';
 
@@ -100,7 +101,7 @@ async function openReader(link: Link, stop: AbortSignal): Promise<RedisClient> {
 async function untilAnswered<T>(reader: RedisClient, stop: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      return await waitFor(work(), { signal: stop }, 'Redis’ answer', {});
+      return await waitFor(work(), { signal: stop }, 'answer from Redis', {});
     } catch (error) {
       if (stop.aborted || reader.status === 'end' || !isPassing(error)) throw error;
       await systemClock.sleep(RETRY_MS, stop);
@@ -119,11 +120,11 @@ async function readAfter(reader: RedisClient, key: string, position: number, blo
 }
 
 function deleted(name: string): StanddownError {
-  const words = `the campaign ${JSON.stringify(name)} was deleted, and another one has its name`;
+  const words = `campaign ${quoted(name)} was deleted, and a new campaign has the same name`;
   return new StanddownError('CAMPAIGN_UNKNOWN', words);
 }
 
 function checkPosition(from = 0): number {
   if (Number.isSafeInteger(from) && from >= 0) return from;
-  throw new StanddownError('USAGE', 'from must be a position: 0, or that of an outcome');
+  throw new StanddownError('USAGE', 'from must be 0 or the position of an outcome');
 }

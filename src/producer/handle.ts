@@ -65,7 +65,7 @@ export function createHandle(deps: HandleDeps, job: JobReference): CancelHandle 
       if (known) return known;
       const { ending, release } = deps.endings.of(lane, jobId);
       try {
-        const result = await waitFor(ending.then(read), options, `the outcome of job ${jobId}`, context);
+        const result = await waitFor(ending.then(read), options, `outcome of job ${jobId}`, context);
         known = result;
         return result;
       } finally {
@@ -77,7 +77,8 @@ export function createHandle(deps: HandleDeps, job: JobReference): CancelHandle 
 
 /** @throws StanddownError USAGE */
 export function checkReference(reference: JobReference): JobReference {
-  if (typeof reference !== 'object' || reference === null) throw usage('a job is referred to by an object');
+  if (typeof reference !== 'object' || reference === null)
+    throw usage('the reference of a job must be an object');
   const { jobId, lane, machineActionId = '', again = false } = reference;
   if (typeof jobId !== 'string' || jobId === '') throw usage('jobId is missing');
   if (lane !== 'cancel' && lane !== 'cancel-urgent') throw usage('lane must be "cancel" or "cancel-urgent"');
@@ -93,11 +94,12 @@ function usage(words: string): StanddownError {
 }
 
 function throwUnreadable(context: Record<string, unknown>): never {
-  throw new StanddownError('INTERNAL', 'the job ended with something that is no result', { context });
+  throw new StanddownError('INTERNAL', 'the return value of the job is not a result', { context });
 }
 
 function throwGone(context: Record<string, unknown>): never {
-  const reason = 'the job is not in Redis any more: removed, kept no longer, or lost with Redis’ data';
-  const advice = 'ask for the same action again: one that has an outcome gets it without another call';
+  const reason =
+    'the job is no longer in Redis: it was removed, its retention has passed, or Redis lost data';
+  const advice = 'request the same action again: if it has an outcome, you get that without another call';
   throw new StanddownError('JOB_GONE', `${reason}; ${advice}`, { context });
 }

@@ -96,7 +96,7 @@ export function openProducer(options: ProducerOptions): Promise<Producer> {
 
 /** As `openProducer`; jobs that are waited for are looked at `sweepMs` apart. */
 export async function openProducerAs(options: ProducerOptions, sweepMs?: number): Promise<Producer> {
-  if (typeof options !== 'object' || options === null) throw usage('the options are missing');
+  if (typeof options !== 'object' || options === null) throw usage('options are required');
   checkTenant(options.tenant);
   const limits = readLimits(options.rateLimits, options.urgentReserve);
   const { openTimeoutMs = 4_500, onWarning = () => undefined, unknownTenant = 'warn' } = options;
@@ -138,7 +138,7 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
     try {
       const added = queueOf(lane).add(JOB_NAME, data, { jobId });
       // What waits for a Redis that is away would keep the end waiting.
-      await waitFor(added, { signal: closed.signal }, 'Redis’ answer', {});
+      await waitFor(added, { signal: closed.signal }, 'answer from Redis', {});
     } catch (error) {
       throw closed.signal.aborted ? closedError() : asRedisError(error);
     }
@@ -164,7 +164,7 @@ export async function openProducerAs(options: ProducerOptions, sweepMs?: number)
       checkWait({ timeoutMs, signal });
       signal?.throwIfAborted();
       const put = assertKnown().then(() => add(lane, job.jobId, data));
-      await waitFor(put, { timeoutMs, signal }, 'Redis’ answer', job);
+      await waitFor(put, { timeoutMs, signal }, 'answer from Redis', job);
       return createHandle({ endings, ...campaigns }, job);
     },
     job: (reference) => createHandle({ endings, ...campaigns }, checkReference(reference)),
@@ -194,7 +194,7 @@ function createTenantCheck(
   tell: (message: string) => void,
 ): () => Promise<void> {
   let isSettled = unknownTenant === 'ignore';
-  const words = `no worker was ever seen for tenant ${JSON.stringify(keys.tenant)}: is that its label (STANDDOWN_TENANT of its workers)?`;
+  const words = `no worker has ever run for tenant ${JSON.stringify(keys.tenant)}; check that this is its label (STANDDOWN_TENANT of its workers)`;
   /** Null: nobody can say, for this user may not read it, or Redis is away, which is told by what comes next. */
   const isKnown = async (): Promise<boolean | null> => {
     // Only a worker notes its version there: a producer's own queue leaves the lane's settings alone.
@@ -233,7 +233,7 @@ function emitWarning(message: string): void {
 
 /** While Redis is away a queue would wait for it. */
 async function closeQueue(queue: Queue): Promise<void> {
-  await waitFor(queue.close(), { timeoutMs: CLOSE_MS }, 'the end of a queue', {}).catch(() => undefined);
+  await waitFor(queue.close(), { timeoutMs: CLOSE_MS }, 'end of a queue', {}).catch(() => undefined);
 }
 
 function laneFor(priority: unknown): PublicLane {
@@ -244,7 +244,7 @@ function laneFor(priority: unknown): PublicLane {
 
 function checkTenant(tenant: unknown): void {
   if (typeof tenant === 'string' && /^[\w.-]{1,100}$/.test(tenant)) return;
-  throw usage('tenant must be its label: letters, digits, ".", "_" and "-"');
+  throw usage('tenant must be the label of a tenant: letters, digits, ".", "_" and "-"');
 }
 
 function usage(words: string): StanddownError {

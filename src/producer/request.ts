@@ -26,7 +26,7 @@ export function checkRequest(request: CancelRequest): CancelJob {
   const parsed = parseJob(JOB_NAME, withPlainTime(request), { comment: '' });
   if (!parsed.ok) throw invalid(parsed.reason, parsed.machineActionId);
   // Whether the workers have a DEFAULT_COMMENT cannot be known here.
-  if (parsed.request.comment === '') throw invalid('comment: is missing', parsed.request.machineActionId);
+  if (parsed.request.comment === '') throw invalid('comment: required', parsed.request.machineActionId);
   return jobData(parsed.request);
 }
 
@@ -37,7 +37,7 @@ export function withPlainTime<T extends { expiresAt?: Date | string | number | n
 }
 
 function invalid(reason: string, machineActionId: string): StanddownError {
-  return new StanddownError('INPUT_INVALID', `the request cannot be carried out: ${reason}`, {
+  return new StanddownError('INPUT_INVALID', `invalid request: ${reason}`, {
     context: { machineActionId },
   });
 }

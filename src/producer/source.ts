@@ -94,7 +94,7 @@ function begin(ids: unknown): AsyncIterator<Item> | Iterator<Item> {
   if (typeof ids === 'string') return begin([ids]);
   if (isIterable<AsyncIterable<Item>>(ids, Symbol.asyncIterator)) return ids[Symbol.asyncIterator]();
   if (isIterable<Iterable<Item>>(ids, Symbol.iterator)) return ids[Symbol.iterator]();
-  throw new StanddownError('USAGE', 'ids must be an id, or something that can be iterated');
+  throw new StanddownError('USAGE', 'ids must be an id or an iterable');
 }
 
 function isIterable<T>(ids: unknown, symbol: symbol): ids is T {
@@ -104,7 +104,7 @@ function isIterable<T>(ids: unknown, symbol: symbol): ids is T {
 function readId(text: unknown, place: number): string {
   const guid = typeof text === 'string' ? parseGuid(text) : null;
   if (guid !== null) return guid;
-  const shown = typeof text === 'string' ? `"${excerpt(text, 60)}"` : `no text but ${typeof text}`;
-  const words = `id ${place} is not a GUID: ${shown}; those before it may be submitted`;
+  const shown = typeof text === 'string' ? `"${excerpt(text, 60)}"` : `a value of type ${typeof text}`;
+  const words = `id ${place} is not a GUID: ${shown}; the ids before it may have been submitted`;
   throw new StanddownError('INPUT_INVALID', words, { context: { place } });
 }

@@ -29,7 +29,7 @@ export async function waitFor<T>(
   const onAbort = () => given.reject(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   const late = () =>
-    given.reject(new StanddownError('TIMEOUT', `${what} did not come within ${timeoutMs} ms`, { context }));
+    given.reject(new StanddownError('TIMEOUT', `no ${what} within ${timeoutMs} ms`, { context }));
   const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
   try {
     return await Promise.race([work, given.promise]);
@@ -53,5 +53,5 @@ export function checkWait({ timeoutMs, signal }: WaitOptions): void {
 export function checkTimeout(timeoutMs: number | undefined, name = 'timeoutMs'): void {
   if (timeoutMs === undefined) return;
   if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= LONGEST_TIMEOUT_MS) return;
-  throw new StanddownError('USAGE', `${name} must be from 0 to ${LONGEST_TIMEOUT_MS}`);
+  throw new StanddownError('USAGE', `${name} must be between 0 and ${LONGEST_TIMEOUT_MS}`);
 }

@@ -22,7 +22,7 @@ export const PACKAGE_MANAGERS: readonly string[] = Object.keys(HOW);
 /** One sentence part that says how to get a Redis on this machine: "install it with …, or …". */
 export function adviseRedis({ platform, managers }: MachineFacts): string {
   const elsewhere =
-    'start one with "docker compose up -d redis" and set REDIS_URL=redis://:PASSWORD@127.0.0.1:6379';
+    'start Redis with "docker compose up -d redis" and set REDIS_URL=redis://:PASSWORD@127.0.0.1:6379';
   if (platform === 'win32') return `run Standdown inside WSL (wsl --install), or ${elsewhere}`;
   const manager = PACKAGE_MANAGERS.find((name) => managers.includes(name));
   if (manager !== undefined) return `install it with "${HOW[manager]}", or ${elsewhere}`;

@@ -24,7 +24,8 @@ export async function checkRedis(redis: RedisClient): Promise<RedisFacts> {
   const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
   const facts = await Promise.all(nodes.map(checkServer));
   const [first] = facts;
-  if (first === undefined) throw unsuitable('the Redis cluster has no master; repair it and start again');
+  if (first === undefined)
+    throw unsuitable('the Redis cluster has no master; repair the cluster and try again');
   return {
     ...first,
     warnings: [...new Set(facts.flatMap(({ warnings }) => warnings))],
@@ -46,7 +47,7 @@ async function checkServer(redis: Redis): Promise<RedisFacts> {
 
 /** Without it one Redis process could not be told from another, and so a loss of data would go unseen. */
 const NO_INFO =
-  'Redis does not let its user run INFO, without which neither Standdown nor BullMQ works; give the user in REDIS_URL the rights that docs/redis.md lists';
+  'the Redis user has no permission to run INFO, which Standdown and BullMQ need; give the user in REDIS_URL the rights listed in docs/redis.md';
 
 /** The fields of INFO. */
 export type Info = Readonly<Record<string, string | undefined>>;
@@ -69,56 +70,54 @@ export function judgeRedis({ info, save }: Seen): string[] {
 
 function judgeVersion({ redis_version: version }: Info): string[] {
   if (version === undefined) {
-    return [`Redis does not tell its version: make sure that it is ${OLDEST_REDIS} or newer.`];
+    return [`Redis does not report its version: make sure that it is ${OLDEST_REDIS} or later.`];
   }
   if (isAtLeast(version, OLDEST_REDIS)) return [];
-  throw unsuitable(`Redis ${version} is too old; use ${OLDEST_REDIS} or newer`);
+  throw unsuitable(`Redis ${version} is too old; use ${OLDEST_REDIS} or later`);
 }
 
 function judgeRole({ role, master_host: host, master_port: port }: Info): string[] {
   if (role !== 'slave') return [];
   throw unsuitable(
-    `this Redis is a replica and takes no writes; point REDIS_URL at its master, ${host}:${port}, or at its sentinels`,
+    `this Redis is a read-only replica; point REDIS_URL at its master, ${host}:${port}, or at its sentinels`,
   );
 }
 
 function judgeEviction({ maxmemory_policy: policy, maxmemory = '0' }: Info): string[] {
   if (policy === undefined) {
-    return ['Redis does not tell its maxmemory-policy: make sure that it is noeviction.'];
+    return ['Redis does not report its maxmemory-policy: make sure that it is noeviction.'];
   }
   if (policy === 'noeviction') return [];
   const advice = 'set "maxmemory-policy noeviction" in its configuration';
   if (Number(maxmemory) > 0) {
     throw unsuitable(
-      `Redis may throw requests away when its memory is full (it is set to ${policy}); ${advice}`,
+      `Redis may evict data when its memory is full (maxmemory-policy is ${policy}); ${advice}`,
     );
   }
-  return [
-    `Redis would throw requests away once it is given a maxmemory (it is set to ${policy}): ${advice}.`,
-  ];
+  return [`Redis will evict data once maxmemory is set (maxmemory-policy is ${policy}): ${advice}.`];
 }
 
 function judgePersistence({ info, save }: Seen): string[] {
   const advice = 'set "appendonly yes" in its configuration';
   if (info.aof_enabled === '1') {
     if (info.aof_last_write_status === 'ok') return [];
-    return ['Redis could not write its append-only file the last time: look at its disk and its log.'];
+    return ['Redis could not write to its append-only file: check its disk and its log.'];
   }
   if (save === undefined) {
     return [
-      `Redis does not tell whether it takes snapshots, and a restart may lose requests and outcomes: ${advice}.`,
+      `Redis does not report whether it saves snapshots, so a restart may lose queued actions and outcomes: ${advice}.`,
     ];
   }
   if (save === '') {
-    return [`Redis keeps nothing on disk, and a restart loses all requests and outcomes: ${advice}.`];
+    return [`Redis saves nothing to disk, so a restart loses all queued actions and outcomes: ${advice}.`];
   }
   const seconds = save.split(' ').filter((_, index) => index % 2 === 0);
   const longest = Math.max(...seconds.map(Number));
-  const warning = `Redis takes only snapshots, and a crash loses up to ${longest} s of requests and outcomes: ${advice}.`;
+  const warning = `Redis saves only snapshots, so a crash loses up to ${longest} s of queued actions and outcomes: ${advice}.`;
   if (info.rdb_last_bgsave_status !== 'err') return [warning];
   return [
     warning,
-    'Redis could not write its last snapshot and may refuse requests: look at its disk and its log.',
+    'Redis could not save its last snapshot and may refuse writes: check its disk and its log.',
   ];
 }
 

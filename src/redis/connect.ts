@@ -177,12 +177,12 @@ function logOutages({ redis, target, log, state }: Watched): void {
     const cause = causeOf(error);
     if (reported.has(cause)) return;
     reported.add(cause);
-    log.warn({ redis: where, cause }, 'Redis is away; connecting again until it is back');
+    log.warn({ redis: where, cause }, 'Redis is unreachable; reconnecting');
   };
   // Needed in any case: an error event that nobody hears would end the process.
   redis.on('error', (error: unknown) => state.trouble(error));
   redis.on('ready', () => {
-    if (reported.size > 0) log.info({ redis: where }, 'Redis is back');
+    if (reported.size > 0) log.info({ redis: where }, 'reconnected to Redis');
     reported.clear();
     state.ready();
   });
@@ -211,7 +211,7 @@ function leaveReplica({
     replicas.add(redis);
     log.warn(
       { redis: describeRedis(target) },
-      'Redis has become a replica here; connecting anew to find the master',
+      'this Redis has become a replica; reconnecting to find the master',
     );
     state.readonlyAt = systemClock.monotonic();
     redis.disconnect(true);

@@ -146,7 +146,7 @@ async function makeFolder(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await chmod(folder, 0o700);
   } catch (cause) {
-    const message = `the folder ${folder} cannot be used (${messageOf(cause)}); set STANDDOWN_DATA_DIR to a folder of this user`;
+    const message = `cannot use the folder ${folder} (${messageOf(cause)}); set STANDDOWN_DATA_DIR to a folder that this user owns`;
     throw new StanddownError('REDIS_MISSING', message, { cause });
   }
 }
@@ -164,7 +164,7 @@ function reachable(socketPath: string): string {
 async function notUp({ folder, state }: { folder: string; state: ServerState }): Promise<StanddownError> {
   const message =
     state === 'silent'
-      ? `the embedded Redis in ${folder} takes connections but does not answer; if its process is stopped, continue it (kill -CONT) or end it`
+      ? `the embedded Redis in ${folder} accepts connections but does not answer; if its process is suspended, resume it (kill -CONT) or end it`
       : `the embedded Redis in ${folder} did not start: ${await lastLineOf(join(folder, KEEPER_LOG))}; see the logs there`;
   return new StanddownError('REDIS_UNREACHABLE', message, { context: { folder } });
 }

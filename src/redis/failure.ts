@@ -2,47 +2,49 @@ import { messageOf, StanddownError } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import { describeRedis, type RedisTarget } from './target.ts';
 
-const LOOK = 'look at REDIS_URL and at the server it names';
-const MUTE = 'it does not answer in time; look whether it runs, or is stopped, and at its log and load';
-const CORRECT = 'start it, or correct REDIS_URL';
-const WAY = 'check the address, the network and firewalls';
-const PLAIN = 'write redis:// in REDIS_URL, or switch TLS on there';
-const TRUST = 'if its certificate is from an authority of your own, name that in NODE_EXTRA_CA_CERTS';
+const LOOK = 'check REDIS_URL and its server';
+const MUTE =
+  'no answer in time; check that the server is running and not suspended, and look at its log and load';
+const CORRECT = 'start Redis, or correct REDIS_URL';
+const WAY = 'check the address, the network and the firewall';
+const PLAIN = 'use redis:// in REDIS_URL, or enable TLS on the server';
+const TRUST =
+  'to trust your own certificate authority, set NODE_EXTRA_CA_CERTS in the environment to its certificate file';
 const REFUSED =
-  'its user may not do this (NOPERM); give the user in REDIS_URL the rights that docs/redis.md lists: ACL LOG in Redis names what was refused';
+  'the Redis user lacks a permission (NOPERM); give the user in REDIS_URL the rights listed in docs/redis.md (ACL LOG in Redis shows what was refused)';
 
 /**
  * What is the matter and what to do. By the code of the system or of TLS, or by the first word of Redis' answer, or by
  * the whole message where ioredis gives nothing else.
  */
 const CAUSES: Readonly<Record<string, string>> = {
-  ECONNREFUSED: `nothing listens there (ECONNREFUSED); ${CORRECT}`,
-  ENOENT: `there is no such socket (ENOENT); ${CORRECT}`,
-  EACCES: 'this user may not use that socket (EACCES); run as the user who owns it',
-  ENOTFOUND: 'its name is not known (ENOTFOUND); correct REDIS_URL, or check DNS',
-  EAI_AGAIN: 'its name could not be looked up (EAI_AGAIN); check DNS and the network',
-  ETIMEDOUT: `it does not take the connection in time (ETIMEDOUT); ${WAY}`,
-  EHOSTUNREACH: `no way leads there (EHOSTUNREACH); ${WAY}`,
-  ENETUNREACH: `no way leads there (ENETUNREACH); ${WAY}`,
-  ECONNRESET: 'it hangs up (ECONNRESET); if it speaks TLS, write rediss:// in REDIS_URL',
-  EPROTO: `it does not speak TLS (EPROTO); ${PLAIN}`,
-  ERR_SSL_WRONG_VERSION_NUMBER: `it does not speak TLS; ${PLAIN}`,
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: `it does not speak TLS; ${PLAIN}`,
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its TLS certificate is for another name; use that name in REDIS_URL',
-  CERT_HAS_EXPIRED: 'its TLS certificate has expired; renew it',
-  DEPTH_ZERO_SELF_SIGNED_CERT: `its TLS certificate is self-signed; ${TRUST}`,
-  SELF_SIGNED_CERT_IN_CHAIN: `its TLS certificate is not trusted (SELF_SIGNED_CERT_IN_CHAIN); ${TRUST}`,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: `its TLS certificate is not trusted (UNABLE_TO_VERIFY_LEAF_SIGNATURE); ${TRUST}`,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `its TLS certificate is not trusted (UNABLE_TO_GET_ISSUER_CERT_LOCALLY); ${TRUST}`,
-  NOAUTH: 'it wants a password (NOAUTH); write redis://:password@… in REDIS_URL',
-  WRONGPASS: 'it refuses the user name or password (WRONGPASS); correct them in REDIS_URL',
+  ECONNREFUSED: `nothing is listening there (ECONNREFUSED); ${CORRECT}`,
+  ENOENT: `the socket does not exist (ENOENT); ${CORRECT}`,
+  EACCES: 'no permission to use the socket (EACCES); run Standdown as the user who owns it',
+  ENOTFOUND: 'unknown host name (ENOTFOUND); correct REDIS_URL, or check DNS',
+  EAI_AGAIN: 'the host name could not be resolved (EAI_AGAIN); check DNS and the network',
+  ETIMEDOUT: `the connection timed out (ETIMEDOUT); ${WAY}`,
+  EHOSTUNREACH: `the host is unreachable (EHOSTUNREACH); ${WAY}`,
+  ENETUNREACH: `the network is unreachable (ENETUNREACH); ${WAY}`,
+  ECONNRESET: 'the server closed the connection (ECONNRESET); if it uses TLS, use rediss:// in REDIS_URL',
+  EPROTO: `the server does not use TLS (EPROTO); ${PLAIN}`,
+  ERR_SSL_WRONG_VERSION_NUMBER: `the server does not use TLS; ${PLAIN}`,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: `the server does not use TLS; ${PLAIN}`,
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the TLS certificate is for another host name; use that name in REDIS_URL',
+  CERT_HAS_EXPIRED: 'the TLS certificate has expired; renew it',
+  DEPTH_ZERO_SELF_SIGNED_CERT: `the TLS certificate is self-signed; ${TRUST}`,
+  SELF_SIGNED_CERT_IN_CHAIN: `the TLS certificate is not trusted (SELF_SIGNED_CERT_IN_CHAIN); ${TRUST}`,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: `the TLS certificate is not trusted (UNABLE_TO_VERIFY_LEAF_SIGNATURE); ${TRUST}`,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `the TLS certificate is not trusted (UNABLE_TO_GET_ISSUER_CERT_LOCALLY); ${TRUST}`,
+  NOAUTH: 'Redis requires a password (NOAUTH); use redis://:PASSWORD@… in REDIS_URL',
+  WRONGPASS: 'wrong user name or password (WRONGPASS); correct them in REDIS_URL',
   NOPERM: REFUSED,
-  DENIED: 'it takes connections from its own machine only (DENIED); set a password there',
-  LOADING: 'it is still loading its data (LOADING); try again in a moment',
+  DENIED: 'Redis accepts only local connections (DENIED); set a password on the server',
+  LOADING: 'Redis is still loading its data (LOADING); try again in a moment',
   'Command timed out': MUTE,
   timeout: MUTE,
-  Unknown: 'what answers there is no Redis; correct REDIS_URL',
-  'Connection is closed.': `it closes the connection; ${WAY}, and whether it speaks TLS (rediss)`,
+  Unknown: 'the server is not Redis; correct REDIS_URL',
+  'Connection is closed.': `the server closed the connection; ${WAY}, and whether the server uses TLS (rediss://)`,
 };
 
 /** What is the matter with Redis and what to do, in a few words without secrets. */
@@ -53,7 +55,7 @@ export function causeOf(error: unknown): string {
   const known = CAUSES[codeOf(error)] ?? CAUSES[message] ?? CAUSES[word];
   if (known !== undefined) return known;
   const words = foreign(message, 300);
-  return isReply(error) ? `it answers "${words}"; ${LOOK}` : `${words.replace(/\.$/, '')}; ${LOOK}`;
+  return isReply(error) ? `Redis answered "${words}"; ${LOOK}` : `${words.replace(/\.$/, '')}; ${LOOK}`;
 }
 
 /**
@@ -65,7 +67,7 @@ export function redisUnreachable({ target, error }: { target: RedisTarget; error
   const where = describeRedis(target);
   // A server that speaks plain text waits for the rest of what it takes for a command.
   const mute = 'tls' in target && target.tls && codeOf(error) === 'ETIMEDOUT';
-  const cause = `${causeOf(deepest(error))}${mute ? `; or it does not speak TLS: ${PLAIN}` : ''}`;
+  const cause = `${causeOf(deepest(error))}${mute ? `; or the server does not use TLS: ${PLAIN}` : ''}`;
   return new StanddownError('REDIS_UNREACHABLE', `cannot use Redis at ${where}: ${cause}`, {
     cause: error,
     context: { redis: where },

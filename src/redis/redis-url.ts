@@ -49,24 +49,23 @@ export function parseRedisUrl(url: string): RedisTarget {
     case 'rediss-cluster':
       return parseCluster(parts, tls);
     default:
-      throw wrong(`"${parts.scheme}://" is not known; use ${FORMS}`);
+      throw wrong(`unknown scheme "${parts.scheme}://"; use ${FORMS}`);
   }
 }
 
 function parseSingle({ userinfo, hosts, path, query }: Parts, tls: boolean): SingleTarget {
   const [address, ...more] = parseHosts(hosts, REDIS_PORT);
   if (address === undefined || more.length > 0)
-    throw wrong('it names several hosts; use redis-cluster:// or redis-sentinel://');
+    throw wrong('only one host is allowed here; for several use redis-cluster:// or redis-sentinel://');
   const [fromPath, ...rest] = path.split('/').filter((part) => part !== '');
-  if (rest.length > 0)
-    throw wrong('after the host only a database number may follow, as in redis://host:6379/0');
+  if (rest.length > 0) throw wrong('only a database number can follow the host, as in redis://host:6379/0');
   const fromQuery = parameters(query, ['db']).db;
   return { kind: 'single', tls, ...address, db: parseDb(fromPath ?? fromQuery), ...credentials(userinfo) };
 }
 
 function parseUnix({ userinfo, hosts, path, query }: Parts): UnixTarget {
   if (hosts !== '' || path.length < 2)
-    throw wrong('a socket is written with its absolute path, as in unix:///run/redis.sock');
+    throw wrong('a socket needs an absolute path, as in unix:///run/redis.sock');
   return {
     kind: 'unix',
     path: decode(path),
@@ -78,9 +77,7 @@ function parseUnix({ userinfo, hosts, path, query }: Parts): UnixTarget {
 function parseSentinel({ userinfo, hosts, path, query }: Parts, tls: boolean): SentinelTarget {
   const master = decode(path.replace(/^\//, ''));
   if (master === '' || master.includes('/')) {
-    throw wrong(
-      "after the sentinels the master's name must follow, as in redis-sentinel://host:26379/mymaster",
-    );
+    throw wrong("the master's name must follow the sentinels, as in redis-sentinel://host:26379/mymaster");
   }
   const { db, ...sentinel } = parameters(query, ['db', 'sentinelUsername', 'sentinelPassword']);
   const sentinels = parseHosts(hosts, SENTINEL_PORT);
@@ -89,14 +86,14 @@ function parseSentinel({ userinfo, hosts, path, query }: Parts, tls: boolean): S
 
 function parseCluster({ userinfo, hosts, path, query }: Parts, tls: boolean): ClusterTarget {
   parameters(query, []);
-  if (path.replace(/^\/0?/, '') !== '') throw wrong('a cluster has only database 0; leave the path away');
+  if (path.replace(/^\/0?/, '') !== '') throw wrong('a cluster has only database 0; remove the path');
   return { kind: 'cluster', tls, nodes: parseHosts(hosts, REDIS_PORT), ...credentials(userinfo) };
 }
 
 function split(url: string): Parts {
   const [, scheme, authority = '', path = '', query = ''] =
     /^([a-z][a-z-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i.exec(url) ?? [];
-  if (scheme === undefined) throw garbled(`it has not the form of a URL; use ${FORMS}`);
+  if (scheme === undefined) throw garbled(`not a valid URL; use ${FORMS}`);
   const at = authority.lastIndexOf('@');
   return {
     scheme: scheme.toLowerCase(),
@@ -115,7 +112,7 @@ function parseHosts(list: string, defaultPort: number): HostPort[] {
     const number = port === undefined ? defaultPort : Number(port);
     if (host === undefined || number < 1 || number > 65535) {
       throw garbled(
-        'a host is written as name, name:port or [IPv6 address]:port, with a port from 1 to 65535',
+        'invalid host; use name, name:port or [IPv6 address]:port, with a port between 1 and 65535',
       );
     }
     return { host, port: number };
@@ -126,16 +123,15 @@ function credentials(userinfo: string | undefined): { username?: string; passwor
   if (userinfo === undefined || userinfo === '') return {};
   const colon = userinfo.indexOf(':');
   if (colon === -1)
-    throw wrong('there is a user name and no password; write redis://user:password@… or redis://:password@…');
+    throw wrong('a user name without a password; use redis://user:password@… or redis://:password@…');
   const [username, password] = [decode(userinfo.slice(0, colon)), decode(userinfo.slice(colon + 1))];
-  if (password === '')
-    throw wrong('the password is empty; leave the user name and the @ away if there is none');
+  if (password === '') throw wrong('the password is empty; if there is none, remove the user name and the @');
   return username === '' ? { password } : { username, password };
 }
 
 function parseDb(text: string | undefined): number {
   if (text === undefined) return 0;
-  if (!/^\d{1,6}$/.test(text)) throw wrong('the database must be a number from 0');
+  if (!/^\d{1,6}$/.test(text)) throw wrong('the database must be a number, 0 or greater');
   return Number(text);
 }
 
@@ -146,7 +142,9 @@ function parameters<Name extends string>(
   const allowed: readonly string[] = known;
   if ([...query.keys()].some((name) => !allowed.includes(name))) {
     throw wrong(
-      known.length === 0 ? 'it takes no parameters after "?"' : `after "?" it takes only ${known.join(', ')}`,
+      known.length === 0
+        ? 'parameters after "?" are not supported for this scheme'
+        : `unknown parameter after "?"; use ${known.join(', ')}`,
     );
   }
   const given: Partial<Record<Name, string>> = {};
@@ -161,7 +159,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw wrong('it holds a "%" that is not followed by two hexadecimal digits; write a percent sign as %25');
+    throw wrong('a "%" must be followed by two hexadecimal digits; write %25 for a percent sign');
   }
 }
 

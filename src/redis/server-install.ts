@@ -35,7 +35,7 @@ export async function installServer(params: InstallParams): Promise<RedisServer>
   return withLock({ ...LOCK, path: `${root}.lock` }, async () => {
     const present = await serverIn({ root, path });
     if (present !== undefined) return present;
-    log.info({ folder: root }, 'no Redis server found: unpacking one from the system packages');
+    log.info({ folder: root }, 'no Redis server found; unpacking one from the system packages');
     try {
       return await installOnce({ root, path, unpack });
     } catch (cause) {
@@ -74,7 +74,7 @@ async function installOnce({ root, path, unpack }: InstallOnceParams): Promise<R
   try {
     const tree = await unpack(work);
     if ((await serverIn({ root: tree, path })) === undefined) {
-      throw new Error(`it does not run, or is older than ${OLDEST_REDIS}`);
+      throw new Error(`the unpacked server does not run, or is older than ${OLDEST_REDIS}`);
     }
     // What stands there does not run. The new tree appears under the name complete or not at all.
     await rm(root, { recursive: true, force: true });
@@ -83,7 +83,7 @@ async function installOnce({ root, path, unpack }: InstallOnceParams): Promise<R
     await rm(work, { recursive: true, force: true });
   }
   const server = await serverIn({ root, path });
-  if (server === undefined) throw new Error(`it does not run from ${root}`);
+  if (server === undefined) throw new Error(`the unpacked server does not run in ${root}`);
   return server;
 }
 

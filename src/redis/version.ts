@@ -2,7 +2,7 @@
 export const OLDEST_REDIS = '6.2';
 
 /** For errors: there is no server to start. */
-export const NO_SERVER = `no redis-server or valkey-server (${OLDEST_REDIS} or newer) was found`;
+export const NO_SERVER = `no redis-server or valkey-server (${OLDEST_REDIS} or later) found`;
 
 /** Compares dotted version numbers; missing parts count as 0. */
 export function isAtLeast(version: string, oldest: string): boolean {

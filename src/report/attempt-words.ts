@@ -1,29 +1,33 @@
 import type { ReportLine } from '../campaign/report.ts';
 import { describeDuration } from '../duration.ts';
 import type { Attempt } from '../ledger/attempts.ts';
+import { describeOwnership } from '../words/campaign.ts';
 
-/** What came of a call that decided nothing. */
+/** The result of a call that decided nothing. */
 export function describeEnd({ operation, end, fate, httpStatus, errorCode, errorMessage }: Attempt): string {
-  const doubt = operation === 'cancel' ? ', it may have been carried out' : '';
-  if (end === 'lapsed') return `its worker had not come back by then${doubt}`;
+  const doubt = operation === 'cancel' ? '; the cancel may have been carried out' : '';
+  if (end === 'lapsed') return `no answer: the worker stopped${doubt}`;
   const what = [errorCode, errorMessage].filter(Boolean).join(': ');
   const said = [httpStatus === null ? '' : `HTTP ${httpStatus}`, what].filter(Boolean).join(', ');
   if (fate === 'answered') return said;
-  const words = fate === 'lost' ? `no answer${doubt}` : 'it could not be sent';
-  return said === '' ? words : `${words} (${said})`;
+  const reason = said === '' ? '' : ` (${said})`;
+  return fate === 'lost' ? `no answer${reason}${doubt}` : `not sent${reason}`;
 }
 
-/** What was done then; empty: it was made again at once. */
+/** What followed from it; empty: the call was repeated at once. */
 export function describeThen({ operation, end, httpStatus, waitMs }: Attempt): string {
-  if (end === 'check') return 'Get is asked what it was about';
-  if (httpStatus === 429) return `all ${operation} calls wait for ${describeDuration(waitMs)}`;
-  if (httpStatus === 401) return 'again with another token';
-  return waitMs > 0 ? `again after ${describeDuration(waitMs)} at the earliest` : '';
+  if (end === 'check') return 'the action status is read';
+  if (httpStatus === 429) return `all ${operation} calls wait ${describeDuration(waitMs)}`;
+  if (httpStatus === 401) return 'retried with a new token';
+  if (waitMs === 0) return '';
+  return waitMs < 1_000 ? 'retried' : `retried after at least ${describeDuration(waitMs)}`;
 }
 
-/** Whose a request is that is not the campaign's own, and what that means for it; null: it is its own. */
+/** Whose an action is that is not the campaign's own, and what that means for it; null: it is its own. */
 export function describeOwner(line: Pick<ReportLine, 'campaign'>, campaign: string): string | null {
   if (line.campaign === campaign) return null;
-  if (line.campaign === '') return 'the campaign that owned it is gone, so nobody calls it: submit it again';
-  return `owned by ${line.campaign}: its calls and outcomes stand there`;
+  const owned = describeOwnership(line.campaign);
+  return line.campaign === ''
+    ? `${owned}, so no cancel will be sent; submit it again`
+    : `${owned}, which has its calls and outcomes`;
 }

@@ -1,45 +1,49 @@
-import { describeDuration } from '../duration.ts';
+import { describeWindow } from '../duration.ts';
+import { count, plural } from '../words/number.ts';
 import { type Html, html } from './html.ts';
 import type { RollingCount, Timeline } from './timeline.ts';
-import { count, utc } from './words.ts';
 
 const HEIGHT = 120;
 /** Room above the limit for its name. */
 const HEADROOM = 1.25;
 
-/** How the calls stood against each limit, over time. */
-export function renderTimeline(timeline: Timeline | null): Html {
+/**
+ * Calls against each limit, over time.
+ *
+ * @param format how times are written; given in ms since 1970.
+ */
+export function renderTimeline(timeline: Timeline | null, format: (ms: number) => string): Html {
   if (timeline === null) {
     return html`<section>
-<h2>Calls against the limits</h2>
-<p class="note">No result tells of a call.</p>
+<h2>Calls and limits</h2>
+<p class="note">No calls yet.</p>
 </section>`;
   }
   return html`<section>
-<h2>Calls against the limits</h2>
-<p class="note">This is what the results tell: each counts the one call that decided it, when its answer came. Calls that
-were repeated or refused (429), and those of other campaigns, are not among them.</p>
-${timeline.counts.map((counted) => renderCount(counted, timeline))}
+<h2>Calls and limits</h2>
+<p class="note">Counts one call for each finished action, at the time of its answer. Repeated calls, calls refused with 429 and
+calls of other campaigns are not included.</p>
+${timeline.counts.map((counted) => renderCount(counted, timeline, format))}
 </section>`;
 }
 
-function renderCount(counted: RollingCount, { first, last }: Timeline): Html {
+function renderCount(counted: RollingCount, { first, last }: Timeline, format: (ms: number) => string): Html {
   const { window, peak, peakAt, parts } = counted;
-  const length = describeDuration(window.lengthMs);
+  const length = describeWindow(window.lengthMs);
   const top = Math.max(window.max * HEADROOM, peak);
   const y = (value: number) => (HEIGHT - (HEIGHT * value) / top).toFixed(1);
   const steps = parts.map((value, index) => `V${y(value)}H${index + 1}`).join('');
-  const words = `at most ${count(peak)} calls in any ${length} (limit ${count(window.max)}), at ${utc(peakAt)}`;
+  const busiest = `${plural(peak, 'call')} at ${format(peakAt)} (limit ${count(window.max)})`;
   return html`<figure>
-<figcaption><strong>In any ${length}:</strong> at most ${count(peak)} calls, at ${utc(peakAt)}; the limit is ${count(window.max)}</figcaption>
+<figcaption><strong>Busiest ${length}:</strong> ${busiest}</figcaption>
 <div class="plot">
-<svg viewBox="0 0 ${parts.length} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="Calls in any ${length}: ${words}">
+<svg viewBox="0 0 ${parts.length} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="Calls per ${length} over time. Busiest ${length}: ${busiest}">
 <path class="area" d="M0 ${HEIGHT}${steps}V${HEIGHT}Z"/>
 <path class="limit" d="M0 ${y(window.max)}H${parts.length}"/>
 </svg>
 <span class="top">limit ${count(window.max)}</span>
 </div>
-<p class="axis"><span>${utc(first)}</span><span>${utc(first + (last - first) / 2)}</span><span>${utc(last)}</span></p>
+<p class="axis"><span>${format(first)}</span><span>${format(first + (last - first) / 2)}</span><span>${format(last)}</span></p>
 </figure>
 `;
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { ReportLine } from '../campaign/report.ts';
+import { outcomeLabel } from '../words/campaign.ts';
 import { embedJson, type Html, html, trusted } from './html.ts';
 import { inBatches } from './lines.ts';
 import { ROW_COLUMNS, toChunk } from './rows.ts';
@@ -25,7 +26,7 @@ export async function* toPage(lines: AsyncIterable<ReportLine>, facts: Facts): A
     yield `<script type="application/json">${embedJson(toChunk(batch, facts.campaign.name))}</script>\n`;
   }
   yield String(html`
-<a class="skip" href="#table">Skip to the table</a>
+<a class="skip" href="#table">Skip to table</a>
 ${renderSummary(facts, tally.summary(facts.windows), renderTable())}
 <script>${trusted(reader)}</script>
 </body>
@@ -65,14 +66,14 @@ function renderTable(): Html {
   );
   return html`
 <section>
-<h2 id="every-action">Every machine action</h2>
-<noscript><p>The table needs JavaScript; the rows are in this file all the same.</p></noscript>
-<div id="table" hidden>
+<h2 id="every-action">Actions</h2>
+<noscript><p>The table needs JavaScript. Its rows are in this file even so.</p></noscript>
+<div id="table" data-open="${outcomeLabel('open')}" hidden>
 <form id="controls" role="search">
 <div><label for="search">Search</label><input id="search" type="search" autocomplete="off" spellcheck="false" placeholder="device, id, error …"></div>
 <div><label for="outcome">Outcome</label><select id="outcome"><option value="">all</option></select></div>
-<div><label for="type">Action</label><select id="type"><option value="">all</option></select></div>
-<div><label for="size">Rows a page</label><select id="size"><option>50</option><option>100</option><option>500</option></select></div>
+<div><label for="type">Type</label><select id="type"><option value="">all</option></select></div>
+<div><label for="size">Rows per page</label><select id="size"><option>50</option><option>100</option><option>500</option></select></div>
 </form>
 <p id="found" role="status"></p>
 <div class="scroll" role="region" aria-labelledby="every-action" tabindex="0">

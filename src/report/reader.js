@@ -18,7 +18,10 @@
     title: cell.textContent.trim(),
   }));
   const OUTCOME = columns.findIndex((column) => column.kind === 'outcome');
-  const TYPE = columns.findIndex((column) => column.title === 'Action');
+  const TYPE = columns.findIndex((column) => column.title === 'Type');
+
+  /** What is shown for an action without an outcome. */
+  const PENDING = byId('table').dataset.open;
 
   const all = readRows();
   const state = { rows: all, page: 0, sort: null, descending: false };
@@ -61,7 +64,8 @@
     for (const row of all) counts.set(row[index], (counts.get(row[index]) ?? 0) + 1);
     const values = [...counts].filter(([value]) => value !== null).sort((a, b) => b[1] - a[1]);
     for (const [value, count] of values.slice(0, 100)) {
-      select.add(new Option(`${value} (${count.toLocaleString('en-US')})`, value));
+      const label = format(columns[index], value);
+      select.add(new Option(`${label} (${count.toLocaleString('en-US')})`, value));
     }
     select.disabled = values.length < 2;
   }
@@ -165,9 +169,9 @@
 
   function tell(from, to) {
     const found = state.rows.length;
-    const some = found === all.length ? '' : ` (${count(all.length)} in all)`;
+    const some = found === all.length ? '' : ` (${count(all.length)} total)`;
     const shown = `Rows ${count(from + 1)} to ${count(Math.min(to, found))} of ${count(found)}`;
-    byId('found').textContent = `${found === 0 ? 'No row matches' : shown}${some}`;
+    byId('found').textContent = `${found === 0 ? 'No matching rows' : shown}${some}`;
   }
 
   function draw(from, to) {
@@ -190,7 +194,7 @@
     if (column.kind === 'outcome') {
       const mark = document.createElement('span');
       mark.className = 'mark';
-      mark.dataset.outcome = text;
+      mark.dataset.outcome = value;
       cell.append(mark, text);
     } else cell.textContent = text;
     return cell;
@@ -198,6 +202,7 @@
 
   function format(column, value) {
     if (value === null) return '';
+    if (column.kind === 'outcome' && value === 'open') return PENDING;
     if (column.kind !== 'time') return String(value);
     return new Date(value).toISOString().slice(0, 19).replace('T', ' ');
   }

@@ -1,4 +1,5 @@
 import type { ReportLine } from '../campaign/report.ts';
+import { describeNotes } from '../words/campaign.ts';
 
 /** How the reader in the browser shows and sorts a column. */
 type ColumnKind = 'text' | 'outcome' | 'number' | 'time' | 'id';
@@ -20,10 +21,10 @@ export const ROW_COLUMNS: readonly RowColumn[] = [
   { title: 'Machine action', kind: 'id', value: (line) => line.machineActionId },
   { title: 'Device', kind: 'text', value: ({ action }) => action?.computerDnsName ?? null },
   { title: 'Error', kind: 'text', repeats: true, value: errorOf },
-  { title: 'Action', kind: 'text', repeats: true, value: ({ action }) => action?.type ?? null },
-  { title: 'State', kind: 'text', repeats: true, value: ({ action }) => action?.status ?? null },
-  { title: 'Remark', kind: 'text', repeats: true, value: remarkOn },
-  { title: 'Decided (UTC)', kind: 'time', value: (line) => toMs(line.decidedAt) },
+  { title: 'Type', kind: 'text', repeats: true, value: ({ action }) => action?.type ?? null },
+  { title: 'Action status', kind: 'text', repeats: true, value: ({ action }) => action?.status ?? null },
+  { title: 'Notes', kind: 'text', repeats: true, value: notesOn },
+  { title: 'Finished (UTC)', kind: 'time', value: (line) => toMs(line.decidedAt) },
   { title: 'Verified (UTC)', kind: 'time', value: (line) => toMs(line.verifiedAt) },
   { title: 'HTTP', kind: 'number', value: (line) => line.httpStatus ?? null },
   { title: 'Attempts', kind: 'number', value: (line) => line.attempts },
@@ -63,9 +64,8 @@ export function toChunk(lines: readonly ReportLine[], campaign: string): RowChun
   return { texts, rows };
 }
 
-function remarkOn(line: ReportLine, campaign: string): string | null {
-  const isTracked = line.campaign !== campaign;
-  return [line.uncertain ? 'uncertain' : '', isTracked ? 'tracked' : ''].filter(Boolean).join(', ') || null;
+function notesOn({ uncertain, campaign: owner }: ReportLine, campaign: string): string | null {
+  return describeNotes({ uncertain, owner: owner === campaign ? null : owner }) || null;
 }
 
 function errorOf({ errorCode, errorMessage }: ReportLine): string | null {

@@ -2,10 +2,12 @@ import type { Window } from '../budget/windows.ts';
 import type { AuditEntry } from '../campaign/audit.ts';
 import type { Campaign } from '../campaign/registry.ts';
 import { OUTCOME_MEANINGS } from '../outcome.ts';
+import { describePriorityFact, outcomeLabel, UNCERTAIN } from '../words/campaign.ts';
+import { count, percent, plural } from '../words/number.ts';
+import { formatUtc } from '../words/time.ts';
 import { renderTimeline } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { type Group, OUTCOMES_OR_OPEN, type OutcomeOrOpen, type Summary } from './tally.ts';
-import { count, percent, utc } from './words.ts';
 
 /** What a page says besides its lines. */
 export interface Facts {
@@ -31,7 +33,7 @@ ${renderLead(summary)}
 ${renderFacts(facts, summary)}
 ${renderOutcomes(summary)}
 </div>
-${renderTimeline(summary.timeline)}
+${renderTimeline(summary.timeline, formatUtc)}
 ${renderTypes(summary.types)}
 ${renderHistory(facts.history)}
 ${table}
@@ -39,51 +41,53 @@ ${table}
 }
 
 /** The one thing that whoever opens the page wants to know. */
-function renderLead({ total, stopped, outcomes, gone }: Summary): Html {
-  const open = (outcomes.get('open') ?? 0) - gone;
-  const rest = total - stopped - open - gone;
-  const parts = [
-    ...(rest > 0 ? [`${count(rest)} ${rest === 1 ? 'is' : 'are'} not`] : []),
-    ...(open > 0 ? [`${count(open)} ${open === 1 ? 'is' : 'are'} still open`] : []),
-    ...(gone > 0 ? [`of ${count(gone)} nobody knows: the campaign that owned them was deleted`] : []),
-  ];
-  const lead =
-    total === 0
-      ? 'There is no machine action in this campaign.'
-      : parts.length === 0
-        ? `All ${count(total)} machine actions are known to be cancelled.`
-        : `${count(stopped)} of ${count(total)} machine actions are known to be cancelled, ${parts.join(', ')}.`;
+function renderLead(summary: Summary): Html {
+  const { total, stopped, outcomes } = summary;
   const others = stopped - (outcomes.get('cancelled') ?? 0);
   const note =
-    others > 0 ? ` ${count(others)} of those cancelled were so before our call, or turned out so later.` : '';
-  return html`<p class="lead">${lead}${note}</p>
-${renderBar('All machine actions by outcome', { name: '', total, outcomes })}`;
+    others > 0
+      ? ` ${count(others)} of them ${others === 1 ? 'was' : 'were'} cancelled before Standdown’s call or found cancelled later.`
+      : '';
+  return html`<p class="lead">${describeStopped(summary)}${note}</p>
+${renderBar('All actions by outcome', { name: '', total, outcomes })}`;
+}
+
+function describeStopped({ total, stopped, outcomes, gone }: Summary): string {
+  if (total === 0) return 'This campaign has no actions.';
+  const pending = (outcomes.get('open') ?? 0) - gone;
+  const rest = total - stopped - pending - gone;
+  const are = (number: number) => `${count(number)} ${number === 1 ? 'is' : 'are'}`;
+  const parts = [
+    ...(rest > 0 ? [`${are(rest)} not`] : []),
+    ...(pending > 0 ? [`${are(pending)} ${outcomeLabel('open')}`] : []),
+    ...(gone > 0
+      ? [`${are(gone)} unknown because the campaign that owned ${gone === 1 ? 'it' : 'them'} was deleted`]
+      : []),
+  ];
+  if (parts.length === 0)
+    return total === 1
+      ? 'The action is confirmed cancelled.'
+      : `All ${count(total)} actions are confirmed cancelled.`;
+  return `${count(stopped)} of ${plural(total, 'action')} ${stopped === 1 ? 'is' : 'are'} confirmed cancelled, ${parts.join(', ')}.`;
 }
 
 function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Html {
   const facts: [name: string, value: string][] = [
-    ['State', stateOf(campaign, summary)],
+    ['Status', stateOf(campaign, summary)],
     ['Comment', campaign.comment],
     ['Requested by', campaign.requestedBy ?? ''],
-    ['Submitted', utc(campaign.createdAt)],
-    ['Expires', campaign.expiresAt === null ? '' : utc(campaign.expiresAt)],
-    ['First answer', summary.timeline ? utc(summary.timeline.first) : ''],
-    ['Last outcome', campaign.decidedAt === null ? '' : utc(campaign.decidedAt)],
-    ['Priority', `${campaign.priority} (1 goes first, 9 last)`],
+    ['Created', formatUtc(campaign.createdAt)],
+    ['Expires', campaign.expiresAt === null ? '' : formatUtc(campaign.expiresAt)],
+    ['First answer', summary.timeline ? formatUtc(summary.timeline.first) : ''],
+    ['Last outcome', campaign.decidedAt === null ? '' : formatUtc(campaign.decidedAt)],
+    ['Priority', describePriorityFact(campaign.priority)],
+    ['Uncertain', summary.uncertain > 0 ? `${plural(summary.uncertain, 'action')}: ${UNCERTAIN}` : 'none'],
     [
-      'Uncertain',
-      summary.uncertain > 0
-        ? `${count(summary.uncertain)}: a call may have worked without saying so`
-        : 'none',
+      'Owned by other campaigns',
+      summary.tracked > 0 ? `${plural(summary.tracked, 'action')}, with the outcomes there` : 'none',
     ],
-    [
-      'Tracked',
-      summary.tracked > 0
-        ? `${count(summary.tracked)} that belong to other campaigns, as they are there`
-        : 'none',
-    ],
-    ['Verified', summary.verified > 0 ? `${count(summary.verified)}, read again afterwards` : 'none'],
-    ['Report made', `${utc(madeAt)}, Standdown ${version}`],
+    ['Verified', summary.verified > 0 ? plural(summary.verified, 'action') : 'none'],
+    ['Report created', `${formatUtc(madeAt)}, Standdown ${version}`],
   ];
   const items = facts
     .filter(([, value]) => value !== '')
@@ -104,7 +108,7 @@ export function renderOutcomes({ total, outcomes, states }: Summary): Html {
   const rows = present(outcomes).map(([outcome, number]) => {
     const seen = (states.get(outcome) ?? []).map(([state, some]) => `${state} ${count(some)}`).join(' · ');
     return html`<tr>
-<th scope="row">${mark(outcome)}${outcome}</th>
+<th scope="row">${mark(outcome)}${outcomeLabel(outcome)}</th>
 <td class="number">${count(number)}</td>
 <td class="number">${percent(number, total)}</td>
 <td>${MEANINGS[outcome]}</td>
@@ -116,20 +120,22 @@ export function renderOutcomes({ total, outcomes, states }: Summary): Html {
 <h2>Outcomes</h2>
 <div class="scroll" role="region" aria-label="Outcomes" tabindex="0">
 <table>
-<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">Ids</th><th scope="col" class="number">Share</th><th scope="col">Meaning</th><th scope="col">State when last read</th></tr></thead>
+<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">Actions</th><th scope="col" class="number">Share</th><th scope="col">Meaning</th><th scope="col">Action status when last read</th></tr></thead>
 <tbody>
 ${rows}</tbody>
-<tfoot><tr><th scope="row">all</th><td class="number">${count(total)}</td><td></td><td></td><td></td></tr></tfoot>
+<tfoot><tr><th scope="row">Total</th><td class="number">${count(total)}</td><td></td><td></td><td></td></tr></tfoot>
 </table>
 </div>
 </section>`;
 }
 
-const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = { ...OUTCOME_MEANINGS, open: 'no outcome yet' };
+const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = { ...OUTCOME_MEANINGS, open: 'No outcome yet' };
 
 export function renderTypes(types: readonly Group[]): Html {
   const shown = OUTCOMES_OR_OPEN.filter((outcome) => types.some(({ outcomes }) => outcomes.get(outcome)));
-  const heads = shown.map((outcome) => html`<th scope="col" class="number">${mark(outcome)}${outcome}</th>`);
+  const heads = shown.map(
+    (outcome) => html`<th scope="col" class="number">${mark(outcome)}${outcomeLabel(outcome)}</th>`,
+  );
   const rows = types.map((group) => {
     const cells = shown.map(
       (outcome) => html`<td class="number">${count(group.outcomes.get(outcome) ?? 0)}</td>`,
@@ -138,11 +144,11 @@ export function renderTypes(types: readonly Group[]): Html {
 `;
   });
   return html`<section>
-<h2>Outcomes by type of action</h2>
-<p class="note">An action's type is known where the API showed the action.</p>
-<div class="scroll" role="region" aria-label="Outcomes by type of action" tabindex="0">
+<h2>Outcomes by type</h2>
+<p class="note">The type is known only for actions that Defender has returned.</p>
+<div class="scroll" role="region" aria-label="Outcomes by type" tabindex="0">
 <table>
-<thead><tr><th scope="col">Type</th><th scope="col"><span class="unseen">Share of each outcome</span></th>${heads}<th scope="col" class="number">all</th></tr></thead>
+<thead><tr><th scope="col">Type</th><th scope="col"><span class="unseen">Share of each outcome</span></th>${heads}<th scope="col" class="number">Total</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>
@@ -158,16 +164,16 @@ function renderHistory(history: readonly AuditEntry[]): Html {
   const latest = history.slice(-MOST_HISTORY);
   const rows = latest.map(
     ({ at, action, by, detail, command }) =>
-      html`<tr><td class="time">${utc(at)}</td><td>${action}</td><td>${by}</td><td>${detail}</td><td class="command"><code>${command}</code></td></tr>
+      html`<tr><td class="time">${formatUtc(at)}</td><td>${action}</td><td>${by}</td><td>${detail}</td><td class="command"><code>${command}</code></td></tr>
 `,
   );
   const left = history.length - latest.length;
   return html`<section>
 <h2>History</h2>
-${left > 0 ? html`<p class="note">${count(left)} earlier entries are left out.</p>` : ''}
+${left > 0 ? html`<p class="note">${plural(left, 'earlier entry', 'earlier entries')} not shown.</p>` : ''}
 <div class="scroll" role="region" aria-label="History" tabindex="0">
 <table>
-<thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Who</th><th scope="col">Detail</th><th scope="col">Command</th></tr></thead>
+<thead><tr><th scope="col">Time</th><th scope="col">Change</th><th scope="col">By</th><th scope="col">Detail</th><th scope="col">Command</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>
@@ -183,7 +189,7 @@ export function renderBar(label: string, { outcomes, total }: Group): Html {
     x += width;
     return html`<rect data-outcome="${outcome}" x="${(x - width).toFixed(2)}" y="0" width="${width.toFixed(2)}" height="10"/>`;
   });
-  const words = present(outcomes).map(([outcome, number]) => `${outcome} ${count(number)}`);
+  const words = present(outcomes).map(([outcome, number]) => `${outcomeLabel(outcome)} ${count(number)}`);
   const role =
     label === '' ? html`aria-hidden="true"` : html`role="img" aria-label="${label}: ${words.join(', ')}"`;
   return html`<svg class="shares" viewBox="0 0 1000 10" preserveAspectRatio="none" ${role}>${parts}</svg>`;

@@ -64,7 +64,7 @@ export function createTally(campaign: string) {
     add: (line: Tallied): void => {
       const outcome = line.outcome ?? 'open';
       all.add(outcome);
-      entryOf(types, line.action?.type ?? 'not known', createGroup).add(outcome);
+      entryOf(types, line.action?.type ?? 'unknown', createGroup).add(outcome);
       const ofOutcome = entryOf(states, outcome, () => new Map<string, number>());
       const status = line.action?.status;
       if (status) countIn(ofOutcome, nameIn(ofOutcome, status));

@@ -28,7 +28,10 @@ const MAX_ENCODED = 6_000;
 export function toFilter(where: Where): string {
   const filter = where.map(toComparison).join(' and ');
   if (encodeURIComponent(filter).length <= MAX_ENCODED) return filter;
-  throw new StanddownError('USAGE', '--where is too long for a call: put ids into a file instead');
+  throw new StanddownError(
+    'USAGE',
+    '--where is too long for one call to the API; put the ids in a file instead',
+  );
 }
 
 function toComparison(condition: Condition): string {

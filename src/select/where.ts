@@ -1,6 +1,8 @@
 import { KNOWN_STATUSES, statusAs } from '../defender/classify.ts';
 import { StanddownError } from '../errors.ts';
 import { parseGuid } from '../guid.ts';
+import { nearest } from '../misspelt.ts';
+import { either } from '../words/list.ts';
 import { parseTime } from './time.ts';
 
 export type TextField = 'type' | 'status' | 'requestor' | 'machineId' | 'id';
@@ -67,9 +69,11 @@ export function strangeValues(where: Where): string[] {
     const known = KNOWN[condition.field];
     if (!known || condition.field === 'created') return [];
     const strange = condition.values.filter((value) => !known.includes(value));
-    return strange.map(
-      (value) => `no ${condition.field} ${JSON.stringify(value)} is known; ${known.join(', ')} are`,
-    );
+    return strange.map((value) => {
+      const meant = nearest(value, known);
+      const advice = meant === null ? ` (known: ${known.join(', ')})` : `; did you mean ${meant}?`;
+      return `unknown ${condition.field} ${JSON.stringify(value)}${advice}`;
+    });
   });
 }
 
@@ -125,16 +129,16 @@ function readCondition(scanner: Scanner, nowMs: number): Condition {
   const field = readField(scanner);
   const place = scanner.place();
   const token = scanner.peek(OPERATOR);
-  if (!token) return scanner.fail('an operator is missing: =, !=, >, >=, < or <=');
+  if (!token) return scanner.fail('expected an operator: =, !=, >, >=, < or <=');
   scanner.take(token);
   const operator = token[0];
   if (field === 'created') {
     if (operator === '=' || operator === '!=') {
-      return scanner.fail('created takes >, >=, < and <=: a time is no more exact than you write it', place);
+      return scanner.fail('use >, >=, < or <= with created: a time never matches exactly', place);
     }
     return { field, operator: operator as TimeOperator, at: readTime(scanner, nowMs) };
   }
-  if (operator !== '=' && operator !== '!=') return scanner.fail(`${field} takes = and != only`, place);
+  if (operator !== '=' && operator !== '!=') return scanner.fail(`use = or != with ${field}`, place);
   const values: string[] = [];
   do values.push(readText(scanner, field));
   while (scanner.takes(','));
@@ -142,12 +146,12 @@ function readCondition(scanner: Scanner, nowMs: number): Condition {
 }
 
 function readField(scanner: Scanner): Field {
-  const list = `${FIELDS.slice(0, -1).join(', ')} or ${FIELDS.at(-1)}`;
+  const list = either(FIELDS);
   const place = scanner.place();
   const word = scanner.peek(WORD);
-  if (!word) return scanner.fail(`a field is missing: ${list}`);
+  if (!word) return scanner.fail(`expected a field: ${list}`);
   const field = FIELDS.find((name) => name.toLowerCase() === word[0].toLowerCase());
-  if (!field) return scanner.fail(`"${word[0]}" is no field; there are ${list}`, place);
+  if (!field) return scanner.fail(`unknown field "${word[0]}" (use ${list})`, place);
   scanner.take(word);
   return field;
 }
@@ -157,10 +161,11 @@ function readAnd(scanner: Scanner): boolean {
   const word = scanner.peek(WORD);
   if (word?.[0].toLowerCase() === 'or') {
     return scanner.fail(
-      'conditions are joined by "and"; for any of several values write status=Pending,InProgress',
+      'join conditions with "and"; for several values of one field, write status=Pending,InProgress',
     );
   }
-  if (word?.[0].toLowerCase() !== 'and') return scanner.fail('"and" is missing, or quotes around the value');
+  if (word?.[0].toLowerCase() !== 'and')
+    return scanner.fail('expected "and"; quote a value that contains spaces');
   scanner.take(word);
   return true;
 }
@@ -169,20 +174,23 @@ function readValue(scanner: Scanner): { value: string; place: number } {
   const place = scanner.place();
   const token = scanner.peek(QUOTED) ?? scanner.peek(BARE);
   if (!token || token[0].toLowerCase() === 'and') {
-    return scanner.fail('a value is missing; one with quotes or operators in it stands in quotes', place);
+    return scanner.fail(
+      'expected a value; quote it if it contains spaces, commas, quotes or operators',
+      place,
+    );
   }
   scanner.take(token);
-  if (scanner.clings()) return scanner.fail('the value goes on with what it may hold in quotes only');
+  if (scanner.clings()) return scanner.fail('quote a value that contains this character');
   const [all, single, double] = token;
   const value = single?.replaceAll("''", "'") ?? double?.replaceAll('""', '"') ?? all;
-  if (!value.isWellFormed()) return scanner.fail('the value holds half a character', place);
+  if (!value.isWellFormed()) return scanner.fail('the value contains an invalid character', place);
   return { value, place };
 }
 
 function readText(scanner: Scanner, field: TextField): string {
   const { value, place } = readValue(scanner);
   if (field === 'id') {
-    return parseGuid(value) ?? scanner.fail('this is not the id of a machine action (a GUID)', place);
+    return parseGuid(value) ?? scanner.fail('not a machine action id (a GUID)', place);
   }
   return field === 'status' ? statusAs(value) : spelled(value, KNOWN[field] ?? []);
 }
@@ -191,6 +199,6 @@ function readTime(scanner: Scanner, nowMs: number): number {
   const { value, place } = readValue(scanner);
   const time = parseTime(value, nowMs);
   if (typeof time === 'string') return scanner.fail(time, place);
-  if (scanner.takes(',')) return scanner.fail('created takes one time');
+  if (scanner.takes(',')) return scanner.fail('created takes a single time');
   return time;
 }

@@ -77,7 +77,7 @@ export async function openTraces(env: Environment, version: string): Promise<Tra
     },
     reportTo: (log) => {
       report = (facts, words) => log.warn(facts, words);
-      for (const words of mistakes.splice(0)) log.warn(`traces: ${words}`);
+      for (const words of mistakes.splice(0)) log.warn(`tracing: ${words}`);
     },
     stop: () => within(FLUSH_MS, provider.shutdown()),
   };
@@ -115,7 +115,7 @@ async function openExporter(env: Environment): Promise<SpanExporter> {
     default:
       throw new StanddownError(
         'CONFIG_INVALID',
-        `OTEL_EXPORTER_OTLP_PROTOCOL: traces are sent by http/protobuf or http/json, not by ${protocol}`,
+        `OTEL_EXPORTER_OTLP_PROTOCOL: unsupported protocol ${protocol}; use http/protobuf or http/json`,
       );
   }
 }
@@ -128,7 +128,7 @@ function watched(exporter: SpanExporter, report: (facts: object, words: string) 
       exporter.export(spans, (result) => {
         if (result.error && performance.now() - saidAt > SAY_AGAIN_MS) {
           saidAt = performance.now();
-          report({ err: messageOf(result.error), spans: spans.length }, 'traces cannot be exported');
+          report({ err: messageOf(result.error), spans: spans.length }, 'cannot export traces');
         }
         done(result);
       }),

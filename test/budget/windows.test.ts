@@ -15,15 +15,15 @@ describe('limits', () => {
   });
 
   const wrong: [string, RegExp][] = [
-    ['', /not max\/duration/],
-    ['100', /not max\/duration/],
-    ['100/1x', /not max\/duration/],
-    ['100/0s', /not max\/duration/],
-    ['-1/1s', /not max\/duration/],
-    ['1e3/1s', /not max\/duration/],
-    ['0/1m', /no call at all/],
-    ['100/1m,', /not max\/duration/],
-    ['100/1m,50/60s', /two limits for 1m/],
+    ['', /does not have the form max\/duration/],
+    ['100', /does not have the form max\/duration/],
+    ['100/1x', /does not have the form max\/duration/],
+    ['100/0s', /does not have the form max\/duration/],
+    ['-1/1s', /does not have the form max\/duration/],
+    ['1e3/1s', /does not have the form max\/duration/],
+    ['0/1m', /allows no calls/],
+    ['100/1m,', /does not have the form max\/duration/],
+    ['100/1m,50/60s', /more than one limit for 1m/],
   ];
   for (const [text, message] of wrong) {
     it(`says what is wrong with "${text}"`, () => assert.match(String(parseWindows(text)), message));
@@ -62,11 +62,11 @@ describe('the reserve', () => {
   }
 
   it('is a mistake when given for a duration that is no window', () => {
-    assert.match(String(parseReserves('5/2m', windows)), /no limit has a window of 2m/);
+    assert.match(String(parseReserves('5/2m', windows)), /RATE_LIMITS has no window of 2m/);
   });
 
   it('is a mistake when given as much as its limit', () => {
-    assert.match(String(parseReserves('100/1m', windows)), /not less than/);
+    assert.match(String(parseReserves('100/1m', windows)), /100\/1m must be less than the limit, 100\/1m/);
   });
 
   it('is left out when only the default does not fit', () => {
@@ -76,7 +76,7 @@ describe('the reserve', () => {
   });
 
   it('is a mistake when given twice for a window', () => {
-    assert.match(String(parseReserves('5/1m,6/60s', windows)), /two reserves for 1m/);
+    assert.match(String(parseReserves('5/1m,6/60s', windows)), /more than one reserve for 1m/);
   });
 
   it('makes its windows smaller for bulk only', () => {

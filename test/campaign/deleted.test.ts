@@ -92,7 +92,10 @@ describe('what ends under somebody else’s hands', () => {
     const lines = reportCampaign(tenant, campaign);
     await lines.next();
     await forgetCampaign(tenant, campaign, Number.MAX_SAFE_INTEGER);
-    await assert.rejects(all(lines), /gone was deleted meanwhile: its report is not complete/);
+    await assert.rejects(
+      all(lines),
+      /campaign "gone" was deleted while its report was read; the report is incomplete/,
+    );
   });
 
   it('a name that was given anew is not taken away by who still deletes the old one', async () => {

@@ -182,7 +182,7 @@ describe('the plan of a submit', () => {
     );
     const [bulk, urgent] = [await campaignStatus(tenant, 'bulk'), await campaignStatus(tenant, 'urgent')];
     assert.equal(bulk.hold?.reason, 'window');
-    assert.match(bulk.hold?.detail ?? '', /what is kept for urgent ones may be free$/);
+    assert.match(bulk.hold?.detail ?? '', /\(the other \d+ reserved for urgent requests\)$/);
     assert.equal(urgent.hold, null);
   });
 
@@ -216,7 +216,7 @@ describe('the plan of a submit', () => {
     await steer(tenant, 'first', 'abort', TESTER);
     await assert.rejects(plan('first', newIds(1)), {
       code: 'CAMPAIGN_CLOSED',
-      message: 'the campaign is aborted and takes no more ids',
+      message: 'the campaign is aborted and accepts no more actions',
     });
   });
 });

@@ -68,7 +68,7 @@ describe('ids that several campaigns name', () => {
     const held = await campaignStatus(tenant, 'second');
     assert.deepEqual(
       [held.etaAt, held.hold?.reason, held.hold?.detail],
-      [null, 'paused', 'campaign "first", which owns them, is paused'],
+      [null, 'paused', 'Campaign "first", which owns these actions, is paused.'],
     );
     await steer(tenant, 'first', 'resume', TESTER);
     await decide('first', ids.subarray(0, 32), 'cancelled');

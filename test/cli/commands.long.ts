@@ -21,8 +21,8 @@ describe('the commands', () => {
       () => shell,
       [
         [['budget'], 0, /^calls +window/, /^$/],
-        [['pause', 'nobody'], 2, /^$/, /^standdown: no campaign is called "nobody"/],
-        [['verify', 'nobody'], 2, /^$/, /^standdown: to read machine actions is to sign in; missing: /],
+        [['pause', 'nobody'], 2, /^$/, /^standdown: no campaign "nobody" in tenant /],
+        [['verify', 'nobody'], 2, /^$/, /^standdown: cannot sign in to read machine actions; missing: /],
       ],
     );
   });

@@ -52,7 +52,7 @@ describe('the commands', () => {
 
   describe('that cannot be followed:', () => {
     it('name no campaign that exists', async () => {
-      const says = 'standdown: no campaign is called "nobody"; see "standdown status" for those that exist\n';
+      const says = `standdown: no campaign "nobody" in tenant ${shell.tenant.label}; run "standdown status" to list the campaigns\n`;
       const commands = ['status', 'report', 'pause', 'resume', 'abort'];
       const said = await Promise.all(commands.map((command) => misused(command, 'nobody')));
       assert.deepEqual(new Set(said), new Set([says]));
@@ -65,8 +65,8 @@ describe('the commands', () => {
       [['report'], /missing required argument 'campaign'/],
       [['report', 'a', '--format', 'xml'], /Allowed choices are jsonl, csv/],
       [['retry', 'a'], /required option '--outcome <outcomes>' not specified/],
-      [['retry', 'a', '--outcome', 'lost'], /--outcome: "lost" is none of cancelled, accepted/],
-      [['retry', 'a', '--outcome', 'forbidden'], /no campaign is called "a"/],
+      [['retry', 'a', '--outcome', 'lost'], /--outcome: unknown outcome "lost" \(use cancelled, accepted, /],
+      [['retry', 'a', '--outcome', 'forbidden'], /no campaign "a" in tenant /],
       [[], /Usage: standdown/],
     ];
     it('are not written as they should be', async () => {
@@ -78,7 +78,7 @@ describe('the commands', () => {
     it('without a tenant', async () => {
       const { code, stderr } = await runCommand(['status'], { env: { REDIS_URL: server.url } });
       assert.equal(code, 2);
-      assert.match(stderr, /^standdown: which tenant\? Set STANDDOWN_TENANT/);
+      assert.match(stderr, /^standdown: no tenant selected; set STANDDOWN_TENANT/);
     });
 
     it('with an address of Redis that is none', async () => {
@@ -96,7 +96,7 @@ describe('the commands', () => {
       };
       const { code, stderr } = await shell.run(['status', 'typed-by-mistake'], { env });
       assert.equal(code, 2);
-      assert.match(stderr, /^standdown: no campaign is called "\[secret\]"/);
+      assert.match(stderr, /^standdown: no campaign "\[secret\]" in tenant /);
     });
 
     it('a worker without settings to sign in says which', async () => {
@@ -146,9 +146,12 @@ describe('the commands', () => {
       await shell.submit('wrong scan', [a, b, c]);
       await shell.submit('second', [c]);
       await decide({ [a]: 'cancelled', [b]: 'not_found' });
-      const running = (await json('status', 'wrong scan', '--json')) as { etaAt: string };
+      const running = (await json('status', 'wrong scan', '--json')) as { etaAt: string; createdAt: string };
+      const facts = { tenant: shell.tenant.label, comment: 'test', requestedBy: null, priority: 5 };
       assert.deepEqual(running, {
+        ...facts,
         campaign: 'wrong scan',
+        createdAt: running.createdAt,
         state: 'running',
         total: 3,
         open: 1,
@@ -157,9 +160,10 @@ describe('the commands', () => {
         hold: null,
         etaAt: running.etaAt,
       });
-      assert.equal(new Date(running.etaAt).toISOString(), running.etaAt);
+      for (const time of [running.etaAt, running.createdAt]) assert.equal(new Date(time).toISOString(), time);
 
       assert.deepEqual(await json('pause', 'wrong scan', '--json'), {
+        tenant: shell.tenant.label,
         campaign: 'wrong scan',
         state: 'paused',
         changed: true,
@@ -173,25 +177,31 @@ describe('the commands', () => {
 
       await json('resume', 'wrong scan', '--json');
       await decide({ [c]: 'cancelled' });
-      assert.deepEqual(await json('status', '--json'), [
-        {
-          ...running,
-          state: 'done',
-          open: 0,
-          outcomes: { cancelled: 2, not_found: 1 },
-          etaAt: null,
-        },
-        {
-          campaign: 'second',
-          state: 'done',
-          total: 1,
-          open: 0,
-          tracked: { total: 1, open: 0, gone: 0 },
-          outcomes: { cancelled: 1 },
-          hold: null,
-          etaAt: null,
-        },
-      ]);
+      const [first, second] = (await json('status', '--json')) as { createdAt: string }[];
+      assert.deepEqual(
+        [first, second],
+        [
+          {
+            ...running,
+            state: 'done',
+            open: 0,
+            outcomes: { cancelled: 2, not_found: 1 },
+            etaAt: null,
+          },
+          {
+            ...facts,
+            campaign: 'second',
+            createdAt: second?.createdAt,
+            state: 'done',
+            total: 1,
+            open: 0,
+            tracked: { total: 1, open: 0, gone: 0 },
+            outcomes: { cancelled: 1 },
+            hold: null,
+            etaAt: null,
+          },
+        ],
+      );
     });
 
     it('says until when a penalty holds', async () => {
@@ -218,12 +228,12 @@ describe('the commands', () => {
     const one = await shell.run(['status', 'wrong scan']);
     assert.match(
       one.stdout,
-      /^wrong scan: running, 1 of 2 decided \(50 %\)\n {2}cancelled +1\n {2}open +1\n/,
+      /^Campaign "wrong scan" in tenant \S+: running, 1 of 2 actions finished \(50%\)\n {2}cancelled +1\n {2}pending +1\n {2}No worker is running .*\n {2}comment +test\n {2}priority +5\n {2}created +\d\d:\d\d:\d\d UTC\S* \(.* ago\)\n/,
     );
     const all = await shell.run(['status']);
     assert.match(
       all.stdout,
-      /^campaign +state +total +open +cancelled +done at +waits for\nwrong scan +running +2/,
+      /^campaign +status +total +pending +cancelled +ETA +blocked by\nwrong scan +running +2/,
     );
   });
 
@@ -232,17 +242,21 @@ describe('the commands', () => {
     await shell.submit('wrong scan', [a, b]);
     await decide({ [a]: 'forbidden' });
     const said = async (...args: string[]) => (await shell.run([...args])).stdout;
+    const told = (what: string) => `Campaign "wrong scan" in tenant ${shell.tenant.label}: ${what}\n`;
     assert.match(
       await misused('retry', 'wrong scan', '--outcome', 'cancelled,forbidden'),
-      /Cancel again what is cancelled\? .* add --yes/,
+      /Refusing to retry cancelled actions of campaign "wrong scan" .* --yes\./,
     );
-    assert.equal(await said('retry', 'wrong scan', '--outcome', 'forbidden'), 'wrong scan: 1 opened again\n');
-    assert.equal(await said('pause', 'wrong scan'), 'wrong scan: paused\n');
-    assert.equal(await said('pause', 'wrong scan'), 'wrong scan: was paused already\n');
-    assert.match(await misused('abort', 'wrong scan'), /Nobody is there to answer: add --yes/);
-    assert.equal(await said('abort', 'wrong scan', '--yes'), 'wrong scan: aborted\n');
-    assert.equal(await said('abort', 'wrong scan', '--yes'), 'wrong scan: was aborted already\n');
-    assert.match(await misused('resume', 'wrong scan'), /wrong scan is aborted: there is nothing to resume/);
+    assert.equal(await said('retry', 'wrong scan', '--outcome', 'forbidden'), told('1 action queued again'));
+    assert.equal(await said('pause', 'wrong scan'), told('paused'));
+    assert.equal(await said('pause', 'wrong scan'), told('was already paused'));
+    assert.match(await misused('abort', 'wrong scan'), /Refusing to abort campaign "wrong scan" .* --yes\./);
+    assert.equal(await said('abort', 'wrong scan', '--yes'), told('aborted; 2 actions withdrawn'));
+    assert.equal(await said('abort', 'wrong scan', '--yes'), told('was already aborted'));
+    assert.match(
+      await misused('resume', 'wrong scan'),
+      /campaign "wrong scan" in tenant \S+ is aborted; there is nothing to resume/,
+    );
     assert.match(await misused('retry', 'wrong scan', '--outcome', 'forbidden'), /the campaign is aborted/);
   });
 
@@ -359,7 +373,10 @@ describe('the commands', () => {
     it('--output writes a file that only its owner may read, and nothing to standard output', async () => {
       const path = shell.path('report.csv');
       const ran = await shell.run(['report', 'wrong scan', '--format', 'csv', '--output', path]);
-      assert.deepEqual([ran.code, ran.stdout, ran.stderr], [0, '', `4 lines written to ${path}\n`]);
+      assert.deepEqual(
+        [ran.code, ran.stdout, ran.stderr],
+        [0, '', `Wrote the outcomes of 4 actions to ${path}\n`],
+      );
       assert.equal(parse(await readFile(path, 'utf8'), { columns: true }).length, 4);
       assert.equal((await stat(path)).mode & 0o777, 0o600);
     });
@@ -378,7 +395,7 @@ describe('the commands', () => {
 
       const path = await shell.write('kept.csv', 'as it was');
       const stderr = await misused('report', 'wrong scan', '--output', path);
-      assert.match(stderr, /kept\.csv cannot be written: it is there already; add --force to replace it/);
+      assert.match(stderr, /cannot write .*kept\.csv: it already exists; use --force to replace it/);
       assert.equal(await readFile(path, 'utf8'), 'as it was');
       assert.match(await write('kept.csv', '--force'), /^machineActionId,/);
     });
@@ -387,7 +404,7 @@ describe('the commands', () => {
       const stderr = await misused('report', 'wrong scan', '--output', shell.path('missing/report.jsonl'));
       assert.match(
         stderr,
-        /^standdown: .*report\.jsonl cannot be written: there is no folder .*; make it first\n$/,
+        /^standdown: cannot write .*report\.jsonl: folder .* does not exist; create it first\n$/,
       );
     });
 
@@ -418,8 +435,8 @@ describe('the commands', () => {
       })),
     );
     const { stdout } = await shell.run(['budget']);
-    assert.match(stdout, /^cancel +1h +1 +1,500 +1,499 +30$/m);
-    assert.match(stdout, /no worker runs: start one with "standdown worker"\n$/);
+    assert.match(stdout, /^cancel +1h +1 +1,500 +1,499 +30 +1,469$/m);
+    assert.match(stdout, /No worker is running for tenant \S+\. Start one with "standdown worker"\.\n$/);
   });
 
   describe('while Redis is away', () => {
@@ -434,7 +451,8 @@ describe('the commands', () => {
     async function givesUp(args: readonly string[]): Promise<void> {
       const ran = await shell.run(args, { env: { ...AWAY, ...SIGN_IN } });
       assert.deepEqual([ran.code, ran.stdout], [1, ''], ran.stderr);
-      const says = /^standdown: cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: nothing listens there .*\n$/;
+      const says =
+        /^standdown: cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: nothing is listening there .*\n$/;
       assert.match(ran.stderr, says);
       assert.equal(linesOf(ran.stderr).length, 1);
     }

@@ -16,6 +16,7 @@ const OFFERED: [line: string, offered: string[]][] = [
   ['sub', ['submit']],
   ['re', ['report', 'resume', 'retry']],
   ['report --f', ['--force', '--format']],
+  ['submit --ma', ['--max']],
   ['report wrong-scan --format ', ['csv', 'html', 'jsonl']],
   ['report --format h', ['html']],
   ['--quiet --env-file .env sel', ['select']],

@@ -61,7 +61,7 @@ describe('doctor', () => {
       if (level !== 'ok') assert.notEqual(advice, '', `says what to do about: ${finding}`);
     }
     assert.doesNotMatch(stdout, new RegExp(stack.simulator.clientSecret), 'no secret is shown');
-    const findings = said.findings.filter(({ finding }) => !/is not Microsoft's$/.test(finding));
+    const findings = said.findings.filter(({ finding }) => !/; not a Microsoft host: [^;]+$/.test(finding));
     return { code, findings, levels: findings.map(({ check, level }) => `${check} ${level}`) };
   }
 
@@ -105,7 +105,7 @@ describe('doctor', () => {
     await redis.zadd(tenant.keys.slots('get'), ...slots);
     const examined = await examine();
     assert.deepEqual([examined.code, examined.levels], [0, ALL_WELL]);
-    assert.match(find(examined, 'api', 'ok').meaning, /^While no Get is free/);
+    assert.match(find(examined, 'api', 'ok').meaning, /^While reading is blocked/);
     assert.equal(calls('get').length, 0);
   });
 
@@ -121,14 +121,14 @@ describe('doctor', () => {
   it('says that the proxy cannot be used; what only looks at Redis does without', async () => {
     const env = { HTTPS_PROXY: 'socks5://me:open-sesame@proxy:1080', AZURE_TENANT: 'x' };
     const doctor = await run(['doctor', '--json'], env);
-    assert.match(doctor.stdout, /is a SOCKS proxy/);
+    assert.match(doctor.stdout, /SOCKS proxies are not supported/);
     assert.deepEqual([doctor.code, calls('token').length], [1, 0]);
     const [status, select] = await Promise.all([
       run(['status'], env),
       run(['select', '--where', 'status=Pending'], env),
     ]);
     assert.deepEqual([status.code, select.code], [0, 2]);
-    assert.match(select.stderr, /^standdown: HTTPS_PROXY: is a SOCKS proxy/m);
+    assert.match(select.stderr, /^standdown: HTTPS_PROXY: SOCKS proxies are not supported/m);
     assert.doesNotMatch(doctor.stdout + select.stderr, /a bug|open-sesame/);
     const named = await run(['status'], { DEFENDER_URL: 'x' });
     assert.match(named.stderr, /DEFENDER_URL is not a setting and is ignored; did you mean DEFENDER_API_URL/);
@@ -146,32 +146,32 @@ describe('doctor', () => {
         'an unknown application',
         { AZURE_CLIENT_ID: 'c0ffee' },
         /AADSTS700016: Application/,
-        /no such application/,
+        /does not have this application/,
       ],
       [
         'an unknown tenant',
         { AZURE_TENANT_ID: 'c0ffee.example' },
         /endpoints_resolution_error/,
-        /no such tenant/,
+        /tenant does not exist/,
       ],
       [
         'a scope of nothing known',
         { DEFENDER_SCOPE: 'https://x.example/.default' },
         /AADSTS500011/,
-        /does not know the API/,
+        /does not have the API of this scope/,
       ],
       ['a scope of another kind', { DEFENDER_SCOPE: 'https://x.example/read' }, /AADSTS1002012/, /scope/],
       [
         'nobody there',
         { AZURE_AUTHORITY_HOST: 'https://127.0.0.1:1' },
         /network_error.*ECONNREFUSED/,
-        /cannot be reached/,
+        /is unreachable/,
       ],
       [
         'a certificate that is not there',
         { AZURE_CLIENT_SECRET: '', AZURE_CLIENT_CERTIFICATE_PATH: '/nowhere.pem' },
         /credential_unreadable.*ENOENT/,
-        /cannot prove/,
+        /cannot be used/,
       ],
     ];
     for (const [what, env, finding, meaning] of REFUSED) {
@@ -207,16 +207,19 @@ describe('doctor', () => {
       assert.equal(examined.code, 1);
       assert.match(
         find(examined, 'permissions', 'problem').advice,
-        /^Add one of Machine.CollectForensics, Machine.Isolate/,
+        /^Grant one of Machine.CollectForensics, Machine.Isolate/,
       );
-      assert.equal(find(examined, 'permissions', 'warning').finding, 'may not read machine actions');
+      assert.equal(find(examined, 'permissions', 'warning').finding, 'No permission to read machine actions');
     });
 
     it('only to read', async () => {
       stack.simulator.setRoles(['Machine.Read.All']);
       const examined = await examine();
       assert.equal(examined.code, 1);
-      assert.match(find(examined, 'permissions', 'problem').finding, /permits Machine.Read.All: no cancel/);
+      assert.match(
+        find(examined, 'permissions', 'problem').finding,
+        /^The token has Machine\.Read\.All only: no permission to cancel$/,
+      );
       assert.equal(calls('get').length, 1);
     });
 
@@ -225,8 +228,8 @@ describe('doctor', () => {
       const examined = await examine();
       assert.equal(examined.code, 0);
       assert.match(find(examined, 'permissions', 'warning').meaning, /select/);
-      assert.match(find(examined, 'permissions', 'ok').meaning, /match the type of action/);
-      assert.match(find(examined, 'api', 'ok').meaning, /^Without the permission to read/);
+      assert.match(find(examined, 'permissions', 'ok').meaning, /match the type of the action/);
+      assert.match(find(examined, 'api', 'ok').meaning, /^Without a permission to read/);
       assert.equal(calls('get').length, 0);
     });
   });
@@ -237,30 +240,35 @@ describe('doctor', () => {
         'refuses the token',
         { kind: 'status', status: 401, code: 'Unauthorized' },
         'problem',
-        /refuses the token: 401/,
+        /rejects the token: 401/,
       ],
       [
         'refuses the Get',
         { kind: 'status', status: 403, code: 'Forbidden' },
         'warning',
-        /refuses a Get: 403: Forbidden/,
+        /refuses to read a machine action: 403: Forbidden/,
       ],
       [
         'is in trouble',
         { kind: 'status', status: 500, code: 'InternalServerError' },
         'problem',
-        /is in trouble: 500/,
+        /is unavailable: 500/,
       ],
-      ['is a gateway with a page', { kind: 'html', status: 502 }, 'problem', /is in trouble: 502/],
+      ['is a gateway with a page', { kind: 'html', status: 502 }, 'problem', /is unavailable: 502/],
       [
         'gives no reason',
         { kind: 'html', status: 403, body: '' },
         'problem',
-        /does not answer as the API does: 403/,
+        /does not answer like the Defender API: 403/,
       ],
-      ['answers nonsense', { kind: 'status', status: 400, code: 'BadRequest' }, 'warning', /not as expected/],
-      ['hangs up', { kind: 'reset', when: 'before' }, 'problem', /cannot be reached/],
-      ['hangs', { kind: 'hang' }, 'problem', /cannot be reached: TIMEOUT/],
+      [
+        'answers nonsense',
+        { kind: 'status', status: 400, code: 'BadRequest' },
+        'warning',
+        /gave an unexpected answer/,
+      ],
+      ['hangs up', { kind: 'reset', when: 'before' }, 'problem', /is unreachable/],
+      ['hangs', { kind: 'hang' }, 'problem', /is unreachable: TIMEOUT/],
     ];
     for (const [what, fault, level, finding] of ANSWERS) {
       it(what, async () => {
@@ -281,7 +289,7 @@ describe('doctor', () => {
         const examined = await examine();
         assert.equal(examined.code, 1);
         const { finding, advice } = find(examined, 'api', 'problem');
-        assert.match(finding, /does not answer as the API does: 404: NO_REASON/);
+        assert.match(finding, /does not answer like the Defender API: 404: NO_REASON/);
         assert.match(advice, /DEFENDER_API_URL/);
       });
     }
@@ -290,7 +298,9 @@ describe('doctor', () => {
       const examined = await examine({ DEFENDER_API_URL: `${stack.simulator.apiUrl}/api/v1.0/` });
       assert.match(find(examined, 'api', 'ok').meaning, /404/);
       assert.ok(
-        examined.findings.some(({ finding }) => finding.startsWith('DEFENDER_API_URL ends in /api/v1.0')),
+        examined.findings.some(({ finding }) =>
+          finding.startsWith('Ignoring /api/v1.0 at the end of DEFENDER_API_URL'),
+        ),
       );
     });
 
@@ -310,7 +320,7 @@ describe('doctor', () => {
     it('is not there', async () => {
       const examined = await examine({ DEFENDER_API_URL: 'http://127.0.0.1:1' });
       assert.equal(examined.code, 1);
-      assert.match(find(examined, 'api', 'problem').finding, /cannot be reached: ECONNREFUSED/);
+      assert.match(find(examined, 'api', 'problem').finding, /is unreachable: ECONNREFUSED/);
     });
   });
 
@@ -321,9 +331,9 @@ describe('doctor', () => {
       const problem = find(examined, 'redis', 'problem');
       assert.match(
         problem.finding,
-        /^cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: nothing listens there/,
+        /^Cannot use Redis at redis:\/\/127\.0\.0\.1:1\/0: nothing is listening there/,
       );
-      assert.equal(problem.advice, 'Start it, or correct REDIS_URL.');
+      assert.equal(problem.advice, 'Start Redis, or correct REDIS_URL.');
       assert.match(find(examined, 'api', 'ok').meaning, /^Without Redis/);
       assert.equal(calls('get').length, 0);
     });
@@ -338,12 +348,12 @@ describe('doctor', () => {
       const warned = await examine({ REDIS_URL: url });
       assert.equal(warned.code, 0);
       const warning = find(warned, 'redis', 'warning');
-      assert.match(warning.finding, /keeps nothing on disk/);
+      assert.match(warning.finding, /saves nothing to disk/);
       assert.equal(warning.advice, 'Set "appendonly yes" in its configuration.');
       await admin.config('SET', 'maxmemory', '100mb', 'maxmemory-policy', 'allkeys-lru');
       const refused = await examine({ REDIS_URL: url });
       assert.equal(refused.code, 1);
-      assert.match(find(refused, 'redis', 'problem').finding, /may throw requests away/);
+      assert.match(find(refused, 'redis', 'problem').finding, /may evict data/);
       await admin.config('SET', 'maxmemory-policy', 'noeviction');
       await admin.replicaof('127.0.0.1', '1');
       const replica = await examine({ REDIS_URL: url });
@@ -379,9 +389,9 @@ describe('doctor', () => {
       );
     });
 
-    it('says that nothing says which tenant', async () => {
+    it('says that no tenant is selected', async () => {
       const examined = await examine({ AZURE_TENANT_ID: '', STANDDOWN_TENANT: '' });
-      assert.equal(find(examined, 'settings', 'problem').finding, 'nothing says which tenant');
+      assert.equal(find(examined, 'settings', 'problem').finding, 'No tenant selected');
     });
 
     it('warns of limits above the documented ones', async () => {
@@ -389,7 +399,7 @@ describe('doctor', () => {
       assert.equal(examined.code, 0);
       assert.match(
         find(examined, 'limits', 'warning').finding,
-        /lets 1000 go in 1 min, and 100 are documented$/,
+        /this allows 1000 calls in 1 min, but Microsoft documents a limit of 100$/,
       );
     });
   });
@@ -398,9 +408,12 @@ describe('doctor', () => {
     it('a line for each finding, and what it comes to', async () => {
       const { code, stdout } = await run(['doctor'], { AZURE_CLIENT_SECRET: 'not-the-right-one' });
       assert.equal(code, 1);
-      assert.match(stdout, /^ok {7}limits {7}at most 100\/1m,1500\/1h calls of each kind$/m);
-      assert.match(stdout, /^problem {2}sign-in {6}no token .*\n {22}The client secret .*\n {22}→ Put /m);
-      assert.match(stdout, /\n\n1 problem, 1 warning: no campaign gets through like this\n$/);
+      assert.match(stdout, /^ok {7}limits {7}At most 100\/1m,1500\/1h calls of each kind$/m);
+      assert.match(
+        stdout,
+        /^problem {2}sign-in {6}Sign-in failed .*\n {22}The client secret .*\n {22}→ Set /m,
+      );
+      assert.match(stdout, /\n\nNot ready: 1 problem, 1 warning\n$/);
     });
 
     for (const columns of [100, 40]) {
@@ -410,7 +423,7 @@ describe('doctor', () => {
           .split('\n')
           .filter((line) => line.length > columns && /\s\S+\s\S+$/.test(line));
         assert.deepEqual(tooLong, []);
-        assert.match(stdout, /nothing stands in the way of a campaign\s\(1\swarning\)\n$/);
+        assert.match(stdout, /\n\nReady \(1 warning\)\n$/);
       });
     }
   });

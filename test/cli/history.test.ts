@@ -48,23 +48,23 @@ describe('the history of one request', () => {
     await stack.submit([id, other], 'undo');
     assert.match(
       await done('undo', id),
-      /^now: open; 0 attempts used\nno worker runs: start one with "standdown worker"\n$/,
+      /^Now: pending; 0 attempts used\nNo worker is running for tenant \S+\. Start one with "standdown worker"\.\n$/,
     );
     const worker = await stack.startWorker();
     await stack.untilDone('undo');
     await worker.stop();
 
     const lines = (await done('undo', id.toUpperCase())).trimEnd().split('\n');
-    assert.match(lines[0] ?? '', /^when +what +what came of it +then +correlation id/);
+    assert.match(lines[0] ?? '', /^time +event +result +next +correlation id/);
     assert.match(
       lines[1] ?? '',
-      /cancel +HTTP 429, TooManyRequests: slow\\u001b\[2J +all cancel calls wait for 1 s +\S+/,
+      /cancel +HTTP 429, TooManyRequests: slow\\u001b\[2J +all cancel calls wait 1 s +\S+/,
     );
-    assert.match(lines[2] ?? '', /cancel +no answer, it may have been carried out \(.+\) +again after/);
+    assert.match(lines[2] ?? '', /cancel +no answer \(.+\); the cancel may have been carried out +retried/);
     assert.match(lines[3] ?? '', /outcome +cancelled, HTTP 200/);
     assert.match(
       lines.at(-1) ?? '',
-      /^now: cancelled; \d attempts? used; an earlier attempt may have worked without saying so/,
+      /^Now: cancelled; \d attempts? used; uncertain: an earlier attempt may have been carried out/,
     );
 
     const { now, attempts, results } = JSON.parse(await done('undo', id, '--json'));
@@ -80,7 +80,7 @@ describe('the history of one request', () => {
     assert.deepEqual(results, [now]);
     assert.match(
       await done('undo', other),
-      /outcome +cancelled, HTTP 200.*\n\nnow: cancelled; 1 attempt used\n$/,
+      /outcome +cancelled, HTTP 200.*\n\nNow: cancelled; 1 attempt used\n$/,
     );
   });
 
@@ -91,28 +91,28 @@ describe('the history of one request', () => {
     const owner = () => done('second', ids[0] ?? '');
     assert.equal(
       await owner(),
-      'now: open; 0 attempts used; owned by first: its calls and outcomes stand there\n',
+      'Now: pending; 0 attempts used; owned by campaign "first", which has its calls and outcomes\n',
     );
     const kept = await shell.run(['delete', 'first', '--yes'], { env: stack.env });
-    assert.match(kept.stderr, /has 1 open ids; abort it before you delete it/);
+    assert.match(kept.stderr, /has 1 pending action\. Abort it before you delete it\./);
     await shell.run(['abort', 'first', '--yes'], { env: stack.env });
     const followed = await shell.run(['delete', 'first', '--yes'], { env: stack.env });
     assert.equal(followed.code, 2);
     assert.match(
       followed.stderr,
-      /first owns ids that are followed by "second": .* Delete that first; or use --force/,
+      /Campaign "second" follows actions of campaign "first" .* Delete it first, or use --force\./,
     );
     const { code, stderr } = await shell.run(['delete', 'first', '--yes', '--force'], { env: stack.env });
     assert.equal(code, 0, stderr);
-    assert.match(await owner(), /the campaign that owned it is gone, so nobody calls it: submit it again\n$/);
+    assert.match(await owner(), /owned by a deleted campaign, so no cancel will be sent; submit it again\n$/);
   });
 
   it('refuses what is no id, or none of the campaign', async () => {
     await stack.submit(stack.addActions(1), 'mine');
     const [stranger = ''] = newGuids(1);
     for (const [id, words] of [
-      ['4711', /"4711" is no machine action id \(a GUID\)/],
-      [stranger, new RegExp(`${stranger} is none of the ids of mine`)],
+      ['4711', /"4711" is not a machine action id \(a GUID\)/],
+      [stranger, new RegExp(`action ${stranger} is not in campaign "mine" in tenant `)],
     ] as const) {
       const { code, stdout, stderr } = await run('mine', id);
       assert.deepEqual([code, stdout], [2, '']);

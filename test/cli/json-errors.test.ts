@@ -30,7 +30,7 @@ describe('with --json what goes wrong', () => {
     const unknown = await error(['status', 'nobody', '--json']);
     assert.deepEqual(unknown, {
       code: 'CAMPAIGN_UNKNOWN',
-      message: 'no campaign is called "nobody"; see "standdown status" for those that exist',
+      message: `no campaign "nobody" in tenant ${shell.tenant.label}; run "standdown status" to list the campaigns`,
     });
     const away = await error(['list', '--json'], 1, { REDIS_URL: 'redis://127.0.0.1:1' });
     assert.equal(away.code, 'REDIS_UNREACHABLE');
@@ -42,7 +42,7 @@ describe('with --json what goes wrong', () => {
     const file = await shell.write('ids.txt', `${newGuids(1)}\nnot an id\nnor this\n`);
     const { code, message, lines } = await error(['submit', file, ...INTO, '--json']);
     assert.equal(code, 'INPUT_INVALID');
-    assert.match(message, /^2 of 3 lines are not machine action ids; nothing was submitted/);
+    assert.match(message, /^2 of 3 entries are not machine action ids\. Nothing was submitted/);
     assert.equal(lines?.length, 2);
     assert.match(lines?.[0] ?? '', /line 2: /);
   });

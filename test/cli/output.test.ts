@@ -13,7 +13,7 @@ describe('standard output', () => {
     for (const command of ['--help', 'completion zsh']) {
       const ran = await inShell(`standdown ${command} > /dev/full`);
       assert.equal(ran.code, 1);
-      assert.match(ran.stderr, /^standdown: standard output cannot be written: ENOSPC.*\n$/);
+      assert.match(ran.stderr, /^standdown: cannot write to standard output: ENOSPC.*\n$/);
     }
   });
 });

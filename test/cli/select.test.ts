@@ -88,7 +88,7 @@ describe('standdown select', () => {
       requestor,
       createdAt: '2026-01-01T08:00:00.123Z',
     });
-    assert.match(all.stderr, /^4 machine actions created from 2026-01-01T08:00:00\.123Z to /);
+    assert.match(all.stderr, /^4 machine actions created between 2026-01-01T08:00:00\.123Z and /);
     assert.match(all.stderr, /^ {2}type {7}RunAntiVirusScan 3 · Isolate 1$/m);
     assert.match(all.stderr, /^ {2}status {5}Pending 2 · InProgress 1 · Queued 1$/m);
     assert.deepEqual(idsOf(newest), [young, old, running]);
@@ -110,7 +110,7 @@ describe('standdown select', () => {
       select(...where, '--output', jsonl, '--json'),
     ]);
     assert.deepEqual([first.code, first.stdout], [0, ''], first.stderr);
-    assert.match(first.stderr, /\n3 written to .*found\.csv\n$/);
+    assert.match(first.stderr, /\nWrote 3 actions to .*found\.csv\n$/);
     assert.equal((await stat(csv)).mode & 0o777, 0o600);
     const table = parse(await readFile(csv), { columns: true }) as Record<string, string>[];
     assert.deepEqual(idsOf(table), ids);
@@ -148,8 +148,8 @@ describe('standdown select', () => {
     const ran = await select('--where', `requestor=${requestor} and type=Isolat`);
     assert.deepEqual([ran.code, ran.stdout], [0, '']);
     const [note = '', ...more] = linesOf(ran.stderr);
-    assert.match(note, /^note: no type "Isolat" is known; RunAntiVirusScan, .* are$/);
-    assert.deepEqual(more, ['no machine action matches']);
+    assert.match(note, /^Note: unknown type "Isolat"; did you mean Isolate\?$/);
+    assert.deepEqual(more, ['No machine action matches.']);
   });
 
   it('takes nothing that a list brings unasked', async () => {
@@ -165,7 +165,7 @@ describe('standdown select', () => {
     simulator.setFaults([{ operation: 'list', fault: { kind: 'html', status: 200, body } }]);
     const ran = await select('--where', `requestor=${requestor}`);
     assert.deepEqual(idsOf(linesOf(ran.stdout).map((line) => JSON.parse(line))), [id]);
-    assert.match(ran.stderr, /^2 that were listed do not match: left out$/m);
+    assert.match(ran.stderr, /^2 listed actions do not match and were left out$/m);
   });
 
   it('refuses what it does not understand, and points at it', async () => {
@@ -174,13 +174,13 @@ describe('standdown select', () => {
         ['--where', 'type=Isolate or type=Unisolate'],
         /^standdown: --where, column 14: .*\n {2}type=Isolate or/,
       ],
-      [['--where', ''], /^standdown: --where, column 1: a field is missing/],
+      [['--where', ''], /^standdown: --where, column 1: expected a field/],
       [[], /required option '--where <conditions>' not specified/],
       [['--where', 'type=Isolate', '--limit', '0'], /--limit: "0" is not a whole number above zero/],
       [['--where', 'type=Isolate', '--order', 'random'], /Allowed choices are oldest, newest/],
       [
         ['--where', 'type=Isolate', '--output', shell.path('no/file')],
-        /no\/file cannot be written: there is no folder/,
+        /cannot write .*no\/file: folder .* does not exist/,
       ],
     ];
     const refuse = async ([args, says]: (typeof cases)[number]) => {
@@ -194,7 +194,7 @@ describe('standdown select', () => {
   it('without settings to sign in says which are missing', async () => {
     const ran = await shell.run(['select', '--where', 'type=Isolate'], { env: { AZURE_CLIENT_ID: '' } });
     assert.deepEqual([ran.code, ran.stdout], [2, '']);
-    assert.equal(ran.stderr, 'standdown: to read machine actions is to sign in; missing: AZURE_CLIENT_ID\n');
+    assert.equal(ran.stderr, 'standdown: cannot sign in to read machine actions; missing: AZURE_CLIENT_ID\n');
   });
 
   it('without the permission names it', async () => {
@@ -204,7 +204,7 @@ describe('standdown select', () => {
       assert.deepEqual([ran.code, ran.stdout], [1, '']);
       assert.match(
         ran.stderr,
-        /carries Machine\.Isolate; missing is Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
+        /the token has Machine\.Isolate only: no permission to read machine actions; grant Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
       );
     } finally {
       simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
@@ -218,8 +218,7 @@ describe('standdown select', () => {
     const waiting = startCommand(['select', '--where', `requestor=${requestor}`], { env });
     t.after(() => waiting.stop());
     // Windows are kept a little longer than they are.
-    const says =
-      /^reading waits for the rate limit: all calls it allows for now were made until .*\((1 h( 1 min)?|59 min.*)\)$/m;
+    const says = /^Reading is waiting\. Rate limit reached\. Next call at .* \(in 1 h\)\.$/m;
     await eventually(() => assert.match(waiting.stderr, says));
     waiting.stop();
     assert.deepEqual([await waiting.exited, waiting.stdout], [1, '']);

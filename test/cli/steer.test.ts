@@ -33,6 +33,11 @@ describe('steering a campaign', () => {
     return ran.stdout;
   }
 
+  /** What is said of a campaign when it was changed. */
+  function told(what: string, name = NAME): string {
+    return `Campaign "${name}" in tenant ${shell.tenant.label}: ${what}\n`;
+  }
+
   async function end(id: string, outcome: Outcome, detail: Detail = {}): Promise<void> {
     const probe = createProbe(shell.tenant);
     const grant = await probe.grant(guidToBytes(id), 1);
@@ -56,16 +61,19 @@ describe('steering a campaign', () => {
     await end(ids[0] ?? '', 'cancelled');
     const asked = await shell.run(['abort', NAME]);
     assert.deepEqual([asked.code, asked.stdout], [2, '']);
-    assert.match(asked.stderr, /2,499 open ids .* add --yes/);
+    assert.match(
+      asked.stderr,
+      /Refusing to abort campaign "wrong scan" in tenant \S+ without confirmation \(not a terminal\)\. Run again with --yes\./,
+    );
     assert.match(await done('status', NAME, '--json'), /"state":"running"/);
-    assert.equal(await done('abort', NAME, '--yes'), `${NAME}: aborted\n`);
+    assert.equal(await done('abort', NAME, '--yes'), told('aborted; 2,499 actions withdrawn'));
     const status = JSON.parse(await done('status', NAME, '--json')) as object;
     assert.deepEqual(
       { ...status },
       { ...status, state: 'aborted', open: 0, outcomes: { cancelled: 1, withdrawn: 2_499 } },
     );
     await recount(shell.tenant, 1);
-    assert.equal(await done('abort', NAME), `${NAME}: was aborted already\n`);
+    assert.equal(await done('abort', NAME), told('was already aborted'));
   });
 
   it('a campaign that has finished stays as it is, whatever is asked', async () => {
@@ -73,10 +81,13 @@ describe('steering a campaign', () => {
     await shell.submit(NAME, [id]);
     await end(id, 'cancelled');
     for (const command of ['pause', 'resume', 'abort']) {
-      const words = new RegExp(`^${NAME}: nothing to ${command}: finished at \\d\\d:\\d\\d:\\d\\d\\n$`);
+      const words = new RegExp(
+        `^Campaign "${NAME}" .*: Nothing to ${command}: it finished at \\d\\d:\\d\\d:\\d\\d UTC\\S*\\n$`,
+      );
       assert.match(await done(command, NAME), words);
-      const told = JSON.parse(await done(command, NAME, '--json'));
-      assert.deepEqual(told, { campaign: NAME, state: 'done', changed: false });
+      const said = JSON.parse(await done(command, NAME, '--json'));
+      const { label: tenant } = shell.tenant;
+      assert.deepEqual(said, { tenant, campaign: NAME, state: 'done', changed: false });
     }
     assert.match(await done('status', NAME, '--json'), /"state":"done"/);
     assert.doesNotMatch(await done('history', NAME), /pause|abort/);
@@ -87,21 +98,39 @@ describe('steering a campaign', () => {
     await shell.submit('owner', others);
     await shell.submit(NAME, [own, ...others]);
     await createProbe(shell.tenant).decide(guidToBytes(own), 2, 'cancelled');
-    const goOn = '2 more go on in the campaigns that own them';
-    assert.equal(await done('pause', NAME), `${NAME}: paused; ${goOn}\n`);
+    const goOn = '2 more actions continue in the campaigns that own them';
+    assert.equal(await done('pause', NAME), told(`paused; ${goOn}`));
     await done('resume', NAME);
-    assert.equal(await done('abort', NAME, '--yes'), `${NAME}: aborted; ${goOn}\n`);
+    assert.equal(await done('abort', NAME, '--yes'), told(`aborted; ${goOn}`));
+  });
+
+  it('one that only follows says that it is paused', async () => {
+    const ids = newGuids(2);
+    await shell.submit('owner', ids);
+    await shell.submit(NAME, ids);
+    await done('pause', NAME);
+    const { hold, etaAt } = JSON.parse(await done('status', NAME, '--json'));
+    assert.deepEqual([hold.reason, etaAt], ['paused', null]);
+  });
+
+  it('of one without actions nothing is said to be cancelled', async () => {
+    await shell.submit(NAME, []);
+    assert.match(await done('status', NAME), /^Campaign "wrong scan" in tenant \S+: no actions yet\n/);
+    const ran = await shell.run(['watch', NAME]);
+    assert.deepEqual([ran.code, /The campaign has no actions\.\n$/.test(ran.stdout)], [3, true], ran.stdout);
+    const last = linesOf((await shell.run(['watch', NAME, '--json'])).stdout).at(-1) ?? '';
+    assert.equal(JSON.parse(last).allCancelled, false);
   });
 
   it('accepts refusals of a campaign that has finished, too, for a retry, and says so', async () => {
     const [id = ''] = newGuids(1);
     await shell.submit(NAME, [id]);
     await end(id, 'forbidden');
-    const accepted = `${NAME}: was running already; refusals are accepted\n`;
+    const accepted = told('was already running; refusals no longer pause it');
     assert.equal(await done('resume', NAME, '--accept-refusals'), accepted);
     const { redis, keys } = shell.tenant;
     assert.equal(await redis.hget(keys.campaign(1), 'tolerant'), '1');
-    assert.match(await done('resume', NAME, '--accept-refusals'), /nothing to resume/, 'it is so already');
+    assert.match(await done('resume', NAME, '--accept-refusals'), /Nothing to resume/, 'it is so already');
   });
 
   it('makes no campaign of single cancels urgent', async () => {
@@ -109,7 +138,10 @@ describe('steering a campaign', () => {
     await openDirectCampaign(redis, keys, Date.now());
     const ran = await shell.run(['priority', directName(Date.now()), 'urgent']);
     assert.equal(ran.code, 2);
-    assert.match(ran.stderr, /holds single cancels: a service asks for an urgent one in cancel-urgent/);
+    assert.match(
+      ran.stderr,
+      /contains single cancels and cannot be urgent; services request urgent cancels in the queue cancel-urgent/,
+    );
   });
 
   it('the day’s single cancels can be paused also while none is open', async () => {
@@ -121,7 +153,7 @@ describe('steering a campaign', () => {
     const probe = createProbe(shell.tenant);
     const grant = await probe.grant(guidToBytes(id), number, { register: true });
     await probe.finish(guidToBytes(id), number, grant);
-    assert.equal(await done('pause', name), `${name}: paused\n`);
+    assert.equal(await done('pause', name), told('paused', name));
   });
 
   it('abort leaves a live claim to its call', async () => {
@@ -141,12 +173,12 @@ describe('steering a campaign', () => {
     await shell.submit('second', newGuids(1));
     const { redis, keys } = shell.tenant;
     assert.deepEqual(await redis.zrange(keys.running, '0', '-1'), ['1', '2']);
-    assert.equal(await done('priority', 'second', '1'), 'second: priority 1, was 5\n');
+    assert.equal(await done('priority', 'second', '1'), told('priority 1 (was 5)', 'second'));
     assert.deepEqual(await redis.zrange(keys.running, '0', '-1'), ['2', '1']);
     for (const wrong of ['0', '10', 'high', '1.5']) {
       const ran = await shell.run(['priority', 'second', wrong]);
       assert.equal(ran.code, 2);
-      assert.match(ran.stderr, /from 1 \(first\) to 9 \(last\)/);
+      assert.match(ran.stderr, /use 1 \(first\) to 9 \(last\)/);
     }
   });
 
@@ -170,10 +202,13 @@ describe('steering a campaign', () => {
     await shell.submit('other', [other]);
     const early = await shell.run(['delete', NAME, '--yes']);
     assert.equal(early.code, 2);
-    assert.match(early.stderr, /1 open ids; abort it before/);
+    assert.match(
+      early.stderr,
+      /Campaign "wrong scan" in tenant \S+ has 1 pending action\. Abort it before you delete it\./,
+    );
     await end(id, 'cancelled');
     assert.equal((await shell.run(['delete', NAME])).code, 2, 'asks first');
-    assert.equal(await done('delete', NAME, '--yes'), `${NAME}: deleted\n`);
+    assert.equal(await done('delete', NAME, '--yes'), told('deleted'));
     assert.equal((await shell.run(['status', NAME])).code, 2);
     const { redis, keys } = shell.tenant;
     const left = await Promise.all([
@@ -197,7 +232,7 @@ describe('steering a campaign', () => {
     const name = `direct-${new Date(now).toISOString().slice(0, 10)}`;
     const { code, stderr } = await shell.run(['retry', name, '--outcome', 'forbidden']);
     assert.equal(code, 2);
-    assert.match(stderr, /holds single cancels.*again: true/);
+    assert.match(stderr, /contains single cancels.*again: true/);
     assert.equal(await redis.zcard(keys.running), 0);
   });
 
@@ -214,7 +249,7 @@ describe('steering a campaign', () => {
     assert.deepEqual(
       entries.map(({ action, detail }) => [action, detail]),
       [
-        ['submit', '2 ids'],
+        ['submit', '2 actions'],
         ['pause', ''],
         ['resume', ''],
         ['priority', '5 to 2'],
@@ -265,7 +300,7 @@ describe('steering a campaign', () => {
         [[other, 'cancelled']],
       );
       const last = events.at(-1);
-      assert.deepEqual([last?.['event'], last?.['stopped'], last?.['open']], ['done', true, 0]);
+      assert.deepEqual([last?.['event'], last?.['allCancelled'], last?.['open']], ['done', true, 0]);
     });
 
     for (const outcome of OUTCOMES.filter((each) => each !== 'cancelled')) {
@@ -276,14 +311,14 @@ describe('steering a campaign', () => {
         await end(other, outcome);
         const ran = await shell.run(['watch', NAME]);
         assert.equal(ran.code, 3, ran.stderr);
-        assert.match(ran.stdout, /not all of them are known to be cancelled/);
+        assert.match(ran.stdout, /Not all actions are known to be cancelled\./);
       });
     }
 
     it('says why nothing happens, and stops when told', async () => {
       await shell.submit(NAME, newGuids(3));
       const watching = startCli(['watch', NAME], { env: shell.env });
-      assert.match(await watching.line(), /^0 of 3 decided; .*no worker runs/);
+      assert.match(await watching.line(), /^0 of 3 finished; .*No worker is running/);
       watching.kill('SIGINT');
       assert.equal(await watching.exited, 130);
     });
@@ -292,15 +327,15 @@ describe('steering a campaign', () => {
       const [id = '', other = ''] = newGuids(2);
       await shell.submit(NAME, [id, other]);
       const watching = startOnTerminal(['watch', NAME], { env: { ...shell.env, TERM: 'xterm' } });
-      await eventually(() => assert.match(watching.stdout, /0 of 2 \(0 %\)/));
+      await eventually(() => assert.match(watching.stdout, /0 of 2 finished \(0%\)/));
       await end(id, 'cancelled', CANCELLED);
-      await eventually(() => assert.match(watching.stdout, /1 of 2 \(50 %\)/));
+      await eventually(() => assert.match(watching.stdout, /1 of 2 finished \(50%\)/));
       await end(other, 'cancelled', CANCELLED);
       assert.equal(await watching.exited, 0);
       const shown = watching.stdout;
-      assert.match(shown, /█{15}░{15} 1 of 2/, 'a bar');
-      assert.match(shown, /no worker runs/);
-      assert.match(shown, /of 1,500 calls in 1h/);
+      assert.match(shown, /█{13}░{12} 1 of 2 finished/, 'a bar');
+      assert.match(shown, /No worker is running/);
+      assert.match(shown, /of 1,500 calls per hour/);
       assert.ok(shown.includes('\u001b['), 'drawn over, not written one below the other');
     });
 
@@ -312,7 +347,9 @@ describe('steering a campaign', () => {
       await end(id, 'cancelled', CANCELLED);
       await end(other, 'cancelled', CANCELLED);
       assert.equal(await watching.exited, 0);
-      await eventually(() => assert.match(watching.stdout, /2 of 2 decided.*all of them are cancelled\n$/s));
+      await eventually(() =>
+        assert.match(watching.stdout, /2 of 2 finished.*All actions are cancelled\.\n$/s),
+      );
     });
   });
 });

@@ -80,7 +80,11 @@ describe('standdown submit', () => {
     it('selects only with --yes', async () => {
       const since = simulator.calls().length;
       const ran = await shell.run(['submit', '--where', 'type=Isolate', ...INTO]);
-      await submitsNothing(ran, 2, /^standdown: --where asks before it submits, .*: add --yes\n$/);
+      await submitsNothing(
+        ran,
+        2,
+        /^standdown: Refusing to submit what --where finds without confirmation \(not a terminal\)\. Run again with --yes\.\n/,
+      );
       assert.equal(await listCalls(since), 0, 'it says so before it reads');
     });
   });
@@ -100,13 +104,13 @@ describe('standdown submit', () => {
       const { code, shown } = await answer(`y${KEYS.enter}`, [file]);
       assert.equal(code, 0, shown);
       const expected = [
-        /^103 machine actions created from /m,
+        /^103 machine actions created between /m,
         /^ {2}type {7}Isolate 100 · Unisolate 3$/m,
         /^ {2}machines {3}2: machine\.contoso\.example 100 · ws-1 3$/m,
-        /^ {2}2 ids are not listed, or named twice$/m,
-        /^wrong isolation: 105 would be accepted\n {2}would be done at /m,
-        /Submit 105 ids to wrong isolation\? \[y\/N\] /,
-        /^wrong isolation: 105 accepted$/m,
+        /^ {2}2 ids are unknown to Defender$/m,
+        /^Campaign "wrong isolation" in tenant \S+ \(new\): 105 actions would be queued\n {2}Expected to finish within seconds\n/m,
+        /Submit 105 actions to campaign "wrong isolation" in tenant \S+\? .*there is no undo\. \[y\/N\] /,
+        /^Campaign "wrong isolation" in tenant \S+: 105 actions queued$/m,
       ];
       for (const words of expected) assert.match(shown, words);
       assert.equal((await shell.listed(CAMPAIGN))?.length, 105);
@@ -116,8 +120,8 @@ describe('standdown submit', () => {
       const file = await shell.write('ids', newGuids(101).join('\n'));
       const { code, shown } = await answer(`y${KEYS.ctrlC}`, [file], NO_SIGN_IN);
       assert.equal(code, 130, shown);
-      assert.match(shown, /^no preview: settings to sign in are missing\n/);
-      assert.match(shown, /\nnothing was submitted\n$/);
+      assert.match(shown, /^No preview: the settings for sign-in are missing\.\n/);
+      assert.match(shown, /\nNothing was submitted\.\n$/);
       assert.equal(await shell.listed(CAMPAIGN), null);
     });
 
@@ -127,7 +131,7 @@ describe('standdown submit', () => {
       assert.equal(code, 130, shown);
       assert.match(
         shown,
-        /\{"error":\{"code":"DECLINED","message":"the question was not answered with yes; nothing was done"\}\}\n$/,
+        /\{"error":\{"code":"DECLINED","message":"not confirmed; nothing was changed"\}\}\n$/,
       );
     });
 
@@ -140,7 +144,7 @@ describe('standdown submit', () => {
       assert.equal(await child.exited, 2);
       assert.match(
         await readFile(shell.path('errors'), 'utf8'),
-        /101 ids were found, and nobody is there to be asked: add --yes; nothing was submitted/,
+        /Refusing to submit 101 actions to campaign "wrong isolation" .* without confirmation .* --yes\. Nothing was submitted\./,
       );
       assert.equal(await shell.listed(CAMPAIGN), null);
     });
@@ -153,9 +157,9 @@ describe('standdown submit', () => {
       const { code, shown } = await answer(`yes${KEYS.enter}`, where);
       assert.match(
         shown,
-        /^1 machine action created from .*\n {2}type {7}Isolate 1\n {2}status {5}Pending 1\n/,
+        /^1 machine action created between .*\n {2}type {7}Isolate 1\n {2}status {5}Pending 1\n/,
       );
-      assert.match(shown, /would be done at .*, in under 1 s\n/);
+      assert.match(shown, /Expected to finish within seconds\n/);
       assert.deepEqual([code, await shell.listed(CAMPAIGN)], [0, [id]]);
     });
 
@@ -163,7 +167,7 @@ describe('standdown submit', () => {
       const file = await shell.write('ids', newGuids(101).join('\n'));
       const child = startOnTerminal(['submit', file, ...INTO, '--yes'], { env: shell.env });
       assert.equal(await child.exited, 0);
-      assert.match(child.stdout, /^wrong isolation: 101 accepted\r\n/);
+      assert.match(child.stdout, /^Campaign "wrong isolation" .*: 101 actions queued\r\n/);
     });
   });
 
@@ -182,9 +186,9 @@ describe('standdown submit', () => {
       const csv = await shell.write('export.csv', `ticket,host\n1,${newGuids(1)}\n`);
       const wrong = await shell.run(['submit', csv, ...INTO, '--id-column', 'ref']);
       assert.equal(wrong.code, 2);
-      assert.match(wrong.stderr, /the header has no column ref; it has: ticket, host/);
+      assert.match(wrong.stderr, /the header has no column ref; its columns are ticket, host/);
       const none = await shell.run(['submit', csv, ...INTO]);
-      assert.match(none.stderr, /it has: ticket, host; --id-column names the one with the ids/);
+      assert.match(none.stderr, /its columns are ticket, host; name the column with --id-column/);
       assert.equal(await shell.listed(CAMPAIGN), null);
     });
   });
@@ -193,7 +197,7 @@ describe('standdown submit', () => {
     const file = await shell.write('ids', newGuids(1).join('\n'));
     const ran = await shell.run(['submit', file, '--campaign=-x', '--comment', 'x']);
     assert.equal(ran.code, 2);
-    assert.match(ran.stderr, /the campaign's name may not begin with "-"/);
+    assert.match(ran.stderr, /the campaign's name must not begin with "-"/);
   });
 
   it('follows ids that another campaign has, and --wait ends as they do', async () => {
@@ -208,9 +212,12 @@ describe('standdown submit', () => {
     assert.equal(await waiting.exited, 3, waiting.stderr);
     assert.match(
       waiting.stdout,
-      /^wrong isolation: 0 accepted\n {2}3 already queued in campaign "first"; followed there\n/,
+      /^Campaign "wrong isolation" .*: 0 actions queued\n {2}3 already queued in campaign "first"; followed there\n/,
     );
-    assert.match(waiting.stdout, /wrong isolation: done, 3 of 3 decided \(100 %\)\n {2}not_found +3\n/);
+    assert.match(
+      waiting.stdout,
+      /Campaign "wrong isolation" .*: done, 3 of 3 actions finished \(100%\)\n {2}not_found +3\n/,
+    );
   });
 
   it('says what it takes over from where', async () => {
@@ -226,6 +233,50 @@ describe('standdown submit', () => {
     assert.deepEqual([status.total, status.outcomes], [2, { forbidden: 2 }]);
   });
 
+  describe('--max', () => {
+    const says = /^3 actions found, more than the 2 that --max allows\. Nothing was submitted\.\n$/;
+
+    it('refuses a file with more actions, also in a dry run', async () => {
+      const ids = newGuids(3);
+      for (const more of [[], ['--yes'], ['--dry-run']])
+        await submitsNothing(await submit([...ids, ids[0] ?? ''], '--max', '2', ...more), 2, says);
+      const { stdout } = await submit(ids, '--max', '2', '--json');
+      assert.equal(JSON.parse(stdout).error.code, 'INPUT_INVALID');
+      assert.equal(await shell.listed(CAMPAIGN), null);
+    });
+
+    it('refuses a selection with more actions', async () => {
+      await add(3);
+      const ran = await shell.run([
+        'submit',
+        '--where',
+        `requestor=${requestor}`,
+        ...INTO,
+        '--yes',
+        '--max',
+        '2',
+      ]);
+      await submitsNothing(ran, 2, says);
+    });
+
+    it('counts each action once, and no excluded one', async () => {
+      const [excluded = '', ...ids] = newGuids(4);
+      const exclude = ['--exclude', await shell.write('exclude', excluded)];
+      const ran = await submit([excluded, ...ids, ids[0] ?? ''], '--max', '3', ...exclude);
+      assert.equal(ran.code, 0, ran.stderr);
+      assert.deepEqual(await shell.listed(CAMPAIGN), ids);
+    });
+
+    it('is a whole number above zero', async () => {
+      for (const max of ['0', '-1', '1.5', 'many', '1e3', ''])
+        await submitsNothing(
+          await submit(newGuids(1), `--max=${max}`),
+          2,
+          /^standdown: --max: ".*" is not a whole number above zero\nSee "standdown submit --help"\.\n$/,
+        );
+    });
+  });
+
   describe('--dry-run', () => {
     it('says what would happen, and opens nothing', async () => {
       const [a = '', b = '', ...ids] = await add(120);
@@ -236,14 +287,14 @@ describe('standdown submit', () => {
       assert.deepEqual(
         [accepted, tracked, duplicates],
         [
-          'wrong isolation: 118 would be accepted',
+          `Campaign "wrong isolation" in tenant ${shell.tenant.label} (new): 118 actions would be queued`,
           '  2 already queued in campaign "first"; followed there',
           '  1 duplicate ignored',
         ],
       );
-      assert.match(done ?? '', /^ {2}would be done at .*, in /);
-      assert.match(ran.stderr, /^120 machine actions created .*\n {2}type {7}Isolate 120\n/);
-      assert.match(ran.stderr, /\na dry run: nothing was submitted\n$/);
+      assert.match(done ?? '', /^ {2}Expected to finish within seconds$/);
+      assert.match(ran.stderr, /^120 machine actions created between .*\n {2}type {7}Isolate 120\n/);
+      assert.match(ran.stderr, /\nDry run: nothing was submitted\.\n$/);
       assert.equal(await shell.listed(CAMPAIGN), null);
     });
 
@@ -252,6 +303,7 @@ describe('standdown submit', () => {
       const { etaAt, ...rest } = JSON.parse(ran.stdout);
       assert.deepEqual(rest, {
         dryRun: true,
+        tenant: shell.tenant.label,
         campaign: CAMPAIGN,
         created: true,
         accepted: 2,
@@ -276,11 +328,8 @@ describe('standdown submit', () => {
         await shell.run(['submit', shell.path('ids'), ...INTO, '--dry-run'], { env: NO_SIGN_IN }),
       ];
       assert.deepEqual([refused.code, unable.code], [0, 0]);
-      assert.match(
-        refused.stderr,
-        /^no preview: the application may not read .*403 \(DisabledFeature: no\)\na dry run/,
-      );
-      assert.match(unable.stderr, /^no preview: settings to sign in are missing\na dry run/);
+      assert.match(refused.stderr, /^No preview: .*403 \(DisabledFeature: no\).*\nDry run/);
+      assert.match(unable.stderr, /^No preview: the settings for sign-in are missing\.\nDry run/);
     });
   });
 
@@ -293,7 +342,7 @@ describe('standdown submit', () => {
       );
       const ran = await submit(ids, '--exclude', csv);
       assert.deepEqual([ran.code, ran.stderr], [0, '']);
-      assert.match(ran.stdout, /^wrong isolation: 2 accepted\n {2}2 excluded\n/);
+      assert.match(ran.stdout, /^Campaign "wrong isolation" .*: 2 actions queued\n {2}2 excluded\n/);
       assert.deepEqual(await shell.listed(CAMPAIGN), [ids[0], ids[2]]);
     });
 
@@ -302,21 +351,21 @@ describe('standdown submit', () => {
       const bad = await shell.write('bad', `${ids[0]}\nnot an id\n`);
       const all = await shell.write('all', ids.join('\n'));
       const says =
-        /^--exclude .*bad, line 2: not a GUID: not an id\nstanddown: --exclude .*: 1 lines are not machine/;
+        /^--exclude .*bad, line 2: not a GUID: not an id\nstanddown: --exclude .*: 1 line is not a machine/;
       await submitsNothing(await submit(ids, '--exclude', bad), 2, says);
       await submitsNothing(await submit(ids, '--exclude', bad, '--skip-invalid'), 2, says);
       await submitsNothing(
         await submit(ids, '--exclude', all),
         2,
-        /^all ids are excluded; nothing was submitted\n$/,
+        /^All actions are excluded\. Nothing was submitted\.\n$/,
       );
-      await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /there is no such file/);
+      await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /no such file/);
     });
 
     it('says that a file excludes nothing', async () => {
       const ran = await submit(newGuids(1), '--exclude', await shell.write('none', '# nobody\n'));
       assert.equal(ran.code, 0);
-      assert.match(ran.stderr, /^note: --exclude .*none holds no machine action ids\n$/);
+      assert.match(ran.stderr, /^Note: --exclude .*none contains no machine action ids\n$/);
     });
   });
 
@@ -335,7 +384,7 @@ describe('standdown submit', () => {
       ]);
       assert.equal(
         linesOf(ran.stderr)[0],
-        'set aside, for it is of no expected type: Unisolate 1 · not listed 1',
+        'Set aside because their type is not the expected one: Unisolate 1 · unknown to Defender 1',
       );
       assert.deepEqual(await shell.listed(CAMPAIGN), [a, b]);
     });
@@ -347,16 +396,16 @@ describe('standdown submit', () => {
       const expect = ['--expect-type', 'Isolate', '--set-aside', path];
       const ran = await submit([a, ...others], ...expect);
       assert.equal(ran.code, 0, ran.stderr);
-      assert.match(ran.stderr, /^set aside, .*: Unisolate 2\n2 written to .*others\.csv\n/);
+      assert.match(ran.stderr, /^Set aside .*: Unisolate 2\nWrote 2 actions to .*others\.csv\n/);
       const taken = await shell.run(['submit', path, '--campaign', 'others', '--comment', 'stop it']);
       assert.equal(taken.code, 0, taken.stderr);
       assert.deepEqual(await shell.listed('others'), others);
       const alone = await submit([a], '--set-aside', shell.path('x.csv'));
       assert.deepEqual([alone.code, alone.stdout], [2, '']);
-      assert.match(alone.stderr, /--set-aside goes with --expect-type/);
+      assert.match(alone.stderr, /--set-aside works with --expect-type only/);
       const again = await submit([a], ...expect, '--dry-run');
       assert.deepEqual([again.code, again.stdout], [2, '']);
-      assert.match(again.stderr, /is there already; add --force/);
+      assert.match(again.stderr, /already exists; use --force/);
       assert.equal((await submit([a], ...expect, '--force')).code, 0);
       assert.equal(
         await readFile(path, 'utf8'),
@@ -378,7 +427,7 @@ describe('standdown submit', () => {
         '--yes',
       ]);
       assert.equal(ran.code, 0, ran.stderr);
-      assert.match(ran.stdout, /^wrong isolation: 2 accepted\n {2}1 set aside\n/);
+      assert.match(ran.stdout, /^Campaign "wrong isolation" .*: 2 actions queued\n {2}1 set aside\n/);
       assert.deepEqual((await shell.listed(CAMPAIGN))?.toSorted(), ids.toSorted());
     });
 
@@ -388,20 +437,20 @@ describe('standdown submit', () => {
       await submitsNothing(
         await submit(await add(1, { type: 'Offboard' }), ...expect),
         2,
-        /\nno id is left: others were excluded or set aside; nothing was submitted\n$/,
+        /\nNo action is left: all were excluded or set aside\. Nothing was submitted\.\n$/,
       );
       const file = shell.path('ids');
       await submitsNothing(
         await shell.run(['submit', file, ...INTO, ...expect], { env: NO_SIGN_IN }),
         2,
-        /to read machine actions is to sign in; missing: AZURE_CLIENT_SECRET or /,
+        /cannot sign in to read machine actions; missing: AZURE_CLIENT_SECRET or /,
       );
       simulator.setRoles(['Machine.Isolate']);
       try {
         await submitsNothing(
           await submit([id], ...expect),
           1,
-          /missing is Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
+          /grant Machine\.Read\.All or Machine\.ReadWrite\.All\n$/,
         );
       } finally {
         simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
@@ -421,7 +470,10 @@ describe('standdown submit', () => {
       assert.equal(ran.code, 0, ran.stderr);
       const { accepted, excluded } = JSON.parse(ran.stdout);
       assert.deepEqual([accepted, excluded], [3, 1]);
-      assert.match(ran.stderr, /^3 machine actions created .*\n.*\n {2}status {5}Pending 2 · InProgress 1\n/);
+      assert.match(
+        ran.stderr,
+        /^3 machine actions created between .*\n.*\n {2}status {5}Pending 2 · InProgress 1\n/,
+      );
       const listed = await shell.listed(CAMPAIGN);
       assert.deepEqual(listed?.slice(0, 2).toSorted(), waiting.toSorted());
       assert.deepEqual(listed?.slice(2), running);
@@ -442,19 +494,19 @@ describe('standdown submit', () => {
       const file = await shell.write('ids', id);
       const where = ['--where', `requestor=${requestor}`];
       const cases: [args: string[], says: RegExp][] = [
-        [[...where, '--yes'], /^no machine action matches; nothing was submitted\n$/],
-        [[...where, '--dry-run'], /^no machine action matches; nothing was submitted\n$/],
-        [[file, ...where, '--yes'], /^standdown: give a file or --where, not both\n$/],
-        [[file, '--limit', '3'], /^standdown: --order and --limit go with --where only\n$/],
-        [['--where', 'type', '--yes'], /^standdown: --where, column 5: an operator is missing/],
-        [[file, '--expect-type', 'Isolate,'], /^standdown: --expect-type: a type is missing\n$/],
+        [[...where, '--yes'], /^No machine action matches\. Nothing was submitted\.\n$/],
+        [[...where, '--dry-run'], /^No machine action matches\. Nothing was submitted\.\n$/],
+        [[file, ...where, '--yes'], /^standdown: use a file or --where, not both\n/],
+        [[file, '--limit', '3'], /^standdown: --order and --limit work with --where only\n/],
+        [['--where', 'type', '--yes'], /^standdown: --where, column 5: expected an operator/],
+        [[file, '--expect-type', 'Isolate,'], /^standdown: --expect-type: empty type\n/],
         [
           [file, '--priority', '0'],
-          /^standdown: the priority is from 1 \(first\) to 9 \(last\), or urgent, not "0"\n$/,
+          /^standdown: invalid priority "0": use 1 \(first\) to 9 \(last\), or urgent\n/,
         ],
         [
           [file, '--expires-in', 'tomorrow'],
-          /^standdown: --expires-in: "tomorrow" is not a duration such as/,
+          /^standdown: --expires-in: invalid duration "tomorrow"; use a form such as/,
         ],
       ];
       await Promise.all(
@@ -479,7 +531,7 @@ describe('standdown submit', () => {
     const again = await submit(newGuids(1), '--priority', '7', '--expires-in', '1h', '--json');
     assert.match(
       again.stderr,
-      /^the campaign keeps its priority: 2; standdown priority changes it\nthe campaign keeps its expiry: \d.*\n$/,
+      /^The existing campaign keeps its priority: 2 \(change it with "standdown priority"\)\nThe existing campaign keeps its expiry: \d.* UTC.*\n$/,
     );
     const kept = JSON.parse(again.stdout);
     assert.deepEqual([kept.priority, Date.parse(kept.expiresAt)], [2, campaign.expiresAt]);

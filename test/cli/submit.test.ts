@@ -79,7 +79,12 @@ describe('standdown submit', () => {
       const stdin = make(ids);
       const ran = await shell.run(['submit', '--campaign', name, '--comment', 'stop it'], { stdin });
       assert.deepEqual([ran.code, ran.stderr], [0, ''], name);
-      assert.ok(ran.stdout.startsWith(`${name}: 3 accepted\n  done at `), ran.stdout);
+      assert.ok(
+        ran.stdout.startsWith(
+          `Campaign ${JSON.stringify(name)} in tenant ${shell.tenant.label}: 3 actions queued\n  Expected to finish `,
+        ),
+        ran.stdout,
+      );
       assert.deepEqual(await shell.listed(name), ids, `${name}: in the order of the file`);
     };
     await Promise.all(FORMATS.map(take));
@@ -110,10 +115,10 @@ describe('standdown submit', () => {
     const stderr = await refused(await submit(`${a}\nnot an id\n\n${b}\n${a?.replaceAll('-', '')}\n`));
     const lines = linesOf(stderr);
     assert.equal(lines[0], 'line 2: not a GUID: not an id');
-    assert.match(lines[1] ?? '', /^line 5: not a GUID: its dashes are missing \(8-4-4-4-12\): [0-9a-f]{32}$/);
+    assert.match(lines[1] ?? '', /^line 5: not a GUID: the dashes are missing \(8-4-4-4-12\): [0-9a-f]{32}$/);
     assert.match(
       lines[2] ?? '',
-      /^2 of 4 lines are not machine action ids; nothing was submitted\..*--skip-invalid/,
+      /^2 of 4 entries are not machine action ids\. Nothing was submitted\..*--skip-invalid/,
     );
     assert.equal(lines.length, 3);
   });
@@ -121,7 +126,7 @@ describe('standdown submit', () => {
   it('names them however many there are', async () => {
     const lines = linesOf(await refused(await submit(`${newGuids(1)[0]}\n${'x\n'.repeat(6_000)}`)));
     assert.equal(lines.filter((line) => line.startsWith('line ')).length, 6_000);
-    assert.match(lines.at(-1) ?? '', /^6,000 of 6,001 lines/);
+    assert.match(lines.at(-1) ?? '', /^6,000 of 6,001 entries/);
   });
 
   it('--skip-invalid submits the rest, and says what it left out', async () => {
@@ -129,21 +134,24 @@ describe('standdown submit', () => {
     const ran = await submit(`${ids[0]}\nnot an id\n${ids[1]}\n`, '--skip-invalid');
     assert.equal(ran.code, 0);
     assert.equal(ran.stderr, 'line 2: not a GUID: not an id\n');
-    assert.match(ran.stdout, /^wrong scan: 2 accepted\n {2}1 bad lines left out\n/);
+    assert.match(
+      ran.stdout,
+      /^Campaign "wrong scan" in tenant \S+: 2 actions queued\n {2}1 invalid line skipped\n/,
+    );
     assert.deepEqual(await shell.listed('wrong scan'), ids);
   });
 
   it('--skip-invalid with nothing left submits nothing', async () => {
-    assert.match(await refused(await submit('x\ny\n', '--skip-invalid')), /holds no machine action ids/);
+    assert.match(await refused(await submit('x\ny\n', '--skip-invalid')), /contains no machine action ids/);
   });
 
   it('refuses what holds no ids, or cannot be read', async () => {
     const cases: [file: string, says: RegExp][] = [
-      [await shell.write('empty', ''), /empty holds no machine action ids; nothing was submitted/],
-      [await shell.write('blank', '\n# nothing\n'), /blank holds no machine action ids/],
-      [await shell.write('header.csv', 'id,host\n'), /header\.csv holds no machine action ids/],
-      [await shell.write('other.csv', 'name,host\n'), /none of the columns machineActionId, id, ActionId/],
-      [shell.path('missing.txt'), /missing\.txt: there is no such file/],
+      [await shell.write('empty', ''), /empty contains no machine action ids\. Nothing was submitted\./],
+      [await shell.write('blank', '\n# nothing\n'), /blank contains no machine action ids/],
+      [await shell.write('header.csv', 'id,host\n'), /header\.csv contains no machine action ids/],
+      [await shell.write('other.csv', 'name,host\n'), /no id column \(machineActionId, id or ActionId\)/],
+      [shell.path('missing.txt'), /missing\.txt: no such file/],
       [shell.path('.'), /this is a folder, not a file/],
     ];
     const refuse = async ([file, says]: (typeof cases)[number]) => {
@@ -152,7 +160,10 @@ describe('standdown submit', () => {
       assert.equal(linesOf(stderr).length, 1);
     };
     await Promise.all(cases.map(refuse));
-    assert.match(await refused(await shell.run(['submit', ...SUBMIT])), /^standard input holds no machine/);
+    assert.match(
+      await refused(await shell.run(['submit', ...SUBMIT])),
+      /^Standard input contains no machine/,
+    );
   });
 
   it('takes 30,000 lines', async () => {
@@ -169,28 +180,31 @@ describe('standdown submit', () => {
   it('says that no worker is there, and then forecasts nothing', async () => {
     const { redis, keys } = shell.tenant;
     await redis.del(keys.workers);
-    const absent = /^no worker runs: start one with "standdown worker"\n/m;
+    const absent = /^No worker is running for tenant \S+\. Start one with "standdown worker"\.\n/m;
     for (const more of [['--dry-run'], []]) {
       const ran = await submit(newGuids(1).join(), ...more);
       assert.equal(ran.code, 0);
       assert.match(ran.stderr, absent);
-      assert.doesNotMatch(ran.stdout, /done at/);
+      assert.doesNotMatch(ran.stdout, /Expected/);
     }
     const { code, stdout, stderr } = await submit(newGuids(1).join(), '--json');
     assert.deepEqual([code, stderr, JSON.parse(stdout).etaAt], [0, '', null]);
     await redis.hset(keys.workers, 'one', `${Date.now() - 60_000} {"trouble":""}`);
     assert.match(
       (await submit(newGuids(1).join())).stderr,
-      /^no worker runs, the last one was seen 1 min.* ago: /m,
+      /^No worker is running for tenant \S+ \(last seen .* UTC\S* \(1 min ago\)\)\. /m,
     );
   });
 
   it('counts duplicates once, and a repeated submit as already there', async () => {
     const [a = '', b = '', c = ''] = newGuids(3);
     const first = await submit(`${a}\n${b}\n${a.toUpperCase()}\n${a}\n`);
-    assert.match(first.stdout, /^wrong scan: 2 accepted\n {2}2 duplicates ignored\n/);
+    assert.match(first.stdout, /^Campaign "wrong scan" .*: 2 actions queued\n {2}2 duplicates ignored\n/);
     const second = await submit(`${a}\n${c}\n`);
-    assert.match(second.stdout, /^wrong scan: 1 accepted\n {2}1 already in this campaign\n/);
+    assert.match(
+      second.stdout,
+      /^Campaign "wrong scan" .*: 1 action queued\n {2}1 already in this campaign\n/,
+    );
     assert.deepEqual(await shell.listed('wrong scan'), [a, b, c]);
   });
 
@@ -201,7 +215,7 @@ describe('standdown submit', () => {
     await probe.decide(Buffer.from(done.replaceAll('-', ''), 'hex'), 1, 'cancelled');
     const plain = await submit(`${open}\n${done}\n${fresh}\n`);
     const [accepted, ...others] = linesOf(plain.stdout);
-    assert.equal(accepted, 'wrong scan: 1 accepted');
+    assert.equal(accepted, `Campaign "wrong scan" in tenant ${shell.tenant.label}: 1 action queued`);
     assert.deepEqual(others.slice(0, 2).sort(), [
       '  1 already cancelled in campaign "first"; followed there',
       '  1 already queued in campaign "first"; followed there',
@@ -215,6 +229,7 @@ describe('standdown submit', () => {
     assert.deepEqual([ran.code, linesOf(ran.stdout).length], [0, 1]);
     const { etaAt, ...rest } = JSON.parse(ran.stdout);
     assert.deepEqual(rest, {
+      tenant: shell.tenant.label,
       campaign: 'wrong scan',
       accepted: 1,
       already: 0,
@@ -237,7 +252,7 @@ describe('standdown submit', () => {
     await submit(newGuids(1)[0] ?? '');
     const file = await shell.write('more', newGuids(1)[0] ?? '');
     const ran = await shell.run(['submit', file, '--campaign', 'wrong scan', '--comment', 'another']);
-    assert.deepEqual([ran.code, ran.stderr], [0, 'the campaign keeps its comment: stop it\n']);
+    assert.deepEqual([ran.code, ran.stderr], [0, 'The existing campaign keeps its comment: stop it\n']);
     const { redis, keys } = shell.tenant;
     assert.equal(await redis.hget(keys.campaign(1), 'comment'), 'stop it');
   });
@@ -247,17 +262,17 @@ describe('standdown submit', () => {
     await steer(shell.tenant, 'wrong scan', 'abort', TESTER);
     const ran = await submit(newGuids(1)[0] ?? '');
     assert.deepEqual([ran.code, ran.stdout], [2, '']);
-    assert.match(ran.stderr, /^standdown: the campaign is aborted and takes no more ids\n$/);
+    assert.match(ran.stderr, /^standdown: the campaign is aborted and accepts no more actions\n$/);
   });
 
   const COMMENT = ['--comment', 'stop it'];
   const USAGE: [args: string[], says: RegExp][] = [
     [COMMENT, /required option '--campaign <name>' not specified/],
     [['--campaign', 'a'], /required option '--comment <text>' not specified/],
-    [['--campaign', 'a', '--comment', ''], /the comment may not be empty/],
-    [['--campaign', 'a', '--comment', ' \t'], /the comment may not be empty/],
-    [['--campaign', '', ...COMMENT], /the campaign's name may not be empty/],
-    [['--campaign', 'direct-2026', ...COMMENT], /the campaign's name may not begin with "direct-"/],
+    [['--campaign', 'a', '--comment', ''], /the comment must not be empty/],
+    [['--campaign', 'a', '--comment', ' \t'], /the comment must not be empty/],
+    [['--campaign', '', ...COMMENT], /the campaign's name must not be empty/],
+    [['--campaign', 'direct-2026', ...COMMENT], /the campaign's name must not begin with "direct-"/],
   ];
   it('refuses to go without a campaign, a comment, and a good name', async () => {
     const refuse = async ([args, says]: (typeof USAGE)[number]) => {
@@ -276,8 +291,8 @@ describe('standdown submit', () => {
     ['a ', /begin or end with a space/],
     ['a\nb', /control characters/],
     ['a\u2028b', /control characters/],
-    ['a'.repeat(101), /longer than 100 characters/],
-    ['direct-', /may not begin with "direct-"/],
+    ['a'.repeat(101), /must be at most 100 characters long/],
+    ['direct-', /must not begin with "direct-"/],
   ];
   for (const [name, problem] of NAMES) {
     it(`${problem ? 'does not take' : 'takes'} the name ${JSON.stringify(name.slice(0, 30))}`, () => {

@@ -35,12 +35,13 @@ it('verify has worked when all was read, also where not all were stopped; the hi
   const { code, stdout, stderr } = await shell.run(['verify', NAME, '--json']);
   assert.equal(code, 0, stderr);
   assert.deepEqual(JSON.parse(stdout), {
+    tenant: shell.tenant.label,
     campaign: NAME,
     asked: 2,
     noted: 2,
     absent: 0,
     states: { Cancelled: 1, Succeeded: 1 },
-    stopped: false,
+    allCancelled: false,
   });
   assert.equal((await shell.run(['watch', NAME])).code, 3, 'whether all were stopped is for watch to say');
   const audit = await readAudit(shell.tenant, 1);

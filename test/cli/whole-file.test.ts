@@ -50,7 +50,7 @@ describe('a file that appears when it is complete', () => {
   it('is replaced only where that was asked for, also one that came meanwhile', async () => {
     const path = join(folder, 'report');
     const kept = { force: false };
-    const refused = { code: 'INPUT_INVALID', message: /is there already; add --force to replace it/ };
+    const refused = { code: 'INPUT_INVALID', message: /it already exists; use --force to replace it/ };
     await assert.rejects(
       writeWhole(path, kept, async (file) => {
         await file.writeFile('mine');
@@ -83,10 +83,10 @@ describe('a file that appears when it is complete', () => {
   });
 
   const wrong: [path: (folder: string) => string, says: RegExp][] = [
-    [() => '', /^--output cannot be written: it needs a name$/],
-    [(dir) => dir, /cannot be written: it is a folder; name a file in it$/],
-    [(dir) => join(dir, 'no', 'report'), /cannot be written: there is no folder .*no; make it first$/],
-    [(dir) => join(dir, 'x'.repeat(300)), /cannot be written: .*ENAMETOOLONG/],
+    [() => '', /^cannot write --output: the name is empty$/],
+    [(dir) => dir, /^cannot write .*: it is a folder; give the name of a file in it$/],
+    [(dir) => join(dir, 'no', 'report'), /^cannot write .*: folder .*no does not exist; create it first$/],
+    [(dir) => join(dir, 'x'.repeat(300)), /^cannot write .*: .*ENAMETOOLONG/],
   ];
   for (const [path, says] of wrong) {
     it(`is refused before any work: ${says.source.slice(-40)}`, async () => {

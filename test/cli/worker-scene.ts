@@ -170,7 +170,7 @@ export function itStops(scene: WorkerScene, signal: NodeJS.Signals, other: NodeJ
       logOf(first)
         .map(({ msg }) => msg)
         .filter((msg) => String(msg).startsWith('worker')),
-      ['worker started', 'worker stops: finishing the calls in flight', 'worker stopped'],
+      ['worker started', 'worker stopping: finishing the calls in flight', 'worker stopped'],
     );
 
     const second = startWorker();
@@ -195,7 +195,7 @@ export function itExitsAtOnce(
     const worker = startWorker();
     await inFlight();
     worker.kill(first);
-    await eventually(() => assert.match(worker.stderr, /worker stops/));
+    await eventually(() => assert.match(worker.stderr, /worker stopping/));
     worker.kill(second);
     assert.equal(await worker.exited, code);
     assert.doesNotMatch(worker.stderr, /worker stopped/, 'it waits for nothing');

@@ -126,7 +126,7 @@ describe('who may do what in the console', () => {
   it('says that a token is wrong, without a word of it', async () => {
     const wrong = await signIn('not-the-token-you-want');
     assert.equal(wrong.status, 403);
-    assert.match(wrong.text, /This token is not right/);
+    assert.match(wrong.text, /Invalid token/);
     assert.ok(!wrong.text.includes('not-the-token'));
     assert.equal(wrong.cookie, '');
   });
@@ -136,7 +136,7 @@ describe('who may do what in the console', () => {
       headers: { cookie: `standdown-${new URL(guarded.url).port}=made.up` },
     });
     assert.match(led.location, /why=wrong/);
-    assert.match((await ask(guarded, led.location)).text, /not valid any more/);
+    assert.match((await ask(guarded, led.location)).text, /no longer valid/);
   });
 
   it('takes no form without the key of its session, from another page, or without a session', async () => {
@@ -198,8 +198,8 @@ describe('who may do what in the console', () => {
   it('does not start with a token that can be guessed, or with one for both', async () => {
     for (const [more, words] of [
       [{ CONSOLE_ACT_TOKEN: 'short' }, /at least 16/],
-      [{ CONSOLE_ACT_TOKEN: READ_TOKEN, CONSOLE_READ_TOKEN: READ_TOKEN }, /the same/],
-      [{ CONSOLE_HOST: 'example.com' }, /not an address/],
+      [{ CONSOLE_ACT_TOKEN: READ_TOKEN, CONSOLE_READ_TOKEN: READ_TOKEN }, /must differ/],
+      [{ CONSOLE_HOST: 'example.com' }, /must be an IP address or localhost/],
     ] as const) {
       const ran = await runCommand(['console'], { env: { ...env, ...more } });
       assert.equal(ran.code, 2);

@@ -21,7 +21,7 @@ it('outcomes are counted by the code of their reason, whatever their messages na
     text,
   ]);
   assert.deepEqual(cells, [
-    ['2', 'NotFound: no action 1 (and the like)'],
+    ['2', 'NotFound: no action 1 (and similar)'],
     ['1', 'Gone: as it was'],
   ]);
 });

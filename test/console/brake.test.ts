@@ -60,7 +60,7 @@ describe('a campaign that the brake has paused, with nothing open', () => {
     const status = await done('status', NAME);
     assert.match(
       status,
-      /paused, 20 of 20 decided[\s\S]*Paused after 20 refusals in a row\. The API said no\./,
+      /paused, 20 of 20 actions finished[\s\S]*Paused after 20 refusals in a row\. The API said no\./,
     );
     assert.match(status, COMMAND);
     const watched = await shell.run(['watch', NAME]);
@@ -78,7 +78,10 @@ describe('a campaign that the brake has paused, with nothing open', () => {
     const fields = () => tenant.redis.hmget(tenant.keys.campaign(1), 'state', 'tolerant', 'trial');
     const path = `/t/${tenant.label}/c/1/resume`;
     const { text, headers } = await open(path);
-    assert.match(text, /One goes first: if it gets the same answer, the campaign is paused again/);
+    assert.match(
+      text,
+      /One action goes first: if Defender refuses it in the same way, the campaign is paused again/,
+    );
     assert.match(text, /<input type="checkbox" name="acceptRefusals" value="1">/);
     const cookie = [headers['set-cookie'] ?? []]
       .flat()
@@ -95,7 +98,7 @@ describe('a campaign that the brake has paused, with nothing open', () => {
 
     await tenant.redis.hdel(tenant.keys.campaign(1), 'tolerant');
     await refuse();
-    assert.equal(await done('resume', NAME), `${NAME}: running\n`);
+    assert.equal(await done('resume', NAME), `Campaign "${NAME}" in tenant ${tenant.label}: running\n`);
     assert.deepEqual(await fields(), ['running', null, 'forbidden 403 Forbidden']);
     await done('resume', NAME, '--accept-refusals');
     assert.deepEqual(await fields(), ['running', '1', null]);

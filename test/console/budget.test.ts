@@ -55,11 +55,16 @@ describe('the budget in the console, in a real browser', () => {
     const worker = await stack.startWorker();
     await visitor.go(`/t/${stack.tenant.label}/budget`);
     await eventually(async () => assert.equal(await page.locator('.chart canvas').count(), 2));
-    await eventually(async () => assert.match(await textOf(page, '#refusals'), /refused at \d\d:\d\d:\d\d/));
+    await eventually(async () =>
+      assert.match(await textOf(page, '#refusals'), /Refused at \d\d:\d\d:\d\d UTC\S*\. No calls until/),
+    );
     await eventually(async () =>
       assert.match(await textOf(page, '#windows'), /refused \(429\) although RATE_LIMITS allows/),
     );
-    assert.match(await textOf(page, 'figcaption'), /In any 2 s: at most 30 calls, 5 of them kept for urgent/);
+    assert.match(
+      await textOf(page, 'figcaption'),
+      /At most 30 calls in any 2 s, 5 of them reserved for urgent requests/,
+    );
     for (const index of [0, 1]) assert.ok((await colours(page, index)) > 20, 'it is drawn');
     const before = await textOf(page, '#windows');
     await eventually(async () => assert.notEqual(await textOf(page, '#windows'), before));

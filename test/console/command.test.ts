@@ -58,13 +58,13 @@ describe('the console as a command', () => {
     await page.waitForURL('**/pause');
     await tabTo('Pause');
     await page.waitForURL('**/c/1');
-    assert.match(await textOf(page, '#head'), /Pause: it is paused now/);
+    assert.match(await textOf(page, '#head'), /Campaign "by keys" in tenant \w+: paused/);
     visitor.assertQuiet();
     await visitor.context.close();
 
     const plain = await visit(browser, url, { javaScriptEnabled: false });
     await plain.go(`/t/${shell.tenant.label}/c/1`);
-    assert.match(await textOf(plain.page, '#head'), /paused\s+0 of 3 decided/);
+    assert.match(await textOf(plain.page, '#head'), /paused\s+0 of 3 actions finished/);
     assert.equal(await plain.page.locator('#rows tbody tr').count(), 3);
     await plain.context.close();
     child.kill('SIGTERM');
@@ -118,7 +118,7 @@ describe('the console as a command', () => {
     for (const [args, more, words] of [
       [['--port', '70000'], shell.env, /--port: "70000" is not a port/],
       [['--host', 'example.com'], shell.env, /--host: "example.com" is not an address/],
-      [[], env, /which tenant\?/],
+      [[], env, /no tenant selected/],
     ] as const) {
       const ran = await runCommand(['console', ...args], { env: { ...more } });
       assert.equal(ran.code, 2, ran.stderr);

@@ -32,6 +32,7 @@ describe('what was handed in through the console', () => {
       problems: 0,
       lines: [],
       plan: null,
+      plannedAt: 0,
       about: null,
       failure: null,
     };
@@ -59,7 +60,7 @@ describe('what was handed in through the console', () => {
     const signal = await begun.promise;
     drafts.drop(draft);
     assert.ok(signal.aborted, 'it may stop');
-    assert.throws(() => drafts.find(draft.id, 't', 'anna'), /not kept any more/);
+    assert.throws(() => drafts.find(draft.id, 't', 'anna'), /no longer kept/);
     go.resolve();
     assert.equal(await found.promise, IDS);
     await new Promise(setImmediate);
@@ -83,8 +84,8 @@ describe('what was handed in through the console', () => {
   it('is nobody else’s, nor of another tenant', async () => {
     const drafts = createDrafts();
     const draft = drafts.add(await newDraft(), idle);
-    assert.throws(() => drafts.find(draft.id, 't', 'bob'), /hand it in again/);
-    assert.throws(() => drafts.find(draft.id, 'u', 'anna'), /hand it in again/);
+    assert.throws(() => drafts.find(draft.id, 't', 'bob'), /check them again/);
+    assert.throws(() => drafts.find(draft.id, 'u', 'anna'), /check them again/);
     assert.equal(drafts.find(draft.id, 't', 'anna'), draft);
     await drafts.close();
     await isClosed(draft.spool);

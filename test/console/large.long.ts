@@ -68,9 +68,9 @@ describe('the console with much to show', { timeout: 240_000 }, () => {
     await page.addInitScript(WATCH);
     await visitor.go(`/t/${tenant.label}/c/1`);
     const first = await paintedMs(page);
-    assert.match(await textOf(page, '#requests'), /100,000 of 100,000 requests/);
+    assert.match(await textOf(page, '#requests'), /100,000 of 100,000 actions/);
     const countedMs = await timed(() =>
-      eventually(async () => assert.match(await textOf(page, '#analysis'), /by type of action/), 60_000),
+      eventually(async () => assert.match(await textOf(page, '#analysis'), /Outcomes by type/), 60_000),
     );
     await picture(page, 'large');
     const task = await longestTask(page);
@@ -109,7 +109,7 @@ describe('the console with much to show', { timeout: 240_000 }, () => {
     await page.addInitScript(WATCH);
     await visitor.go('/');
     const first = await paintedMs(page);
-    assert.match(await textOf(page, '#summary'), /200 tenants · 100 at work/);
+    assert.match(await textOf(page, '#summary'), /200 tenants · 100 running/);
     await page.locator('body[data-shown]').waitFor();
     const task = await longestTask(page);
     await picture(page, 'many-tenants');

@@ -66,18 +66,20 @@ describe('the overview of the console, in a real browser', () => {
     await stack.submit(stack.addActions(120), 'undo-scan');
     await go('/');
     const campaign = page.locator('.campaign', { hasText: 'undo-scan' });
-    assert.match(await campaign.innerText(), /0 of 120 decided/);
-    assert.match(await textOf(page, '.holds'), /no worker runs/);
+    assert.match(await campaign.innerText(), /0 of 120 actions finished/);
+    assert.match(await textOf(page, '.holds'), /No worker is running for tenant/);
     // What is focused stays focused while the page changes around it.
     await campaign.getByRole('link').focus();
     await page.evaluate(() => Reflect.set(globalThis, 'isSame', true));
     // It stops half-way, for however long the page takes to be looked at.
     const worker = await stack.startWorker({ RATE_LIMITS: '40/1s,60/1h' });
-    await eventually(async () => assert.match(await campaign.innerText(), /[1-9]\d* of 120 decided/));
+    await eventually(async () =>
+      assert.match(await campaign.innerText(), /[1-9]\d* of 120 actions finished/),
+    );
     await picture(page, 'overview');
     assert.equal(await focused(page), 'undo-scan');
     await steer(stack.tenant, 'undo-scan', 'abort', TESTER);
-    await eventually(async () => assert.match(await textOf(page, '#summary'), / 0 ids open/));
+    await eventually(async () => assert.match(await textOf(page, '#summary'), / 0 actions pending/));
     assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'isSame')), true);
     await worker.stop();
   });
@@ -93,7 +95,7 @@ describe('the overview of the console, in a real browser', () => {
       const heads = await page.locator('main h2').allInnerTexts();
       assert.deepEqual(heads.slice(0, 2), [waiting.label, quiet.label], 'no worker runs for the first');
     });
-    assert.match(await textOf(page, '.holds'), /no worker runs/);
+    assert.match(await textOf(page, '.holds'), /No worker is running for tenant/);
     assert.ok((await textOf(page, '.tenant .campaign a')).includes('<script>alert(2)'));
     await page.getByLabel('Tenant or campaign').fill('PAUSED');
     await page.keyboard.press('Enter');
@@ -104,13 +106,13 @@ describe('the overview of the console, in a real browser', () => {
     await go('/');
     await assertAccessible(page);
     await go('/?q=nothing');
-    assert.match(await textOf(page, '#tenants'), /No tenant matches/);
+    assert.match(await textOf(page, '#tenants'), /No matching tenants/);
   });
 
   inBrowser('leads with the keyboard to a tenant and its campaigns', async ({ page, go }) => {
     await go('/');
     await page.keyboard.press('Tab');
-    assert.equal(await focused(page), 'Skip to the content');
+    assert.equal(await focused(page), 'Skip to content');
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: stack.tenant.label }).focus();
     await page.keyboard.press('Enter');
@@ -176,12 +178,12 @@ describe('the overview of the console, in a real browser', () => {
     const { page } = visitor;
     await visitor.go(`/t/${stack.tenant.label}`);
     await signIn(visitor, 'a wrong token to begin with');
-    assert.match(await textOf(page, '[role="alert"]'), /not right/);
+    assert.match(await textOf(page, '[role="alert"]'), /Invalid token/);
     await picture(page, 'sign-in');
     await assertAccessible(page);
     await signIn(visitor, READ_TOKEN);
     await page.waitForURL(`**/t/${stack.tenant.label}`);
-    assert.match(await textOf(page, '.viewer'), /^anna@127.0.0.1 \(may only read\)/);
+    assert.match(await textOf(page, '.viewer'), /^anna@127.0.0.1 \(read only\)/);
     const cookies = await visitor.context.cookies();
     assert.deepEqual(
       cookies.map(({ httpOnly, sameSite }) => ({ httpOnly, sameSite })),
@@ -190,7 +192,7 @@ describe('the overview of the console, in a real browser', () => {
     assert.ok(!JSON.stringify(cookies).includes(READ_TOKEN));
     now += 24 * 3_600_000;
     await page.waitForURL('**/sign-in?why=expired*');
-    assert.match(await textOf(page, '[role="alert"]'), /session is over/);
+    assert.match(await textOf(page, '[role="alert"]'), /session has expired/);
     await visitor.context.close();
     await guarded.stop();
   });

@@ -63,7 +63,7 @@ test('an operator of docs/redis.md has all the rights that looking and steering 
     assert.equal(await post(`${base}/c/1/${action}`, { priority: '2', outcome: 'withdrawn' }), 303, action);
   }
   assert.equal(await post(`${base}/c/1/export`, { format: 'csv' }), 200);
-  assert.match((await get(`${base}/c/1`)).text, /3 of 3 decided/);
+  assert.match((await get(`${base}/c/1`)).text, /3 of 3 actions finished/);
   assert.deepEqual(await redis.refusals(), []);
 });
 

@@ -55,7 +55,7 @@ describe('handing ids in through the console, in a real browser', () => {
 
   async function fill({ page, go }: Visitor, campaign: string, comment = 'by mistake'): Promise<void> {
     await go(path());
-    await page.getByLabel('Campaign; it is').fill(campaign);
+    await page.getByLabel('Campaign (new').fill(campaign);
     await page.getByLabel('Comment').fill(comment);
   }
 
@@ -69,6 +69,7 @@ describe('handing ids in through the console, in a real browser', () => {
       await fill(visitor, 'from a file', HOSTILE);
       await page.getByLabel('Priority').selectOption('3');
       await page.getByLabel('Expires').fill('4h');
+      assert.match(await textOf(page, 'main'), /Submitting cancels real actions\. There is no undo\./);
       await assertAccessible(page);
       await picture(page, 'submit');
       await page
@@ -76,18 +77,23 @@ describe('handing ids in through the console, in a real browser', () => {
         .setInputFiles(await shell.write('ids.csv', `id,host\n${ids.map((id) => `${id},x`).join('\n')}\n`));
       await page.getByRole('button', { name: 'Check' }).click();
       await eventually(async () =>
-        assert.match(await textOf(page, '#plan'), /a new campaign; 250 ids would be called/),
+        assert.match(
+          await textOf(page, '#plan'),
+          /Campaign "from a file" in tenant \w+ \(new\): 250 actions would be queued/,
+        ),
       );
-      assert.match(await textOf(page, '#plan'), /it would be done at \d\d:\d\d:\d\d/);
+      assert.match(await textOf(page, '#plan'), /Expected to finish (at \d\d:\d\d:\d\d UTC|any moment now)/);
       assert.match(await textOf(page, '#plan'), /priority 3; expires in 4 h/);
       await eventually(async () =>
         assert.match(await textOf(page, '#about'), /250 machine actions[\s\S]*Isolate 250/),
       );
-      assert.match(await textOf(page, 'main'), /250 ids in ids\.csv, no bad line/);
+      assert.match(await textOf(page, 'main'), /250 actions in ids\.csv, no invalid lines/);
+      const question = `Submit 250 actions to campaign "from a file" in tenant ${stack.tenant.label}?`;
+      assert.ok((await textOf(page, '#question')).startsWith(question));
       await assertAccessible(page);
       await picture(page, 'submit-check');
       await assert.rejects(campaign('from a file'), /no campaign/);
-      await page.getByRole('button', { name: 'Submit 250 ids' }).click();
+      await page.getByRole('button', { name: 'Submit 250 actions' }).click();
       await page.waitForURL('**/c/*');
       const { total, priority, comment, requestedBy, expiresAt, number } = await campaign('from a file');
       assert.deepEqual([total, priority, comment, requestedBy], [250, 3, HOSTILE, 'operator@here']);
@@ -99,7 +105,7 @@ describe('handing ids in through the console, in a real browser', () => {
       );
       await page.goBack();
       await page.reload();
-      assert.match(await textOf(page, 'main'), /not kept any more, or was submitted already/);
+      assert.match(await textOf(page, 'main'), /were submitted already, or are no longer kept/);
     },
   );
 
@@ -108,19 +114,22 @@ describe('handing ids in through the console, in a real browser', () => {
     const ids = newGuids(3);
     await fill(visitor, 'pasted');
     await page
-      .getByLabel('Ids, pasted')
+      .getByLabel('Action ids')
       .fill([ids[0], 'not an id', ids[1], HOSTILE, ids[2], ids[2]].join('\n'));
     await page.getByRole('button', { name: 'Check' }).click();
     await page.waitForURL('**/submit/*');
-    assert.match(await textOf(page, 'main'), /3 ids in what was pasted, 2 bad lines, 1 duplicate ignored/);
+    assert.match(
+      await textOf(page, 'main'),
+      /3 actions in pasted text, 2 invalid lines, 1 duplicate ignored/,
+    );
     const lines = await page.locator('tbody tr').allInnerTexts();
     assert.match(lines[0] ?? '', /^2\s+✗ not a GUID\s+not an id/);
     assert.ok(lines[1]?.includes(HOSTILE));
-    await eventually(async () => assert.match(await textOf(page, '#plan'), /3 ids would be called/));
-    const submit = page.getByRole('button', { name: 'Submit 3 ids' });
+    await eventually(async () => assert.match(await textOf(page, '#plan'), /3 actions would be queued/));
+    const submit = page.getByRole('button', { name: 'Submit 3 actions' });
     await submit.click();
     await assert.rejects(campaign('pasted'), /no campaign/);
-    await page.getByLabel('Leave the 2 bad lines out').check();
+    await page.getByLabel('Skip 2 invalid lines').check();
     await submit.click();
     await page.waitForURL('**/c/*');
     assert.equal((await campaign('pasted')).total, 3);
@@ -136,8 +145,8 @@ describe('handing ids in through the console, in a real browser', () => {
     })()`);
     await page.getByRole('button', { name: 'Check' }).click();
     await page.waitForURL('**/submit/*');
-    assert.match(await textOf(page, 'main'), /2 ids in drop\\u001b\[2J\.txt, no bad line/);
-    await page.getByRole('button', { name: 'Submit nothing' }).click();
+    assert.match(await textOf(page, 'main'), /2 actions in drop\\u001b\[2J\.txt, no invalid lines/);
+    await page.getByRole('button', { name: 'Back' }).click();
     await page.waitForURL(`**/t/${stack.tenant.label}`);
     await assert.rejects(campaign('dropped'), /no campaign/);
   });
@@ -150,9 +159,9 @@ describe('handing ids in through the console, in a real browser', () => {
       .setInputFiles(await shell.write('many.txt', newGuids(30_000).join('\n')));
     await page.getByRole('button', { name: 'Check' }).click();
     await page.waitForURL('**/submit/*');
-    assert.match(await textOf(page, 'main'), /30,000 ids in many\.txt, no bad line/);
-    await eventually(async () => assert.match(await textOf(page, '#plan'), /30,000 ids would be called/));
-    await page.getByRole('button', { name: 'Submit 30,000 ids' }).click();
+    assert.match(await textOf(page, 'main'), /30,000 actions in many\.txt, no invalid lines/);
+    await eventually(async () => assert.match(await textOf(page, '#plan'), /30,000 actions would be queued/));
+    await page.getByRole('button', { name: 'Submit 30,000 actions' }).click();
     await page.waitForURL('**/c/*');
     assert.equal((await campaign('many')).total, 30_000);
   });
@@ -160,25 +169,25 @@ describe('handing ids in through the console, in a real browser', () => {
   inBrowser('can be submitted again when that failed on its way', async (visitor) => {
     const { page } = visitor;
     await fill(visitor, 'again');
-    await page.getByLabel('Ids, pasted').fill(newGuids(2).join('\n'));
+    await page.getByLabel('Action ids').fill(newGuids(2).join('\n'));
     await page.getByRole('button', { name: 'Check' }).click();
     await page.waitForURL('**/submit/*');
     await stack.submit(newGuids(1), 'again');
     const { redis, tenant } = stack;
     const state = tenant.keys.campaign((await campaign('again')).number);
     await redis.hset(state, 'state', 'aborted');
-    await page.getByRole('button', { name: 'Submit 2 ids' }).click();
-    await page.getByRole('heading', { name: 'That did not work' }).waitFor();
+    await page.getByRole('button', { name: 'Submit 2 actions' }).click();
+    await page.getByRole('heading', { name: 'Request failed' }).waitFor();
     await page.goBack();
     await page.reload();
     assert.match(
       await textOf(page, '[role=alert]'),
-      /failed on its way: .*aborted.*[Ss]ubmitting them again/,
+      /failed half-way: .*aborted.* safe to submit them again/,
     );
     await assertAccessible(page);
-    assert.equal(await page.getByRole('button', { name: 'Leave it at that' }).count(), 1);
+    assert.equal(await page.getByRole('button', { name: 'Back' }).count(), 1);
     await redis.hset(state, 'state', 'running');
-    await page.getByRole('button', { name: 'Submit 2 ids again' }).click();
+    await page.getByRole('button', { name: 'Submit 2 actions again' }).click();
     await page.waitForURL('**/c/*');
     assert.equal((await campaign('again')).total, 3);
   });
@@ -186,7 +195,7 @@ describe('handing ids in through the console, in a real browser', () => {
   inBrowser('says why there is nothing to submit, and leads back to what was filled in', async (visitor) => {
     const { page } = visitor;
     const check = async (text: string) => {
-      await page.getByLabel('Ids, pasted').fill(text);
+      await page.getByLabel('Action ids').fill(text);
       await page.getByRole('button', { name: 'Check' }).click();
       await page.waitForURL('**/submit/*');
     };
@@ -197,20 +206,20 @@ describe('handing ids in through the console, in a real browser', () => {
     await check('not an id');
     assert.match(
       await textOf(page, '#submit'),
-      /No line holds a machine action id: nothing can be submitted/,
+      /No line holds a machine action id\. Nothing can be submitted/,
     );
     assert.equal(await submit.count(), 0);
     await page.getByRole('link', { name: 'Change' }).click();
-    assert.equal(await page.getByLabel('Campaign; it is').inputValue(), 'dead end');
+    assert.equal(await page.getByLabel('Campaign (new').inputValue(), 'dead end');
     assert.equal(await page.getByLabel('Comment').inputValue(), 'kept');
-    assert.equal(await page.getByLabel('Ids, pasted').inputValue(), 'not an id');
+    assert.equal(await page.getByLabel('Action ids').inputValue(), 'not an id');
     await check(ids.join('\n'));
     await page.goBack();
-    assert.equal(await page.getByLabel('Ids, pasted').inputValue(), ids.join('\n'), 'the browser’s way back');
-    await page.getByLabel('Campaign; it is').fill('known');
+    assert.equal(await page.getByLabel('Action ids').inputValue(), ids.join('\n'), 'the browser’s way back');
+    await page.getByLabel('Campaign (new').fill('known');
     await check(ids.join('\n'));
     await eventually(async () =>
-      assert.match(await textOf(page, '#submit'), /All of them are in this campaign already/),
+      assert.match(await textOf(page, '#submit'), /all actions are already in this campaign/),
     );
     assert.equal(await submit.count(), 0);
     await assertAccessible(page);
@@ -219,14 +228,14 @@ describe('handing ids in through the console, in a real browser', () => {
   inBrowser('says what is wrong with a file or a form', async (visitor) => {
     const { page } = visitor;
     for (const [name, text, words] of [
-      ['empty form', '', /choose a file, or paste ids/],
-      ['json', '[{"id":1}', /JSON document with a mistake/],
-      ['direct-2026', newGuids(1).join(), /may not begin with "direct-"/],
+      ['empty form', '', /No ids given\. Choose a file or paste ids/],
+      ['json', '[{"id":1}', /invalid JSON \(/],
+      ['direct-2026', newGuids(1).join(), /must not begin with "direct-"/],
     ] as const) {
       await fill(visitor, name);
-      await page.getByLabel('Ids, pasted').fill(text);
+      await page.getByLabel('Action ids').fill(text);
       await page.getByRole('button', { name: 'Check' }).click();
-      await page.getByRole('heading', { name: 'That did not work' }).waitFor();
+      await page.getByRole('heading', { name: 'Request failed' }).waitFor();
       assert.match(await textOf(page, 'main'), words);
     }
   });

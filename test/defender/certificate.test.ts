@@ -124,20 +124,20 @@ describe('a certificate with its chain', () => {
     const elliptic = await make('elliptic', undefined, { algorithm: 'sha256', keyType: 'ec' });
     const seen = tap.seen.assertions.size;
     for (const [pem, says] of [
-      [encrypted + leaf.cert, /its private key is encrypted: .*AZURE_CLIENT_CERTIFICATE_PASSWORD/],
+      [encrypted + leaf.cert, /its private key is encrypted; set AZURE_CLIENT_CERTIFICATE_PASSWORD/],
       [Buffer.from('3082', 'hex'), /if it is a PFX .*openssl pkcs12 -in FILE.pfx -out FILE.pem/],
-      [elliptic.private + elliptic.cert, /none of RSA/],
-      [stranger.private + leaf.cert, /do not belong together/],
-      [leaf.cert, /holds no private key/],
-      [leaf.private, /holds no certificate/],
+      [elliptic.private + elliptic.cert, /is not an RSA key/],
+      [stranger.private + leaf.cert, /does not match its certificate/],
+      [leaf.cert, /contains no private key/],
+      [leaf.private, /contains no certificate/],
     ] as const) {
       const { code, signIn } = await examine(pem);
       assert.equal(code, 1);
-      assert.match(signIn?.finding ?? '', /^no token \(credential_unreadable\)/);
+      assert.match(signIn?.finding ?? '', /^Sign-in failed \(credential_unreadable\)/);
       assert.match(signIn?.finding ?? '', says);
     }
     const { signIn } = await examine(encrypted + leaf.cert, 'another password');
-    assert.match(signIn?.finding ?? '', /AZURE_CLIENT_CERTIFICATE_PASSWORD does not open its private key/);
+    assert.match(signIn?.finding ?? '', /AZURE_CLIENT_CERTIFICATE_PASSWORD does not decrypt its private key/);
     assert.equal(tap.seen.assertions.size, seen);
   });
 

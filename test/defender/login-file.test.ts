@@ -43,7 +43,7 @@ describe('being alone with a login', () => {
     });
     await assert.rejects(alone, {
       code: 'INPUT_INVALID',
-      message: /the login's lock .*other\.lock cannot be used: .*ENOTDIR/,
+      message: /cannot use the lock of the login, .*other\.lock: .*ENOTDIR/,
     });
     assert.equal(worked, false);
   });

@@ -87,8 +87,8 @@ describe('a managed identity', () => {
         AZURE_MANAGED_IDENTITY: 'system',
       });
       assert.equal(code, 0);
-      assert.equal(settings?.finding, 'tenant managed: the system-assigned managed identity');
-      assert.match(signIn?.finding ?? '', /there is a token, good for 59 min/);
+      assert.equal(settings?.finding, 'Tenant managed: the system-assigned managed identity');
+      assert.match(signIn?.finding ?? '', /^Signed in; the token is valid for 59 min$/);
       assert.deepEqual([tokens.length, tokens[0]?.verdict], [1, 'served']);
       assert.match(tokens[0]?.path ?? '', path);
       assert.doesNotMatch(tokens[0]?.path ?? '', /client_id/);
@@ -99,7 +99,7 @@ describe('a managed identity', () => {
         AZURE_MANAGED_IDENTITY: ASSIGNED.toUpperCase(),
       });
       assert.equal(code, 0);
-      assert.equal(settings?.finding, `tenant managed: the user-assigned managed identity ${ASSIGNED}`);
+      assert.equal(settings?.finding, `Tenant managed: the user-assigned managed identity ${ASSIGNED}`);
       assert.match(tokens[0]?.path ?? '', new RegExp(`&client_id=${ASSIGNED}`));
     });
 
@@ -108,7 +108,7 @@ describe('a managed identity', () => {
         AZURE_MANAGED_IDENTITY: UNKNOWN,
       });
       assert.deepEqual([code, tokens[0]?.verdict], [1, 'unauthorized']);
-      assert.match(signIn?.finding ?? '', /^no token \(\w+\): Identity not found$/);
+      assert.match(signIn?.finding ?? '', /^Sign-in failed \(\w+\): Identity not found$/);
       assert.match(signIn?.advice ?? '', /AZURE_MANAGED_IDENTITY/);
     });
 
@@ -139,7 +139,7 @@ describe('a managed identity', () => {
     );
     assert.equal(code, 1);
     assert.match(signIn?.finding ?? '', /ECONNREFUSED/);
-    assert.match(signIn?.meaning ?? '', /no machine of Azure/);
+    assert.match(signIn?.meaning ?? '', /not an Azure machine/);
   });
 
   it('an endpoint that hangs, fails, or answers with a page, is told apart', async () => {

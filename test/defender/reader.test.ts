@@ -197,7 +197,7 @@ describe('reader', () => {
     const value = [{ id, status: 'Pending' }];
     const own = `$filter=${encodeURIComponent(ALL)}`;
     const link = (skip: number) => `${stack.simulator.apiUrl}/api/machineactions?${own}&$skip=${skip}`;
-    const message = 'the list of machine actions does not end';
+    const message = 'the list of machine actions has no end';
     stack.simulator.setFaults([answer({ value, '@odata.nextLink': link(1) })]);
     await assert.rejects(idsOf(reader.byFilter(ALL)), { code: 'UPSTREAM_FAILED', message });
     assert.ok(calls().length <= 15, 'in a circle');
@@ -323,7 +323,7 @@ describe('reader', () => {
       stack.simulator.setFaults([{ operation: 'list', fault: { kind: 'status', status: 401 } }]);
       await assert.rejects(idsOf(reader.byFilter(ALL)), {
         code: 'UPSTREAM_FAILED',
-        message: /cannot be read: 401 \(Unauthorized.*, also with a fresh token$/,
+        message: /^cannot list machine actions: 401 \(Unauthorized.*, even with a new token$/,
       });
       assert.deepEqual([calls().length, calls('token').length], [5, 3]);
     });
@@ -353,7 +353,7 @@ describe('reader', () => {
       stack.simulator.setFaults([{ operation: 'list', fault: { kind: 'html', status: 503 } }]);
       await assert.rejects(idsOf(reader.byFilter(ALL)), {
         code: 'UPSTREAM_FAILED',
-        message: /^the list of machine actions cannot be read: 503 \(UNREADABLE: .*\), 5 times in a row$/,
+        message: /^cannot list machine actions: 503 \(UNREADABLE: .*\), 5 times in a row$/,
       });
       assert.equal(calls().length, 5);
     });
@@ -362,7 +362,7 @@ describe('reader', () => {
       const reader = await open();
       await assert.rejects(idsOf(reader.byFilter('nonsense')), {
         code: 'UPSTREAM_FAILED',
-        message: /cannot be read: 400 \(ODataError: /,
+        message: /^cannot list machine actions: 400 \(ODataError: /,
       });
       assert.equal(calls().length, 1);
     });
@@ -372,7 +372,7 @@ describe('reader', () => {
       await assert.rejects(reader.byIds(stack.addActions(1)), {
         code: 'NOT_PERMITTED',
         message:
-          'the application may not read machine actions: its token carries Machine.Isolate; missing is Machine.Read.All or Machine.ReadWrite.All',
+          'the token has Machine.Isolate only: no permission to read machine actions; grant Machine.Read.All or Machine.ReadWrite.All',
       });
       assert.equal(calls().length, 0);
     });
@@ -384,7 +384,7 @@ describe('reader', () => {
       await assert.rejects(idsOf(reader.byFilter(ALL)), {
         code: 'NOT_PERMITTED',
         message:
-          /the API may want Machine\.ReadWrite\.All; the API answered 403 \(DisabledFeature: no licence\)$/,
+          /Machine\.ReadWrite\.All may be required; the API answered 403 \(DisabledFeature: no licence\)$/,
       });
       assert.equal(calls().length, 1);
     });
@@ -395,7 +395,8 @@ describe('reader', () => {
       });
       await assert.rejects(idsOf(reader.byFilter(ALL)), {
         code: 'UPSTREAM_FAILED',
-        message: /^cannot sign in \(invalid_client AADSTS7000215\): .*standdown doctor/,
+        message:
+          /^sign-in failed \(invalid_client AADSTS7000215\): .*[^.]; run "standdown doctor" for advice$/,
       });
       assert.deepEqual([calls('token').length, calls().length], [1, 0]);
     });

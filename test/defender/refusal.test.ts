@@ -20,25 +20,21 @@ function refusal(roles: string[] | null, { aud, status = 403 }: { aud?: string; 
 
 describe('the words about a refusal', () => {
   it('quote the API, with the address', () => {
-    assert.ok(
-      refusal(null).startsWith(
-        `The API answered 403 (Forbidden: "Missing application roles.") at ${ADDRESS}. `,
-      ),
-    );
+    assert.ok(refusal(null).startsWith(`(403 Forbidden: "Missing application roles." from ${ADDRESS}). `));
     const bare = describeRefusal({ detail: { httpStatus: 404 }, token: tokenOf([]), address: ADDRESS });
-    assert.match(bare, /answered 404, without saying why, at https:.*check DEFENDER_API_URL\.$/);
+    assert.match(bare, /^\(404 without a reason from https:.*\)\. .* DEFENDER_API_URL is wrong: check it\.$/);
   });
 
-  it('ask for no permission that the token carries', () => {
+  it('ask for no permission that the token has', () => {
     assert.match(
       refusal([]),
-      /The token carries none: no permission to cancel\. Grant one of Machine\.CollectForensics, /,
+      /The token has no permissions: it cannot cancel; grant one of Machine\.CollectForensics, /,
     );
     const some = refusal(['Machine.Isolate', 'Machine.Read.All']);
-    assert.match(some, /carries Machine\.Isolate, Machine\.Read\.All\. .*may need another one: /);
-    assert.doesNotMatch(some.split('another one')[1] ?? '', /Machine\.Isolate/);
+    assert.match(some, /has Machine\.Isolate, Machine\.Read\.All\. .*may need another permission: /);
+    assert.doesNotMatch(some.split('another permission')[1] ?? '', /Machine\.Isolate/);
     assert.match(refusal([...CANCEL_ROLES]), /: every permission that allows cancelling\.$/);
-    assert.match(refusal(null), /The token cannot be read\.$/);
+    assert.match(refusal(null), /The token cannot be read, so its permissions are unknown\.$/);
   });
 
   it('give a hint where the token is for another API, and none where that cannot be known', () => {
@@ -71,13 +67,16 @@ describe('the words about a refusal', () => {
 
   it('about reading leave out what is held', () => {
     const words = (roles: string[]) => describeUnreadable({ roles, isDelegated: false });
-    assert.match(words(['Machine.Isolate']), /missing is Machine\.Read\.All or Machine\.ReadWrite\.All$/);
+    assert.match(
+      words(['Machine.Isolate']),
+      /^the token has Machine\.Isolate only: no permission to read machine actions; grant Machine\.Read\.All or Machine\.ReadWrite\.All$/,
+    );
     assert.match(
       words(['Machine.Read.All']),
-      /carries Machine\.Read\.All; the API may want Machine\.ReadWrite\.All$/,
+      /although the token has Machine\.Read\.All; Machine\.ReadWrite\.All may be required$/,
     );
     assert.match(words(['Machine.Read.All', 'Machine.ReadWrite.All']), /Machine\.ReadWrite\.All$/);
-    assert.doesNotMatch(words(['Machine.Read.All', 'Machine.ReadWrite.All']), /missing|may want/);
+    assert.doesNotMatch(words(['Machine.Read.All', 'Machine.ReadWrite.All']), /grant|required/);
   });
 
   it('of the doctor are no more than hints, too', () => {
@@ -89,7 +88,7 @@ describe('the words about a refusal', () => {
     assert.deepEqual(judgeAudience(tokenOf([]).accessToken, 'https://api.securitycenter.microsoft.com'), []);
     const reading = (roles: string[]) => judgeRoles(roles, 'secret').at(-1);
     const read = reading(['Machine.Isolate', 'Machine.Read.All']);
-    assert.deepEqual([read?.level, /Machine\.ReadWrite\.All only/.test(read?.meaning ?? '')], ['ok', true]);
+    assert.deepEqual([read?.level, /only Machine\.ReadWrite\.All/.test(read?.meaning ?? '')], ['ok', true]);
     assert.equal(reading(['Machine.Isolate', 'Machine.ReadWrite.All'])?.meaning, '');
   });
 });

@@ -65,8 +65,9 @@ describe('a user who logs in', { concurrency: false }, () => {
     const seen = of.calls().length;
     const command = startCommand(['login'], { env: settings(of) });
     const line = await command.line();
-    const code =
-      /^Open https:\/\/localhost:\d+\/device on any device, and enter the code ([A-Z0-9]{9})$/.exec(line);
+    const code = /^Open https:\/\/localhost:\d+\/device on any device and enter the code ([A-Z0-9]{9})$/.exec(
+      line,
+    );
     assert.ok(code?.[1], line);
     return { command, userCode: code[1], polls: () => of.calls(seen).filter(isPoll) };
   }
@@ -110,7 +111,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     assert.equal(await command.exited, 0);
     assert.match(
       command.stdout,
-      /^logged in as anna@contoso\.example: workers sign in with this from now on$/m,
+      /^Logged in as anna@contoso\.example\. Workers sign in as this user from now on\.$/m,
     );
     assert.equal(command.stderr, '', 'nothing for a log');
     const path = await loginFile();
@@ -121,7 +122,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     assert.equal(code, 0);
     assert.equal(polls().length, asked, 'the token that came with the login is still good');
     assert.match(shown[0]?.finding ?? '', /a user's login \(device code\) to application/);
-    assert.match(signIn?.finding ?? '', /there is a token, good for/);
+    assert.match(signIn?.finding ?? '', /^Signed in; the token is valid for/);
     assert.deepEqual(
       permissions.map(({ level }) => level),
       ['ok', 'ok'],
@@ -203,18 +204,23 @@ describe('a user who logs in', { concurrency: false }, () => {
       'another way to sign in beside it',
       { AZURE_CLIENT_SECRET: 'x' },
       2,
-      /AZURE_CLIENT_SECRET and AZURE_LOGIN: give only one/,
+      /AZURE_CLIENT_SECRET and AZURE_LOGIN: set only one of them/,
     ],
     ['another kind of login', { AZURE_LOGIN: 'browser' }, 2, /AZURE_LOGIN: must be device-code/],
     [
       'another way to sign in',
       { AZURE_LOGIN: '', AZURE_CLIENT_SECRET: 'x' },
       2,
-      /only with AZURE_LOGIN=device-code/,
+      /login requires AZURE_LOGIN=device-code/,
     ],
-    ['no application', { AZURE_CLIENT_ID: '' }, 2, /to log in, there is missing: AZURE_CLIENT_ID/],
+    ['no application', { AZURE_CLIENT_ID: '' }, 2, /cannot log in; missing: AZURE_CLIENT_ID/],
     ['an unknown application', { AZURE_CLIENT_ID: 'c0ffee' }, 1, /AADSTS700016/],
-    ['an unknown tenant', { AZURE_TENANT_ID: 'c0ffee.example' }, 1, /no such tenant/],
+    [
+      'an unknown tenant',
+      { AZURE_TENANT_ID: 'c0ffee.example' },
+      1,
+      /The tenant does not exist, or the address/,
+    ],
     ['an unknown API', { DEFENDER_SCOPE: 'https://x.example/.default' }, 1, /AADSTS500011/],
     ['nobody there', { AZURE_AUTHORITY_HOST: 'https://127.0.0.1:1' }, 1, /ECONNREFUSED/],
   ];
@@ -245,18 +251,18 @@ describe('a user who logs in', { concurrency: false }, () => {
     await writeFile(`${await loginFile()}.part`, 'half of a login');
     const first = await runCommand(['logout'], { env: settings() });
     assert.deepEqual([first.code, first.stderr], [0, '']);
-    assert.match(first.stdout, /^logged out: \S+\.json is gone\n$/);
+    assert.match(first.stdout, /^Logged out: deleted \S+\.json\.\n$/);
     assert.deepEqual(
       (await readdir(join(dataDir, 'logins'))).filter((name) => !name.endsWith('.lock')),
       [],
     );
     const again = await runCommand(['logout'], { env: settings() });
-    assert.deepEqual([again.code, again.stdout], [0, 'nobody was logged in\n']);
+    assert.deepEqual([again.code, again.stdout], [0, 'No user was logged in.\n']);
     const { code, signIn } = await examine();
     assert.equal(code, 1);
     assert.match(
       signIn?.finding ?? '',
-      /^no token \(login_needed\): nobody is logged in: run "standdown login"$/,
+      /^Sign-in failed \(login_needed\): no user is logged in; run "standdown login"$/,
     );
   });
 
@@ -265,15 +271,15 @@ describe('a user who logs in', { concurrency: false }, () => {
     const path = await loginFile();
     await chmod(path, 0o644);
     const exposed = (await examine()).settings.find(
-      ({ level, finding }) => level === 'warning' && /others may read/.test(finding),
+      ({ level, finding }) => level === 'warning' && /Other users can read/.test(finding),
     );
-    assert.match(exposed?.finding ?? '', /others may read the login in \S+\.json \(mode 644\)/);
-    assert.match(exposed?.advice ?? '', /^chmod 600 .*revoke the user's sessions/);
+    assert.match(exposed?.finding ?? '', /^Other users can read the login in \S+\.json \(mode 644\)/);
+    assert.match(exposed?.advice ?? '', /^Run: chmod 600 \S+\. .*revoke the user's sessions/);
     for (const text of ['', '{', '{"Account":{}}', 'null']) {
       await writeFile(path, text);
       const { code, signIn } = await examine();
       assert.equal(code, 1);
-      assert.match(signIn?.finding ?? '', /^no token \(login_needed\): .*run "standdown login"/, text);
+      assert.match(signIn?.finding ?? '', /^Sign-in failed \(login_needed\): .*run "standdown login"/, text);
     }
   });
 
@@ -325,7 +331,7 @@ describe('a user who logs in', { concurrency: false }, () => {
       assert.equal(await command.exited, 0);
       assert.match(
         command.stdout,
-        /^warning: may not read machine actions\. .*add Machine\.Read or Machine\.ReadWrite \(.*delegated permissions/m,
+        /^warning: No permission to read machine actions\. .*grant Machine\.Read or Machine\.ReadWrite \(.*delegated permissions/m,
       );
       const select = await runCommand(['select', '--where', 'status=Pending'], {
         env: { ...settings(), STANDDOWN_TENANT: 'delegated' },
@@ -333,7 +339,7 @@ describe('a user who logs in', { concurrency: false }, () => {
       assert.equal(select.code, 1);
       assert.match(
         select.stderr,
-        /carries Machine\.Isolate; missing is Machine\.Read or Machine\.ReadWrite$/m,
+        /the token has Machine\.Isolate only: no permission to read machine actions; grant Machine\.Read or Machine\.ReadWrite$/m,
       );
     } finally {
       simulator.setRoles(['Machine.Isolate', 'Machine.Read.All']);
@@ -341,7 +347,7 @@ describe('a user who logs in', { concurrency: false }, () => {
     await completeLogin();
     assert.deepEqual(
       (await examine()).permissions.map(({ finding }) => finding),
-      ['may cancel: Machine.Isolate', 'may read machine actions'],
+      ['Permission to cancel: Machine.Isolate', 'Permission to read machine actions'],
     );
   });
 
@@ -442,10 +448,10 @@ describe('a user who logs in', { concurrency: false }, () => {
         // What is not empty is not removed to make way.
         await mkdir(join(`${file}.part`, 'in the way'), { recursive: true });
         await place.startWorker();
-        const unkept = () => lines.filter((line) => line.includes('the login is kept in memory for now'));
+        const unkept = () => lines.filter((line) => line.includes('keeping it in memory for now'));
         // Each refresh token is good once: the second is of memory.
         await eventually(() => assert.ok(unkept().length >= 2, lines.join('')));
-        assert.match(lines.join(''), /the login cannot be kept in .*\.part/);
+        assert.match(lines.join(''), /cannot save the login to .*\.part/);
         assert.equal(await readFile(file, 'utf8'), before);
         await rm(`${file}.part`, { recursive: true });
         await eventually(async () => assert.notEqual(await readFile(file, 'utf8'), before));
@@ -486,7 +492,7 @@ describe('a user who logs in', { concurrency: false }, () => {
         await eventually(async () =>
           assert.match(
             (await place.signInHold())?.detail ?? '',
-            /AADSTS50173.*: the login does not hold any more; run "standdown login" again/,
+            /AADSTS50173.*: the login is no longer valid; run "standdown login" again/,
           ),
         );
         assert.ok((await place.pending()) > 0);

@@ -36,16 +36,16 @@ describe('the file with the private key', () => {
       assert.equal(findings.length, isExposed ? 1 : 0);
       for (const { level, finding, advice } of findings) {
         assert.equal(level, 'warning');
-        assert.equal(finding, `others may read the private key in ${path} (mode ${mode.toString(8)})`);
-        assert.match(advice, /^chmod 600 \S+application\.pem; /);
+        assert.equal(finding, `Other users can read the private key in ${path} (mode ${mode.toString(8)})`);
+        assert.match(advice, /^Run: chmod 600 \S+application\.pem\. /);
       }
     });
   }
 
   for (const [days, level, says] of [
     [31, null, null],
-    [29, 'warning', /ends in 2\d d/],
-    [-1, 'problem', /ended on \d{4}-/],
+    [29, 'warning', /expires in 2\d d/],
+    [-1, 'problem', /expired on \d{4}-/],
   ] as const) {
     it(`with a certificate that ends in ${days} days ${level ? `is a ${level}` : 'is in order'}`, async () => {
       const end = Date.now() + days * 86_400_000;
@@ -76,9 +76,9 @@ describe('the file with the private key', () => {
     const worker = await runCommand(['worker'], { env: away });
     const [line, ...others] = worker.stderr.trim().split('\n');
     assert.deepEqual(JSON.parse(line ?? '').level, 'warn');
-    assert.match(line ?? '', /others may read the private key in \S+ \(mode 644\): chmod 600 /);
+    assert.match(line ?? '', /other users can read the private key in \S+ \(mode 644\); run chmod 600 /);
     assert.match(others.join('\n'), /^standdown: cannot use Redis at [^\n]*$/);
     const doctor = await runCommand(['doctor'], { env: away });
-    assert.match(doctor.stdout, /warning +settings +others may read the private key/);
+    assert.match(doctor.stdout, /warning +settings +Other users can read the private key/);
   });
 });

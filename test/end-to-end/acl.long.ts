@@ -164,14 +164,11 @@ test('what is not permitted', async (t) => {
       const url = redis.url('reader');
       const nameless = url.replace(/\/\/.*@/, '//');
       const without: [env: Record<string, string>, says: RegExp][] = [
-        [{ REDIS_URL: nameless }, /wants a password \(NOAUTH\)/],
-        [
-          { REDIS_URL: url.replace(/:[0-9a-f]{48}@/, ':wrong-password@') },
-          /refuses the user name or password/,
-        ],
-        [{ REDIS_URL: url.replace('rediss:', 'redis:') }, /if it speaks TLS|whether it speaks TLS/],
+        [{ REDIS_URL: nameless }, /requires a password \(NOAUTH\)/],
+        [{ REDIS_URL: url.replace(/:[0-9a-f]{48}@/, ':wrong-password@') }, /wrong user name or password/],
+        [{ REDIS_URL: url.replace('rediss:', 'redis:') }, /if it uses TLS|whether the server uses TLS/],
         [{ NODE_EXTRA_CA_CERTS: '' }, /certificate is not trusted .*NODE_EXTRA_CA_CERTS/],
-        [{ REDIS_URL: url.replace('localhost', '127.0.0.1') }, /certificate is for another name/],
+        [{ REDIS_URL: url.replace('localhost', '127.0.0.1') }, /certificate is for another host name/],
       ];
       for (const [env, says] of without) {
         // What a process trusts is its own.
@@ -188,7 +185,7 @@ test('what is not permitted', async (t) => {
   await t.test('a right that is missing is said in one line, and a worker without one ends', async () => {
     const { command, redis } = estate;
     const advice =
-      /^standdown: cannot use Redis at rediss:\/\/localhost:\d+\/0: its user may not do this \(NOPERM\); give .*docs\/redis\.md lists: ACL LOG .*\n$/;
+      /^standdown: cannot use Redis at rediss:\/\/localhost:\d+\/0: the Redis user lacks a permission \(NOPERM\); give .*docs\/redis\.md \(ACL LOG .*\n$/;
     const submitted = await command(
       'reader',
       ['submit', '-', '--campaign', 'a', '--comment', 'x', '--yes'],
@@ -200,7 +197,7 @@ test('what is not permitted', async (t) => {
     const { stdout } = await command('reader', ['doctor']);
     assert.match(
       stdout,
-      /problem +redis +Redis at rediss:.*may not do this \(NOPERM\)\n.*\n.*→ Give the user .*docs\/redis\.md/,
+      /problem +redis +Redis at rediss:.*lacks a permission \(NOPERM\)\n.*\n.*→ Give the user .*docs\/redis\.md/,
     );
 
     await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-rpoplpush');
@@ -213,7 +210,7 @@ test('what is not permitted', async (t) => {
     await redis.admin.call('ACL', 'SETUSER', 'standdown-worker', '-info', '+rpoplpush');
     const blind = estate.startWorker();
     assert.equal(await blind.exited, 1);
-    assert.match(blind.stderr, /standdown: Redis does not let its user run INFO.*docs\/redis\.md lists\n$/);
+    assert.match(blind.stderr, /standdown: the Redis user has no permission to run INFO.*docs\/redis\.md\n$/);
     assert.ok((await redis.refusals()).includes('standdown-worker: command rpoplpush (lua)'));
   });
 });
@@ -278,7 +275,7 @@ async function beWatched({ redis, keys, tenant }: Estate, worker: Command): Prom
   const [, port] = /"port":(\d+)/.exec(worker.stderr) ?? [];
   assert.equal(sampled(await scrape(port), 'standdown_redis_read_ok', { tenant }), 1);
   await eventually(async () => assert.notEqual(await redis.admin.hlen(keys.outbox), 0));
-  await eventually(() => assert.match(worker.stderr, /notice not sent yet/));
+  await eventually(() => assert.match(worker.stderr, /notice not delivered; retrying/));
 }
 
 /** A job of a worker that was killed. */
@@ -410,7 +407,7 @@ async function forgetAll(estate: Estate): Promise<void> {
   await eventually(async () => {
     // Single cancels that still waited are called, and have a campaign again.
     const left = await command(estate, 'reader', 'list');
-    assert.doesNotMatch(left, /^(?!campaign |direct-|no campaigns)./m, worker.stderr);
+    assert.doesNotMatch(left, /^(?!campaign |direct-|No campaigns)./m, worker.stderr);
   });
 }
 

@@ -49,7 +49,7 @@ export async function signWhileOff(
       assert.match(hold.detail, /AADSTS700024.*not within its valid time range/);
       assert.match(
         hold.detail,
-        new RegExp(`this machine's clock is ${how} the sign-in service's: set it right`),
+        new RegExp(`the clock of this machine is ${how} the sign-in service's; correct it`),
       );
       assert.ok(
         Math.abs((hold.until ?? 0) - Date.now()) < MINUTE_MS,

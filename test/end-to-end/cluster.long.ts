@@ -113,7 +113,7 @@ async function submit(tenant: TestTenant, ids: readonly string[]): Promise<void>
 function decidedBy(worker: Process): Map<string, number> {
   const lines = worker.stderr.split('\n').filter((line) => line.startsWith('{'));
   const said = lines.map((line) => JSON.parse(line) as { msg: string; tenant?: string });
-  const decided = said.filter(({ msg }) => msg === 'decided');
+  const decided = said.filter(({ msg }) => msg === 'action finished');
   return new Map(
     [...Map.groupBy(decided, ({ tenant = '' }) => tenant)].map(([tenant, its]) => [tenant, its.length]),
   );

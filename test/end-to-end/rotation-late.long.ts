@@ -32,17 +32,17 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
       const says = (what: RegExp) => untilSaid(field, what);
       await says(/AADSTS700027/);
       for (const [text, what] of [
-        ['', /holds no certificate/],
-        [second.pem.slice(0, second.pem.length / 3), /holds no certificate|holds no private key/],
-        ['\0\u0001 not a PEM file at all', /holds no certificate/],
-        [`${second.key}\n${third.certificate}`, /do not belong together/],
-        [second.pem.replaceAll(/[A-Z]{4}\n/g, '====\n'), /cannot be used/],
+        ['', /contains no certificate/],
+        [second.pem.slice(0, second.pem.length / 3), /contains no certificate|contains no private key/],
+        ['\0\u0001 not a PEM file at all', /contains no certificate/],
+        [`${second.key}\n${third.certificate}`, /does not match its certificate/],
+        [second.pem.replaceAll(/[A-Z]{4}\n/g, '====\n'), /cannot use the certificate file/],
       ] as const) {
         await writeFile(field.path, text);
         await says(what);
       }
       await rm(field.path);
-      await says(/cannot be read/);
+      await says(/cannot read the certificate file/);
       const held = await field.campaign();
       await writeFile(field.path, second.pem);
       const replacedAt = Date.now();
@@ -66,15 +66,15 @@ describe('a worker runs, and its certificate or federated token is replaced', { 
       // Entra forgives five minutes: this one is taken a few seconds longer.
       await writeFile(field.path, await token(-295));
       const seen = (await field.simulator.calls()).length;
-      await untilSaid(field, /AADSTS700024.*this machine's clock agrees with the sign-in service's/);
+      await untilSaid(field, /AADSTS700024.*the clock of this machine agrees with the sign-in service's/);
       const tokens = (await field.simulator.calls())
         .slice(seen)
         .filter(({ operation }) => operation === 'token');
       assert.equal(tokens[0]?.verdict, 'served', 'the new one was in use before it ended');
       await writeFile(field.path, '');
-      await untilSaid(field, /it holds no token/);
+      await untilSaid(field, /it contains no token/);
       await writeFile(field.path, (await token(600)).slice(0, 200));
-      await untilSaid(field, /it holds no token/);
+      await untilSaid(field, /it contains no token/);
       await writeFile(field.path, await token(600, 'somebody else'));
       await untilSaid(field, /AADSTS700213/);
       const held = await field.campaign();

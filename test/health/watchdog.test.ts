@@ -15,7 +15,7 @@ describe('the watchdog of the event loop', { concurrency: true }, () => {
     assert.equal(await child.line(), 'watched');
     assert.equal(await child.line(), 'worked');
     assert.equal(await child.exited, 'SIGKILL');
-    assert.match(child.stderr, /the event loop has not turned for 1 s; the watchdog ends this process/);
+    assert.match(child.stderr, /the event loop was blocked for 1 s; the watchdog is ending this process/);
   });
 
   it('leaves alone one that works for longer than that, and does not keep it', async () => {

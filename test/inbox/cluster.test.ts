@@ -24,6 +24,6 @@ test('the inbox in a cluster', async (t) => {
   await add(place, { machineActionId: 'no guid' });
   for (const id of ids) assert.equal((await untilTold(place, id))['outcome'], 'cancelled');
   await untilEmpty(place);
-  assert.deepEqual(await rejections(place, 'no guid'), ['machineActionId: is not a GUID']);
+  assert.deepEqual(await rejections(place, 'no guid'), ['machineActionId: not a GUID']);
   await worker.stop();
 });

@@ -65,7 +65,7 @@ test('Python asks, waits for the outcome, and fills a campaign', async (t) => {
   assert.deepEqual([same.code, same.stdout], [0, 'cancelled\n'], same.stderr);
 
   const bad = await runProgram(python, ['-c', one.replaceAll(id, 'no guid')], { env });
-  assert.match(bad.stderr, /ValueError: machineActionId: is not a GUID/);
+  assert.match(bad.stderr, /ValueError: machineActionId: not a GUID/);
 
   await writeFile(join(folder, 'ids.txt'), `${ids.join('\n')}\n`);
   const script = join(folder, 'many.py');

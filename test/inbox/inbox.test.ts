@@ -174,14 +174,17 @@ describe('with a campaign', () => {
     await steer(stack.tenant, 'closed', 'abort', TESTER);
     await stack.startWorker();
     const expected: [Record<string, string>, RegExp][] = [
-      [{ campaign: 'a', comment: 'x', again: 'true' }, /^again: has no meaning with a campaign/],
-      [{ campaign: 'a', comment: 'x', priority: 'urgent' }, /^priority: "urgent" has no meaning/],
-      [{ campaign: 'direct-a', comment: 'x' }, /^campaign: its name may not begin with "direct-"/],
-      [{ campaign: 'a' }, /^comment: is missing, and DEFAULT_COMMENT is not set; a new campaign needs one/],
-      [{ campaign: 'closed', comment: 'x' }, /^campaign: closed is aborted and takes no more ids/],
+      [{ campaign: 'a', comment: 'x', again: 'true' }, /^again: not allowed with a campaign/],
+      [
+        { campaign: 'a', comment: 'x', priority: 'urgent' },
+        /^priority: "urgent" is not allowed with a campaign/,
+      ],
+      [{ campaign: 'direct-a', comment: 'x' }, /^campaign: the name must not begin with "direct-"/],
+      [{ campaign: 'a' }, /^comment: required for a new campaign, because DEFAULT_COMMENT is not set$/],
+      [{ campaign: 'closed', comment: 'x' }, /^campaign: "closed" is aborted and accepts no more actions/],
       [
         { campaign: 'known', expiresAt: '2030-01-01T00:00:00Z' },
-        /^expiresAt: the campaign known expires never;/,
+        /^expiresAt: campaign "known" never expires;/,
       ],
     ];
     for (const [fields, reason] of expected) {
@@ -209,7 +212,8 @@ it('a time that has passed is no reason to use up a campaign’s name', async ()
   await untilEmpty(place);
   const reasons = await rejections(place, bad);
   assert.equal(reasons.length, 2);
-  for (const reason of reasons) assert.match(reason, /^expiresAt: has passed; a number is in ms since 1970$/);
+  for (const reason of reasons)
+    assert.match(reason, /^expiresAt: in the past; a number must be in milliseconds since 1970$/);
   assert.equal(await ask(place, bad), null);
   const { state, expiresAt: ends } = await findCampaign(stack.redis, place.keys, 'wave');
   assert.deepEqual([state, ends], ['running', null]);
@@ -250,10 +254,10 @@ describe('a trickle of entries', () => {
     // Where ten minutes end in between there are more.
     const seen = window() === began ? noted : await trickle('wave-2');
     assert.deepEqual(seen, [
-      ['submit', 'portal', 'inbox', '1 ids'],
-      ['submit', 'soar', 'inbox', '4 ids'],
+      ['submit', 'portal', 'inbox', '1 action'],
+      ['submit', 'soar', 'inbox', '4 actions'],
       ['pause', TESTER.by, TESTER.command, ''],
-      ['submit', 'soar', 'inbox', '2 ids'],
+      ['submit', 'soar', 'inbox', '2 actions'],
     ]);
   });
 });

@@ -33,11 +33,11 @@ test('a filled cell too many, a row that ends before the id, and ids beside some
   const csv = await readText(`host,id\nx,${A}\nx,${B},more\nx\n`);
   assert.deepEqual(idsOf(csv), [A]);
   assert.deepEqual(problemsOf(csv), [
-    '3: has 3 columns, the header has 2',
-    '4: has 1 columns, the header has 2',
+    '3: 3 columns, but the header has 2',
+    '4: 1 column, but the header has 2',
   ]);
   const plain = await readText(`${A}\n${B} host\n`);
-  assert.deepEqual([idsOf(plain), problemsOf(plain)], [[A], ['2: holds something besides ids']]);
+  assert.deepEqual([idsOf(plain), problemsOf(plain)], [[A], ['2: contains something other than ids']]);
 });
 
 test('JSON in one piece: an array, an answer of the API, one action; in each encoding, however it is cut', async () => {
@@ -73,7 +73,7 @@ test('a large answer in one line is read, too; what is wrong in it is counted', 
   assert.equal(idsOf(reading).length, 5_000);
   assert.deepEqual(problemsOf(reading), [
     '1: entry 5001: not a GUID',
-    '1: entry 5002: neither a JSON object nor a string',
+    '1: entry 5002: not a JSON object or string',
   ]);
 });
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { isWellFormed, SEPARATORS, splitRecords } from '../../src/intake/csv-cells.ts';
 import { guid, idsOf, problemsOf, readText } from './reading.ts';
 
-const BROKEN = 'a quote opens here and is not closed properly';
+const BROKEN = 'a quote that opens here is not closed correctly';
 
 test('finds the id column whatever its case, quotes and spaces, the most telling name first', async () => {
   const cases: [header: string, column: string, ids: number[]][] = [
@@ -40,9 +40,9 @@ test('a broken record costs itself only', async () => {
   const reading = await readText(rows.join('\n'));
   assert.deepEqual(idsOf(reading), [1, 2, 6].map(guid));
   assert.deepEqual(problemsOf(reading), [
-    '4: has 3 columns, the header has 2',
+    '4: 3 columns, but the header has 2',
     `5: ${BROKEN}`,
-    '6: the quotes in this line are broken',
+    '6: misplaced quotes',
   ]);
 });
 
@@ -65,7 +65,7 @@ test('two stray quotes do not swallow what stands between them', async () => {
 test('an id missing from its cell is a problem, unless the whole record is blank', async () => {
   const reading = await readText(`id,host\n,a\n,\n"",""\n ,, \n${guid(1)},\n`);
   assert.deepEqual(idsOf(reading), [guid(1)]);
-  assert.deepEqual(problemsOf(reading), ['2: the id is empty']);
+  assert.deepEqual(problemsOf(reading), ['2: empty id']);
   assert.equal(reading.lines[0]?.text, ',a');
 });
 

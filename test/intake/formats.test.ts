@@ -52,7 +52,7 @@ test('reads every format in every encoding with every line break', async (t) => 
             assert.deepEqual(lines, [
               { line: 2, id: guid(1) },
               { line: 4, id: guid(2) },
-              { line: 5, problem: 'not a GUID: it holds U+00DC', text: 'Ünfug 😀' },
+              { line: 5, problem: 'not a GUID: it contains U+00DC', text: 'Ünfug 😀' },
             ]);
             const details = separator === undefined ? {} : { separator, column: 'MACHINEACTIONID' };
             assert.deepEqual(summary, { format, encoding, ...details, lines: 5 });

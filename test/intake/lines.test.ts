@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode, guid, idsOf, problemsOf, readBytes, readText } from './reading.ts';
 
-const UNDECODABLE = 'not valid text in the encoding of this file (save it as UTF-8)';
+const UNDECODABLE = 'invalid characters (save the file as UTF-8)';
 
 test('a JSON line is an object with an id, or a string; anything else is a problem of its own', async () => {
   const cases: [line: string, expected: string][] = [
@@ -11,16 +11,16 @@ test('a JSON line is an object with an id, or a string; anything else is a probl
     [`{"actionid":"${guid(1)}","id":"${guid(2)}","machineId":"${guid(3)}"}`, guid(2)],
     [`{"id":"x","nested":{"machineActionId":"${guid(2)}"},"machineActionId":"${guid(1)}"}`, guid(1)],
     [`  "${guid(1)}"  `, guid(1)],
-    [`{"id":"${guid(1)}","ID":"${guid(1)}"}`, 'names the id twice'],
+    [`{"id":"${guid(1)}","ID":"${guid(1)}"}`, 'two id keys'],
     ['{"id":null}', 'the id is not a string'],
     [`{"machineActionId":null,"id":"${guid(1)}"}`, 'the id is not a string'],
     [`{"id":["${guid(1)}"]}`, 'the id is not a string'],
-    ['{"id":""}', 'the id is empty'],
-    ['{"id":"9f3c2a1b0d4e4f5a8b6c1d2e3f405162"}', 'not a GUID: its dashes are missing (8-4-4-4-12)'],
-    [`{"id":"\\u0000${guid(1)}"}`, 'not a GUID: it holds U+0000'],
-    [`{"__proto__":{"id":"${guid(1)}"}}`, 'has none of the keys machineActionId, id, ActionId'],
-    [`["${guid(1)}"]`, 'neither a JSON object nor a string'],
-    ['null', 'neither a JSON object nor a string'],
+    ['{"id":""}', 'empty id'],
+    ['{"id":"9f3c2a1b0d4e4f5a8b6c1d2e3f405162"}', 'not a GUID: the dashes are missing (8-4-4-4-12)'],
+    [`{"id":"\\u0000${guid(1)}"}`, 'not a GUID: it contains U+0000'],
+    [`{"__proto__":{"id":"${guid(1)}"}}`, 'no id key (machineActionId, id or ActionId)'],
+    [`["${guid(1)}"]`, 'not a JSON object or string'],
+    ['null', 'not a JSON object or string'],
     [`{"id":"${guid(1)}"`, 'not valid JSON'],
     [guid(1), 'not valid JSON'],
     [`{"id":"${guid(1)}","x":"${'x'.repeat(65_536)}"}`, 'line too long'],
@@ -46,10 +46,10 @@ test('look-alikes are named', async () => {
   ];
   const reading = await readText([guid(0), ...texts].join('\n'));
   assert.deepEqual(problemsOf(reading), [
-    '2: not a GUID: it holds U+FF19',
-    '3: not a GUID: it holds U+0430',
-    '4: not a GUID: it holds U+2013',
-    '5: not a GUID: it holds U+00AD',
+    '2: not a GUID: it contains U+FF19',
+    '3: not a GUID: it contains U+0430',
+    '4: not a GUID: it contains U+2013',
+    '5: not a GUID: it contains U+00AD',
   ]);
   assert.equal(reading.lines[4]?.text, `${guid(1)}\\u00ad`);
 });
@@ -82,7 +82,7 @@ test('in UTF-16 a lone surrogate or half a code unit spoils its own line only', 
 test('a zero byte in UTF-8 text is a problem, not another encoding', async () => {
   const reading = await readText(`${guid(1)}\n${guid(2)}\0\n${guid(3)}\n`);
   assert.deepEqual(idsOf(reading), [1, 3].map(guid));
-  assert.deepEqual(problemsOf(reading), ['2: not a GUID: it holds U+0000']);
+  assert.deepEqual(problemsOf(reading), ['2: not a GUID: it contains U+0000']);
 });
 
 test('a line may take 64 Ki, not more', async () => {

@@ -11,7 +11,7 @@ import { encode, guid, idsOf, read, readBytes, readText, temporaryFolder } from 
 test('what cannot be read is named in one line', async () => {
   await using folder = await temporaryFolder();
   const missing = join(folder.path, 'missing.txt');
-  assert.equal((await read(missing)).error, `INPUT_INVALID ${missing}: there is no such file`);
+  assert.equal((await read(missing)).error, `INPUT_INVALID ${missing}: no such file`);
   assert.equal((await read(folder.path)).error, `INPUT_INVALID ${folder.path}: this is a folder, not a file`);
   assert.match(
     (await read('a\0b\nc')).error ?? '',
@@ -26,12 +26,15 @@ test('a file without permission is refused', {
   const path = join(folder.path, 'secret.txt');
   await writeFile(path, guid(1));
   await chmod(path, 0);
-  assert.equal((await read(path)).error, `INPUT_INVALID ${path}: no permission to read it`);
+  assert.equal((await read(path)).error, `INPUT_INVALID ${path}: no permission to read this file`);
 });
 
 test('what is no text, or not in lines, says what to do instead', async () => {
   const cases: [content: Buffer | string, message: RegExp][] = [
-    [Buffer.from('504b03041400060008000000', 'hex'), /^this looks like an Excel workbook: save it as CSV$/],
+    [
+      Buffer.from('504b03041400060008000000', 'hex'),
+      /^this looks like an Excel workbook; save it as "CSV UTF-8" and use that file$/,
+    ],
     [Buffer.from('d0cf11e0a1b11ae10000', 'hex'), /Excel workbook/],
     [gzipSync(guid(1)), /compressed \(gzip\)/],
     [Buffer.from('fffe00006100000062000000', 'hex'), /UTF-32/],
@@ -41,24 +44,33 @@ test('what is no text, or not in lines, says what to do instead', async () => {
     [Buffer.from('7f454c46020101000000000000000000', 'hex'), /not a text file/],
     [
       `[${`{"id":"${guid(1)}"},`.repeat(2000)}`,
-      /a JSON document with a mistake \(.+\); correct it, or give the ids alone/,
+      /^invalid JSON \(.+\); correct it, or put only the ids in a text file, one per line$/,
     ],
-    [`{"value": [${`{"id":"${guid(1)}"},`.repeat(2000)}`, /a JSON document with a mistake/],
-    [`{\n  "id": "${guid(1)}",\n`, /a JSON document with a mistake/],
-    [Buffer.concat([Buffer.from('["'), Buffer.from([0xff, 0x22, 0x5d])]), /JSON that is not valid text/],
+    [`{"value": [${`{"id":"${guid(1)}"},`.repeat(2000)}`, /invalid JSON \(/],
+    [`{\n  "id": "${guid(1)}",\n`, /invalid JSON \(/],
+    [
+      Buffer.concat([Buffer.from('["'), Buffer.from([0xff, 0x22, 0x5d])]),
+      /^the JSON document contains invalid characters; save it as UTF-8$/,
+    ],
     [
       `${guid(1)},host`,
-      /^several columns, but no header line: put one in front, such as machineActionId,column2$/,
+      /^several columns, but no header line; insert one as the first line, such as machineActionId,column2$/,
     ],
+    [`# from the portal\n["${guid(1)}"]`, /^a JSON array must begin the file; remove the lines before it$/],
+    [`#\n{\n"id":"${guid(1)}"\n}`, /^a JSON object over several lines must begin the file; remove/],
+    [`#\n{"value":["${guid(1)}"]}`, /^an answer of the API must begin the file; remove/],
     [`host\t"${guid(1)}"`, /no header line/],
     [`{${guid(1)}};host`, /no header line/],
-    ['Machine Id,Status\n', /none of the columns machineActionId, id, ActionId; it has: Machine Id, Status$/],
-    ['a;"b;c"; ;d\n', /it has: a, b;c, \(no name\), d$/],
-    ['\u202eab,c\u0007\n', /it has: \\u202eab, c\\u0007$/],
+    [
+      'Machine Id,Status\n',
+      /^the header has no id column \(machineActionId, id or ActionId\); its columns are Machine Id, Status$/,
+    ],
+    ['a;"b;c"; ;d\n', /its columns are a, b;c, \(unnamed\), d$/],
+    ['\u202eab,c\u0007\n', /its columns are \\u202eab, c\\u0007$/],
     [`${'x,'.repeat(50)}y\n`, /x, x and 31 more$/],
-    [`id,ID\n${guid(1)},${guid(2)}`, /names the id column twice; it has: id, ID$/],
-    ['id,ho"s"t\n', /quotes in the header line are broken/],
-    ['id,ho"st\n', /a quote opens in the header line and is never closed/],
+    [`id,ID\n${guid(1)},${guid(2)}`, /has the id column twice; rename one of them; its columns are id, ID$/],
+    ['id,ho"s"t\n', /header line has misplaced quotes/],
+    ['id,ho"st\n', /a quote in the header line is never closed; close it or remove it/],
     ['"open\n', /never closed/],
     [`id,"open\n${'x"'.repeat(40_000)}\n${guid(1)},x`, /never closed/],
     [`id,"host\n${`${guid(1)},x\n`.repeat(2000)}`, /never closed/],
@@ -76,7 +88,7 @@ test('the same is refused in UTF-16', async () => {
   for (const encoding of ['utf-16le', 'utf-16be'] as const) {
     for (const mark of [false, true]) {
       const { error } = await readBytes(encode(`[\n"${guid(1)}"\n`, encoding, mark));
-      assert.match(error ?? '', /a JSON document with a mistake/);
+      assert.match(error ?? '', /invalid JSON \(/);
     }
   }
 });
@@ -85,7 +97,7 @@ test('an error carries the facts', async () => {
   const reading = readIds(Readable.from([Buffer.from('a,b\n')]), { name: 'clip\u001bboard' });
   await assert.rejects(reading.next(), (error) => {
     assert.ok(error instanceof StanddownError);
-    assert.match(error.message, /^clip\\u001bboard: the header has none/);
+    assert.match(error.message, /^clip\\u001bboard: the header has no id column/);
     const expected = ['machineActionId', 'id', 'ActionId'];
     assert.deepEqual(error.context, { columns: ['a', 'b'], expected, source: 'clip\u001bboard' });
     return true;

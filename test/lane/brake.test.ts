@@ -46,14 +46,14 @@ describe('a campaign whose cancels are refused', () => {
     const pending = stack.addActions(80);
     await stack.submit(pending.flatMap((id, n) => [id, ...ended.slice(10 * n, 10 * n + 10)]));
     await stack.startWorker();
-    const first = await paused(/^Paused after 20 refusals in a row\. The API answered 403 \(Forbidden: "/);
+    const first = await paused(/^Paused after 20 refusals in a row \(403 Forbidden: "/);
     const made = calls('cancel');
     assert.equal(made, 20);
     const detail = first.hold?.detail ?? '';
-    assert.ok(detail.includes(`at ${stack.simulator.apiUrl}/api/machineactions.`), detail);
+    assert.ok(detail.includes(`from ${stack.simulator.apiUrl}/api/machineactions).`), detail);
     assert.match(
       detail,
-      /The token carries Machine\.Read\.All: no permission to cancel\. Grant one of Machine/,
+      /The token has Machine\.Read\.All only: no permission to cancel; grant one of Machine/,
     );
     assert.match(
       detail,
@@ -76,7 +76,7 @@ describe('a campaign whose cancels are refused', () => {
     stack = await openStack(server, { simulator: { roles: [] } });
     await stack.submit(stack.addActions(20));
     await stack.startWorker();
-    const status = await paused(/The token carries none: no permission to cancel/);
+    const status = await paused(/The token has no permissions: it cannot cancel/);
     assert.equal(status.open, 0);
   });
 

@@ -20,21 +20,21 @@ const GOOD = {
 
 /** By what is wrong: how the job's key looks, and what its waiter is told. */
 const BROKEN: readonly [what: string, write: WriteKey, told: RegExp][] = [
-  ['data that is cut off', hashOf({ ...GOOD, data: DATA.slice(0, 40) }), /^data: is not JSON/],
-  ['data that is no JSON', hashOf({ ...GOOD, data: 'undefined' }), /^data: is not JSON/],
+  ['data that is cut off', hashOf({ ...GOOD, data: DATA.slice(0, 40) }), /^data: not valid JSON/],
+  ['data that is no JSON', hashOf({ ...GOOD, data: 'undefined' }), /^data: not valid JSON/],
   ['no data', hashOf({ name: 'cancel', opts: '{}' }), /machineActionId/],
-  ['no name', hashOf({ data: DATA, opts: '{}' }), /job name is missing/],
-  ['options that are no JSON', hashOf({ ...GOOD, opts: '{' }), /^opts: is not JSON/],
-  ['options of null', hashOf({ ...GOOD, opts: 'null' }), /^opts: is not an object/],
-  ['options in a list', hashOf({ ...GOOD, opts: '[1]' }), /^opts: is not an object/],
-  ['options of a number', hashOf({ ...GOOD, opts: '7' }), /^opts: is not an object/],
-  ['progress that is no JSON', hashOf({ ...GOOD, progress: 'half' }), /^progress: is not JSON/],
-  ['a parent that is no JSON', hashOf({ ...GOOD, parent: '{id' }), /^parent: is not JSON/],
-  ['a start count of words', hashOf({ ...GOOD, ats: 'two' }), /^ats: is not a whole number/],
-  ['an attempt count of words', hashOf({ ...GOOD, atm: '1.5' }), /^atm: is not a whole number/],
-  ['a stall count of words', hashOf({ ...GOOD, stc: 'x' }), /^stc: is not a whole number/],
-  ['a priority of words', hashOf({ ...GOOD, priority: 'inf' }), /^priority: is not a number/],
-  ['no key', hashOf({}), /job name is missing/],
+  ['no name', hashOf({ data: DATA, opts: '{}' }), /the job name is missing/],
+  ['options that are no JSON', hashOf({ ...GOOD, opts: '{' }), /^opts: not valid JSON/],
+  ['options of null', hashOf({ ...GOOD, opts: 'null' }), /^opts: not an object/],
+  ['options in a list', hashOf({ ...GOOD, opts: '[1]' }), /^opts: not an object/],
+  ['options of a number', hashOf({ ...GOOD, opts: '7' }), /^opts: not an object/],
+  ['progress that is no JSON', hashOf({ ...GOOD, progress: 'half' }), /^progress: not valid JSON/],
+  ['a parent that is no JSON', hashOf({ ...GOOD, parent: '{id' }), /^parent: not valid JSON/],
+  ['a start count of words', hashOf({ ...GOOD, ats: 'two' }), /^ats: not a whole number/],
+  ['an attempt count of words', hashOf({ ...GOOD, atm: '1.5' }), /^atm: not a whole number/],
+  ['a stall count of words', hashOf({ ...GOOD, stc: 'x' }), /^stc: not a whole number/],
+  ['a priority of words', hashOf({ ...GOOD, priority: 'inf' }), /^priority: not a number/],
+  ['no key', hashOf({}), /the job name is missing/],
   ['a text', write((key, { redis }) => redis.set(key, DATA)), /is not a hash/],
   ['a list', write((key, { redis }) => redis.rpush(key, DATA)), /is not a hash/],
   ['a set', write((key, { redis }) => redis.sadd(key, DATA)), /is not a hash/],
@@ -216,7 +216,7 @@ describe('the janitor', () => {
       const events = JSON.stringify(await stack.redis.xrange(laneKey('events'), '-', '+'));
       assert.match(
         events,
-        new RegExp(`"completed","jobId","${jobId}","returnvalue"[^\\]]*the job id is`),
+        new RegExp(`"completed","jobId","${jobId}","returnvalue"[^\\]]*the job id .* is reserved by BullMQ`),
         jobId,
       );
     }
@@ -267,7 +267,7 @@ describe('the janitor', () => {
     assert.equal((await stack.result(good)).outcome, 'cancelled');
     await nothingIsLeft();
     const events = JSON.stringify(await stack.redis.xrange(laneKey('events'), '-', '+'));
-    assert.match(events, /the job id is not text in UTF-8/);
+    assert.match(events, /the job id is not valid UTF-8/);
     assert.equal(cancels(), 1);
     assert.deepEqual(loud(), []);
   });

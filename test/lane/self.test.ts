@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { readRoster, type SeenWorker } from '../../src/budget/roster.ts';
 import { viewBudget } from '../../src/budget/view.ts';
 import { forgetGone } from '../../src/lane/self.ts';
-import { describeAbsence, describeWorker } from '../../src/words.ts';
+import { describeAbsence, describeWorker } from '../../src/words/blocked.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack, type Stack } from '../support/stack.ts';
 import { newTenant } from '../support/tenant.ts';
@@ -22,7 +22,7 @@ describe('workers in Redis', () => {
   it('say who they are, as whom they call and until when; one that stops is gone at once', async () => {
     const stack = await openStack(server);
     try {
-      assert.match(describeAbsence(await viewOf(stack)) ?? '', /^no worker runs: /);
+      assert.match(describeAbsence(await viewOf(stack), 'a') ?? '', /^No worker is running for tenant a\. /);
       const worker = await stack.startWorker();
       const one = await eventually(async () => {
         const [seen] = (await viewOf(stack)).workers;
@@ -38,9 +38,12 @@ describe('workers in Redis', () => {
         describeWorker(one),
         new RegExp(`signed in as application ${clientId} with .*Machine\\.Scan`),
       );
-      assert.equal(describeAbsence(await viewOf(stack)), null);
+      assert.equal(describeAbsence(await viewOf(stack), 'a'), null);
       await worker.stop();
-      assert.match(describeAbsence(await viewOf(stack)) ?? '', /^no worker runs, the last one was seen /);
+      assert.match(
+        describeAbsence(await viewOf(stack), 'a') ?? '',
+        /^No worker is running for tenant a \(last seen /,
+      );
     } finally {
       await stack.close();
     }
@@ -55,7 +58,7 @@ describe('workers in Redis', () => {
       assert.equal((await stack.status()).etaAt, null);
       await eventually(async () => {
         const [seen] = (await viewOf(stack)).workers;
-        assert.match(seen ? describeWorker(seen) : '', /: has no token: invalid_client AADSTS7000215: /);
+        assert.match(seen ? describeWorker(seen) : '', /: not signed in \(invalid_client AADSTS7000215: /);
       });
       await stack.startWorker();
       await stack.untilDone();

@@ -33,11 +33,11 @@ describe('jobs of other services', () => {
   it('that are written badly end as invalid, say why, and make no call', async () => {
     await open();
     const bad: [unknown, RegExp, string?][] = [
-      [{ machineActionId: 'no guid', comment: 'x' }, /machineActionId: is not a GUID/],
+      [{ machineActionId: 'no guid', comment: 'x' }, /machineActionId: not a GUID/],
       [{ comment: 'x' }, /machineActionId/],
-      [{ machineActionId: `${UNKNOWN}/../../x`, comment: 'x' }, /machineActionId: is not a GUID/],
-      [{ machineActionId: UNKNOWN }, /comment: is missing, and DEFAULT_COMMENT is not set/],
-      [{ machineActionId: UNKNOWN, comment: '  ' }, /comment: is missing/],
+      [{ machineActionId: `${UNKNOWN}/../../x`, comment: 'x' }, /machineActionId: not a GUID/],
+      [{ machineActionId: UNKNOWN }, /comment: required, because DEFAULT_COMMENT is not set/],
+      [{ machineActionId: UNKNOWN, comment: '  ' }, /comment: required/],
       [{ machineActionId: UNKNOWN, comment: 'x'.repeat(4_001) }, /comment/],
       [{ machineActionId: UNKNOWN, comment: 7 }, /comment/],
       [{ machineActionId: [UNKNOWN], comment: 'x' }, /machineActionId/],
@@ -47,7 +47,7 @@ describe('jobs of other services', () => {
       [null, /data/],
       ['text', /data/],
       [[], /data/],
-      [{ machineActionId: UNKNOWN, comment: 'x' }, /job name is "other"/, 'other'],
+      [{ machineActionId: UNKNOWN, comment: 'x' }, /the job name is "other"/, 'other'],
     ];
     const jobs = await Promise.all(bad.map(([data, , name]) => stack.enqueue(data, 'cancel', name)));
     for (const [index, job] of jobs.entries()) {

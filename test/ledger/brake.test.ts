@@ -94,7 +94,8 @@ describe('the brake', () => {
   });
 
   it('says by which commands it goes on, as they work where there are several tenants', async () => {
-    await tenant.redis.hset(tenant.keys.campaign(number), 'pausedReason', 'The API said no.');
+    const refused = { pausedReason: 'The API said no.', forbidden: 20, not_found: 20 };
+    await tenant.redis.hset(tenant.keys.campaign(number), refused);
     const commandsFor = async (refusedAs: string) => {
       await tenant.redis.hset(tenant.keys.campaign(number), 'refusedAs', refusedAs);
       const { pausedReason } = await probe.read(number);
@@ -109,6 +110,9 @@ describe('the brake', () => {
     assert.deepEqual(await commandsFor('forbidden 403 Forbidden'), known('forbidden'));
     const unfound = [`standdown doctor ${at}`, ...known('not_found')];
     assert.deepEqual(await commandsFor('not_found 404 NotFound'), unfound);
+    await tenant.redis.hset(tenant.keys.campaign(number), 'forbidden', 0);
+    const [resume, , accept] = known('forbidden');
+    assert.deepEqual(await commandsFor('forbidden 403 Forbidden'), [resume, accept], 'they were retried');
   });
 
   const rows: [name: string, answers: Answer[], paused: boolean][] = [

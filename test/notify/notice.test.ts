@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Campaign } from '../../src/campaign/registry.ts';
+import { PAUSED } from '../../src/ledger/brake.ts';
 import { eventsOf, type Situation } from '../../src/notify/notice.ts';
 
 const NOW = 1_800_000_000_000;
@@ -85,6 +86,7 @@ describe('what is told of a campaign that is', () => {
       at: new Date(NOW - 10_000).toISOString(),
       tenant: 'contoso',
       campaign: 'undo',
+      text: 'Campaign "undo" in tenant contoso finished: 5 of 5 actions cancelled.',
       state: 'done',
       total: 5,
       open: 0,
@@ -98,6 +100,69 @@ describe('what is told of a campaign that is', () => {
     assert.deepEqual(event?.notice.hold, { reason: 'upstream', until: new Date(NOW + 500).toISOString() });
     assert.equal(event.notice.at, new Date(NOW - HOUR).toISOString());
     assert.doesNotMatch(JSON.stringify(event.notice), /secret|ticket|somebody/);
+  });
+
+  const textOf = (its: Partial<Campaign>, around: Partial<Situation> = {}) =>
+    eventsOf({ ...campaign, ...its }, { ...situation, ...around })[0]?.notice.text ?? '';
+  const heldBy = (reason: string, detail: string, until: number | null = NOW + 300_000) =>
+    textOf(open, { held: { hold: { reason, until, detail }, since: NOW - HOUR } });
+
+  it('ended, in words', () => {
+    const some = { total: 250, outcomes: { cancelled: 240, already_final: 10 } };
+    assert.equal(textOf(some), 'Campaign "undo" in tenant contoso finished: 240 of 250 actions cancelled.');
+    assert.match(
+      textOf({ ...some, state: 'aborted' }),
+      /contoso was aborted: 240 of 250 actions cancelled\.$/,
+    );
+    assert.match(textOf({ ...some, state: 'expired' }), /contoso expired: 240 of 250 actions cancelled\.$/);
+  });
+
+  it('held, in words', () => {
+    assert.match(
+      heldBy('upstream', '503: secret words'),
+      /^Campaign "undo" in tenant contoso is blocked: Defender is unavailable \(503\)\. Retrying at .* UTC\S* \(in 5 min\)\.$/,
+    );
+    assert.match(heldBy('unauthorized', '', null), /: Defender rejects the access token \(401\)\.$/);
+  });
+
+  it('refused, in words, with the command that shows the rest', () => {
+    const pausedReason = `${PAUSED}The API answered 403 (Forbidden: "no") at api.`;
+    assert.equal(
+      textOf({ ...open, state: 'paused', pausedReason, name: 'wrong scan' }),
+      'Campaign "wrong scan" in tenant contoso was paused after refusals: Paused after 20 refusals in a row. ' +
+        'Run "standdown status "wrong scan" --tenant contoso" for Defender’s answer and the next steps.',
+    );
+  });
+
+  const SAID = [
+    'No action 8ecf25d1-76f2-4080-a2a0-237761784bef of anna@contoso.example on pc-1',
+    'hunter2-is-the-secret',
+    'SECRET: hunter2',
+    'Bearer eyJhbGciOiJub25lIn0.e30.sig',
+  ];
+  const REASONS = ['penalty', 'upstream', 'unauthorized', 'sign-in', 'of tomorrow'];
+
+  it('told without a word of what the API or the sign-in service said', () => {
+    const own = /8ecf25d1|anna|pc-1|hunter2|SECRET|eyJ|ticket|somebody/;
+    for (const said of SAID) {
+      for (const reason of REASONS) {
+        for (const detail of [said, `503: ${said}`, `${said} AADSTS70011: ${said}`])
+          assert.doesNotMatch(heldBy(reason, detail), own, `${reason} ${detail}`);
+      }
+      for (const pausedReason of [
+        said,
+        `${PAUSED}The API answered 403 (${said}) at api.`,
+        `403 ${PAUSED}${said}`,
+      ])
+        assert.doesNotMatch(textOf({ ...open, state: 'paused', pausedReason }), own, pausedReason);
+    }
+    assert.match(heldBy('sign-in', `invalid_client AADSTS70011: ${SAID[0]}`), /failing \(AADSTS70011\)/);
+    assert.match(heldBy('upstream', `ECONNRESET: ${SAID[1]}`), /unavailable \(ECONNRESET\)/);
+  });
+
+  it('told in one line, whatever its name holds', () => {
+    const text = textOf({ name: 'two\nlines\u001b[2J\u202e' });
+    assert.match(text, /^Campaign "two\\nlines\\u001b\[2J\\u202e" in tenant contoso finished/);
   });
 
   it('refused, once: calls that were in flight change its last outcome', () => {

@@ -34,6 +34,7 @@ describe('notices that are to be sent', () => {
       at: new Date(at).toISOString(),
       tenant: tenant.label,
       campaign: 'undo',
+      text: `Campaign "undo" in tenant ${tenant.label} finished: 1 of 1 action cancelled.`,
       state: 'done',
       total: 1,
       open: 0,
@@ -135,10 +136,10 @@ describe('notices that are to be sent', () => {
 
   it('are given up when they are no news any more, and the log says so', async (t) => {
     const { tenant, receiver, said } = await refuse(t, STALE_MS + 1_001);
-    const line = await said('notice given up');
+    const line = await said('notice not delivered; giving up');
     assert.deepEqual(
       [line['level'], line['notice'], line['campaign'], line['tries'], line['why']],
-      ['error', 'ended', 'undo', 1, 'answered 503'],
+      ['error', 'ended', 'undo', 1, 'the receiver answered 503'],
     );
     await eventually(async () => assert.equal(await left(tenant), 0));
     assert.equal(receiver.received.length, 1);
@@ -146,7 +147,7 @@ describe('notices that are to be sent', () => {
 
   it('are kept for another try as long as they are news', async (t) => {
     const { tenant, notice, said } = await refuse(t, STALE_MS - 60_000);
-    const line = await said('notice not sent yet');
+    const line = await said('notice not delivered; retrying');
     assert.deepEqual([line['tries'], line['againInMs']], [1, 600_000]);
     const due = await eventually(async () => {
       const score = Number(await tenant.redis.zscore(tenant.keys.noticesDue, notice.id));

@@ -68,7 +68,7 @@ describe('posting a notice', () => {
     for (const status of [301, 302, 307, 400, 404, 429, 500, 503]) {
       receiver.manner = status;
       receiver.headers = { location: `${receiver.url}/elsewhere` };
-      assert.deepEqual(await poster.post('one', BODY), { ok: false, why: `answered ${status}` });
+      assert.deepEqual(await poster.post('one', BODY), { ok: false, why: `the receiver answered ${status}` });
     }
     assert.deepEqual(new Set(receiver.received.map(({ path }) => path)), new Set(['/hook']), 'no redirect');
     for (const manner of [200, 204, 'endless'] as const) {

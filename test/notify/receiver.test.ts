@@ -10,18 +10,18 @@ test('a receiver that was down hears of it when it is back, from whichever worke
   const { field, receiver } = scene;
   await receiver.close();
   const first = field.startWorker();
-  await eventually(() => assert.match(first.stderr, /ECONNREFUSED.*notice not sent yet/));
+  await eventually(() => assert.match(first.stderr, /ECONNREFUSED.*notice not delivered; retrying/));
   first.kill('SIGKILL');
   await first.exited;
   const again = await startReceiver(receiver.port, 503);
   t.after(() => again.close());
   const back = { ...scene, receiver: again };
   const second = field.startWorkerHere();
-  await eventually(() => assert.match(second.stderr, /answered 503.*notice not sent yet/));
+  await eventually(() => assert.match(second.stderr, /answered 503.*notice not delivered; retrying/));
   again.manner = 200;
   again.received.length = 0;
   const { id } = await noticeOf(back, 'ended');
-  await eventually(() => assert.match(second.stderr, /"notice sent"/));
+  await eventually(() => assert.match(second.stderr, /"notice delivered"/));
   assert.equal(again.received[0]?.headers['standdown-notice'], id);
 });
 
@@ -35,9 +35,9 @@ test('a receiver that never answers slows no call', async (t) => {
   await eventually(() => assert.equal(receiver.received.length, 1, worker.stderr));
   await submit('meanwhile', 50, 4_714);
   await eventually(async () => assert.equal(await openOf('meanwhile'), 0, worker.stderr));
-  assert.doesNotMatch(worker.stderr, /notice not sent/, 'it is still being waited for');
+  assert.doesNotMatch(worker.stderr, /notice not delivered/, 'it is still being waited for');
   await receiver.close();
-  await eventually(() => assert.match(worker.stderr, /notice not sent yet/));
+  await eventually(() => assert.match(worker.stderr, /notice not delivered; retrying/));
 });
 
 test('no private address is connected to unless that is allowed', async (t) => {
@@ -45,7 +45,9 @@ test('no private address is connected to unless that is allowed', async (t) => {
   const { field, receiver } = scene;
   const url = `https://localhost:${receiver.port}/hook`;
   const worker = field.startWorkerHere({ NOTIFY_URL: url, NOTIFY_ALLOW_PRIVATE: 'false' });
-  await eventually(() => assert.match(worker.stderr, /is not a public address.*notice not sent yet/));
+  await eventually(() =>
+    assert.match(worker.stderr, /is not a public address.*notice not delivered; retrying/),
+  );
   assert.equal(receiver.connections, 0);
   assert.equal((await field.campaign()).open, 0);
 });

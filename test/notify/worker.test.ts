@@ -17,6 +17,10 @@ test('two workers tell once that a campaign has ended, and again when it ends af
     [told.state, told.total, told.open, told.outcomes, told.hold],
     ['done', 40, 0, { cancelled: 40 }, null],
   );
+  assert.equal(
+    told.text,
+    `Campaign "field" in tenant ${field.tenant.label} finished: 40 of 40 actions cancelled.`,
+  );
   // By the time another one has been told, either worker has looked again.
   await submit('second', 5, 4_711);
   await noticeOf(scene, 'ended', 'second');
@@ -66,6 +70,7 @@ test('a hold that lasts is told once, and the end', async (t) => {
   const told = await noticeOf(scene, 'held');
   assert.deepEqual([told.state, told.hold?.reason], ['running', 'upstream']);
   assert.ok(told.open > 0);
+  assert.match(told.text, /^Campaign "field" in tenant \w+ is blocked: Defender is unavailable \(503\)\./);
   await field.simulator.setFaults([]);
   await noticeOf(scene, 'ended', 'field', 60_000);
   assert.deepEqual(
@@ -84,6 +89,10 @@ test('a campaign that is refused is told once, and not that a person paused one'
   const told = await noticeOf(scene, 'refused');
   assert.equal(told.state, 'paused');
   assert.ok((told.outcomes.forbidden ?? 0) >= 20);
+  assert.match(
+    told.text,
+    /was paused after refusals: Paused after 20 refusals in a row\. Run "standdown status field /,
+  );
   await field.simulator.setFaults([]);
   await submit('later', 5, 4_716);
   await noticeOf(scene, 'ended', 'later');

@@ -66,10 +66,10 @@ test('an id is called once, and once more when asked to', async (t) => {
 test('what is wrong is said at once, and nothing is put into Redis', async (t) => {
   const { stack, producer, place } = await openService(t, { worker: false });
   const wrong: [request: unknown, says: RegExp][] = [
-    [{ machineActionId: 'no guid', comment: 'x' }, /machineActionId: is not a GUID/],
+    [{ machineActionId: 'no guid', comment: 'x' }, /machineActionId: not a GUID/],
     [{ comment: 'x' }, /machineActionId/],
-    [{ machineActionId: UNKNOWN }, /comment: is missing/],
-    [{ machineActionId: UNKNOWN, comment: ' ' }, /comment: is missing/],
+    [{ machineActionId: UNKNOWN }, /comment: required/],
+    [{ machineActionId: UNKNOWN, comment: ' ' }, /comment: required/],
     [{ machineActionId: UNKNOWN, comment: 'x'.repeat(4_001) }, /comment/],
     [{ machineActionId: UNKNOWN, comment: 'x', requestedBy: '' }, /requestedBy/],
     [{ machineActionId: UNKNOWN, comment: 'x', expiresAt: new Date('never') }, /expiresAt/],

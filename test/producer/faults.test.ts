@@ -96,7 +96,7 @@ test('a Redis that is away for a while loses no waiting, no following, and takes
     assert.match(String(await redis.admin.client('LIST')), /standdown-producer-follow/),
   );
   await redis.stop();
-  await eventually(() => assert.match(warnings[0] ?? '', /Redis is away.*127\.0\.0\.1/));
+  await eventually(() => assert.match(warnings[0] ?? '', /Redis is unreachable.*127\.0\.0\.1/));
   const late = { machineActionId: ids[11] ?? '', comment: 'x' };
   await assert.rejects(producer.cancel(late, { timeoutMs: 50 }), { code: 'TIMEOUT' });
   const asked = producer.cancel(late, { timeoutMs: 60_000 });
@@ -109,7 +109,7 @@ test('a Redis that is away for a while loses no waiting, no following, and takes
     seen,
     Array.from({ length: 10 }, (_, index) => index + 1),
   );
-  assert.match(warnings.at(-1) ?? '', /Redis is back/);
+  assert.match(warnings.at(-1) ?? '', /reconnected to Redis/);
 });
 
 test('closing does not wait for a Redis that is away', async (t) => {

@@ -27,7 +27,7 @@ describe('a producer of a tenant for which no worker was ever seen', () => {
     await producer.cancel(REQUEST);
     await producer.cancel(REQUEST);
     await eventually(() => assert.equal(told.length, 1));
-    assert.match(told[0] ?? '', /^no worker was ever seen for tenant "t\w+": is that its label/);
+    assert.match(told[0] ?? '', /^no worker has ever run for tenant "t\w+"; check that this is its label/);
   });
 
   it('is refused where it asked for that, and nothing is put in', async () => {

@@ -56,14 +56,14 @@ test('nobody listens', async (t) => {
   const message = await refused(t, `redis://:hunter2@127.0.0.1:${port}/2`);
   assert.equal(
     message,
-    `cannot use Redis at redis://127.0.0.1:${port}/2: nothing listens there (ECONNREFUSED); start it, or correct REDIS_URL`,
+    `cannot use Redis at redis://127.0.0.1:${port}/2: nothing is listening there (ECONNREFUSED); start Redis, or correct REDIS_URL`,
   );
   assert.match(await refused(t, `redis-cluster://:hunter2@127.0.0.1:${port}`), /check the address/);
   assert.match(
     await refused(t, `redis-sentinel://:hunter2@127.0.0.1:${port}/mymaster`),
-    /failed to connect to sentinel.*look at REDIS_URL/,
+    /failed to connect to sentinel.*check REDIS_URL and its server/,
   );
-  assert.match(await refused(t, 'unix:///nowhere/redis.sock'), /no such socket \(ENOENT\)/);
+  assert.match(await refused(t, 'unix:///nowhere/redis.sock'), /the socket does not exist \(ENOENT\)/);
 });
 
 test('a name that does not exist', async (t) => {
@@ -79,16 +79,19 @@ test('a wrong password, none, and one too many', async (t) => {
   });
   assert.match(
     await refused(t, `redis://:hunter2@127.0.0.1:${port}`),
-    /refuses the user name or password \(WRONGPASS\)/,
+    /wrong user name or password \(WRONGPASS\)/,
   );
-  assert.match(await refused(t, `redis://127.0.0.1:${port}`), /wants a password \(NOAUTH\)/);
+  assert.match(await refused(t, `redis://127.0.0.1:${port}`), /requires a password \(NOAUTH\)/);
   const redis = await open(t, `redis://:right@127.0.0.1:${port}`, 'command');
   assert.equal(await redis.ping(), 'PONG');
 });
 
 test('a database that does not exist', async (t) => {
   const { url } = await startRedis(t, { folder: testFolder(t) });
-  assert.match(await refused(t, `${url}/99`), /answers "ERR DB index is out of range"; look at REDIS_URL/);
+  assert.match(
+    await refused(t, `${url}/99`),
+    /Redis answered "ERR DB index is out of range"; check REDIS_URL/,
+  );
 });
 
 test('a server that takes connections and never answers', async (t) => {
@@ -96,10 +99,10 @@ test('a server that takes connections and never answers', async (t) => {
   const early = await open(t, url, 'command', { limits: { ...PATIENT, answerMs: 2_000 } });
   child.kill('SIGSTOP');
   const soon = { openMs: 300 };
-  assert.match(await refused(t, url, soon), /does not answer in time/);
+  assert.match(await refused(t, url, soon), /no answer in time/);
   assert.match(
     await refused(t, `redis-cluster://127.0.0.1:${port}`, soon),
-    /redis-cluster.*does not answer in time/,
+    /redis-cluster.*no answer in time/,
   );
   // A sentinel has a second, so that there is time to ask the next one.
   assert.match(
@@ -111,7 +114,7 @@ test('a server that takes connections and never answers', async (t) => {
     (thrown: unknown) => thrown,
   );
   const told = redisUnreachable({ target: parseRedisUrl(url), error });
-  assert.match(told.message, /does not answer in time/);
+  assert.match(told.message, /no answer in time/);
 });
 
 test('something that is no Redis', async (t) => {
@@ -184,7 +187,7 @@ test('a worker waits for a Redis that is not there yet, and says so once', async
   await eventually(() => assert.equal(lines.length, 2));
   assert.match(String(lines[0]?.['cause']), /ECONNREFUSED/);
   assert.equal(lines[0]?.['level'], 40);
-  assert.equal(lines[1]?.['msg'], 'Redis is back');
+  assert.equal(lines[1]?.['msg'], 'reconnected to Redis');
   assert.doesNotMatch(JSON.stringify(lines), /hunter2/);
   await server.stop();
 });
@@ -222,7 +225,7 @@ test('who only reads leaves it, too, and says so until the master is there', asy
   });
   await admin.replicaof('127.0.0.1', '1');
   await eventually(() => assert.ok(isBehind(redis) && closings > 0));
-  assert.match(lines[0] ?? '', /^Redis has become a replica here/);
+  assert.match(lines[0] ?? '', /^this Redis has become a replica/);
   await admin.replicaof('NO', 'ONE');
   await eventually(() => assert.equal(isBehind(redis), false));
   assert.equal(await redis.get('key'), null);

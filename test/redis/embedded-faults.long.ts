@@ -133,11 +133,11 @@ test('a server that cannot be started again: the worker says why, and goes on wh
   process.kill(only(servers(folder)), 'SIGKILL');
   const counted = redis.incr('count');
   await eventually(() =>
-    assert.match(lines.join(''), /no redis-server or valkey-server \(6\.2 or newer\) was found/),
+    assert.match(lines.join(''), /no redis-server or valkey-server \(6\.2 or later\) found/),
   );
   symlinkSync(join(INSTALL_DIR, 'redis-root'), link);
   assert.equal(await counted, 2);
-  await eventually(() => assert.match(lines.at(-1) ?? '', /Redis is back/));
+  await eventually(() => assert.match(lines.at(-1) ?? '', /reconnected to Redis/));
   assert(lines.length < 6, lines.join(''));
 });
 

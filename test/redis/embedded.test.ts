@@ -27,7 +27,7 @@ import {
 /** A tenant as it is in this Redis: nothing is prepared. */
 async function newTenantOf(redis: RedisClient, label: string) {
   const config = readConfig({ STANDDOWN_TENANT: label });
-  return { label, config, ...createTenant(config, redis) };
+  return { config, ...createTenant(config, redis) };
 }
 
 const gone = (folder: string) => eventually(() => assert.deepEqual(processesIn(folder), []));
@@ -220,7 +220,7 @@ test('no server to be found: how to get one', async (t) => {
   await assert.rejects(embedded(folder, { path: '', installDir: folder, platform: 'darwin' }), {
     code: 'REDIS_MISSING',
     message:
-      /^no redis-server or valkey-server \(6\.2 or newer\) was found; install it with "brew install redis"/,
+      /^no redis-server or valkey-server \(6\.2 or later\) found; install it with "brew install redis"/,
   });
   await assert.rejects(embedded(folder, { platform: 'win32' }), { code: 'REDIS_MISSING', message: /WSL/ });
 });
@@ -230,7 +230,7 @@ test('a data folder that cannot be used', async (t) => {
   writeFileSync(join(folder, 'file'), '');
   await assert.rejects(embedded(join(folder, 'file')), {
     code: 'REDIS_MISSING',
-    message: /file\/redis cannot be used \(.*\); set STANDDOWN_DATA_DIR/,
+    message: /cannot use the folder .*file\/redis \(.*\); set STANDDOWN_DATA_DIR/,
   });
 });
 

@@ -82,7 +82,7 @@ test('packages that cannot be had: the error holds the last word of apt, and wha
   await assert.rejects(installServer({ dataDir: folder, path: bin, log: quiet, platform: 'linux' }), {
     code: 'REDIS_MISSING',
     message:
-      'Redis could not be unpacked from the system packages (E: Unable to locate package redis-server); install it with "sudo apt-get install redis-server", or start one with "docker compose up -d redis" and set REDIS_URL=redis://:PASSWORD@127.0.0.1:6379',
+      'Redis could not be unpacked from the system packages (E: Unable to locate package redis-server); install it with "sudo apt-get install redis-server", or start Redis with "docker compose up -d redis" and set REDIS_URL=redis://:PASSWORD@127.0.0.1:6379',
   });
   assert.deepEqual(readdirSync(folder).sort(), ['bin', 'redis-root.lock']);
 });
@@ -105,7 +105,7 @@ test('advice by machine', () => {
     [
       'darwin',
       ['brew'],
-      /^install it with "brew install redis", or start one with "docker compose up -d redis"/,
+      /^install it with "brew install redis", or start Redis with "docker compose up -d redis"/,
     ],
     ['darwin', [], /Homebrew/],
     ['linux', ['apk'], /apk add redis/],

@@ -95,22 +95,25 @@ describe('the report as a page, in a real browser', () => {
     assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), NAME);
     const status = await readStatus();
     const cancelled = status.outcomes['cancelled'] ?? 0;
-    const lead = `${cancelled} of ${FINISHED + OPEN} machine actions are known to be cancelled, ${FINISHED - cancelled} are not, ${OPEN} are still open.`;
+    const lead = `${cancelled} of ${FINISHED + OPEN} actions are confirmed cancelled, ${FINISHED - cancelled} are not, ${OPEN} are pending.`;
     assert.equal(await page.locator('.lead').innerText(), lead);
     const rows = await page.locator('section', { hasText: 'Meaning' }).locator('tbody tr').allInnerTexts();
     const counts = rows.map((row) => row.trim().split(/\s+/).slice(0, 2));
-    const expected = Object.entries({ ...status.outcomes, open: OPEN }).map(([name, count]) => [
+    const expected = Object.entries({ ...status.outcomes, pending: OPEN }).map(([name, count]) => [
       name,
       `${count}`,
     ]);
     assert.deepEqual(counts.sort(), expected.sort());
-    assert.match(await page.locator('section', { hasText: 'In any 1 min' }).innerText(), /at most 60 calls/);
+    assert.match(
+      await page.locator('figure', { hasText: 'Busiest minute' }).innerText(),
+      /60 calls at .* UTC/,
+    );
     await save(page, 'report-light.png');
   });
 
   inBrowser('shows what comes from outside as it is', async ({ page }) => {
     await page.getByRole('searchbox').fill('pc-1');
-    await page.getByText('Rows 1 to 1 of 1 (307 in all)').waitFor();
+    await page.getByText('Rows 1 to 1 of 1 (307 total)').waitFor();
     const cells = await page.locator('#rows tbody td').allTextContents();
     for (const text of [DEVICE, HOSTILE, `${HOSTILE}: ${MESSAGE}`]) assert.ok(cells.includes(text), text);
     const history = page.locator('section', { has: page.getByRole('heading', { name: 'History' }) });
@@ -146,24 +149,24 @@ describe('the report as a page, in a real browser', () => {
     await page.getByRole('button', { name: 'Last' }).click();
     assert.equal(await found.innerText(), 'Rows 301 to 307 of 307');
     assert.ok(await page.getByRole('button', { name: 'Next' }).isDisabled());
-    await page.getByLabel('Rows a page').selectOption('500');
+    await page.getByLabel('Rows per page').selectOption('500');
     assert.equal(await found.innerText(), 'Rows 1 to 307 of 307');
 
     await page.getByLabel('Outcome', { exact: true }).selectOption('open');
-    assert.equal(await found.innerText(), 'Rows 1 to 7 of 7 (307 in all)');
-    assert.deepEqual(new Set(await column('Outcome')), new Set(['open']));
+    assert.equal(await found.innerText(), 'Rows 1 to 7 of 7 (307 total)');
+    assert.deepEqual(new Set(await column('Outcome')), new Set(['pending']));
     await page.getByLabel('Outcome', { exact: true }).selectOption('');
     await page.getByRole('searchbox').fill('DESKTOP isolate');
-    await page.getByText(/^Rows 1 to \d+ of \d+ \(307 in all\)$/).waitFor();
-    const types = await column('Action');
+    await page.getByText(/^Rows 1 to \d+ of \d+ \(307 total\)$/).waitFor();
+    const types = await column('Type');
     assert.deepEqual(new Set(types), new Set(['Isolate']), 'every word counts, in any case');
     await page.getByRole('searchbox').fill('no such thing');
-    await page.getByText('No row matches (307 in all)').waitFor();
+    await page.getByText('No matching rows (307 total)').waitFor();
   });
 
   inBrowser('can be used without a mouse', async ({ page }) => {
     await page.keyboard.press('Tab');
-    assert.equal(await page.locator(':focus').innerText(), 'Skip to the table');
+    assert.equal(await page.locator(':focus').innerText(), 'Skip to table');
     await page.keyboard.press('Enter');
     await page.keyboard.press('Tab');
     await page.keyboard.type('pc-1');
@@ -208,7 +211,7 @@ describe('the report as a page, in a real browser', () => {
   inBrowser(
     'still says what it came to where no script may run',
     async ({ page }) => {
-      assert.match(await page.locator('.lead').innerText(), /known to be cancelled/);
+      assert.match(await page.locator('.lead').innerText(), /confirmed cancelled/);
       assert.ok(await page.locator('noscript p').isVisible());
     },
     { javaScriptEnabled: false },

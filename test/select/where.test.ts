@@ -83,45 +83,45 @@ describe('--where', () => {
   }
 
   const BAD: [text: string, column: number, says: RegExp][] = [
-    ['', 1, /^a field is missing: type, status, requestor, machineId, created or id$/],
-    ['  ', 3, /a field is missing/],
-    ['Isolate', 1, /^"Isolate" is no field; there are type, /],
-    ['computerDnsName=ws-1', 1, /"computerDnsName" is no field/],
-    ['(type=Isolate)', 1, /a field is missing/],
-    ['type', 5, /an operator is missing/],
-    ['type Isolate', 6, /an operator is missing/],
-    ['type=', 6, /a value is missing/],
-    ['type= and status=Pending', 7, /a value is missing/],
-    ['type==Isolate', 6, /a value is missing; one with quotes or operators in it stands in quotes/],
-    ['type=,Isolate', 6, /a value is missing/],
-    ['type=Isolate,', 14, /a value is missing/],
-    ['type=Isolate and', 17, /a field is missing/],
-    ['type=Isolate and and', 18, /"and" is no field/],
+    ['', 1, /^expected a field: type, status, requestor, machineId, created or id$/],
+    ['  ', 3, /expected a field/],
+    ['Isolate', 1, /^unknown field "Isolate" \(use type, status, requestor, machineId, created or id\)$/],
+    ['computerDnsName=ws-1', 1, /unknown field "computerDnsName"/],
+    ['(type=Isolate)', 1, /expected a field/],
+    ['type', 5, /expected an operator/],
+    ['type Isolate', 6, /expected an operator/],
+    ['type=', 6, /expected a value/],
+    ['type= and status=Pending', 7, /expected a value/],
+    ['type==Isolate', 6, /expected a value; quote it if it contains spaces, commas, quotes or operators/],
+    ['type=,Isolate', 6, /expected a value/],
+    ['type=Isolate,', 14, /expected a value/],
+    ['type=Isolate and', 17, /expected a field/],
+    ['type=Isolate and and', 18, /unknown field "and"/],
     [
       'type=Isolate or status=Pending',
       14,
-      /^conditions are joined by "and"; for any of several values write/,
+      /^join conditions with "and"; for several values of one field, write/,
     ],
-    ['type=Isolate status=Pending', 14, /"and" is missing/],
-    ['type=Isolate,status=Pending', 20, /in quotes only/],
-    ["requestor=o'hara", 12, /in quotes only/],
-    ["requestor='o'hara'", 14, /in quotes only/],
-    ["requestor='o", 11, /a value is missing/],
-    ['status=Pending)', 15, /in quotes only/],
-    ['type>Isolate', 5, /^type takes = and != only$/],
-    ['id=12', 4, /not the id of a machine action/],
-    [`id=${ID},x`, 41, /not the id of a machine action/],
-    ['created=2026-11-23T08:00Z', 8, /^created takes >, >=, < and <=/],
-    ['created>=2026-11-23T08:00', 10, /^the time needs Z or an offset, such as 2026-11-23T08:00Z or /],
-    ['created>=2026-11-23', 10, /^the time of day is missing: such as/],
-    ['created>=2026-02-30T08:00Z', 10, /^there is no such time$/],
-    ['created>=2026-11-23T25:00Z', 10, /^there is no such time$/],
-    ['created>=yesterday', 10, /^this is not a time such as/],
-    ['created>=-1', 10, /^this is not so long ago as/],
-    ['created>=-1w', 10, /^this is not so long ago as/],
-    ['created>=-99999d', 10, /^this is longer ago than 1970$/],
-    ['created>=-1h,-2h', 14, /^created takes one time$/],
-    ['type=Isolate\nand\u202e x=1', 17, /a field is missing/],
+    ['type=Isolate status=Pending', 14, /expected "and"/],
+    ['type=Isolate,status=Pending', 20, /^quote a value that contains this character$/],
+    ["requestor=o'hara", 12, /^quote a value that contains this character$/],
+    ["requestor='o'hara'", 14, /^quote a value that contains this character$/],
+    ["requestor='o", 11, /expected a value/],
+    ['status=Pending)', 15, /^quote a value that contains this character$/],
+    ['type>Isolate', 5, /^use = or != with type$/],
+    ['id=12', 4, /^not a machine action id/],
+    [`id=${ID},x`, 41, /^not a machine action id/],
+    ['created=2026-11-23T08:00Z', 8, /^use >, >=, < or <= with created/],
+    ['created>=2026-11-23T08:00', 10, /^the time zone is missing; write for example 2026-11-23T08:00Z or /],
+    ['created>=2026-11-23', 10, /^the time of day is missing; write for example/],
+    ['created>=2026-02-30T08:00Z', 10, /^this time does not exist$/],
+    ['created>=2026-11-23T25:00Z', 10, /^this time does not exist$/],
+    ['created>=yesterday', 10, /^not a time; write for example/],
+    ['created>=-1', 10, /^not a relative time; write for example/],
+    ['created>=-1w', 10, /^not a relative time; write for example/],
+    ['created>=-99999d', 10, /^this time is before 1970$/],
+    ['created>=-1h,-2h', 14, /^created takes a single time$/],
+    ['type=Isolate\nand\u202e x=1', 17, /expected a field/],
   ];
   for (const [text, column, says] of BAD) {
     it(`points at column ${column} of ${JSON.stringify(text)}`, () => {
@@ -146,7 +146,10 @@ describe('--where', () => {
   it('refuses what would not fit into an address', () => {
     const ids = (count: number) => parseWhere(`id=${Array.from({ length: count }, () => ID).join(',')}`, NOW);
     assert.ok(toFilter(withoutEnded(ids(100))).length < 6_000);
-    const says = { code: 'USAGE', message: '--where is too long for a call: put ids into a file instead' };
+    const says = {
+      code: 'USAGE',
+      message: '--where is too long for one call to the API; put the ids in a file instead',
+    };
     assert.throws(() => toFilter(ids(120)), says);
   });
 
@@ -158,11 +161,12 @@ describe('--where', () => {
   });
 
   it('knows a slip of the pen', () => {
-    const where = parseWhere('type=Isolat,Isolate and status=Running and requestor=Isolat', NOW);
-    assert.deepEqual(
-      strangeValues(where).map((words) => words.split(';')[0]),
-      ['no type "Isolat" is known', 'no status "Running" is known'],
-    );
+    const where = parseWhere('type=Isolat,Isolate,Scan and status=Running and requestor=Isolat', NOW);
+    assert.deepEqual(strangeValues(where), [
+      'unknown type "Isolat"; did you mean Isolate?',
+      'unknown type "Scan"; did you mean RunAntiVirusScan?',
+      'unknown status "Running" (known: Pending, InProgress, Succeeded, Failed, TimeOut, Cancelled)',
+    ]);
   });
 });
 

@@ -24,7 +24,7 @@ export async function newTenant(
   const label = newLabel();
   const config = readConfig({ STANDDOWN_TENANT: label, ...env });
   await skipGrace(redis, keysFor(label));
-  return { label, config, ...createTenant(config, redis, { timings }) };
+  return { config, ...createTenant(config, redis, { timings }) };
 }
 
 /**

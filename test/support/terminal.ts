@@ -12,14 +12,14 @@ export const KEYS = { enter: '\r', ctrlC: '\x03', ctrlD: '\x04' } as const;
 
 /**
  * Starts a command of Standdown on a terminal of its own: what is written to `stdin` is typed there, and `stdout` is all
- * that it shows, standard error included, unless that goes into a file. 24 rows of 80 columns.
+ * that it shows, standard error included, unless that goes into a file. 24 rows of `columns` columns, 80 by default.
  */
 export function startOnTerminal(
   args: readonly string[],
-  { errorsTo, ...options }: StartOptions & { errorsTo?: string } = {},
+  { errorsTo, columns = 80, ...options }: StartOptions & { errorsTo?: string; columns?: number } = {},
 ): Process {
   const words = [process.execPath, `${ROOT}/src/cli.ts`, ...args].map(quoted).join(' ');
-  const command = `stty rows 24 cols 80; exec ${words}${errorsTo === undefined ? '' : ` 2> ${quoted(errorsTo)}`}`;
+  const command = `stty rows 24 cols ${columns}; exec ${words}${errorsTo === undefined ? '' : ` 2> ${quoted(errorsTo)}`}`;
   return startProgram('script', ['-qec', command, '/dev/null'], options);
 }
 

@@ -42,7 +42,7 @@ test('a worker loads nothing of OpenTelemetry and exports nothing when it is not
     ),
     [],
   );
-  const decided = lines.find((line) => line.includes('"msg":"decided"')) ?? '{}';
+  const decided = lines.find((line) => line.includes('"msg":"action finished"')) ?? '{}';
   assert.ok('id' in JSON.parse(decided) && !('trace_id' in JSON.parse(decided)));
   assert.deepEqual(scene.collector.requests, []);
 });
@@ -127,7 +127,7 @@ test('a variable that makes no sense is told of, and the default holds', async (
   const id = await cancelOne(scene);
   await spansOf(scene, 1, isOf(id));
   const told = logOf(worker).filter(({ msg }) =>
-    /^traces: OTEL_TRACES_SAMPLER .*sometimes/.test(String(msg)),
+    /^tracing: OTEL_TRACES_SAMPLER .*sometimes/.test(String(msg)),
   );
   assert.equal(told.length, 1, worker.stderr);
 });
@@ -136,7 +136,7 @@ test('a protocol that is not spoken is said at the start', async (t) => {
   const scene = await openScene(t);
   const worker = scene.startWorker({ ...scene.otel, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' });
   assert.equal(await worker.exited, 2);
-  assert.match(worker.stderr, /^standdown: OTEL_EXPORTER_OTLP_PROTOCOL: .*not by grpc$/m);
+  assert.match(worker.stderr, /^standdown: OTEL_EXPORTER_OTLP_PROTOCOL: unsupported protocol grpc; use .*$/m);
 });
 
 for (const manner of ['silent', 500, 'gone'] as const) {
@@ -145,7 +145,7 @@ for (const manner of ['silent', 500, 'gone'] as const) {
     if (manner === 'gone') await scene.collector.close();
     const worker = scene.startWorker({ ...scene.otel, OTEL_EXPORTER_OTLP_TIMEOUT: '1000' });
     await cancelOne(scene);
-    const isTold = ({ msg }: Record<string, unknown>) => msg === 'traces cannot be exported';
+    const isTold = ({ msg }: Record<string, unknown>) => msg === 'cannot export traces';
     await eventually(() => assert.ok(logOf(worker).some(isTold), worker.stderr));
     await cancelOne(scene);
     worker.stop();

@@ -78,7 +78,7 @@ test('one trace leads from a service’s own span over the queue to the HTTP cal
   assert.match(String(signIn?.attributes['url.full']), /^https:.*\/token$/);
 
   const decided = await eventually(() => {
-    const line = logOf(worker).find(({ msg }) => msg === 'decided');
+    const line = logOf(worker).find(({ msg }) => msg === 'action finished');
     assert.ok(line);
     return line;
   });

@@ -86,19 +86,19 @@ describe('the file of tenants', () => {
       { RATE_LIMITS: '1/1s', NO_SUCH: 'x' },
       { ...B, AZURE_CLIENT_SECRET: { file: 'not-there' } },
     ]);
-    assert.match(said.shift() ?? '', /^TENANTS_FILE: FILE is not right:$/);
+    assert.match(said.shift() ?? '', /^TENANTS_FILE: invalid settings in FILE:$/);
     assert.deepEqual(
       said.map((line) => line.replace(/ \/\S*not-there/, ' not-there')),
       [
-        'tenant 1 (a): AZURE_CLIENT_SECRET: no secrets in this file: say where it is, {"env": "NAME"} or {"file": "PATH"}',
-        'tenant 2 (b): AZURE_CLIENT_SECRET: the variable NOT_SET is not set',
-        'tenant 2 (b): LOG_LEVEL: is of the whole process: set it in the environment',
-        'tenant 2 (b): RATE_LIMITS: "x" is not max/duration, such as 100/1m (units ms, s, m, h)',
-        'tenant 3 (c): CONCURRENCY: must be from 1 to 1000',
-        'tenant 4: NO_SUCH: is no setting',
-        'tenant 4: STANDDOWN_TENANT: is missing, and AZURE_TENANT_ID too',
+        'tenant 1 (a): AZURE_CLIENT_SECRET: this file must not contain secrets; refer to it by {"env": "NAME"} or {"file": "PATH"}',
+        'tenant 2 (b): AZURE_CLIENT_SECRET: environment variable NOT_SET is not set',
+        'tenant 2 (b): LOG_LEVEL: applies to the whole process; set it in the environment',
+        'tenant 2 (b): RATE_LIMITS: "x" does not have the form max/duration, such as 100/1m (units: ms, s, m, h, d)',
+        'tenant 3 (c): CONCURRENCY: must be between 1 and 1000',
+        'tenant 4: NO_SUCH: unknown setting',
+        'tenant 4: STANDDOWN_TENANT or AZURE_TENANT_ID is required',
         'tenant 5 (b): AZURE_CLIENT_SECRET: not-there cannot be read: ENOENT: no such file or directory',
-        'b: stands there 2 times',
+        'b: listed 2 times',
       ],
     );
   });
@@ -114,9 +114,9 @@ describe('the file of tenants', () => {
     assert.deepEqual(
       said.slice(1).map((line) => line.replace(folder, 'FOLDER')),
       [
-        'tenant 1 (a): AZURE_CLIENT_SECRET: what stands behind "env" is no name of a variable',
-        'tenant 2 (b): CALL_TIMEOUT: is no secret: write its value',
-        'tenant 2 (b): AZURE_CLIENT_SECRET: FOLDER cannot be read: is no file',
+        'tenant 1 (a): AZURE_CLIENT_SECRET: the value of "env" is not a variable name',
+        'tenant 2 (b): CALL_TIMEOUT: not a secret; write its value as a string',
+        'tenant 2 (b): AZURE_CLIENT_SECRET: FOLDER cannot be read: not a regular file',
       ],
     );
   });
@@ -139,21 +139,21 @@ describe('the file of tenants', () => {
     ]);
     const config = await chooseConfig({ ...ENV, TENANTS_FILE, STANDDOWN_TENANT: 'a' });
     assert.deepEqual([config.tenant, config.signIn], ['a', null], 'nor does it sign in as somebody else');
-    assert.equal(config.signInMissing[0], 'AZURE_CLIENT_SECRET: the variable NOT_SET is not set');
+    assert.equal(config.signInMissing[0], 'AZURE_CLIENT_SECRET: environment variable NOT_SET is not set');
     assert.equal(config.notify, null);
     await assert.rejects(chooseConfig({ ...ENV, TENANTS_FILE, STANDDOWN_TENANT: 'b' }), /CONCURRENCY/);
   });
 
   for (const [content, expected] of [
-    ['{"AZURE_CLIENT_SECRET": "inline-secret" x', /^TENANTS_FILE: FILE is not JSON/],
-    ['', /^TENANTS_FILE: FILE is not JSON/],
-    [{ a: A }, /is not a list/],
-    [[], /names no tenant/],
-    [[A, 'b'], /tenant 2: is not an object/],
-    [[{ ...A, CONCURRENCY: 3 }], /CONCURRENCY: is neither a text nor/],
-    [[A, { ...B, STANDDOWN_TENANT: 'a' }], /a: stands there 2 times/],
-    [[A, { ...B, STANDDOWN_TENANT: ' a ' }], /a: stands there 2 times/],
-    [[A, { ...B, AZURE_TENANT_ID: 'A.EXAMPLE' }], /a, b: are one application of one tenant/],
+    ['{"AZURE_CLIENT_SECRET": "inline-secret" x', /^TENANTS_FILE: FILE is not valid JSON/],
+    ['', /^TENANTS_FILE: FILE is not valid JSON/],
+    [{ a: A }, /must be a JSON list/],
+    [[], /the file lists no tenants/],
+    [[A, 'b'], /tenant 2: not an object/],
+    [[{ ...A, CONCURRENCY: 3 }], /CONCURRENCY: must be a string, \{"env"/],
+    [[A, { ...B, STANDDOWN_TENANT: 'a' }], /a: listed 2 times/],
+    [[A, { ...B, STANDDOWN_TENANT: ' a ' }], /a: listed 2 times/],
+    [[A, { ...B, AZURE_TENANT_ID: 'A.EXAMPLE' }], /a, b: the same application in the same Entra tenant/],
   ] as const) {
     it(`is refused: ${JSON.stringify(content)}`, async (t) => {
       const said = (await mistakes(t, content)).join('\n');
@@ -179,13 +179,13 @@ describe('the file of tenants', () => {
       return findings.map(({ level, finding }) => `${level}: ${finding}`);
     };
     const [several] = await examine([A, B]);
-    assert.match(several ?? '', /^problem: .* names more than one tenant$/);
+    assert.match(several ?? '', /^problem: .* lists more than one tenant$/);
     const [one] = await examine([A, B], { STANDDOWN_TENANT: 'b' });
-    assert.match(one ?? '', /^ok: tenant b: application app of b\.example/);
+    assert.match(one ?? '', /^ok: Tenant b: application app in Entra tenant b\.example/);
     const wrong = await examine([A, { ...B, CONCURRENCY: '0', RATE_LIMITS: 'x' }], { STANDDOWN_TENANT: 'b' });
     assert.deepEqual(
       wrong.map((line) => line.replace(/ (?:must|"x").*/, '')),
-      ['problem: tenant 2 (b): RATE_LIMITS:', 'problem: tenant 2 (b): CONCURRENCY:'],
+      ['problem: Tenant 2 (b): RATE_LIMITS:', 'problem: Tenant 2 (b): CONCURRENCY:'],
     );
   });
 
@@ -195,7 +195,7 @@ describe('the file of tenants', () => {
     assert.equal(await choose({ STANDDOWN_TENANT: 'b' }), 'b');
     assert.equal(await choose({}), null);
     assert.equal(await choose({ AZURE_TENANT_ID: 'of-the-environment' }), null);
-    await assert.rejects(choose({ STANDDOWN_TENANT: 'c' }), /has no tenant "c"; it has a, b$/);
+    await assert.rejects(choose({ STANDDOWN_TENANT: 'c' }), /unknown tenant "c" \(\S+ has a, b\)$/);
     const only = await fileWith(t, [B]);
     assert.equal(await choose({ TENANTS_FILE: only }), 'b');
   });

@@ -102,7 +102,7 @@ test('tenants are added, changed and removed while the worker runs', async (t) =
   await eventually(async () => assert.equal(await openOf(1), 0, worker.stderr));
 
   await writeFile(estate.file, '[{');
-  await said(worker, /tenants stay as they are/);
+  await said(worker, /tenants file is invalid; tenants are unchanged/);
   assert.doesNotMatch(worker.stderr, /removed":\["/);
   await submit(estate, 1, 5, 'later');
   await eventually(async () => assert.equal(await openOf(1, 'later'), 0, worker.stderr));
@@ -146,12 +146,12 @@ test('a worker that stops begins with no tenant anew, whatever becomes of the fi
   const worker = startWorker({ CONCURRENCY: '2' });
   await eventually(async () => assert.ok((await simulator.calls()).length >= 4, worker.stderr));
   worker.stop();
-  await said(worker, /worker stops/);
+  await said(worker, /worker stopping/);
   const before = (await simulator.calls()).length;
   worker.hangUp();
   await write([{ ...entry(0), CONCURRENCY: '3' }, entry(1)]);
   assert.equal(await worker.exited, 0, worker.stderr);
-  assert.doesNotMatch(worker.stderr, /read again|not recorded/);
+  assert.doesNotMatch(worker.stderr, /tenants reloaded|not recorded/);
   assert.equal(worker.stderr.match(/worker started/g)?.length, 2);
   assert.equal((await simulator.calls()).length, before);
 });
@@ -169,7 +169,7 @@ test('a SIGHUP while a worker starts does not end it', async (t) => {
   assert.equal(worker.stderr, '');
   worker.kill('SIGHUP');
   await said(worker, /worker started/);
-  await said(worker, /tenants read again/);
+  await said(worker, /tenants reloaded/);
   worker.kill('SIGTERM');
   assert.equal(await worker.exited, 0, worker.stderr);
 });
@@ -181,13 +181,13 @@ test('an application that gets another label is refused while its calls count', 
   const worker = startWorker();
   await said(worker, /"tenants":1/);
   await write([{ ...entry(0), STANDDOWN_TENANT: 'renamed' }, entry(1)]);
-  await said(worker, /renamed: is the application that was tenant-1 so far/);
-  assert.doesNotMatch(worker.stderr, /read again/);
+  await said(worker, /renamed: this application had the label tenant-1/);
+  assert.doesNotMatch(worker.stderr, /tenants reloaded/);
   // Also by way of leaving it out.
   await write([entry(1)]);
   await said(worker, /"removed":\["tenant-1"\]/);
   // A file that is looked at while it is being written is looked at again, and may be refused twice.
-  const refusals = () => worker.stderr.match(/is the application that was/g)?.length ?? 0;
+  const refusals = () => worker.stderr.match(/this application had the label/g)?.length ?? 0;
   const before = refusals();
   await write([{ ...entry(0), STANDDOWN_TENANT: 'renamed' }, entry(1)]);
   await eventually(() => assert.ok(refusals() > before));
@@ -206,7 +206,7 @@ test('slots are remembered over a change: when Redis loses its data then, the li
   await redis.admin.flushall();
   await said(worker, /"changed":\["tenant-1"\]/);
   await submit(estate, 0, 20);
-  await said(worker, /slots put back|new in this Redis/);
+  await said(worker, /call history was rebuilt|first start on this Redis/);
   const { stdout } = await estate.cli(['budget', '--json', '--tenant', 'tenant-1']);
   assert.match(stdout, /"used":20/);
   // For longer than a grace lasts: it has asked since, and it is the window that holds.
@@ -239,9 +239,9 @@ test('a file that is not right keeps a worker from starting, and says all that i
   assert.deepEqual(
     lines.map((line) => line.trim().replace(/\S*\/empty/, 'empty')),
     [
-      'tenant 1 (tenant-1): AZURE_CLIENT_SECRET: no secrets in this file: say where it is, {"env": "NAME"} or {"file": "PATH"}',
-      'tenant 2 (tenant-2): RATE_LIMIT: is no setting',
-      'tenant 2 (tenant-2): REDIS_URL: is of the whole process: set it in the environment',
+      'tenant 1 (tenant-1): AZURE_CLIENT_SECRET: this file must not contain secrets; refer to it by {"env": "NAME"} or {"file": "PATH"}',
+      'tenant 2 (tenant-2): RATE_LIMIT: unknown setting',
+      'tenant 2 (tenant-2): REDIS_URL: applies to the whole process; set it in the environment',
       'tenant 2 (tenant-2): AZURE_CLIENT_SECRET: empty is empty',
     ],
   );

@@ -35,7 +35,7 @@ async function restoreTenant(): Promise<TestTenant> {
   const label = newLabel();
   const config = readConfig({ STANDDOWN_TENANT: label, RATE_LIMITS: LIMITS, URGENT_RESERVE: 'none' });
   await restoreRecorded(redis, recorded, label);
-  return { label, config, ...createTenant(config, redis) };
+  return { config, ...createTenant(config, redis) };
 }
 
 /** What stands of each id: that of its owner, which other campaigns' reports show, too. */

@@ -11,7 +11,7 @@ import { newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';
 
 const NEWER =
-  /^standdown: a newer Standdown works with this tenant's data \(data version 3, where this one understands 2 at most\): use that one\n$/;
+  /^standdown: a newer version of Standdown writes this tenant's data \(data version 3; this version understands up to 2\); use the newer version\n$/;
 
 let server: TestRedis;
 

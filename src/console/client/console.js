@@ -2,6 +2,7 @@
  * Keeps a page up to date: the server sends the parts that changed, and only what differs in them is touched, so that
  * focus, selection and scrolling stay. Without this script the page is as it was when it was opened.
  */
+import { describeDuration } from '/assets/duration.js';
 import { Idiomorph } from '/assets/idiomorph.js';
 
 const AGAIN_MS = 3000;
@@ -10,8 +11,8 @@ const connection = document.getElementById('connection');
 let source = null;
 let again;
 
-countDown();
-setInterval(countDown, 1000);
+updateTimes();
+setInterval(updateTimes, 1000);
 takeDrops();
 
 if (document.body.dataset.live === 'yes') {
@@ -32,7 +33,7 @@ function open() {
   // The session is over: the page itself says so, and leads to signing in.
   source.addEventListener('leave', () => location.reload());
   source.addEventListener('error', () => {
-    say('The console does not answer. What you see is as it was; trying again.');
+    say('The console does not answer. This page may be out of date; it reconnects by itself.');
     if (source?.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS);
   });
 }
@@ -53,25 +54,27 @@ function show({ regions = {}, data }) {
     const part = document.getElementById(id);
     if (part) Idiomorph.morph(part, text, { morphStyle: 'innerHTML', ignoreActiveValue: true });
   }
-  countDown();
+  updateTimes();
   document.body.dataset.shown = String(Date.now());
   if (data !== undefined) document.dispatchEvent(new CustomEvent('standdown:data', { detail: data }));
 }
 
-/** Writes how long it is to go beside every time that is waited for. */
-function countDown() {
+/** Counts down to what is to come, never past zero, and keeps the age of what has happened up to date. In the words of the server. */
+function updateTimes() {
   for (const place of document.querySelectorAll('[data-until]')) {
-    const left = Date.parse(place.dataset.until) - Date.now();
-    place.textContent = left > 0 ? `(${describe(left)})` : '(any moment now)';
+    const leftMs = Date.parse(place.dataset.until) - Date.now();
+    if (leftMs <= 0) setText(place, 'any moment now');
+    else setText(place.querySelector('.left'), `(in ${describeDuration(leftMs)})`);
+  }
+  for (const place of document.querySelectorAll('[data-since]')) {
+    const ageMs = Math.max(0, Date.now() - Date.parse(place.dataset.since));
+    setText(place, `(${describeDuration(ageMs)} ago)`);
   }
 }
 
-function describe(ms) {
-  const seconds = Math.ceil(ms / 1000);
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  const minutes = Math.ceil(seconds / 60);
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+/** Only where it differs: what is selected stays selected. */
+function setText(place, text) {
+  if (place && place.textContent !== text) place.textContent = text;
 }
 
 /** A file may be dropped anywhere on a form that takes one. */

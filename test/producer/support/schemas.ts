@@ -23,20 +23,21 @@ const JOB_FIELDS: Readonly<Record<string, (found: Json) => Json>> = {
   machineActionId: (found) => ({
     ...found,
     pattern: `^[\\t-\\r ]*(?:${FORMS.join('|')})[\\t-\\r ]*$`,
-    description: 'A GUID in any case, with or without braces or quotes; kept in lower case',
+    description: 'A GUID in any case, with or without braces or quotes; stored in lower case',
   }),
   comment: () => ({
     type: ['string', 'null'],
     maxLength: MAX_COMMENT_LENGTH,
     description:
-      'Sent to Defender. Missing, null or blank: DEFAULT_COMMENT of the worker; without that the job is invalid',
+      'Sent to Defender. If it is missing, null or blank, the worker sends its DEFAULT_COMMENT; without that the job is invalid',
   }),
-  requestedBy: (found) => ({ ...found, description: 'Who wants it; shown in results' }),
+  requestedBy: (found) => ({ ...found, description: 'Who requests the cancel; shown in results' }),
   expiresAt: (found) => ({
     ...found,
-    description: 'ISO 8601 with Z or an offset, or ms since 1970: what is not called by then ends as expired',
+    description:
+      'ISO 8601 with Z or an offset, or milliseconds since 1970. A cancel that has not been called by then ends as expired',
   }),
-  again: (found) => ({ ...found, description: 'Call the id once more although it has an outcome already' }),
+  again: (found) => ({ ...found, description: 'Call again for an action that already has an outcome' }),
 };
 
 /** The data of a job in a public lane. Generated from the worker's validator. */
@@ -56,7 +57,7 @@ function cancelJobSchema(): Json {
     properties[name] = JOB_FIELDS[name]?.(found) ?? found;
   const description =
     'The data of a job in the queues cancel and cancel-urgent. Unknown fields are ignored. Generated from the worker’s ' +
-    'validator, which is wider in one way: it cuts blanks off both ends of a text before it measures it.';
+    'validator, which is wider in one way: it trims a text before it measures the text.';
   return { $schema, title: 'CancelJob', description, ...schema, properties };
 }
 
@@ -65,7 +66,7 @@ function cancelResultJsonSchema(): Json {
   const { $schema, ...schema } = z.toJSONSchema(cancelResultSchema, { io: 'input' });
   const outcome = {
     anyOf: [{ enum: [...OUTCOMES] }, { type: 'string', minLength: 1 }],
-    description: 'How the request ended. The list may grow: take one that you do not know for not stopped',
+    description: 'How the request ended. More outcomes may be added: treat an unknown one as not cancelled',
   };
   const description =
     'The return value of a completed job, and a line of a report. More fields may be added.';

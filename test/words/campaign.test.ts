@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { describeKnown, describeTracked } from '../../src/words/campaign.ts';
+
+it('what is gone is not said to be followed', () => {
+  assert.equal(
+    describeTracked({ total: 3, gone: 3 }),
+    '3 actions belonged to a campaign that was deleted; their outcomes are unknown',
+  );
+  assert.equal(
+    describeTracked({ total: 3, gone: 1 }),
+    '2 actions belong to other campaigns and are followed there; 1 action belonged to a campaign that was deleted; its outcome is unknown',
+  );
+  assert.equal(
+    describeTracked({ total: 1, gone: 0 }),
+    '1 action belongs to another campaign and is followed there',
+  );
+});
+
+it('what becomes of actions that are not simply new is said a line each', () => {
+  const of = (outcome: 'open' | 'checking' | 'cancelled' | 'forbidden', count: number) => ({
+    campaign: 'a "b"',
+    outcome,
+    count,
+  });
+  const known = { already: 2, tracked: [of('open', 1), of('cancelled', 3)], takenOver: [of('forbidden', 4)] };
+  assert.deepEqual(describeKnown(known), [
+    '2 already in this campaign',
+    '4 taken over from campaign "a \\"b\\"", where they ended as forbidden',
+    '1 already queued in campaign "a \\"b\\""; followed there',
+    '3 already cancelled in campaign "a \\"b\\""; followed there',
+  ]);
+  assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
+});
