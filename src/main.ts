@@ -47,7 +47,7 @@ export async function main({ timings = TIMINGS }: { timings?: Timings } = {}): P
       note: say,
       complain: say,
       isTerminal: process.stdout.isTTY === true,
-      columns: process.stdout.columns ?? 80,
+      columns: process.stdout.columns ?? process.stderr.columns ?? 80,
     },
   });
   // A worker that was told to stop has done what it should; everything else was cut off.
@@ -56,7 +56,6 @@ export async function main({ timings = TIMINGS }: { timings?: Timings } = {}): P
   setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
 }
 
-/** In ms. */
 /** From the first moment on: one that comes while a worker starts must not end it. */
 function hangups(isWorker: boolean): (listener: () => void) => void {
   let hear: (() => void) | null = null;

@@ -3,6 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { StanddownError } from '../errors.ts';
 import { printable } from '../foreign.ts';
 import type { CommandContext } from './context.ts';
+import { wrapLines } from './wrap.ts';
 
 /** The option of every command that asks. */
 export interface Asking {
@@ -50,13 +51,22 @@ export function unconfirmed(doing: string): string {
   return `Refusing to ${doing} without confirmation (not a terminal). Run again with --yes.`;
 }
 
+/** Room is left for the answer. */
+function columnsOf(output: Writable): number {
+  return 'columns' in output && typeof output.columns === 'number'
+    ? output.columns - 8
+    : Number.POSITIVE_INFINITY;
+}
+
 /** Whether the answer that is typed into `input` is a yes. */
 export async function ask({ input, output, stop }: Terminal, question: string): Promise<boolean> {
   const asking = createInterface({ input, output });
   const ended = new Promise<null>((resolve) => asking.once('close', () => resolve(null)));
   try {
     const answer = await Promise.race([
-      asking.question(`${printable(question)} [y/N] `, { signal: stop }).catch(() => null),
+      asking
+        .question(`${wrapLines([printable(question)], columnsOf(output))} [y/N] `, { signal: stop })
+        .catch(() => null),
       ended,
     ]);
     // What follows begins a line of its own.

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { AppDeps } from '../app.ts';
 import type { Environment } from '../config.ts';
+import { wrapLines } from './wrap.ts';
 
 /** Where a command's words go. Results only on standard output; everything else on standard error. */
 export interface Output {
@@ -43,6 +44,11 @@ export function widthOf(out: Output): number {
  * cancelled. After a signal: 130 or 143.
  */
 export const EXIT = { done: 0, failed: 1, usage: 2, notStopped: 3, declined: 130 } as const;
+
+/** Writes lines for a person; on a terminal they are broken between words. */
+export function writeText(out: Output, text: string): Promise<void> {
+  return out.write(`${wrapLines(text.trimEnd().split('\n'), widthOf(out))}\n`);
+}
 
 export function writeJson(out: Output, value: unknown): Promise<void> {
   return out.write(`${JSON.stringify(value)}\n`);

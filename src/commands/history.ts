@@ -11,7 +11,7 @@ import { describeBlocked } from '../words/blocked.ts';
 import { UNCERTAIN } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
-import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
+import { type CommandContext, EXIT, widthOf, writeJson, writeText } from './context.ts';
 import { formatTable } from './table.ts';
 
 export interface HistoryOptions {
@@ -69,9 +69,11 @@ async function writeRequest(
   );
   const rows = events.map(({ at, texts }) => [formatTime(at, Date.now()), ...texts]);
   if (rows.length > 0) await out.write(`${formatTable(columns, rows, widthOf(out))}\n\n`);
-  await out.write(`${describeNow(line, campaign)}\n`);
-  if (line.outcome === null && line.campaign === campaign.name)
-    await out.write(await describeWait(tenant, campaign));
+  await writeText(out, describeNow(line, campaign));
+  if (line.outcome === null && line.campaign === campaign.name) {
+    const reasons = await describeWait(tenant, campaign);
+    if (reasons !== '') await writeText(out, reasons);
+  }
 }
 
 interface Event {

@@ -1,7 +1,7 @@
 import { type LoggedIn, login, logout } from '../app-login.ts';
 import type { LoginPrompt } from '../defender/device-code.ts';
 import { describeDuration } from '../duration.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { type CommandContext, EXIT, writeJson, writeText } from './context.ts';
 
 /** Logs a user in, who enters a code on any device. What is printed while it waits is not for a log. */
 export async function runLogin(
@@ -9,10 +9,10 @@ export async function runLogin(
   { json }: { json: boolean },
 ): Promise<number> {
   const onPrompt = (prompt: LoginPrompt) =>
-    void (json ? writeJson(out, { event: 'code', ...prompt }) : out.write(describePrompt(prompt)));
+    void (json ? writeJson(out, { event: 'code', ...prompt }) : writeText(out, describePrompt(prompt)));
   const loggedIn = await login(config, { onPrompt, signal: stop, timings });
   if (json) await writeJson(out, { event: 'logged-in', ...loggedIn });
-  else await out.write(describeLogin(loggedIn));
+  else await writeText(out, describeLogin(loggedIn));
   return EXIT.done;
 }
 
@@ -23,7 +23,7 @@ export async function runLogout(
 ): Promise<number> {
   const path = await logout(config);
   if (json) await writeJson(out, { wasLoggedIn: path !== null });
-  else await out.write(path === null ? 'No user was logged in.\n' : `Logged out: deleted ${path}.\n`);
+  else await writeText(out, path === null ? 'No user was logged in.' : `Logged out: deleted ${path}.`);
   return EXIT.done;
 }
 

@@ -13,6 +13,7 @@ import { chooseConfig } from '../tenants-file.ts';
 import { addCommands } from './catalogue.ts';
 import { type BareContext, type CommandContext, EXIT, type Output, writeJson } from './context.ts';
 import { addExamples, HELP, helpHint } from './help.ts';
+import { wrapLines } from './wrap.ts';
 
 /** What the process provides; only `main.ts` touches the process itself. */
 export type Process = Omit<BareContext, 'args' | 'path'> & {
@@ -46,7 +47,7 @@ interface Start {
  */
 export async function runProgram(argv: readonly string[], { out, ...rest }: Process): Promise<number> {
   const watched = watch(out);
-  const process: Process = { ...rest, out: safe(watched.out) };
+  const process: Process = { ...rest, out: safe(watched.out, rest.isErrorTerminal) };
   const isForProgram = argv.includes('--json');
   let code: number = EXIT.done;
   const program = createProgram(process, isForProgram, {
@@ -136,12 +137,17 @@ function codeOf(error: unknown): string {
  * Lines on standard error quote settings and answers, so they pass the same filter as the log. No text from outside reaches a
  * terminal as a control sequence; files and pipes get results unchanged.
  */
-function safe(out: Output): Output {
+function safe(out: Output, isErrorTerminal: boolean): Output {
+  const shown = (text: string) => {
+    const clean = printable(withoutSecrets(text));
+    // A caret points at a place in the line above it.
+    return isErrorTerminal && !/^ *\^/m.test(clean) ? wrapLines(clean.split('\n'), out.columns) : clean;
+  };
   return {
     ...out,
     write: (text) => out.write(out.isTerminal ? printable(text) : text),
-    note: (line) => out.note(printable(withoutSecrets(line))),
-    complain: (line) => out.complain(printable(withoutSecrets(line))),
+    note: (line) => out.note(shown(line)),
+    complain: (line) => out.complain(shown(line)),
   };
 }
 

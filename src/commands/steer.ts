@@ -22,7 +22,7 @@ import {
 import { plural } from '../words/number.ts';
 import { actorOf } from './actor.ts';
 import { type Asking, confirm } from './confirm.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { type CommandContext, EXIT, writeJson, writeText } from './context.ts';
 
 export interface SteerOptions {
   campaign: string;
@@ -95,7 +95,7 @@ export function runPriority(
       await writeJson(context.out, { tenant: tenant.label, campaign, priority, before: before.priority });
     else {
       const words = describeReprioritized(priority, before.priority);
-      await context.out.write(`${titled(campaign, tenant.label)}: ${words}\n`);
+      await writeText(context.out, `${titled(campaign, tenant.label)}: ${words}`);
     }
     return EXIT.done;
   });
@@ -142,7 +142,7 @@ export function runDelete(
       );
     }
     if (options.json) await writeJson(context.out, { tenant: tenant.label, campaign: name, deleted: true });
-    else await context.out.write(`${title}: deleted\n`);
+    else await writeText(context.out, `${title}: deleted`);
     return EXIT.done;
   });
 }
@@ -167,7 +167,7 @@ export function runRetry(
     const title = titled(options.campaign, tenant.label);
     if (options.json)
       await writeJson(context.out, { tenant: tenant.label, campaign: options.campaign, reopened });
-    else await context.out.write(`${title}: ${describeRetried(reopened, others)}\n`);
+    else await writeText(context.out, `${title}: ${describeRetried(reopened, others)}`);
     return EXIT.done;
   });
 }
@@ -195,14 +195,14 @@ async function tellState(
   const title = titled(campaign, label);
   if (before.finished !== null) {
     if (json) await writeJson(out, { tenant: label, campaign, state: 'done', changed: false });
-    else await out.write(`${title}: ${describeFinished(before.finished, steering, Date.now())}\n`);
+    else await writeText(out, `${title}: ${describeFinished(before.finished, steering, Date.now())}`);
     return;
   }
   const changed = before.state !== state;
   const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
   if (json) await writeJson(out, { tenant: label, campaign, state, changed });
   else {
-    await out.write(`${title}: ${describeSteered({ state, changed }, [also, goingOn])}\n`);
+    await writeText(out, `${title}: ${describeSteered({ state, changed }, [also, goingOn])}`);
   }
 }
 

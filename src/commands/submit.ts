@@ -14,7 +14,7 @@ import { count, plural } from '../words/number.ts';
 import type { RowFormat } from './action-rows.ts';
 import { actorOf } from './actor.ts';
 import { canAsk, confirm, isPersonAt, unconfirmed } from './confirm.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { type CommandContext, EXIT, writeJson, writeText } from './context.ts';
 import { expectTypes, type Load, loadFile, loadSelected, type Submission } from './submit-load.ts';
 import { readWish, type SubmitOptions } from './submit-wish.ts';
 import { describeKept, describePlan, describeSetAside, describeSubmit } from './submit-words.ts';
@@ -98,7 +98,8 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
     const plan = await planSubmit(tenant, wish, load.spool.read());
     for (const line of describePlan(tenant.label, wish.name, plan, load)) out.note(line);
     await tellAbsence(submission, tenant);
-    const question = `S${doing.slice(1)}? Their machine actions will be cancelled; there is no undo.`;
+    out.note('Submitting cancels real actions. There is no undo.');
+    const question = `S${doing.slice(1)}?`;
     if (!(await confirm(context, { yes: false }, doing, question))) {
       out.note('Nothing was submitted.');
       return EXIT.declined;
@@ -142,7 +143,7 @@ async function tellPlan(
     });
     return;
   }
-  await out.write(`${describePlan(label, wish.name, plan, load).join('\n')}\n`);
+  await writeText(out, describePlan(label, wish.name, plan, load).join('\n'));
   out.note('Dry run: nothing was submitted.');
 }
 
@@ -201,7 +202,7 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
       open,
       etaAt,
     });
-  } else await out.write(`${describeSubmit(tenant.label, summary, load, etaAt)}\n`);
+  } else await writeText(out, describeSubmit(tenant.label, summary, load, etaAt));
   if (open > 0) await tellAbsence(submission, tenant);
   if (!summary.created) for (const line of describeKept(summary, options)) out.note(line);
   if (!options.wait) return EXIT.done;

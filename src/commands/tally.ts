@@ -1,6 +1,7 @@
 import { excerpt } from '../foreign.ts';
 import type { Counts, Tally } from '../select/tally.ts';
 import { count, plural } from '../words/number.ts';
+import { formatUtc } from '../words/time.ts';
 
 /** Values named one by one. */
 const NAMED = 5;
@@ -8,9 +9,13 @@ const NAMED = 5;
 /** What machine actions have in common, for a person. Names come from outside: they are made printable. */
 export function describeTally(tally: Tally): string[] {
   const { total, byMachine } = tally;
-  const times = tally.oldest ? ` created between ${tally.oldest} and ${tally.newest}` : '';
+  const created =
+    tally.oldest && tally.newest
+      ? [`  ${'created'.padEnd(WIDTH)}${formatUtc(tally.oldest)} to ${formatUtc(tally.newest)}`]
+      : [];
   return [
-    `${plural(total, 'machine action')}${times}`,
+    plural(total, 'machine action'),
+    ...created,
     line('type', tally.byType),
     line('status', tally.byStatus),
     line('requestor', tally.byRequestor),

@@ -9,7 +9,7 @@ import { describeReadWait } from '../words/blocked.ts';
 import { describeChecked, NOTHING_TO_VERIFY, titled } from '../words/campaign.ts';
 import { count } from '../words/number.ts';
 import { actorOf } from './actor.ts';
-import { type CommandContext, EXIT, writeJson } from './context.ts';
+import { type CommandContext, EXIT, writeJson, writeText } from './context.ts';
 
 /**
  * Reads the status of a campaign's actions, whatever it is: whether all were cancelled is said by `watch`'s exit code and by
@@ -37,7 +37,7 @@ export function runVerify(
         ...toJson(verified),
         allCancelled,
       });
-    else await out.write(`${describe(titled(campaign.name, tenant.label), verified)}\n`);
+    else await writeText(out, describe(titled(campaign.name, tenant.label), verified));
     return EXIT.done;
   });
 }

@@ -88,7 +88,7 @@ describe('standdown select', () => {
       requestor,
       createdAt: '2026-01-01T08:00:00.123Z',
     });
-    assert.match(all.stderr, /^4 machine actions created between 2026-01-01T08:00:00\.123Z and /);
+    assert.match(all.stderr, /^4 machine actions\n {2}created {4}2026-01-01 08:00:00 UTC to /);
     assert.match(all.stderr, /^ {2}type {7}RunAntiVirusScan 3 · Isolate 1$/m);
     assert.match(all.stderr, /^ {2}status {5}Pending 2 · InProgress 1 · Queued 1$/m);
     assert.deepEqual(idsOf(newest), [young, old, running]);

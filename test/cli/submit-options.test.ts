@@ -104,12 +104,13 @@ describe('standdown submit', () => {
       const { code, shown } = await answer(`y${KEYS.enter}`, [file]);
       assert.equal(code, 0, shown);
       const expected = [
-        /^103 machine actions created between /m,
+        /^103 machine actions\n {2}created {4}\S+ \S+ UTC to \S+ \S+ UTC$/m,
         /^ {2}type {7}Isolate 100 · Unisolate 3$/m,
         /^ {2}machines {3}2: machine\.contoso\.example 100 · ws-1 3$/m,
         /^ {2}2 ids are unknown to Defender$/m,
-        /^Campaign "wrong isolation" in tenant \S+ \(new\): 105 actions would be queued\n {2}Expected to finish within seconds\n/m,
-        /Submit 105 actions to campaign "wrong isolation" in tenant \S+\? .*there is no undo\. \[y\/N\] /,
+        /^Campaign "wrong isolation" in tenant \S+ \(new\): 105 actions would be\n {2}queued\n {2}Expected to finish within seconds\n/m,
+        /^Submitting cancels real actions\. There is no undo\.$/m,
+        /Submit 105 actions to campaign "wrong isolation" in tenant\s+\S+\? \[y\/N\] /,
         /^Campaign "wrong isolation" in tenant \S+: 105 actions queued$/m,
       ];
       for (const words of expected) assert.match(shown, words);
@@ -157,7 +158,7 @@ describe('standdown submit', () => {
       const { code, shown } = await answer(`yes${KEYS.enter}`, where);
       assert.match(
         shown,
-        /^1 machine action created between .*\n {2}type {7}Isolate 1\n {2}status {5}Pending 1\n/,
+        /^1 machine action\n {2}created .*\n {2}type {7}Isolate 1\n {2}status {5}Pending 1\n/,
       );
       assert.match(shown, /Expected to finish within seconds\n/);
       assert.deepEqual([code, await shell.listed(CAMPAIGN)], [0, [id]]);
@@ -293,7 +294,7 @@ describe('standdown submit', () => {
         ],
       );
       assert.match(done ?? '', /^ {2}Expected to finish within seconds$/);
-      assert.match(ran.stderr, /^120 machine actions created between .*\n {2}type {7}Isolate 120\n/);
+      assert.match(ran.stderr, /^120 machine actions\n {2}created .*\n {2}type {7}Isolate 120\n/);
       assert.match(ran.stderr, /\nDry run: nothing was submitted\.\n$/);
       assert.equal(await shell.listed(CAMPAIGN), null);
     });
@@ -472,7 +473,7 @@ describe('standdown submit', () => {
       assert.deepEqual([accepted, excluded], [3, 1]);
       assert.match(
         ran.stderr,
-        /^3 machine actions created between .*\n.*\n {2}status {5}Pending 2 · InProgress 1\n/,
+        /^3 machine actions\n {2}created .*\n.*\n {2}status {5}Pending 2 · InProgress 1\n/,
       );
       const listed = await shell.listed(CAMPAIGN);
       assert.deepEqual(listed?.slice(0, 2).toSorted(), waiting.toSorted());
