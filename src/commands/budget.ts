@@ -68,7 +68,7 @@ function describe(views: readonly Seen[], tenant: string, width: number): string
   return [
     formatTable(columns, rows, width),
     '',
-    wrapLines([...workers, ...(lines.length > 0 ? lines : ['Nothing is blocking calls.'])], width),
+    wrapLines([...workers, ...(lines.length > 0 ? lines : ['Calls can be sent now.'])], width),
   ].join('\n');
 }
 

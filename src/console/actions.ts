@@ -133,7 +133,7 @@ export const ACTIONS = {
     grave: true,
     fits: (look) => isOpen(look.campaign) && mayBeSteered(look),
     question: ({ campaign: { name, open }, status: { tracked } }, tenant) =>
-      `${askAbort({ name, tenant }, { open, following: tracked.open })} To cancel them later, submit them to another campaign.`,
+      `${askAbort({ name, tenant }, { open, following: tracked.open })} To cancel the pending ones later, submit them to another campaign. Campaigns that follow these actions show them as withdrawn.`,
     run: abort,
   },
   retry: {

@@ -33,7 +33,7 @@ const MOST_FORECAST = 100_000;
 export function chartBudget(
   limits: Limits,
   past: Past,
-  outlook: { input: ForecastInput; left: number },
+  outlook: { input: ForecastInput; left: number; isKnown: boolean },
 ): BudgetChart {
   const { now } = outlook.input;
   const span = longestMs(limits.windows);
@@ -47,7 +47,7 @@ export function chartBudget(
       lengthMs: window.lengthMs,
       max: window.max,
       bulkMax: window.max - reservedIn(limits, window),
-      ...countRolling(calls, times, window, { now, knownSince: past.knownSince }),
+      ...countRolling(calls, times, window, { now, knownSince: past.knownSince, isKnown: outlook.isKnown }),
     })),
     refusals: past.refusals.filter(({ until }) => until > now - span),
   };
@@ -67,7 +67,7 @@ function countRolling(
   calls: readonly number[],
   times: readonly number[],
   { lengthMs }: Window,
-  { now, knownSince }: { now: number; knownSince: number },
+  { now, knownSince, isKnown }: { now: number; knownSince: number; isKnown: boolean },
 ): Pick<WindowChart, 'used' | 'least' | 'forecast'> {
   const drawn: Pick<WindowChart, 'used' | 'least' | 'forecast'> = { used: [], least: [], forecast: [] };
   let begun = 0;
@@ -79,7 +79,7 @@ function countRolling(
     const isWhole = time - lengthMs >= knownSince;
     drawn.used.push(time <= now && isWhole ? number : null);
     drawn.least.push(time <= now && !isWhole ? number : null);
-    drawn.forecast.push(time >= now ? number : null);
+    drawn.forecast.push(isKnown && time >= now ? number : null);
   }
   return drawn;
 }

@@ -19,9 +19,12 @@ export function addBudgetPage(site: Site, directory: Directory): void {
     const shown = directory.find(params['tenant'] ?? '');
     const { tenant, label } = shown;
     const { budget, past } = await shown.look();
-    // The calls of today leave the windows in any case; others only come where somebody can make them.
-    const open = hasForecast(budget) ? await openAhead(tenant, LAST) : 0;
-    const chart = chartBudget(tenant.limits, past, outlook(tenant.limits, budget, open, false));
+    const isKnown = hasForecast(budget);
+    const open = await openAhead(tenant, LAST);
+    const chart = chartBudget(tenant.limits, past, {
+      ...outlook(tenant.limits, budget, open, false),
+      isKnown,
+    });
     const regions = {
       windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
       refusals: renderRefusals(chart),
@@ -36,7 +39,7 @@ export function addBudgetPage(site: Site, directory: Directory): void {
       regions,
       body: html`${live(regions, 'windows')}
 <section><h2>Calls in each rolling window</h2>
-<p class="note">The last ${describeDuration(spanOf(chart))} and, dashed, the forecast for the next ${describeDuration(spanOf(chart))}. Calls above the lower limit are reserved for urgent requests.</p>
+<p class="note">The last ${describeDuration(spanOf(chart))} and, dashed, the forecast for the next ${describeDuration(spanOf(chart))}. Calls above the lower limit are reserved for urgent requests. There is no forecast while no worker can call. Times are those of this browser.</p>
 <noscript><p>The chart needs JavaScript. The table above shows the current numbers.</p></noscript>
 ${chart.windows.map(renderFigure)}
 <ul class="keys"><li><span class="key used"></span>calls</li><li><span class="key least"></span>at least (older calls are not kept)</li><li><span class="key forecast"></span>forecast</li><li><span class="key limit"></span>limit</li><li><span class="key bulk"></span>available to campaigns</li><li><span class="key refusal"></span>refused (429) and waiting</li></ul>

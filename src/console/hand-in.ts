@@ -69,6 +69,8 @@ export async function readHandedIn(
         continue;
       }
       check(fields);
+      if ((fields.get('ids') ?? '').trim() !== '')
+        throw new StanddownError('USAGE', 'You pasted ids and chose a file. Remove one of them.');
       const wish = readWish(fields);
       spool = await openSpool();
       const handed = {

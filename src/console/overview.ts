@@ -76,13 +76,15 @@ function rankOf({ look }: Seen): number {
 function renderCounts(all: readonly Seen[]): Html {
   const looks = all.flatMap(({ look }) => (look ? [look] : []));
   const open = looks.flatMap(({ active }) => active).reduce((sum, { campaign }) => sum + campaign.open, 0);
-  const active = looks.filter((look) => look.active.length > 0).length;
+  const campaigns = looks.flatMap(({ active }) => active).map(({ status }) => status.state);
+  const of = (state: string) => campaigns.filter((one) => one === state).length;
   const trouble = all.filter(({ look }) => look === null || look.trouble > 0).length;
   const words = [
     plural(all.length, 'tenant'),
-    `${count(active)} running`,
+    `${plural(of('running'), 'campaign')} running`,
+    ...(of('paused') > 0 ? [`${count(of('paused'))} paused`] : []),
     `${plural(open, 'action')} pending`,
-    trouble > 0 ? `${count(trouble)} with problems` : 'all healthy',
+    trouble > 0 ? `${count(trouble)} with problems` : 'no problems',
   ];
   return html`<p class="lead">${words.join(' · ')}</p>`;
 }

@@ -61,7 +61,7 @@ export function renderHolds(budget: BudgetView, tenant: string, now = Date.now()
     tenant,
     holdsToShow(budget, tenant).map((hold) => renderHold(hold, now)),
   );
-  return lines.length > 0 ? renderList(lines) : html`<p class="note">Nothing is blocking calls.</p>`;
+  return lines.length > 0 ? renderList(lines) : html`<p class="note">Calls can be sent now.</p>`;
 }
 
 /** Why nothing of one campaign goes out; empty: nothing is blocking it. */

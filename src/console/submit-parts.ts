@@ -164,7 +164,7 @@ function renderForecast(draft: Draft, prospects: Prospects): Html {
   ];
   return html`<section><h2>Forecast</h2>
 ${plan === null ? html`<p class="note" role="status">Looking up ${plural(ids, 'action')}…</p>` : typeof plan === 'string' ? html`<p class="problem">${plan}</p>` : renderPlan(draft, plan, prospects)}
-<p class="note">${words.join('; ')}</p></section>`;
+${plan !== null && typeof plan !== 'string' && !plan.created ? '' : html`<p class="note">${words.join('; ')}</p>`}</section>`;
 }
 
 function renderPlan(
@@ -173,7 +173,9 @@ function renderPlan(
   { etaAt, absence }: Prospects,
 ): Html {
   const known = describeKnown(plan);
-  const kept = plan.created ? '' : html`<p>The existing campaign keeps its comment, priority and expiry.</p>`;
+  const kept = plan.created
+    ? ''
+    : html`<p>The existing campaign keeps its comment, priority and expiry; those entered here are not used.</p>`;
   return html`<p>${describePlanned({ name: wish.name, tenant }, plan)} <span class="note">(checked at ${at(plannedAt)})</span></p>
 ${known.length > 0 ? html`<ul>${known.map((line) => html`<li>${line}</li>`)}</ul>` : ''}${etaAt ? html`<p>${EXPECTED} ${upcoming(etaAt)}</p>` : ''}${absence && plan.accepted > 0 ? html`<p class="hold">${absence}</p>` : ''}${kept}`;
 }

@@ -46,7 +46,7 @@ function renderLead(summary: Summary): Html {
   const others = stopped - (outcomes.get('cancelled') ?? 0);
   const note =
     others > 0
-      ? ` ${count(others)} of them ${others === 1 ? 'was' : 'were'} cancelled before Standdown’s call or found cancelled later.`
+      ? ` Of the cancelled ones, ${count(others)} ${others === 1 ? 'was' : 'were'} cancelled before Standdown’s call or found cancelled later.`
       : '';
   return html`<p class="lead">${describeStopped(summary)}${note}</p>
 ${renderBar('All actions by outcome', { name: '', total, outcomes })}`;

@@ -69,10 +69,10 @@ export function describeKnown({
     ...(already > 0 ? [`${count(already)} already in this campaign`] : []),
     ...takenOver.map(
       (of) =>
-        `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where they ended as ${of.outcome}`,
+        `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
     ...tracked.map(({ outcome, ...of }) => {
-      const where = outcome === 'open' || outcome === 'checking' ? 'already queued' : `already ${outcome}`;
+      const where = outcome === 'open' || outcome === 'checking' ? 'already queued' : `ended as ${outcome}`;
       return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}; followed there`;
     }),
   ];
@@ -141,8 +141,8 @@ export function describeReprioritized(priority: number, before: number): string 
 
 export function describeLeft(others: number): string {
   return others === 1
-    ? '1 action belongs to another campaign; retry it there'
-    : `${count(others)} actions belong to other campaigns; retry them there`;
+    ? '1 action belongs to another campaign; retry it there, or submit it to this campaign again if that one was aborted'
+    : `${count(others)} actions belong to other campaigns; retry them there, or submit them to this campaign again if those were aborted`;
 }
 
 export function describeDuplicates(duplicates: number): string {

@@ -13,7 +13,7 @@ const LIMITS = {
 };
 const NOW = 1_800_000_000_000;
 
-function draw(stamps: number[], left: number, knownSince = NOW - HOUR) {
+function draw(stamps: number[], left: number, knownSince = NOW - HOUR, isKnown = true) {
   const windows = LIMITS.windows.map((window) => ({
     ...window,
     max: window.max - (window.max === 1_500 ? 30 : 0),
@@ -21,7 +21,7 @@ function draw(stamps: number[], left: number, knownSince = NOW - HOUR) {
   return chartBudget(
     LIMITS,
     { stamps, knownSince, refusals: [] },
-    { input: { now: NOW, stamps, windows }, left },
+    { input: { now: NOW, stamps, windows }, left, isKnown },
   );
 }
 
@@ -42,6 +42,12 @@ describe('the drawing of the budget', () => {
     assert.equal(valueAt(times, hour.used, NOW), 90);
     assert.deepEqual([hour.max, hour.bulkMax, minute.bulkMax], [1_500, 1_470, 100]);
     assert.equal(valueAt(times, hour.forecast, NOW + HOUR - 1), 0, 'nothing is left to call');
+  });
+
+  it('draws no forecast where nobody can make one', () => {
+    const { windows } = draw([NOW - 30_000], 5_000, NOW - HOUR, false);
+    for (const { forecast } of windows) assert.ok(forecast.every((value) => value === null));
+    assert.ok(windows[0]?.used.some((value) => value === 1), 'the past is drawn all the same');
   });
 
   it('never lets the forecast pass what bulk may use', () => {

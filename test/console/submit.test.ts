@@ -238,6 +238,16 @@ describe('handing ids in through the console, in a real browser', () => {
       await page.getByRole('heading', { name: 'Request failed' }).waitFor();
       assert.match(await textOf(page, 'main'), words);
     }
+    await fill(visitor, 'both');
+    await page.getByLabel('Action ids').fill(newGuids(1).join());
+    await page.locator('#file').setInputFiles({
+      name: 'ids.txt',
+      mimeType: 'text/plain',
+      buffer: Buffer.from(newGuids(1).join()),
+    });
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.getByRole('heading', { name: 'Request failed' }).waitFor();
+    assert.match(await textOf(page, 'main'), /You pasted ids and chose a file\. Remove one of them\./);
   });
 
   it('takes nothing from whoever may only read, nor without the key of the session', async (t) => {

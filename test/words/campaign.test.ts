@@ -28,7 +28,7 @@ it('what becomes of actions that are not simply new is said a line each', () => 
     '2 already in this campaign',
     '4 taken over from campaign "a \\"b\\"", where they ended as forbidden',
     '1 already queued in campaign "a \\"b\\""; followed there',
-    '3 already cancelled in campaign "a \\"b\\""; followed there',
+    '3 ended as cancelled in campaign "a \\"b\\""; followed there',
   ]);
   assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
 });
