@@ -47,7 +47,10 @@ describe('the drawing of the budget', () => {
   it('draws no forecast where nobody can make one', () => {
     const { windows } = draw([NOW - 30_000], 5_000, NOW - HOUR, false);
     for (const { forecast } of windows) assert.ok(forecast.every((value) => value === null));
-    assert.ok(windows[0]?.used.some((value) => value === 1), 'the past is drawn all the same');
+    assert.ok(
+      windows[0]?.used.some((value) => value === 1),
+      'the past is drawn all the same',
+    );
   });
 
   it('never lets the forecast pass what bulk may use', () => {
