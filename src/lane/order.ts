@@ -6,7 +6,7 @@ import { SHORT_WAIT_MS } from '../timings.ts';
 export interface Turn {
   /** Its call goes out: nobody waits for it any more. */
   calls(): void;
-  /** Resolves when the jobs of the lane that were taken later, and go back too, have gone back; after a second at the latest. */
+  /** Resolves when the jobs of the lane that were taken later, and go back too, have gone back; after `SHORT_WAIT_MS` at the latest. Never rejects. */
   toGoBack(): Promise<void>;
   end(): void;
 }

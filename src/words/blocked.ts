@@ -51,7 +51,7 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
         next: 'Resuming',
       };
     case 'paused':
-      return { state: detail || 'Paused. Run "standdown resume" to continue.', next: '' };
+      return { state: detail || 'Paused. Resume it to continue.', next: '' };
     default:
       return { state: `Blocked: ${reason}${because(detail)}.`, next: 'Retrying' };
   }

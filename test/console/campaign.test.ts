@@ -145,7 +145,7 @@ describe('a campaign in the console, in a real browser', () => {
     await stack.submit(stack.addActions(3), 'steered');
     await visitor.go(await pathOf('steered'));
     await act(visitor, 'Pause');
-    assert.match(await textOf(page, '#head'), /paused[\s\S]*Run "standdown resume" to continue/);
+    assert.match(await textOf(page, '#head'), /paused[\s\S]*Paused\. Resume it to continue\./);
     assert.equal((await stack.status('steered')).state, 'paused');
     await act(visitor, 'Change priority', () => page.getByLabel('Priority').selectOption('2'));
     assert.match(await textOf(page, '#head'), /priority 2 \(was 5\)/);
