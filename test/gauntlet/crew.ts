@@ -8,6 +8,7 @@ const STOP_MS = 60_000;
 
 interface Member {
   process: Process;
+  /** Whether it is to stand still where it stops itself. */
   frozen: boolean;
   /** Whether it was told to stop; a second time would end it at once. */
   told: boolean;
@@ -59,11 +60,12 @@ export function createCrew(size: number, env: Record<string, string>) {
     /** The fault points that were reached. */
     points: () => said.flatMap(({ stderr }) => stderr.match(/^fault point: .*$/gm) ?? []),
     stderr: () => said.map(({ stderr }) => stderr).join(''),
-    /** Starts again what has ended. */
+    /** Starts again what has ended, and wakes what stopped itself only after its time to stand still was over. */
     tend: () => {
       if (isOver) return;
       members.forEach((member, index) => {
         if (member.ended !== null) members[index] = start();
+        else if (!member.frozen) member.process.kill('SIGCONT');
       });
     },
     kill: (index: number) => at(index).process.kill('SIGKILL'),
@@ -77,10 +79,7 @@ export function createCrew(size: number, env: Record<string, string>) {
       return member.process.pid;
     },
     thaw: () => {
-      for (const member of members) {
-        if (member.frozen) member.process.kill('SIGCONT');
-        member.frozen = false;
-      }
+      for (const member of members) member.frozen = false;
     },
     /** Tells all to stop. @returns how each ended. */
     dismiss: async (): Promise<(number | NodeJS.Signals)[]> => {
