@@ -176,8 +176,14 @@ export async function listCampaigns(
 /** As people see it; `done`: it runs, and nothing of it is open. */
 export type DisplayState = Campaign['state'] | 'done';
 
-export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>): DisplayState {
-  return state === 'running' && open === 0 ? 'done' : state;
+/** @param now in ms since 1970, by Redis' clock: what has expired is no longer called, also while no worker has noted it. */
+export function displayState(
+  { state, open, expiresAt }: Pick<Campaign, 'state' | 'open' | 'expiresAt'>,
+  now: number,
+): DisplayState {
+  if (state === 'running' && open === 0) return 'done';
+  const isOpen = state === 'running' || state === 'paused';
+  return isOpen && expiresAt !== null && expiresAt <= now ? 'expired' : state;
 }
 
 /** Of all campaigns, in the order of their creation. */

@@ -1,13 +1,11 @@
-import { type ForecastInput, forecast } from '../budget/forecast.ts';
-import { pacedWindows } from '../budget/pace.ts';
-import { canSomeoneCall } from '../budget/roster.ts';
-import { type BudgetView, decisiveHold, type Hold, isEndless, viewBudget } from '../budget/view.ts';
-import { type Limits, windowsFor } from '../budget/windows.ts';
-import { FED_JOB_ID, type Keys } from '../keys.ts';
+import { type BudgetView, decisiveHold, type Hold, viewBudget } from '../budget/view.ts';
+import type { Limits } from '../budget/windows.ts';
+import type { Keys } from '../keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { feedingPlace, isUrgentPlace, URGENT } from '../ledger/place.ts';
+import { feedingPlace, URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
+import { type Ahead, completion, hasForecast, NO_FORECAST, readAhead, readNeighbours } from './forecast.ts';
 import { type Campaign, type DisplayState, displayState, findCampaign, readCampaign } from './registry.ts';
 import { countTracked, readTracked, type Tracked, type TrackedDeps } from './tracked.ts';
 
@@ -21,6 +19,8 @@ export interface CampaignStatus {
   priority: number;
   /** ISO 8601 UTC. */
   createdAt: string;
+  /** ISO 8601 UTC: what is pending then is not called; null: never. */
+  expiresAt: string | null;
   /** `done` when nothing of it is open, nor of what it tracks. */
   state: DisplayState;
   /** Ids that it names, those that it tracks included. */
@@ -31,8 +31,10 @@ export interface CampaignStatus {
   outcomes: Partial<Record<Outcome, number>>;
   /** Why nothing of it goes out now. Times in ISO 8601 UTC; null: not known. */
   hold: { reason: string; until: string | null; detail: string } | null;
-  /** When its last call will have been made, as things stand; null: nothing left, not running, or nobody who can call. */
+  /** When its last call will have been made or it expires, as things stand; null: nothing left, not running, or nobody who can call. */
   etaAt: string | null;
+  /** How many of its own actions will expire before their turn, as things stand; null where `etaAt` is. */
+  expiring: number | null;
 }
 
 export interface StatusDeps {
@@ -64,45 +66,50 @@ type WithBudget = CampaignLook & { budget: BudgetView };
 export async function lookAt(deps: StatusDeps, found: Campaign): Promise<WithBudget> {
   const { redis, keys, limits } = deps;
   const place = feedingPlace(found.priority, found.number);
-  const before = await numbersBefore(deps, place);
+  const neighbours = await readNeighbours(deps, place);
   // Sent in one go: what was answered between the one and the other would count twice, or not at all, and a call more or
   // less can be a whole turn of a window.
   const [read, budget, ahead] = await Promise.all([
     readCampaign(redis, keys, found.number),
     viewBudget(redis, keys, limits),
-    openOf(deps, before, place),
+    readAhead(deps, place, found, neighbours),
   ]);
   const campaign = read ?? found;
   return { campaign, status: await statusOf(deps, campaign, budget, ahead), budget };
 }
 
-/** ahead: how many calls go before; looked up when it is not known. */
+/** @param ahead looked up when it is not known. */
 export async function statusOf(
   deps: StatusDeps,
   campaign: Campaign,
   budget: BudgetView,
-  ahead?: number,
+  ahead?: Ahead,
 ): Promise<CampaignStatus> {
   const tracked = await readTracked(deps, campaign.number);
   const owners = await ownersOf(deps, tracked);
   // Of what is gone nobody will ever know an outcome: it stays open, and nobody waits for it.
   const open = campaign.open + tracked.open + tracked.gone;
+  const state = displayState({ ...campaign, open: open - tracked.gone }, budget.now);
   return {
     campaign: campaign.name,
     comment: campaign.comment,
     requestedBy: campaign.requestedBy,
     priority: campaign.priority,
     createdAt: toIso(campaign.createdAt),
-    state: displayState({ state: campaign.state, open: open - tracked.gone }),
+    expiresAt: campaign.expiresAt === null ? null : toIso(campaign.expiresAt),
+    state,
     total: campaign.total + tracked.total,
     open,
     tracked: { total: tracked.total, open: tracked.open, gone: tracked.gone },
     outcomes: sumOf(campaign.outcomes, tracked.outcomes),
-    hold: holdOf(campaign, owners, campaign.priority === URGENT ? budget.urgentHolds : budget.holds),
-    etaAt:
-      campaign.state === 'running' && open > tracked.gone && hasForecast(budget)
-        ? await etaOf(deps, campaign, budget, { tracked, owners, ahead })
-        : null,
+    hold: holdOf(
+      { ...campaign, state: state === 'done' ? campaign.state : state },
+      owners,
+      campaign.priority === URGENT ? budget.urgentHolds : budget.holds,
+    ),
+    ...(state === 'running' && hasForecast(budget)
+      ? await forecastOf(deps, campaign, budget, { tracked, owners, ahead })
+      : NO_FORECAST),
   };
 }
 
@@ -143,96 +150,30 @@ function sumOf(
 }
 
 /** What it tracks is called when its owners' turn comes; an urgent one has it called in its own. */
-async function etaOf(
+async function forecastOf(
   deps: StatusDeps,
   campaign: Campaign,
   budget: BudgetView,
-  { tracked, owners, ahead }: { tracked: Tracked; owners: readonly Campaign[]; ahead: number | undefined },
-): Promise<string | null> {
-  const { limits } = deps;
+  { tracked, owners, ahead }: { tracked: Tracked; owners: readonly Campaign[]; ahead: Ahead | undefined },
+): Promise<Pick<CampaignStatus, 'etaAt' | 'expiring'>> {
   const isUrgent = campaign.priority === URGENT;
-  const calls = isUrgent ? [] : owners;
   // Nobody calls what is paused where it is owned, for whomever.
-  if (owners.some(({ state }) => state !== 'running')) return null;
-  const endOf = async ({ priority, number, open }: Campaign, more: number, before?: number) => {
-    const first = before ?? (await openAhead(deps, feedingPlace(priority, number)));
-    return completion(limits, budget, first + open + more, priority === URGENT);
+  if (owners.some(({ state }) => state !== 'running')) return NO_FORECAST;
+  const endOf = async (of: Campaign, more: number, before?: Ahead) => {
+    const place = feedingPlace(of.priority, of.number);
+    const first = before ?? (await readAhead(deps, place, of, await readNeighbours(deps, place)));
+    const waiting = { open: of.open + more, expiresAt: of.expiresAt };
+    return completion(deps.limits, budget, first, waiting, of.priority === URGENT);
   };
-  const own = campaign.open > 0 || isUrgent ? [endOf(campaign, isUrgent ? tracked.open : 0, ahead)] : [];
-  const ends = await Promise.all([...own, ...calls.map((owner) => endOf(owner, 0))]);
-  return ends.length === 0 ? null : toIso(Math.max(...ends));
-}
-
-/** Whether there is anything to forecast: a worker that can call, now or at a time that is known. */
-export function hasForecast(budget: BudgetView): boolean {
-  return canSomeoneCall(budget.workers, budget.now) && !budget.holds.some(isEndless);
-}
-
-/** When so many further calls will have been made, in ms of Redis' clock. */
-export function completion(limits: Limits, budget: BudgetView, calls: number, isUrgent: boolean): number {
-  const { input, left } = outlook(limits, budget, calls, isUrgent);
-  return forecast(input, left) + budget.latencyMs;
-}
-
-/** What a forecast of so many further calls goes by, and how many of them are not in flight yet. */
-export function outlook(
-  limits: Limits,
-  budget: BudgetView,
-  calls: number,
-  isUrgent: boolean,
-): { input: ForecastInput; left: number } {
-  const windows = pacedWindows(windowsFor(limits, isUrgent ? 'urgent' : 'bulk'), budget.pace?.share ?? 1);
-  const notBefore = Math.max(0, ...budget.holds.filter(isExact).map((hold) => hold.until ?? 0));
-  const { now, latencyMs } = budget;
-  // A slot in flight is stamped when its answer comes: soon. Its request is among the open ones still.
-  const stamps = budget.stamps.map((stamp) => Math.min(stamp, now));
-  const inFlight = budget.stamps.filter((stamp) => stamp > now).length;
-  return { input: { now, stamps, windows, notBefore, latencyMs }, left: Math.max(0, calls - inFlight) };
-}
-
-/** What the forecast knows from the slots themselves is not counted twice. */
-function isExact(hold: Hold): boolean {
-  return hold.reason !== 'window';
-}
-
-/**
- * How many calls go before those of a campaign at this place: open ids of running campaigns that are fed before it, and
- * what services wait for; before an urgent one only what is urgent.
- */
-export async function openAhead(deps: Pick<StatusDeps, 'redis' | 'keys'>, place: number): Promise<number> {
-  return openOf(deps, await numbersBefore(deps, place), place);
-}
-
-/** The running campaigns that are fed before this place, by number. */
-async function numbersBefore(
-  { redis, keys }: Pick<StatusDeps, 'redis' | 'keys'>,
-  place: number,
-): Promise<number[]> {
-  return (await redis.zrangebyscore(keys.running, '-inf', `(${place}`)).map(Number);
-}
-
-/** Of the urgent lane's jobs: more of urgent campaigns are never handed out at once. */
-const MOST_LOOKED_AT = 2_000;
-
-/** What is open of these campaigns, and what services wait for before this place. */
-async function openOf(
-  { redis, keys }: Pick<StatusDeps, 'redis' | 'keys'>,
-  numbers: readonly number[],
-  place: number,
-): Promise<number> {
-  const [singles, urgent, waiting, ...campaigns] = await Promise.all([
-    isUrgentPlace(place) ? 0 : redis.llen(keys.lane('cancel', 'wait')),
-    redis.llen(keys.lane('cancel-urgent', 'wait')),
-    redis.lrange(keys.lane('cancel-urgent', 'wait'), 0, MOST_LOOKED_AT - 1),
-    ...numbers.map((number) => readCampaign(redis, keys, number)),
-  ]);
-  // What urgent campaigns have handed out is among what is open of them.
-  const fed = waiting.filter((jobId) => FED_JOB_ID.test(jobId)).length;
-  return singles + urgent - fed + campaigns.reduce((sum, campaign) => sum + (campaign?.open ?? 0), 0);
+  const own = await endOf(campaign, isUrgent ? tracked.open : 0, ahead);
+  const others = await Promise.all(isUrgent ? [] : owners.map((owner) => endOf(owner, 0)));
+  const isCalled = campaign.open > 0 || isUrgent;
+  const ends = [...(isCalled ? [own] : []), ...others].map(({ endAt }) => endAt);
+  return ends.length === 0 ? NO_FORECAST : { etaAt: toIso(Math.max(...ends)), expiring: own.expiring };
 }
 
 function holdOf(
-  campaign: Campaign,
+  campaign: Pick<Campaign, 'open' | 'pausedReason'> & { state: DisplayState },
   owners: readonly Campaign[],
   holds: readonly Hold[],
 ): CampaignStatus['hold'] {

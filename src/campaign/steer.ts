@@ -3,6 +3,7 @@ import type { Keys } from '../keys.ts';
 import { AUDIT_LUA } from '../ledger/audit.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { PLACE_LUA, URGENT } from '../ledger/place.ts';
+import type { Logger } from '../log.ts';
 import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { campaignIn } from '../words/campaign.ts';
@@ -15,6 +16,7 @@ import {
   findCampaign,
   readCampaign,
 } from './registry.ts';
+import { sweepNow } from './sweep.ts';
 import { countTracked, type TrackedDeps } from './tracked.ts';
 
 /**
@@ -71,7 +73,7 @@ elseif not accepts then
 end
 redis.call('HINCRBY', KEYS[5], 'steer', 1)
 audit(KEYS[6], ARGV[2], ARGV[3], ARGV[4], detail)
-return before
+return isFinished and 'done' or before
 `,
 );
 
@@ -117,36 +119,45 @@ export interface SteerOptions {
   acceptRefusals?: boolean;
 }
 
-/** What a campaign was before it was steered. */
+/** What came of pausing, resuming or aborting. */
 export interface Steered {
-  state: CampaignState;
-  /** It had finished, so nothing was changed: when it had its last outcome, in ms since 1970; null there: it has none of its own. */
-  finished: { at: number | null } | null;
-  /** Ids that it follows and that are open: they go on in the campaigns that own them. */
+  steering: Steering;
+  /** What the campaign is now; `done`: it had finished, and stays as it is. */
+  state: CampaignState | 'done';
+  /** Whether it was something else before. */
+  changed: boolean;
+  /** Of a finished one: when it had its last outcome, in ms since 1970; null: it has none of its own, or has not finished. */
+  finishedAt: number | null;
+  /** Its own ids that ended without a call. */
+  withdrawn: number;
+  /** Ids that it follows and that are open: they are not affected. */
   following: number;
+  acceptRefusals: boolean;
 }
 
-/** In which states each makes sense, and in which it was done already. */
-const RULES: Record<Steering, { from: readonly CampaignState[]; already: CampaignState }> = {
-  pause: { from: ['running'], already: 'paused' },
-  resume: { from: ['paused'], already: 'running' },
-  abort: { from: ['running', 'paused'], already: 'aborted' },
+/** In which states each makes sense, and the state that it leads to. */
+const RULES: Record<Steering, { from: readonly CampaignState[]; to: CampaignState }> = {
+  pause: { from: ['running'], to: 'paused' },
+  resume: { from: ['paused'], to: 'running' },
+  abort: { from: ['running', 'paused'], to: 'aborted' },
 };
 
 /**
  * Pauses, resumes or aborts a campaign. Doing it again changes nothing, nor does pausing or aborting one that has finished. What is
- * being called is finished and counts.
+ * being called is finished and counts. Aborting ends here and now what is not being called, whether a worker runs or not.
  *
+ * @param deps.signal leaves the ending of an aborted campaign's ids to a worker.
  * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED
  */
 export async function steer(
-  deps: TrackedDeps,
+  deps: TrackedDeps & { log?: Logger; signal?: AbortSignal },
   name: string,
   steering: Steering,
   actor: Actor,
   { acceptRefusals = false }: SteerOptions = {},
 ): Promise<Steered> {
-  const { redis, keys } = deps;
+  const { redis, keys, signal } = deps;
+  await sweepNow(deps, signal);
   const campaign = await findCampaign(redis, keys, name);
   const { number } = campaign;
   const touched = [
@@ -158,22 +169,29 @@ export async function steer(
     keys.audit(number),
     keys.elsewhere(number),
   ];
-  const { open, total } = await countTracked(deps, number);
-  const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, open > 0 ? 1 : 0];
+  const tracked = await countTracked(deps, number);
+  const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, tracked.open > 0 ? 1 : 0];
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
-  if (before === 'done') {
-    const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
-    // When others of its actions ended, in other campaigns, nobody noted.
-    return { state: 'running', finished: { at: total > 0 ? null : decidedAt }, following: open };
-  }
-  const rule = RULES[steering];
-  if (!rule.from.includes(before) && before !== rule.already) {
+  const { from, to } = RULES[steering];
+  if (before !== 'done' && !from.includes(before) && before !== to) {
     throw new StanddownError(
       'CAMPAIGN_CLOSED',
       `${campaignIn(name, keys.tenant)} is ${before}; there is nothing to ${steering}`,
     );
   }
-  return { state: before, finished: null, following: open };
+  const changed = before !== 'done' && before !== to;
+  if (changed && steering === 'abort') await sweepNow(deps, signal);
+  const { decidedAt, outcomes } = (await readCampaign(redis, keys, number)) ?? campaign;
+  return {
+    steering,
+    state: before === 'done' ? before : to,
+    changed,
+    // When others of its actions ended, in other campaigns, nobody noted.
+    finishedAt: before === 'done' && tracked.total === 0 ? decidedAt : null,
+    withdrawn: changed ? (outcomes.withdrawn ?? 0) - (campaign.outcomes.withdrawn ?? 0) : 0,
+    following: tracked.open,
+    acceptRefusals,
+  };
 }
 
 /**
@@ -219,6 +237,7 @@ export async function retryCampaign(
   actor: Actor,
 ): Promise<number> {
   const { redis, keys, ledger } = deps;
+  await sweepNow(deps);
   const { number, direct } = await findCampaign(redis, keys, name);
   if (direct) {
     throw new StanddownError(

@@ -15,6 +15,7 @@ import {
   openCampaign,
   readCampaign,
 } from './registry.ts';
+import { sweepNow } from './sweep.ts';
 
 export interface SubmitDeps {
   redis: RedisClient;
@@ -65,6 +66,7 @@ export async function submitCampaign(
   const { redis, keys, ledger } = deps;
   checkWanted(wanted);
   await noteVersion(redis, keys);
+  await sweepNow(deps, options.signal);
   options.signal?.throwIfAborted();
   const { number, created } = await openCampaign(redis, keys, wanted);
   const { expected = 0, actor } = options;

@@ -48,7 +48,8 @@ export interface SweepDeps {
   redis: RedisClient;
   keys: Keys;
   ledger: Ledger;
-  log: Logger;
+  /** Null: nothing is logged. */
+  log: Logger | null;
   /** Ms since 1970; for retention. */
   wall(): number;
 }
@@ -64,6 +65,22 @@ const PARTS_AT_ONCE = 100;
 
 /** Single cancels that are ended at once because their time has passed. */
 const DUE_AT_ONCE = 500;
+
+/** So many times what is due at once is ended before something else is done. */
+const MOST_TURNS = 20;
+
+/**
+ * Ends what has expired or was aborted, before something that depends on it: so nothing stays pending for want of a worker. Calls in
+ * flight are left to theirs.
+ */
+export async function sweepNow(
+  { redis, keys, ledger, log = null }: Omit<SweepDeps, 'log' | 'wall'> & Partial<Pick<SweepDeps, 'log'>>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const sweep = createSweep({ redis, keys, ledger, log, wall: Date.now });
+  for (let turn = 0; turn < MOST_TURNS && (await sweep.endDue()) === 'more'; turn++);
+  while (!signal?.aborted && (await sweep.endCampaigns()) === 'more');
+}
 
 export type Sweep = ReturnType<typeof createSweep>;
 
@@ -91,7 +108,7 @@ export function createSweep(deps: SweepDeps) {
     const tell = () => {
       // Thousands at once: a line for each would only bury the others. The results name them.
       if (ended > 0)
-        log.info({ campaign: campaign.name, outcome, ended }, 'ended pending actions without a call');
+        log?.info({ campaign: campaign.name, outcome, ended }, 'ended pending actions without a call');
     };
     const note = (place: number) => redis.hset(keys.campaign(number), 'swept', place);
     let place = Number((await redis.hget(keys.campaign(number), 'swept')) ?? 0);
@@ -118,10 +135,10 @@ export function createSweep(deps: SweepDeps) {
   }
 
   /** Ends single cancels and campaigns whose time has passed, by Redis' clock: machines may differ. */
-  async function endDue(): Promise<void> {
+  async function endDue(): Promise<Progress> {
     const now = await redisTime(redis);
     const due = await redis.zrangebyscoreBuffer(keys.expiries, '-inf', now, 'LIMIT', 0, DUE_AT_ONCE);
-    if (due.length === 0) return;
+    if (due.length === 0) return 'done';
     const ids = due.filter((member) => member.length === ID_BYTES);
     const records = await ledger.look(Buffer.concat(ids));
     for (const [index, id] of ids.entries()) {
@@ -130,6 +147,7 @@ export function createSweep(deps: SweepDeps) {
     }
     for (const member of due)
       if (member.length !== ID_BYTES) await expire(Number(member.toString().slice(1)));
+    return due.length === DUE_AT_ONCE ? 'more' : 'done';
   }
 
   async function expire(number: number): Promise<void> {
@@ -148,7 +166,7 @@ export function createSweep(deps: SweepDeps) {
       if (!isOld && campaign.state !== 'deleted') continue;
       if (campaign.state !== 'deleted' && !(await mayBeForgotten(campaign, before))) continue;
       if (await forgetCampaign(deps, campaign, before))
-        log.info({ campaign: campaign.name }, 'removed a campaign: deleted, or its retention has passed');
+        log?.info({ campaign: campaign.name }, 'removed a campaign: deleted, or its retention has passed');
     }
   }
 

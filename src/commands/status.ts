@@ -7,7 +7,7 @@ import { OUTCOMES } from '../outcome.ts';
 import { BLOCKED_LABELS, describeAbsence, describeBlocked, describePace } from '../words/blocked.ts';
 import { describeEta, describeTracked, titled } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
-import { formatPast, formatTime } from '../words/time.ts';
+import { formatAnyTime, formatPast, formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import type { Progress } from './progress.ts';
 import { formatTable } from './table.ts';
@@ -107,7 +107,7 @@ export function describeStatus(
     tracked.total > 0 ? `${describeTracked(tracked)}.` : '',
     describeBlocked(status, budget, tenant, now) ?? '',
     (status.open > 0 && describePace(budget)) || '',
-    status.etaAt ? `${describeEta(status.etaAt, now)}.` : '',
+    status.etaAt ? `${describeEta(status, now)}.` : '',
   ];
   return wrapLines(
     [
@@ -126,12 +126,16 @@ export function headline(status: CampaignStatus, tenant: string): string {
   return `${title}: ${status.state}, ${count(finished)} of ${count(status.total)} actions finished (${percent(finished, status.total)})`;
 }
 
-function factsOf({ comment, requestedBy, priority, createdAt }: CampaignStatus, now: number): string[] {
+function factsOf(
+  { comment, requestedBy, priority, createdAt, expiresAt, open }: CampaignStatus,
+  now: number,
+): string[] {
   const facts = [
     ['comment', comment],
     ['requested by', requestedBy ?? ''],
     ['priority', describePriority(priority)],
     ['created', formatPast(createdAt, now)],
+    ['expires', expiresAt === null || open === 0 ? '' : formatAnyTime(expiresAt, now)],
   ] as const;
   return facts.filter(([, value]) => value !== '').map(([name, value]) => `${name.padEnd(14)}${value}`);
 }

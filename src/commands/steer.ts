@@ -3,16 +3,12 @@ import { followersOf, forgetCampaign } from '../campaign/forget.ts';
 import { type Campaign, findCampaign } from '../campaign/registry.ts';
 import { lookAtCampaign, mayBeSteered } from '../campaign/status.ts';
 import { leftToOthers, prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
-import { createSweep } from '../campaign/sweep.ts';
-import { systemClock } from '../clock.ts';
 import { StanddownError } from '../errors.ts';
 import { URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import {
   askAbort,
   campaignIn,
-  describeFinished,
-  describeGoingOn,
   describeReprioritized,
   describeRetried,
   describeSteered,
@@ -29,18 +25,15 @@ export interface SteerOptions {
   json: boolean;
 }
 
-const STATE_AFTER = { pause: 'paused', resume: 'running' } as const;
-
 /** Pauses or resumes a campaign. */
 export function runSteer(
   context: CommandContext,
-  steering: keyof typeof STATE_AFTER,
+  steering: 'pause' | 'resume',
   options: SteerOptions & { acceptRefusals?: boolean },
 ): Promise<number> {
   return withTenant(context, async (tenant) => {
-    const before = await steer(tenant, options.campaign, steering, actorOf(context.args), options);
-    const also = options.acceptRefusals ? 'refusals no longer pause it' : '';
-    await tellState(context, tenant, options, before, { steering, state: STATE_AFTER[steering], also });
+    const steered = await steer(tenant, options.campaign, steering, actorOf(context.args), options);
+    await tellSteered(context, tenant, options, steered);
     return EXIT.done;
   });
 }
@@ -60,25 +53,14 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const question = `${askAbort({ name, tenant: tenant.label }, { open, following: tracked.open })}${followed}`;
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
-    const before = await steer(tenant, name, 'abort', actorOf(context.args));
-    await endOpen(tenant, context);
-    // What was being called at that moment gets the outcome of its call.
-    const { outcomes } = await findCampaign(tenant.redis, tenant.keys, name);
-    const withdrawn = (outcomes.withdrawn ?? 0) - (look.campaign.outcomes.withdrawn ?? 0);
-    const also = withdrawn > 0 ? `${plural(withdrawn, 'action')} withdrawn` : '';
-    await tellState(context, tenant, options, before, { steering: 'abort', state: 'aborted', also });
+    const deps = { ...tenant, log: context.log, signal: context.stop };
+    await tellSteered(context, tenant, options, await steer(deps, name, 'abort', actorOf(context.args)));
     return EXIT.done;
   });
 }
 
 function namesOf(campaigns: readonly Campaign[]): string {
   return `${campaigns.length === 1 ? 'Campaign' : 'Campaigns'} ${campaigns.map(({ name }) => quoted(name)).join(', ')}`;
-}
-
-/** Any process may sweep; so nothing is left open for want of a worker. Calls in flight are left to theirs. */
-async function endOpen(tenant: Tenant, { log, stop }: CommandContext): Promise<void> {
-  const sweep = createSweep({ ...tenant, log, wall: systemClock.wall });
-  while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
 }
 
 /** Changes which campaign goes first. */
@@ -177,33 +159,15 @@ function leave(context: CommandContext): number {
   return EXIT.declined;
 }
 
-interface Told {
-  steering: string;
-  /** The campaign's, from now on. */
-  state: string;
-  /** What else came of it; empty: nothing. */
-  also: string;
-}
-
-async function tellState(
+async function tellSteered(
   { out }: CommandContext,
   { label }: Tenant,
   { campaign, json }: SteerOptions,
-  before: Steered,
-  { steering, state, also }: Told,
+  steered: Steered,
 ): Promise<void> {
-  const title = titled(campaign, label);
-  if (before.finished !== null) {
-    if (json) await writeJson(out, { tenant: label, campaign, state: 'done', changed: false });
-    else await writeText(out, `${title}: ${describeFinished(before.finished, steering, Date.now())}`);
-    return;
-  }
-  const changed = before.state !== state;
-  const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
+  const { state, changed } = steered;
   if (json) await writeJson(out, { tenant: label, campaign, state, changed });
-  else {
-    await writeText(out, `${title}: ${describeSteered({ state, changed }, [also, goingOn])}`);
-  }
+  else await writeText(out, `${titled(campaign, label)}: ${describeSteered(steered, Date.now())}`);
 }
 
 function parseOutcomes(text: string): Outcome[] {

@@ -31,22 +31,18 @@ export function describeSubmit(
   tenant: string,
   summary: SubmitSummary,
   leftOut: LeftOut,
-  etaAt: string | null,
+  forecast: Pick<SubmitPlan, 'etaAt' | 'expiring'>,
 ): string {
   return [
     `${titled(summary.campaign, tenant)}: ${plural(summary.accepted, 'action')} queued`,
     ...describeOthers(summary, leftOut),
-    ...describeEnd(etaAt),
+    ...describeEnd(forecast),
   ].join('\n');
 }
 
 /** What it would do. */
 export function describePlan(tenant: string, name: string, plan: SubmitPlan, leftOut: LeftOut): string[] {
-  return [
-    describePlanned({ name, tenant }, plan),
-    ...describeOthers(plan, leftOut),
-    ...describeEnd(plan.etaAt),
-  ];
+  return [describePlanned({ name, tenant }, plan), ...describeOthers(plan, leftOut), ...describeEnd(plan)];
 }
 
 /** What a campaign that exists keeps, where something else was asked for. */
@@ -85,6 +81,7 @@ function describeOthers(counts: Counts, { duplicates, skipped, excluded, setAsid
   return lines.map((line) => `  ${line}`);
 }
 
-function describeEnd(etaAt: string | null): string[] {
-  return etaAt === null ? [] : [`  ${describeEta(etaAt, Date.now())}`];
+function describeEnd(forecast: Pick<SubmitPlan, 'etaAt' | 'expiring'>): string[] {
+  const eta = describeEta(forecast, Date.now());
+  return eta === '' ? [] : [`  ${eta}`];
 }

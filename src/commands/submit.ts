@@ -3,12 +3,12 @@ import { type Tenant, tenantOf, withTenant } from '../app.ts';
 import { viewBudget } from '../budget/view.ts';
 import { planSubmit, type SubmitPlan } from '../campaign/plan.ts';
 import type { NewCampaign } from '../campaign/registry.ts';
-import { campaignStatus } from '../campaign/status.ts';
+import { lookAtCampaign } from '../campaign/status.ts';
 import { expiryOf, type SubmitSummary, submitCampaign } from '../campaign/submit.ts';
 import { StanddownError } from '../errors.ts';
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
-import { describeAbsence } from '../words/blocked.ts';
+import { describeHold, describeObstacle } from '../words/blocked.ts';
 import { campaignIn } from '../words/campaign.ts';
 import { count, plural } from '../words/number.ts';
 import type { RowFormat } from './action-rows.ts';
@@ -91,13 +91,13 @@ async function weigh(submission: Submission, tenant: Tenant, load: Load): Promis
   }
   if (options.dryRun) {
     await tellPlan(submission, tenant, load, await planSubmit(tenant, wish, load.spool.read()));
-    await tellAbsence(submission, tenant);
+    await tellObstacle(submission, tenant);
     return EXIT.done;
   }
   if (asks) {
     const plan = await planSubmit(tenant, wish, load.spool.read());
     for (const line of describePlan(tenant.label, wish.name, plan, load)) out.note(line);
-    await tellAbsence(submission, tenant);
+    await tellObstacle(submission, tenant);
     out.note('Submitting cancels real actions. There is no undo.');
     const question = `S${doing.slice(1)}?`;
     if (!(await confirm(context, { yes: false }, doing, question))) {
@@ -165,10 +165,10 @@ async function tellSetAside(
   context.out.note(`Wrote ${plural(rows.length, 'action')} to ${path}`);
 }
 
-/** That nothing will be called for want of a worker. */
-async function tellAbsence({ context, options }: Submission, tenant: Tenant): Promise<void> {
-  const absence = describeAbsence(await viewBudget(tenant.redis, tenant.keys, tenant.limits), tenant.label);
-  if (absence && !options.json) context.out.note(absence);
+/** Why nothing of what would be submitted will be called. */
+async function tellObstacle({ context, options }: Submission, tenant: Tenant): Promise<void> {
+  const obstacle = describeObstacle(await viewBudget(tenant.redis, tenant.keys, tenant.limits), tenant.label);
+  if (obstacle && !options.json) context.out.note(obstacle);
 }
 
 async function submit(submission: Submission, tenant: Tenant, load: Load): Promise<number> {
@@ -186,7 +186,8 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
     const { feedUrgent } = await import('../app-feed.ts');
     await feedUrgent(tenant, context.log);
   }
-  const { open: all, tracked, etaAt } = await campaignStatus(tenant, wish.name);
+  const { status, budget } = await lookAtCampaign(tenant, wish.name);
+  const { open: all, tracked, etaAt, expiring, hold } = status;
   const open = all - tracked.open - tracked.gone;
   const { duplicates, skipped, excluded, setAside } = load;
   if (options.json) {
@@ -201,9 +202,12 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
       setAside,
       open,
       etaAt,
+      expiring,
     });
-  } else await writeText(out, describeSubmit(tenant.label, summary, load, etaAt));
-  if (open > 0) await tellAbsence(submission, tenant);
+  } else await writeText(out, describeSubmit(tenant.label, summary, load, status));
+  const obstacle =
+    hold?.reason === 'paused' ? describeHold(hold, Date.now()) : describeObstacle(budget, tenant.label);
+  if (all > 0 && obstacle && !options.json) out.note(obstacle);
   if (!summary.created) for (const line of describeKept(summary, options)) out.note(line);
   if (!options.wait) return EXIT.done;
   const { watchCampaign } = await import('./watch.ts');

@@ -2,15 +2,7 @@ import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
 import type { Campaign } from '../campaign/registry.ts';
 import { type CampaignLook, lookAt, mayBeSteered } from '../campaign/status.ts';
-import {
-  leftToOthers,
-  prioritize,
-  retryCampaign,
-  type Steered,
-  type SteerOptions,
-  steer,
-} from '../campaign/steer.ts';
-import { createSweep } from '../campaign/sweep.ts';
+import { leftToOthers, prioritize, retryCampaign, type SteerOptions, steer } from '../campaign/steer.ts';
 import { verifyCampaign } from '../campaign/verify.ts';
 import type { Config } from '../config.ts';
 import type { Reader } from '../defender/reader.ts';
@@ -24,8 +16,6 @@ import {
   askAbort,
   campaignIn,
   describeChecked,
-  describeFinished,
-  describeGoingOn,
   describeReprioritized,
   describeRetried,
   describeSteered,
@@ -110,7 +100,7 @@ export const ACTIONS = {
     fits: (look) => look.campaign.state === 'running' && mayBeSteered(look),
     question: ({ campaign: { name, open } }, tenant) =>
       `Pause ${campaignIn(name, tenant)}? Cancels that are being sent will finish. ${plural(open, 'pending action waits', 'pending actions wait')} until you resume the campaign.`,
-    run: async (doing) => describeState('paused', await steerIt(doing, 'pause'), 'pause'),
+    run: (doing) => steerIt(doing, 'pause'),
   },
   resume: {
     title: 'Resume',
@@ -124,7 +114,7 @@ export const ACTIONS = {
         : html``,
     run: async (doing) => {
       const acceptRefusals = doing.fields.get('acceptRefusals') === '1';
-      return describeState('running', await steerIt(doing, 'resume', { acceptRefusals }), 'resume');
+      return steerIt(doing, 'resume', { acceptRefusals });
     },
   },
   abort: {
@@ -134,7 +124,7 @@ export const ACTIONS = {
     fits: (look) => isOpen(look.campaign) && mayBeSteered(look),
     question: ({ campaign: { name, open }, status: { tracked } }, tenant) =>
       `${askAbort({ name, tenant }, { open, following: tracked.open })} To cancel the pending ones later, submit them to another campaign. Campaigns that follow these actions show them as withdrawn.`,
-    run: abort,
+    run: (doing) => steerIt(doing, 'abort'),
   },
   retry: {
     title: 'Retry',
@@ -238,33 +228,13 @@ export function recordedAs({ name }: Pick<Viewer, 'name'>): Html {
   return html`<p class="note">The history of the campaign will name ${name}.</p>`;
 }
 
-function steerIt(
-  { shown, campaign, actor }: Doing,
+async function steerIt(
+  { shown, campaign, actor, log, stop }: Doing,
   steering: 'pause' | 'resume' | 'abort',
   options: SteerOptions = {},
-): Promise<Steered> {
-  return steer(shown.tenant, campaign.name, steering, actor, options);
-}
-
-function describeState(state: string, before: Steered, steering: string, more: string[] = []): string {
-  if (before.finished !== null) return describeFinished(before.finished, steering, Date.now());
-  const changed = before.state !== state;
-  return describeSteered({ state, changed }, [
-    ...more,
-    steering === 'resume' ? '' : describeGoingOn(before.following),
-  ]);
-}
-
-/** Any process may sweep, so nothing is left pending for want of a worker. */
-async function abort(doing: Doing): Promise<string> {
-  const { shown, campaign, log, wall, stop } = doing;
-  const before = await steerIt(doing, 'abort');
-  const sweep = createSweep({ ...shown.tenant, log, wall });
-  while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
-  const { outcomes } = await findByNumber(shown.tenant, String(campaign.number));
-  return describeState('aborted', before, 'abort', [
-    `${plural(outcomes.withdrawn ?? 0, 'action')} withdrawn`,
-  ]);
+): Promise<string> {
+  const deps = { ...shown.tenant, log, signal: stop };
+  return describeSteered(await steer(deps, campaign.name, steering, actor, options), Date.now());
 }
 
 /** A cancel of these was accepted, or came too late. */

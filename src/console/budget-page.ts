@@ -1,4 +1,4 @@
-import { hasForecast, openAhead, outlook } from '../campaign/status.ts';
+import { hasForecast, outlookOfAll, readAhead, readNeighbours } from '../campaign/forecast.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { feedingPlace } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
@@ -20,9 +20,9 @@ export function addBudgetPage(site: Site, directory: Directory): void {
     const { tenant, label } = shown;
     const { budget, past } = await shown.look();
     const isKnown = hasForecast(budget);
-    const open = await openAhead(tenant, LAST);
+    const ahead = await readAhead(tenant, LAST, null, await readNeighbours(tenant, LAST));
     const chart = chartBudget(tenant.limits, past, {
-      ...outlook(tenant.limits, budget, open, false),
+      ...outlookOfAll(tenant.limits, budget, ahead),
       isKnown,
     });
     const regions = {

@@ -5,7 +5,7 @@ import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
 import type { OutcomeOrOpen } from '../report/tally.ts';
 import { describeAbsence, describePace, type HoldWords, holdsToShow, partsOfHold } from '../words/blocked.ts';
-import { EXPECTED, outcomeLabel } from '../words/campaign.ts';
+import { describeExpiring, EXPECTED, outcomeLabel } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../words/time.ts';
 
@@ -98,8 +98,8 @@ export function renderState(state: CampaignStatus['state']): Html {
 }
 
 /** When a campaign is expected to finish, after what else is said of it; empty: nobody can say. */
-export function renderEta({ etaAt }: Pick<CampaignStatus, 'etaAt'>): Html {
-  return etaAt === null ? html`` : html`. ${EXPECTED} ${upcoming(etaAt)}.`;
+export function renderEta({ etaAt, expiring }: Pick<CampaignStatus, 'etaAt' | 'expiring'>): Html {
+  return etaAt === null ? html`` : html`. ${EXPECTED} ${upcoming(etaAt)}${describeExpiring(expiring)}.`;
 }
 
 type Shares = Pick<CampaignStatus, 'total' | 'open' | 'outcomes' | 'tracked'>;

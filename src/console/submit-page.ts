@@ -1,10 +1,11 @@
 import type { Tenant } from '../app.ts';
+import { NO_FORECAST } from '../campaign/forecast.ts';
 import { forecastSubmit, planSubmit } from '../campaign/plan.ts';
 import { expiryOf, submitCampaign } from '../campaign/submit.ts';
 import { StanddownError } from '../errors.ts';
 import type { Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
-import { describeAbsence } from '../words/blocked.ts';
+import { describeObstacle } from '../words/blocked.ts';
 import { campaignIn } from '../words/campaign.ts';
 import type { Draft, Drafts } from './drafts.ts';
 import { readHandedIn } from './hand-in.ts';
@@ -102,7 +103,7 @@ async function prospectsOf({ tenant, label, look }: ShownTenant, { plan, wish }:
     look(),
     plan !== null && typeof plan !== 'string' ? forecastSubmit(tenant, wish, plan.accepted) : null,
   ]);
-  return { etaAt: forecast?.etaAt ?? null, absence: describeAbsence(budget, label) };
+  return { ...(forecast ?? NO_FORECAST), obstacle: describeObstacle(budget, label) };
 }
 
 /** Behind the page: the ids may be many, and reading about them may have to wait. */

@@ -9,6 +9,7 @@ import { unfinished } from '../words/blocked.ts';
 import {
   campaignIn,
   describeDuplicates,
+  describeExpiring,
   describeKnown,
   describePlanned,
   EXPECTED,
@@ -50,8 +51,9 @@ ${formKeyField(viewer)}
 export interface Prospects {
   /** ISO 8601 UTC; null: nobody can say. */
   etaAt: string | null;
+  expiring: number | null;
   /** That nobody is there to call. */
-  absence: string | null;
+  obstacle: string | null;
 }
 
 export function renderDraft(draft: Draft, prospects: Prospects): Record<string, Html> {
@@ -170,14 +172,14 @@ ${plan !== null && typeof plan !== 'string' && !plan.created ? '' : html`<p clas
 function renderPlan(
   { wish, tenant, plannedAt }: Draft,
   plan: SubmitPlan,
-  { etaAt, absence }: Prospects,
+  { etaAt, expiring, obstacle }: Prospects,
 ): Html {
   const known = describeKnown(plan);
   const kept = plan.created
     ? ''
     : html`<p>The existing campaign keeps its comment, priority and expiry; those entered here are not used.</p>`;
   return html`<p>${describePlanned({ name: wish.name, tenant }, plan)} <span class="note">(checked at ${at(plannedAt)})</span></p>
-${known.length > 0 ? html`<ul>${known.map((line) => html`<li>${line}</li>`)}</ul>` : ''}${etaAt ? html`<p>${EXPECTED} ${upcoming(etaAt)}</p>` : ''}${absence && plan.accepted > 0 ? html`<p class="hold">${absence}</p>` : ''}${kept}`;
+${known.length > 0 ? html`<ul>${known.map((line) => html`<li>${line}</li>`)}</ul>` : ''}${etaAt ? html`<p>${EXPECTED} ${upcoming(etaAt)}${describeExpiring(expiring)}.</p>` : ''}${obstacle && plan.accepted > 0 ? html`<p class="hold">${obstacle}</p>` : ''}${kept}`;
 }
 
 function renderAbout({ about }: Draft): Html {

@@ -106,7 +106,7 @@ function event(
     tenant,
     campaign: name,
     text: foreign(describeEvent(campaign, { tenant, now, kind, hold }), MOST_TEXT),
-    state: displayState(campaign),
+    state: displayState(campaign, now),
     total,
     open,
     outcomes,
@@ -132,7 +132,7 @@ function describeEvent(
     describeHold({ ...withoutQuotes(words), until: words.until === null ? null : toIso(words.until) }, now);
   switch (kind) {
     case 'ended':
-      return `${title} ${ENDS[displayState(campaign)] ?? 'ended'}: ${describeCancelled(campaign)}.`;
+      return `${title} ${ENDS[displayState(campaign, now)] ?? 'ended'}: ${describeCancelled(campaign)}.`;
     case 'held':
       return `${title} is blocked: ${hold ? blocked(hold) : ''}`;
     case 'refused': {

@@ -123,6 +123,14 @@ export function describeAbsence({ now, workers }: BudgetView, tenant: string): s
   return `No worker is running for tenant ${tenant}${seen}. Start one with "standdown worker".`;
 }
 
+/** Why what is submitted now will not be called, other than that it waits for its turn; null: nothing stands in its way. */
+export function describeObstacle(budget: BudgetView, tenant: string): string | null {
+  const absence = describeAbsence(budget, tenant);
+  const hold = decisiveHold(budget.holds);
+  if (absence !== null || hold === null || hold.reason === 'window') return absence;
+  return describeHold({ ...hold, until: hold.until === null ? null : toIso(hold.until) }, budget.now);
+}
+
 /** A worker that is running, and as whom it calls or why it cannot. */
 export function describeWorker({ host, pid, version, identity, roles, trouble }: SeenWorker): string {
   const worker = `Worker ${pid} on ${host}${version === '' ? '' : ` (${version})`}`;

@@ -1,4 +1,6 @@
 import type { Campaign } from '../campaign/registry.ts';
+import type { CampaignStatus } from '../campaign/status.ts';
+import type { Steered } from '../campaign/steer.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
 import type { VerifyCount } from '../campaign/verify.ts';
 import { shellWord } from '../foreign.ts';
@@ -45,10 +47,19 @@ export const EXPECTED = 'Expected to finish';
 /** An estimate that is nearer than this is no time of day. */
 const NEAR_MS = 2_000;
 
-/** When a campaign is expected to finish. */
-export function describeEta(etaAt: string, now: number): string {
+/** When a campaign is expected to finish; empty: there is no forecast. */
+export function describeEta(
+  { etaAt, expiring }: Pick<CampaignStatus, 'etaAt' | 'expiring'>,
+  now: number,
+): string {
+  if (etaAt === null) return '';
   const isNear = Date.parse(etaAt) - now < NEAR_MS;
-  return `${EXPECTED} ${isNear ? 'within seconds' : formatUpcoming(etaAt, now)}`;
+  return `${EXPECTED} ${isNear ? 'within seconds' : formatUpcoming(etaAt, now)}${describeExpiring(expiring)}`;
+}
+
+/** The end of such a sentence: what the campaign's expiry leaves undone. */
+export function describeExpiring(expiring: number | null): string {
+  return expiring ? `, when about ${plural(expiring, 'pending action')} will expire without a call` : '';
 }
 
 /** `Campaign "stop-scan" in tenant contoso (new): 250 actions would be queued` */
@@ -98,11 +109,11 @@ function describeFollowed(total: number): string {
 }
 
 /** What of a campaign is not paused or aborted with it; empty: nothing. */
-export function describeGoingOn(following: number): string {
+function describeGoingOn(following: number): string {
   if (following === 0) return '';
   return following === 1
-    ? '1 more action continues in the campaign that owns it'
-    : `${count(following)} more actions continue in the campaigns that own them`;
+    ? '1 more action is owned by another campaign and is not affected'
+    : `${count(following)} more actions are owned by other campaigns and are not affected`;
 }
 
 /** The question before an abort. @param following actions that go on in other campaigns. */
@@ -122,12 +133,18 @@ export function describeCancelled({ total, outcomes }: Pick<Campaign, 'total' | 
   return `${count(outcomes.cancelled ?? 0)} of ${plural(total, 'action')} cancelled`;
 }
 
-/** What pausing, resuming or aborting came to: `aborted; 12 actions withdrawn`. Empty parts say nothing. */
-export function describeSteered(
-  { state, changed }: { state: string; changed: boolean },
-  more: string[],
-): string {
-  return [changed ? state : `was already ${state}`, ...more].filter(Boolean).join('; ');
+/** What pausing, resuming or aborting came to: `aborted; 12 actions withdrawn`. */
+export function describeSteered(steered: Steered, now: number): string {
+  const { steering, state, changed, finishedAt, withdrawn, following, acceptRefusals } = steered;
+  const isFinished = state === 'done';
+  return [
+    isFinished ? describeFinished(finishedAt, steering, now) : changed ? state : `was already ${state}`,
+    withdrawn > 0 ? `${plural(withdrawn, 'action')} withdrawn` : '',
+    acceptRefusals ? 'refusals no longer pause it' : '',
+    isFinished || steering === 'resume' ? '' : describeGoingOn(following),
+  ]
+    .filter(Boolean)
+    .join('; ');
 }
 
 /** How many actions a retry opened again. */
@@ -150,7 +167,7 @@ export function describeDuplicates(duplicates: number): string {
 }
 
 /** Why a campaign that has finished stays as it is. @param steering a verb, such as `pause`. */
-export function describeFinished({ at }: { at: number | null }, steering: string, now: number): string {
+function describeFinished(at: number | null, steering: string, now: number): string {
   const when = at === null ? 'it has finished' : `it finished at ${formatTime(at, now)}`;
   return `Nothing to ${steering}: ${when}`;
 }

@@ -41,6 +41,12 @@ export function formatPast(time: Time, now: number): string {
   return `${formatTime(time, now)} ${describeAge(time, now)}`;
 }
 
+/** For what has happened, or is still to come: `09:58:02 UTC (4 min ago)`, `10:01:45 UTC (in 53 s)`. */
+export function formatAnyTime(time: Time, now: number): string {
+  const parts = partsOfUpcoming(time, now);
+  return parts ? `${parts.clock} ${parts.left}` : formatPast(time, now);
+}
+
 /** `(4 min ago)` */
 export function describeAge(time: Time, now: number): string {
   return `(${describeDuration(Math.max(0, now - new Date(time).getTime()))} ago)`;

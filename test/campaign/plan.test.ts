@@ -37,7 +37,7 @@ describe('the plan of a submit', () => {
   }
 
   function plan(name: string, ids: Buffer, priority = 5): Promise<SubmitPlan> {
-    return planSubmit(tenant, { name, priority }, parts(ids));
+    return planSubmit(tenant, { name, priority, expiresInMs: null }, parts(ids));
   }
 
   function submit(name: string, ids: Buffer, priority = 5): Promise<SubmitSummary> {

@@ -110,7 +110,7 @@ describe('campaigns past their retention', () => {
     const ids = newIds(2_500);
     for (let at = 0; at < 2_500; at += 500)
       await ledger.submit(number, ids.subarray(16 * at, 16 * (at + 500)));
-    await steer(tenant, 'aborted', 'abort', TESTER);
+    await steer({ ...tenant, signal: AbortSignal.abort() }, 'aborted', 'abort', TESTER);
     await forgetAt(Date.now() + 2 * RETENTION_MS);
     assert.deepEqual(await names(), ['aborted'], 'it is not ended yet');
     await createSweep({ ...tenant, log: silentLog, wall: Date.now }).endCampaigns();

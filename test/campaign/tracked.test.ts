@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { feedUrgent } from '../../src/app-feed.ts';
 import { followersOf, forgetCampaign } from '../../src/campaign/forget.ts';
+import { planSubmit } from '../../src/campaign/plan.ts';
 import { findCampaign } from '../../src/campaign/registry.ts';
 import { type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
 import { campaignStatus, isStopped } from '../../src/campaign/status.ts';
@@ -30,11 +31,11 @@ describe('ids that several campaigns name', () => {
   });
   after(() => server.close());
 
-  async function submit(name: string, ids: Buffer) {
+  async function submit(name: string, ids: Buffer, expiresAt: number | null = null) {
     const parts = (async function* () {
       yield ids;
     })();
-    return submitCampaign(tenant, { name, comment: 'test', now: Date.now() }, parts);
+    return submitCampaign(tenant, { name, comment: 'test', expiresAt, now: Date.now() }, parts);
   }
 
   const find = (name: string) => findCampaign(tenant.redis, tenant.keys, name);
@@ -85,6 +86,37 @@ describe('ids that several campaigns name', () => {
     ]);
   });
 
+  it('are taken over from a campaign that has expired or was aborted, also while no worker has noted it', async () => {
+    await seeWorker(tenant);
+    const [late, stopped] = [newIds(2), newIds(3)];
+    const ids = Buffer.concat([late, stopped]);
+    await submit('late', late, Date.now() + 60_000);
+    await submit('stopped', stopped);
+    await steer(tenant, 'stopped', 'abort', TESTER);
+    const { redis, keys } = tenant;
+    const { number } = await find('late');
+    const past = Date.now() - 1_000;
+    await redis.hset(keys.campaign(number), 'expiresAt', past);
+    await redis.zadd(keys.expiries, past, `c${number}`);
+    const { state, etaAt, hold } = await campaignStatus(tenant, 'late');
+    assert.deepEqual([state, etaAt, hold], ['expired', null, null]);
+    const parts = (async function* () {
+      yield ids;
+    })();
+    const planned = await planSubmit(tenant, { name: 'second', priority: 5, expiresInMs: null }, parts);
+    const { accepted, tracked, takenOver } = await submit('second', ids);
+    assert.deepEqual([accepted, tracked], [5, []]);
+    const from = [
+      { campaign: 'late', outcome: 'expired', count: 2 },
+      { campaign: 'stopped', outcome: 'withdrawn', count: 3 },
+    ];
+    assert.deepEqual(new Set(takenOver), new Set(from));
+    assert.deepEqual([planned.accepted, planned.tracked, new Set(planned.takenOver)], [5, [], new Set(from)]);
+    assert.deepEqual((await campaignStatus(tenant, 'late')).outcomes, { expired: 2 });
+    await assert.rejects(submit('late', newIds(1)), { code: 'CAMPAIGN_CLOSED' });
+    await assert.rejects(steer(tenant, 'late', 'resume', TESTER), { code: 'CAMPAIGN_CLOSED' });
+  });
+
   it('are called in nobody’s name where their owner is paused, also for an urgent campaign', async () => {
     await seeWorker(tenant);
     const ids = newIds(2);
@@ -133,12 +165,13 @@ describe('ids that several campaigns name', () => {
     const ids = newIds(2);
     await submit('first', ids);
     await submit('second', ids);
-    assert.equal((await steer(tenant, 'second', 'abort', TESTER)).finished, null);
+    assert.equal((await steer(tenant, 'second', 'abort', TESTER)).state, 'aborted');
     const { state, open } = await campaignStatus(tenant, 'second');
     assert.deepEqual([state, open], ['aborted', 2]);
     await decide('first', ids, 'cancelled');
     await submit('third', ids);
-    assert.deepEqual((await steer(tenant, 'third', 'abort', TESTER)).finished, { at: null });
+    const { state: left, finishedAt } = await steer(tenant, 'third', 'abort', TESTER);
+    assert.deepEqual([left, finishedAt], ['done', null]);
     assert.equal((await campaignStatus(tenant, 'third')).state, 'done', 'nothing was left to abort');
   });
 

@@ -159,6 +159,8 @@ describe('the commands', () => {
         outcomes: { cancelled: 1, not_found: 1 },
         hold: null,
         etaAt: running.etaAt,
+        expiring: 0,
+        expiresAt: null,
       });
       for (const time of [running.etaAt, running.createdAt]) assert.equal(new Date(time).toISOString(), time);
 
@@ -173,6 +175,7 @@ describe('the commands', () => {
         state: 'paused',
         hold: { reason: 'paused', until: null, detail: '' },
         etaAt: null,
+        expiring: null,
       });
 
       await json('resume', 'wrong scan', '--json');
@@ -187,6 +190,7 @@ describe('the commands', () => {
             open: 0,
             outcomes: { cancelled: 2, not_found: 1 },
             etaAt: null,
+            expiring: null,
           },
           {
             ...facts,
@@ -199,6 +203,8 @@ describe('the commands', () => {
             outcomes: { cancelled: 1 },
             hold: null,
             etaAt: null,
+            expiring: null,
+            expiresAt: null,
           },
         ],
       );

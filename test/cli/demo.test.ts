@@ -49,6 +49,8 @@ describe('the view of a campaign in progress', () => {
       detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, { used: 90, limit: 100, isSlowed: false }),
     },
     etaAt: new Date(NOW + 10_000).toISOString(),
+    expiring: null,
+    expiresAt: null,
   };
   const worker = {
     host: 'here',

@@ -312,6 +312,7 @@ describe('standdown submit', () => {
         tracked: [],
         takenOver: [],
         open: 2,
+        expiring: 0,
         duplicates: 0,
         skipped: 0,
         excluded: 0,

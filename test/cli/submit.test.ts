@@ -196,6 +196,18 @@ describe('standdown submit', () => {
     );
   });
 
+  it('says what blocks calls, before and after it submits', async () => {
+    const { redis, keys } = shell.tenant;
+    await redis.hset(keys.state, 'cancel:penalty', Date.now() + 60_000);
+    const penalty = /^Defender asked to wait \(429\)\. Next call at \S+ UTC\S* \(in 1 min\)\.\n/m;
+    for (const more of [['--dry-run'], []])
+      assert.match((await submit(newGuids(1).join(), ...more)).stderr, penalty);
+    await shell.run(['pause', 'wrong scan']);
+    const { stdout, stderr } = await submit(newGuids(1).join());
+    assert.match(stderr, /^Paused\. Resume it to continue\.\n/m);
+    assert.doesNotMatch(stdout + stderr, /Expected|Next call/);
+  });
+
   it('counts duplicates once, and a repeated submit as already there', async () => {
     const [a = '', b = '', c = ''] = newGuids(3);
     const first = await submit(`${a}\n${b}\n${a.toUpperCase()}\n${a}\n`);
@@ -244,6 +256,7 @@ describe('standdown submit', () => {
       excluded: 0,
       setAside: [],
       open: 1,
+      expiring: 0,
     });
     assert.equal(new Date(etaAt).toISOString(), etaAt);
   });

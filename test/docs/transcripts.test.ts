@@ -331,6 +331,8 @@ function demoInProgress(): Progress {
         detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, { used: 90, limit: 100, isSlowed: false }),
       },
       etaAt: new Date(now + 10_000).toISOString(),
+      expiring: null,
+      expiresAt: null,
     },
     budget: {
       now,

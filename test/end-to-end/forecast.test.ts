@@ -46,11 +46,17 @@ describe('the time of completion', () => {
     return { tenant, stamps };
   }
 
-  async function submit(tenant: TestTenant, name: string, count: number, priority = 5): Promise<void> {
+  async function submit(
+    tenant: TestTenant,
+    name: string,
+    count: number,
+    priority = 5,
+    expiresAt: number | null = null,
+  ): Promise<void> {
     const parts = (async function* () {
       yield newIds(count);
     })();
-    await submitCampaign(tenant, { name, comment: 'test', now: Date.now(), priority }, parts);
+    await submitCampaign(tenant, { name, comment: 'test', now: Date.now(), priority, expiresAt }, parts);
   }
 
   const etaOf = async (tenant: TestTenant, name: string) =>
@@ -74,5 +80,47 @@ describe('the time of completion', () => {
     await tenant.redis.hset(tenant.keys.state, 'cancel:penalty', until);
     assert.equal(await etaOf(tenant, 'first'), lastAnswerAt(stamps, 45, { notBefore: until }));
     assert.equal(await etaOf(tenant, 'second'), lastAnswerAt(stamps, 95, { notBefore: until }));
+  });
+
+  /** As the feeder does: what it adds last is called last. */
+  async function handOut(tenant: TestTenant, number: number, count: number): Promise<void> {
+    const jobs = Array.from({ length: count }, (_, index) => `${number}-0123abcd-${index}`);
+    await tenant.redis.lpush(tenant.keys.lane('cancel-campaign', 'wait'), ...jobs);
+  }
+
+  it('counts what was handed out of campaigns that come later, before a better one was there', async () => {
+    const { tenant, stamps } = await openFull();
+    await submit(tenant, 'first', 100);
+    await handOut(tenant, 1, 30);
+    await submit(tenant, 'better', 10, 1);
+    assert.equal(await etaOf(tenant, 'better'), lastAnswerAt(stamps, 40));
+    assert.equal(
+      await etaOf(tenant, 'first'),
+      lastAnswerAt(stamps, 110),
+      'its own are among its pending ones',
+    );
+    await handOut(tenant, 2, 10);
+    await handOut(tenant, 1, 7);
+    assert.equal(await etaOf(tenant, 'better'), lastAnswerAt(stamps, 40), 'not what comes after its last');
+    await tenant.redis.zrem(tenant.keys.running, 1);
+    assert.equal(await etaOf(tenant, 'better'), lastAnswerAt(stamps, 10), 'a paused one is not called');
+  });
+
+  it('goes no further than the expiry of the campaign, and counts only what is called by then of others', async () => {
+    const { tenant, stamps } = await openFull();
+    const now = Date.now();
+    // The hour's oldest calls leave it half an hour from now, one every 20 s.
+    const soon = now + 40 * 60_000;
+    await submit(tenant, 'first', 150, 5, soon);
+    const first = await campaignStatus(tenant, 'first');
+    assert.equal(first.expiresAt, new Date(soon).toISOString());
+    assert.equal(Date.parse(first.etaAt ?? ''), soon);
+    const called = 150 - (first.expiring ?? 0);
+    assert.ok(called >= 29 && called <= 31, `${called}`);
+    await submit(tenant, 'second', 10);
+    assert.equal(await etaOf(tenant, 'second'), lastAnswerAt(stamps, called + 10));
+    await submit(tenant, 'in time', 1, 1, now + 10 * 3_600_000);
+    const { expiring, etaAt } = await campaignStatus(tenant, 'in time');
+    assert.deepEqual([expiring, Date.parse(etaAt ?? '')], [0, lastAnswerAt(stamps, 1)]);
   });
 });

@@ -62,6 +62,8 @@ const status: CampaignStatus = {
   outcomes: { cancelled: 104 },
   hold: null,
   etaAt: null,
+  expiring: null,
+  expiresAt: null,
 };
 
 const budget: BudgetView = {
