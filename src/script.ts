@@ -10,7 +10,12 @@ export type ScriptArgument = string | number | Buffer;
 /** One Lua script. Loaded once per connection and then called by its hash. */
 export type Script = (redis: RedisClient, keys: string[], args: ScriptArgument[]) => Promise<unknown>;
 
-const names = new Set<string>();
+const scripts = new Map<string, string>();
+
+/** Every script of the modules that are loaded: its Lua text by its name. */
+export function definedScripts(): ReadonlyMap<string, string> {
+  return scripts;
+}
 
 /**
  * Wraps a Lua text. The name appears in no key and in no reply; it only has to be unique.
@@ -19,8 +24,8 @@ const names = new Set<string>();
  */
 export function defineScript(name: string, lua: string): Script {
   // A connection would run whichever of two it met first.
-  if (names.has(name)) throw new TypeError(`two scripts are called ${name}`);
-  names.add(name);
+  if (scripts.has(name)) throw new TypeError(`two scripts are called ${name}`);
+  scripts.set(name, lua);
   const command = `standdown:${name}`;
   return async (redis, keys, args) => {
     if (!Reflect.has(redis, command)) redis.defineCommand(command, { lua });
