@@ -56,7 +56,7 @@ export interface Console {
 export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<Console> {
   const { log } = deps;
   const { settings, operator, wall = systemClock.wall } = parts;
-  const { host, port, names, readToken, actToken } = settings;
+  const { host, port, names, proxies, readToken, actToken } = settings;
   if (!isLoopback(host) && !readToken && !actToken) {
     const message = `CONSOLE_HOST: ${host} is reachable from other machines; set CONSOLE_READ_TOKEN, CONSOLE_ACT_TOKEN or both`;
     throw new StanddownError('CONFIG_INVALID', message);
@@ -91,6 +91,7 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     sessions: createSessions({ tokens: { read: readToken, act: actToken }, operator, wall }),
     isReady: () => redis.status === 'ready' && !isBehind(redis),
     names,
+    proxies,
     log,
     stop: stopping.signal,
     routes: (site) => {

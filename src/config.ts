@@ -34,6 +34,8 @@ export interface ConsoleConfig {
   host: string;
   /** By which browsers may address it, besides addresses and this machine's own name; lower-case. */
   names: readonly string[];
+  /** Addresses and networks of proxies in front of it. */
+  proxies: readonly string[];
   /** Null: not needed on a loopback address, unless the other one is given. */
   readToken: Secret | null;
   actToken: Secret | null;
@@ -146,6 +148,10 @@ const environmentSchema = z.object({
     .string()
     .regex(/^[A-Za-z0-9.-]+(\s*,\s*[A-Za-z0-9.-]+)*$/, 'not a comma-separated list of host names')
     .optional(),
+  CONSOLE_PROXY: z
+    .string()
+    .refine((text) => listOf(text).every(isNetwork), 'not a comma-separated list of IP addresses or networks')
+    .optional(),
   CONSOLE_READ_TOKEN: consoleToken.optional(),
   CONSOLE_ACT_TOKEN: consoleToken.optional(),
   WATCHDOG_TIMEOUT: duration
@@ -173,6 +179,7 @@ export const PROCESS_SETTINGS: ReadonlySet<string> = new Set<keyof Parsed>([
   'CONSOLE_PORT',
   'CONSOLE_HOST',
   'CONSOLE_NAMES',
+  'CONSOLE_PROXY',
   'CONSOLE_READ_TOKEN',
   'CONSOLE_ACT_TOKEN',
   'WATCHDOG_TIMEOUT',
@@ -285,13 +292,25 @@ function consoleConfig(env: Parsed): ConsoleConfig {
   return {
     port: env.CONSOLE_PORT,
     host: env.CONSOLE_HOST,
-    names: (env.CONSOLE_NAMES ?? '')
-      .toLowerCase()
-      .split(/[\s,]+/)
-      .filter(Boolean),
+    names: listOf(env.CONSOLE_NAMES),
+    proxies: listOf(env.CONSOLE_PROXY),
     readToken: token(env.CONSOLE_READ_TOKEN),
     actToken: token(env.CONSOLE_ACT_TOKEN),
   };
+}
+
+function listOf(text = ''): string[] {
+  return text
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean);
+}
+
+/** An address, or a network such as 10.0.0.0/8. */
+function isNetwork(text: string): boolean {
+  const [, address = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(length ?? 0) <= (family === 4 ? 32 : 128);
 }
 
 function readWith<T>(read: (text: string) => T | string) {

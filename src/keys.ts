@@ -68,6 +68,10 @@ export function keysFor(tenant: string) {
     attempts: (number: number) => `${campaign(number)}:attempts`,
     /** Stream: who submitted, paused, resumed, aborted, retried it. */
     audit: (number: number) => `${campaign(number)}:audit`,
+    /** Stream: who only looked (verify, export). Apart, for looking is cheap and must not push out who acted. */
+    auditLooks: (number: number) => `${campaign(number)}:audit:looks`,
+    /** Stream: which services added ids to it through the inbox. Apart, for they name themselves as they like. */
+    auditInbox: (number: number) => `${campaign(number)}:audit:inbox`,
     /** String: who puts campaigns' ids into this lane just now; only saves duplicate work. */
     feeder: (lane: LaneName) => `${prefix}:feeder:${lane}`,
     /** String: who verifies campaigns just now; only saves duplicate work. */

@@ -69,7 +69,7 @@ describe('the settings', () => {
       healthPort: null,
       healthHost: '127.0.0.1',
       notify: null,
-      console: { port: 8_089, host: '127.0.0.1', names: [], readToken: null, actToken: null },
+      console: { port: 8_089, host: '127.0.0.1', names: [], proxies: [], readToken: null, actToken: null },
       watchdogMs: 120_000,
       httpsProxy: null,
       noProxy: null,

@@ -64,18 +64,36 @@ export async function appendAudit(
 ): Promise<CampaignState> {
   const { redis, keys } = deps;
   const { action, by, command, detail } = entry;
-  const touched = [keys.campaign(campaign), keys.audit(campaign)];
-  const mayHaveEnded = LOOKING.includes(action) ? 1 : 0;
-  const reply = await noteScript(redis, touched, [action, by, command, detail, mayHaveEnded]);
+  const isLook = LOOKING.includes(action);
+  const touched = [keys.campaign(campaign), isLook ? keys.auditLooks(campaign) : keys.audit(campaign)];
+  const reply = await noteScript(redis, touched, [action, by, command, detail, isLook ? 1 : 0]);
   return asText(reply) as CampaignState;
 }
 
-/** Everything that was done to a campaign, in order. */
+/**
+ * Everything that was done to a campaign, in order.
+ *
+ * @param last only the last so many of each kind: changes, what came through the inbox, and what only looked.
+ */
 export async function readAudit(
-  deps: { redis: RedisClient; keys: Keys },
+  { redis, keys }: { redis: RedisClient; keys: Keys },
   campaign: number,
+  last?: number,
 ): Promise<AuditEntry[]> {
-  const entries = await deps.redis.xrange(deps.keys.audit(campaign), '-', '+');
+  const streams = [keys.audit, keys.auditInbox, keys.auditLooks].map((of) => of(campaign));
+  const read = await Promise.all(
+    streams.map(async (stream) =>
+      toEntries(
+        last === undefined
+          ? await redis.xrange(stream, '-', '+')
+          : (await redis.xrevrange(stream, '+', '-', 'COUNT', last)).reverse(),
+      ),
+    ),
+  );
+  return read.flat().sort((one, other) => one.at - other.at);
+}
+
+function toEntries(entries: [id: string, fields: string[]][]): AuditEntry[] {
   return entries.map(([id, flat]) => {
     const at = (name: string) => flat[flat.indexOf(name) + 1] ?? '';
     return {

@@ -96,9 +96,16 @@ export async function forgetCampaign(deps: ForgetDeps, campaign: Campaign, befor
   const isClosed = await closeScript(redis, [keys.campaign(number), keys.running], [number, before]);
   if (isClosed !== 1) return false;
   for await (const ids of eachPart(redis, keys, number, PART)) await ledger.forget(number, ids);
-  const owned = [keys.ids, keys.elsewhere, keys.kept, keys.results, keys.attempts, keys.audit].map((of) =>
-    of(number),
-  );
+  const owned = [
+    keys.ids,
+    keys.elsewhere,
+    keys.kept,
+    keys.results,
+    keys.attempts,
+    keys.audit,
+    keys.auditLooks,
+    keys.auditInbox,
+  ].map((of) => of(number));
   await removeScript(redis, [keys.campaign(number), keys.campaigns, ...owned], [number, campaign.name]);
   return true;
 }

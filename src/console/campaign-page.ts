@@ -6,7 +6,7 @@ import { reportIds } from '../campaign/report.ts';
 import { type CampaignLook, lookAt } from '../campaign/status.ts';
 import { type Html, html } from '../report/html.ts';
 import { ACTIONS, type ActionName } from './actions.ts';
-import { renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
+import { MOST_HISTORY, renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
 import { findByNumber, taskKey } from './find.ts';
 import { type Indexes, type KnownCampaign, whyNotIndexed } from './indexes.ts';
 import { campaignPath } from './parts.ts';
@@ -51,7 +51,7 @@ async function viewCampaign(
   const wanted = readWanted(query);
   const input: TableInput = { label, campaign, wanted };
   const [history, shownRows] = await Promise.all([
-    readAudit(tenant, campaign.number),
+    readAudit(tenant, campaign.number, MOST_HISTORY),
     findRows(tenant, campaign, wanted, known),
   ]);
   const indexed = typeof known === 'string' ? null : await known.index.soon(READ_MS);

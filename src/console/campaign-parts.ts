@@ -73,13 +73,12 @@ function renderExpiry(ms: number): Html {
   return ms > Date.now() ? upcoming(new Date(ms).toISOString()) : ago(ms);
 }
 
-/** The latest of these are shown. */
-const MOST_HISTORY = 50;
+/** So many changes are shown, the latest ones, and as many of what came through the inbox or only looked. */
+export const MOST_HISTORY = 50;
 
 export function renderAudit(history: readonly AuditEntry[]): Html {
   const rows = history
-    .slice(-MOST_HISTORY)
-    .reverse()
+    .toReversed()
     .map(
       (entry) =>
         html`<tr><td class="time">${at(entry.at)}</td><td>${entry.action}</td><td>${entry.by}</td><td>${entry.detail}</td><td class="command"><code>${entry.command}</code></td></tr>\n`,

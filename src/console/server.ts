@@ -8,10 +8,13 @@ import { foreign } from '../foreign.ts';
 import type { Logger } from '../log.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
 import { serveAssets } from './assets.ts';
+import { cookieOf, setSession } from './cookie.ts';
+import { createGuesses } from './guesses.ts';
 import { isKnownHost, isOwnOrigin } from './host.ts';
 import { OUTDATED_FORM, type Sessions } from './session.ts';
-import { addSignIn, isOpenPath, leadToSignIn, SESSION_COOKIE } from './sign-in.ts';
-import { cookieName, cookieOf, createSite, messagePage, type Site, sendPage } from './site.ts';
+import { addSignIn, isOpenPath, leadToSignIn } from './sign-in.ts';
+import { createSignInLog } from './sign-in-log.ts';
+import { createSite, messagePage, type Site, sendPage } from './site.ts';
 
 export interface ServerDeps {
   sessions: Sessions;
@@ -19,6 +22,8 @@ export interface ServerDeps {
   isReady(): boolean;
   /** By which browsers may address it besides addresses and this machine's name. */
   names: readonly string[];
+  /** Addresses and networks of the proxies that say for whom they ask. */
+  proxies: readonly string[];
   log: Logger;
   /** Aborted when the console stops. */
   stop: AbortSignal;
@@ -56,11 +61,12 @@ const MOST_FILE_BYTES = 512 * 1_048_576;
 const MOST_FIELD_BYTES = 64 * 1_048_576;
 
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const { sessions, isReady, names, log, stop } = deps;
+  const { sessions, isReady, names, proxies, log, stop } = deps;
   const describe = (error: unknown) => describeError(error, log);
   const app: FastifyInstance = fastify({
     forceCloseConnections: true,
     exposeHeadRoutes: true,
+    trustProxy: proxies.length > 0 && [...proxies],
     // These come before any hook.
     frameworkErrors: (error, _request, reply) => void answer(reply.headers(HEADERS), 400, messageOf(error)),
   });
@@ -89,7 +95,9 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     return answer(reply, status, describe(error));
   });
   await serveAssets(app);
-  addSignIn(app, sessions);
+  const signInLog = createSignInLog(log);
+  app.addHook('onClose', async () => signInLog.flush());
+  addSignIn(app, { sessions, guesses: createGuesses(), log: signInLog });
   await deps.routes(createSite({ app, sessions, isReady, stop, describe }));
   return app;
 }
@@ -115,9 +123,7 @@ async function admit(sessions: Sessions, request: FastifyRequest, reply: Fastify
   if (typeof found !== 'string') return;
   if (sessions.needsSignIn) return leadToSignIn(request, reply, found);
   if (!isLook(request)) return answer(reply, 403, OUTDATED_FORM);
-  const entered = sessions.enter();
-  request.cookies[cookieName(request)] = entered;
-  reply.setCookie(cookieName(request), entered, SESSION_COOKIE);
+  setSession(request, reply, sessions.enter());
   return;
 }
 

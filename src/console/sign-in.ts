@@ -1,27 +1,22 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { describeDuration } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import { html } from '../report/html.ts';
+import { clearSession, cookieOf, setSession } from './cookie.ts';
+import { type Guesses, networkOf } from './guesses.ts';
 import { asksForChanges } from './live.ts';
-import { type NoSession, OUTDATED_FORM, SESSION_MS, type Sessions } from './session.ts';
-import { cookieName, cookieOf, sendPage } from './site.ts';
+import { type NoSession, OUTDATED_FORM, type Sessions } from './session.ts';
+import type { SignInLog } from './sign-in-log.ts';
+import { sendPage } from './site.ts';
 import type { View } from './view.ts';
 
 /** Longest name of a person, in characters. */
 const MOST_NAME = 60;
 
-export const SESSION_COOKIE = {
-  path: '/',
-  httpOnly: true,
-  sameSite: 'strict',
-  maxAge: SESSION_MS / 1_000,
-} as const;
-
-const WHY: Readonly<Record<NoSession | 'token', string>> = {
+const WHY: Readonly<Record<NoSession, string>> = {
   none: '',
-  expired: 'Your session has expired. Sign in again.',
-  wrong: 'Your session is no longer valid because the token was changed. Sign in again.',
-  token: 'Invalid token.',
+  ended: 'Your session has ended. Sign in again.',
 };
 
 /** What needs no session. */
@@ -38,7 +33,13 @@ export function leadToSignIn(request: FastifyRequest, reply: FastifyReply, why: 
   return reply.redirect(`/sign-in?${query}`, 303);
 }
 
-export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
+export interface SignInDeps {
+  sessions: Sessions;
+  guesses: Guesses;
+  log: SignInLog;
+}
+
+export function addSignIn(app: FastifyInstance, { sessions, guesses, log }: SignInDeps): void {
   app.get('/sign-in', async (request, reply) => {
     // What is given twice is a list.
     const { why, next } = request.query as Record<string, unknown>;
@@ -49,12 +50,30 @@ export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
   app.post('/sign-in', async (request, reply) => {
     const fields = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
     const next = ownPath(fields.get('next') ?? '/');
-    const name = foreign(fields.get('name') ?? '', MOST_NAME);
-    const cookie = sessions.signIn((fields.get('token') ?? '').trim(), `${name || 'unnamed'}@${request.ip}`);
-    if (cookie === null) return sendPage(reply.code(403), signInView(WHY.token, next), null);
-    // Behind a proxy that speaks https the cookie is never sent without it.
-    const secure = request.headers['x-forwarded-proto'] === 'https';
-    return reply.setCookie(cookieName(request), cookie, { ...SESSION_COOKIE, secure }).redirect(next, 303);
+    const address = networkOf(request.ip);
+    const refuse = (status: number, problem: string) =>
+      sendPage(reply.code(status), signInView(problem, next), null);
+    const later = (waitMs: number, what: 'too many wrong tokens' | 'too many sign-ins') => {
+      log.refused(request.ip, what);
+      reply.header('retry-after', Math.ceil(waitMs / 1_000));
+      const words = `Too ${what.slice('too '.length)} from your address. Try again in ${describeDuration(waitMs)}.`;
+      return refuse(429, words);
+    };
+    // Before the token is looked at: otherwise the answer would tell whether it is right.
+    const waitMs = guesses.waitMs(address);
+    if (waitMs > 0) return later(waitMs, 'too many wrong tokens');
+    const role = sessions.roleOf((fields.get('token') ?? '').trim());
+    if (role === null) {
+      guesses.noteWrong(address);
+      log.refused(request.ip, 'wrong token');
+      return refuse(403, 'Invalid token.');
+    }
+    const pauseMs = guesses.signIn(address, role);
+    if (pauseMs > 0) return later(pauseMs, 'too many sign-ins');
+    const name = `${foreign(fields.get('name') ?? '', MOST_NAME) || 'unnamed'}@${request.ip}`;
+    log.signedIn({ name, role, address: request.ip });
+    const cookie = sessions.open(role, name, address);
+    return setSession(request, reply, cookie).redirect(next, 303);
   });
 
   app.post('/sign-out', async (request, reply) => {
@@ -62,8 +81,11 @@ export function addSignIn(app: FastifyInstance, sessions: Sessions): void {
     const cookie = cookieOf(request) ?? '';
     if (!sessions.isFormKey(cookie, fields.get('formKey')))
       throw new StanddownError('NOT_PERMITTED', OUTDATED_FORM);
+    const session = sessions.read(cookie);
+    if (sessions.needsSignIn && typeof session !== 'string')
+      log.signedOut({ name: session.name, role: session.role });
     sessions.end(cookie);
-    return reply.clearCookie(cookieName(request), { path: '/' }).redirect('/sign-in', 303);
+    return clearSession(request, reply).redirect('/sign-in', 303);
   });
 }
 

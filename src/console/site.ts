@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { StanddownError } from '../errors.ts';
 import { html } from '../report/html.ts';
+import { cookieOf } from './cookie.ts';
 import { asksForChanges, sendChanges } from './live.ts';
 import { OUTDATED_FORM, READS_ONLY, type Role, type Session, type Sessions } from './session.ts';
 import { renderPage, type View, type Viewer } from './view.ts';
@@ -30,15 +31,6 @@ export interface Site {
   check(request: FastifyRequest, role: Role, formKey: unknown): Viewer;
   /** What went wrong, in words for a person. */
   describe(error: unknown): string;
-}
-
-/** Browsers keep cookies by host, not by port: two consoles of a machine must not take each other's. */
-export function cookieName(request: FastifyRequest): string {
-  return `standdown-${request.socket.localPort ?? 0}`;
-}
-
-export function cookieOf(request: FastifyRequest): string | undefined {
-  return request.cookies[cookieName(request)];
 }
 
 /** Longer nobody waits for a page, in ms: Redis is away. */

@@ -9,10 +9,11 @@ const FOLDED_MS = 600_000;
 const INBOX = 'inbox';
 
 /**
- * Notes ids that came through the inbox. A service that sends one after the other would push everything else out of the
- * history: while nothing else was done since, its entry of these ten minutes is replaced by one for both.
+ * Notes ids that came through the inbox, in a stream of their own: who may write there names itself as it likes, and must not
+ * push out who paused or aborted. While nothing else was done since, a service's entry of these ten minutes is replaced by one
+ * for both.
  *
- * KEYS  1 campaign, 2 audit
+ * KEYS  1 campaign, 2 audit of the inbox, 3 audit
  * ARGV  1 by whom, 2 how many ids
  */
 const noteInboxScript = defineScript(
@@ -28,10 +29,11 @@ local count = tonumber(ARGV[2])
 for i = #entries, 1, -1 do
   local f = {}
   for n = 1, #entries[i][2], 2 do f[entries[i][2][n]] = entries[i][2][n + 1] end
-  if f.action ~= 'submit' or f.command ~= '${INBOX}' then break end
   if f.by == ARGV[1] then
-    redis.call('XDEL', KEYS[2], entries[i][1])
-    count = count + (tonumber(string.match(f.detail, '^%d+')) or 0)
+    if #redis.call('XRANGE', KEYS[3], entries[i][1], '+', 'COUNT', 1) == 0 then
+      redis.call('XDEL', KEYS[2], entries[i][1])
+      count = count + (tonumber(string.match(f.detail, '^%d+')) or 0)
+    end
     break
   end
 end
@@ -47,5 +49,6 @@ export async function noteInbox(
   by: string,
   count: number,
 ): Promise<void> {
-  await noteInboxScript(redis, [keys.campaign(campaign), keys.audit(campaign)], [by, count]);
+  const touched = [keys.campaign(campaign), keys.auditInbox(campaign), keys.audit(campaign)];
+  await noteInboxScript(redis, touched, [by, count]);
 }

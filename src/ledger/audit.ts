@@ -1,4 +1,4 @@
-/** More than anybody steers one campaign. Beyond that the oldest go first. */
+/** More than anybody steers one campaign. Beyond that the oldest of the same stream go first. */
 const MOST_AUDITED = 10_000;
 
 /** For scripts that change a campaign: `audit(key, action, by, command, detail)` in the same step. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { appendAudit } from '../../src/campaign/audit.ts';
 import { directName, openDirectCampaign } from '../../src/campaign/registry.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import { type Detail, OUTCOMES, type Outcome } from '../../src/outcome.ts';
@@ -207,12 +208,13 @@ describe('steering a campaign', () => {
       /Campaign "wrong scan" in tenant \S+ has 1 pending action\. Abort it before you delete it\./,
     );
     await end(id, 'cancelled');
+    await appendAudit(shell.tenant, 1, { by: 'x', command: 'x', action: 'export', detail: 'csv' });
     assert.equal((await shell.run(['delete', NAME])).code, 2, 'asks first');
     assert.equal(await done('delete', NAME, '--yes'), told('deleted'));
     assert.equal((await shell.run(['status', NAME])).code, 2);
     const { redis, keys } = shell.tenant;
     const left = await Promise.all([
-      redis.exists(keys.campaign(1), keys.ids(1), keys.results(1), keys.audit(1)),
+      redis.exists(keys.campaign(1), keys.ids(1), keys.results(1), keys.audit(1), keys.auditLooks(1)),
       redis.hget(keys.campaigns, NAME),
     ]);
     assert.deepEqual(left, [0, null]);

@@ -135,8 +135,8 @@ describe('who may do what in the console', () => {
     const led = await ask(guarded, '/', {
       headers: { cookie: `standdown-${new URL(guarded.url).port}=made.up` },
     });
-    assert.match(led.location, /why=wrong/);
-    assert.match((await ask(guarded, led.location)).text, /no longer valid/);
+    assert.match(led.location, /why=ended/);
+    assert.match((await ask(guarded, led.location)).text, /Your session has ended/);
   });
 
   it('takes no form without the key of its session, from another page, or without a session', async () => {
@@ -157,7 +157,7 @@ describe('who may do what in the console', () => {
     const [, formKey = ''] = /name="formKey" value="([^"]+)"/.exec(page) ?? [];
     const left = await ask(guarded, '/sign-out', { headers: { cookie }, form: { formKey } });
     assert.equal(left.location, '/sign-in');
-    assert.match((await ask(guarded, '/', { headers: { cookie } })).location, /why=expired/);
+    assert.match((await ask(guarded, '/', { headers: { cookie } })).location, /why=ended/);
     const events = await ask(guarded, '/', { headers: { cookie, accept: 'text/event-stream' } });
     assert.equal(events.text, 'event: leave\ndata: null\n\n');
   });

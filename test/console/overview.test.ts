@@ -191,8 +191,8 @@ describe('the overview of the console, in a real browser', () => {
     );
     assert.ok(!JSON.stringify(cookies).includes(READ_TOKEN));
     now += 24 * 3_600_000;
-    await page.waitForURL('**/sign-in?why=expired*');
-    assert.match(await textOf(page, '[role="alert"]'), /session has expired/);
+    await page.waitForURL('**/sign-in?why=ended*');
+    assert.match(await textOf(page, '[role="alert"]'), /session has ended/);
     await visitor.context.close();
     await guarded.stop();
   });

@@ -12,65 +12,68 @@ function sessions(read: string | null, act: string | null, wall = () => 1_000) {
   return createSessions({ tokens: { read: secret(read), act: secret(act) }, operator: 'me@here', wall });
 }
 
+const HERE = '192.0.2.1';
+
 describe('sessions of the console', () => {
-  it('are given for a right token, with the role of that token', () => {
+  it('have the role of the token that was shown, which no other text has', () => {
+    const { roleOf } = sessions(READ, ACT);
+    assert.deepEqual([ACT, READ, '', 'x', `${ACT} `].map(roleOf), ['act', 'read', null, null, null]);
+    assert.equal(sessions(null, null).roleOf(''), null);
+    assert.equal(sessions(READ, null).roleOf(ACT), null);
+  });
+
+  it('are known to this process alone: nobody who knows the tokens makes one, and none outlasts a restart', () => {
     const made = sessions(READ, ACT);
-    assert.deepEqual(
-      [ACT, READ, '', 'x', `${ACT} `].map((token) => {
-        const found = made.read(made.signIn(token, 'anna') ?? undefined);
-        return typeof found === 'string' ? found : `${found.role} ${found.name}`;
-      }),
-      ['act anna', 'read anna', 'none', 'none', 'none'],
-    );
+    const cookie = made.open('act', 'anna', HERE);
+    assert.deepEqual(made.read(cookie), {
+      role: 'act',
+      name: 'anna',
+      address: HERE,
+      expiresAt: 1_000 + SESSION_MS,
+    });
+    assert.match(cookie, /^[\w-]{43}$/);
+    assert.equal(sessions(READ, ACT).read(cookie), 'ended');
+    for (const other of [`${cookie}x`, cookie.slice(1), 'x', '.', '__proto__', sessions(null, null).enter()])
+      assert.equal(made.read(other), 'ended', other);
+    assert.equal(made.read(''), 'none');
   });
 
-  it('hold no token, and outlast a restart but not another token', () => {
-    const cookie = sessions(READ, ACT).signIn(ACT, 'anna') ?? '';
-    assert.ok(!Buffer.from(cookie, 'base64url').toString('latin1').includes('token'));
-    assert.equal(typeof sessions(READ, ACT).read(cookie), 'object');
-    assert.equal(sessions(READ, 'another token').read(cookie), 'wrong');
-    assert.equal(sessions(READ, null).read(cookie), 'wrong');
-  });
-
-  it('end', () => {
+  it('end after a shift, and when they are signed out', () => {
     let now = 1_000;
     const made = sessions(READ, null, () => now);
-    const cookie = made.signIn(READ, 'anna') ?? '';
+    const [one, other] = [made.open('read', 'anna', HERE), made.open('read', 'bob', HERE)];
+    made.end(one);
+    assert.equal(made.read(one), 'ended');
     now += SESSION_MS - 1;
-    assert.equal(typeof made.read(cookie), 'object');
+    assert.equal(typeof made.read(other), 'object');
     now += 1;
-    assert.equal(made.read(cookie), 'expired');
+    assert.equal(made.read(other), 'ended');
   });
 
-  it('cannot be made or changed by others', () => {
+  it('are bounded by address and by role: who reads ends no session of who acts', () => {
     const made = sessions(READ, ACT);
-    const [text = '', mac = ''] = (made.signIn(READ, 'anna') ?? '').split('.');
-    const more = Buffer.from(text, 'base64url').toString().replace('"read"', '"act"');
-    const forged = Buffer.from(more).toString('base64url');
-    for (const cookie of [
-      `${forged}.${mac}`,
-      `${text}.`,
-      `${text}.${mac}x`,
-      'x',
-      '.',
-      `.${mac}`,
-      `${text}`,
-    ]) {
-      assert.equal(made.read(cookie), 'wrong', cookie);
-    }
+    const acting = made.open('act', 'anna', HERE);
+    const first = made.open('read', 'first', '192.0.2.7');
+    const many = Array.from({ length: 101 }, () => made.open('read', 'bob', HERE));
+    assert.equal(made.read(many[0]), 'ended');
+    assert.equal(typeof made.read(many[1]), 'object');
+    assert.equal(typeof made.read(first), 'object', 'of another address');
+    for (let index = 0; index < 2_000; index++) made.open('read', 'eve', `192.0.2.${index}`);
+    assert.equal(made.read(first), 'ended');
+    assert.equal(typeof made.read(acting), 'object');
   });
 
   it('need no token where none is set, and then hold for this process only', () => {
     const made = sessions(null, null);
     const cookie = made.enter();
     assert.deepEqual(made.read(cookie), { role: 'act', name: 'me@here', expiresAt: 1_000 + SESSION_MS });
-    assert.equal(made.signIn('', 'x'), null);
-    assert.equal(sessions(null, null).read(cookie), 'wrong');
+    for (const other of [sessions(null, null).enter(), `x${cookie}`, cookie.split('.')[0]])
+      assert.equal(made.read(other), 'ended');
   });
 
   it('have forms of their own', () => {
     const made = sessions(READ, ACT);
-    const [one, other] = ['anna', 'bob'].map((name) => made.signIn(ACT, name) ?? '');
+    const [one, other] = ['anna', 'bob'].map((name) => made.open('act', name, HERE));
     assert.ok(made.isFormKey(one ?? '', made.formKey(one ?? '')));
     assert.ok(!made.isFormKey(other ?? '', made.formKey(one ?? '')));
     for (const given of ['', undefined, null, 5]) assert.ok(!made.isFormKey(one ?? '', given));
