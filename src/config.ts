@@ -13,7 +13,6 @@ import { withScheme } from './defender/proxy.ts';
 import { parseDuration } from './duration.ts';
 import { StanddownError } from './errors.ts';
 import { foreign } from './foreign.ts';
-import { MOST_CALL_TIMEOUT_MS } from './ledger/record.ts';
 import type { LogLevel } from './log.ts';
 import { type NotifyConfig, readNotify } from './notify/settings.ts';
 import { Secret, secretUrl } from './secret.ts';
@@ -24,6 +23,7 @@ import {
   signInMistakes,
   signInSettings,
 } from './sign-in-config.ts';
+import { MOST_CALL_TIMEOUT_MS } from './timings.ts';
 
 export type { SignInConfig } from './sign-in-config.ts';
 

@@ -2,9 +2,7 @@ import { z } from 'zod';
 import type { CancelJob } from './contract.ts';
 import { excerpt, foreign } from './foreign.ts';
 import { parseGuid } from './guid.ts';
-
-/** The longest comment that is taken. The API's own limit is not documented; this bounds what sits in Redis. */
-export const MAX_COMMENT_LENGTH = 4_000;
+import { MAX_COMMENT_LENGTH } from './keys.ts';
 
 const text = (max: number) => z.string().trim().min(1).max(max);
 

@@ -14,6 +14,9 @@ export const FED_JOB_ID = /^\d+-[0-9a-f]{8}-\d+$/;
 /** The only job name in the lanes. */
 export const JOB_NAME = 'cancel';
 
+/** The longest comment that is taken, in characters. The API's own limit is not documented; this bounds what sits in Redis. */
+export const MAX_COMMENT_LENGTH = 4_000;
+
 export type Keys = ReturnType<typeof keysFor>;
 
 /**

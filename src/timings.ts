@@ -1,6 +1,13 @@
 import { StanddownError } from './errors.ts';
-import { MOST_DELAY_MS } from './ledger/record.ts';
-import { LONGEST_BLOCK_MS } from './redis/options.ts';
+
+/** The longest CALL_TIMEOUT, in ms. */
+export const MOST_CALL_TIMEOUT_MS = 300_000;
+
+/** The longest wait between two attempts for one action, in ms: no timing and no answer makes it longer. */
+export const MOST_DELAY_MS = 60_000;
+
+/** A connection without a word for longer counts as dead, so no blocking command may block for longer, in ms. */
+export const LONGEST_BLOCK_MS = 20_000;
 
 /**
  * How long locks, leases and graces last, and how often what may have changed is looked at again. No setting changes them: most hold

@@ -1,6 +1,5 @@
 import { StanddownError } from '../errors.ts';
-import { MAX_COMMENT_LENGTH } from '../job.ts';
-import type { Keys } from '../keys.ts';
+import { type Keys, MAX_COMMENT_LENGTH } from '../keys.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { noteVersion } from '../ledger/version.ts';

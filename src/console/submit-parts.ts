@@ -2,7 +2,7 @@ import type { SubmitPlan } from '../campaign/plan.ts';
 import { DEFAULT_PRIORITY } from '../campaign/registry.ts';
 import { describeDuration, formatDuration } from '../duration.ts';
 import type { IdLine } from '../intake/id-line.ts';
-import { MAX_COMMENT_LENGTH } from '../job.ts';
+import { MAX_COMMENT_LENGTH } from '../keys.ts';
 import { describePriority } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
 import { unfinished } from '../words/blocked.ts';

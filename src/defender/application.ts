@@ -1,9 +1,8 @@
 import { ConfidentialClientApplication } from '@azure/msal-node';
 import type { ClientCredential, RegisteredSignIn } from '../sign-in-config.ts';
 import { readCredential } from './credential.ts';
-import type { TokenSource } from './sign-in.ts';
 import { gistOf, SignInError, toSignInError } from './sign-in-error.ts';
-import type { SignInWay } from './sign-in-way.ts';
+import type { SignInWay, TokenSource } from './sign-in-way.ts';
 
 /** What was signed is not valid yet, or not any more. */
 const UNTIMELY = 'AADSTS700024';

@@ -1,8 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type INetworkModule, ManagedIdentityApplication } from '@azure/msal-node';
 import type { ManagedSignIn } from '../sign-in-config.ts';
-import type { TokenSource } from './sign-in.ts';
-import type { SignInWay } from './sign-in-way.ts';
+import type { SignInWay, TokenSource } from './sign-in-way.ts';
 
 /*
  * msal finds the endpoint in the process's environment (IDENTITY_ENDPOINT and IDENTITY_HEADER on App Service, Functions

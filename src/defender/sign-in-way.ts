@@ -88,3 +88,11 @@ function parseBody<T>(text: string, status: number): T {
     throw new AuthError('unreadable_answer', '', `the sign-in service answered ${status} without JSON`);
   }
 }
+
+/**
+ * Asks the sign-in service for a token, which is not one of the unwanted ones if that can be helped. Throws whatever msal does, or
+ * a SignInError.
+ */
+export type TokenSource = (
+  isUnwanted: (accessToken: string) => boolean,
+) => Promise<{ accessToken: string; expiresOn: Date | null } | null>;

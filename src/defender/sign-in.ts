@@ -10,7 +10,7 @@ import type { Send } from './exchange.ts';
 import { managedIdentityTokens } from './managed-identity.ts';
 import { type Permissions, permissionsOf } from './roles.ts';
 import { SignInError, toSignInError } from './sign-in-error.ts';
-import { createSignInWay, type SignInWay } from './sign-in-way.ts';
+import { createSignInWay, type SignInWay, type TokenSource } from './sign-in-way.ts';
 import { userTokens } from './user-login.ts';
 
 export { gistOf, SignInError } from './sign-in-error.ts';
@@ -42,14 +42,6 @@ export interface SignIn {
   /** In how many ms a newer token is wanted; 0: now. */
   dueMs(): number;
 }
-
-/**
- * Asks the sign-in service for a token, which is not one of the unwanted ones if that can be helped. Throws whatever msal does, or
- * a SignInError.
- */
-export type TokenSource = (
-  isUnwanted: (accessToken: string) => boolean,
-) => Promise<{ accessToken: string; expiresOn: Date | null } | null>;
 
 /** A token is renewed this long before it ends, or after half of its time, whichever is later. As msal does. */
 const RENEW_BEFORE_MS = 300_000;

@@ -7,9 +7,8 @@ import {
 import { type ErrorCode, StanddownError } from '../errors.ts';
 import type { RegisteredSignIn } from '../sign-in-config.ts';
 import { aloneWithLogin, readLogin, rememberTokens, writeLogin } from './login-file.ts';
-import type { TokenSource } from './sign-in.ts';
 import { gistOf, SignInError, toSignInError } from './sign-in-error.ts';
-import type { SignInWay } from './sign-in-way.ts';
+import type { SignInWay, TokenSource } from './sign-in-way.ts';
 
 /** msal for an application without a credential of its own. */
 export function publicClient(

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, type JobJson, type Processor, Worker, type WorkerOptions } from 'bullmq';
-import { LONGEST_BLOCK_MS } from '../redis/options.ts';
+import { LONGEST_BLOCK_MS } from '../timings.ts';
 import type { Janitor } from './janitor.ts';
 import { rawJob } from './raw-job.ts';
 

@@ -1,10 +1,5 @@
 import { RECORD_STATES } from '../outcome.ts';
-
-/** The longest CALL_TIMEOUT, in ms. */
-export const MOST_CALL_TIMEOUT_MS = 300_000;
-
-/** The longest wait between two attempts for one action, in ms: no timing and no answer makes it longer. */
-export const MOST_DELAY_MS = 60_000;
+import { MOST_CALL_TIMEOUT_MS, MOST_DELAY_MS } from '../timings.ts';
 
 /**
  * What was written with the longest of these may seem to last longer: it was rounded up to whole ms, and Redis' clock may have been put

@@ -1,4 +1,5 @@
 import type * as ioredis from 'ioredis';
+import { LONGEST_BLOCK_MS } from '../timings.ts';
 import { SteadySentinelConnector } from './sentinel.ts';
 import type { ClusterTarget, RedisTarget, SentinelTarget } from './target.ts';
 
@@ -13,9 +14,6 @@ type ClusterOptions = Omit<ioredis.ClusterOptions, 'redisOptions'> & { redisOpti
  * nothing had happened.
  */
 export type RedisRole = 'worker' | 'ledger' | 'command';
-
-/** A connection without a word for longer counts as dead, so no blocking command may block for longer, in ms. */
-export const LONGEST_BLOCK_MS = 20_000;
 
 /** How long a command waits before it fails, in ms. */
 export interface CommandLimits {

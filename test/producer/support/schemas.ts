@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { jobDataSchema, MAX_COMMENT_LENGTH } from '../../../src/job.ts';
+import { jobDataSchema } from '../../../src/job.ts';
+import { MAX_COMMENT_LENGTH } from '../../../src/keys.ts';
 import { OUTCOMES } from '../../../src/outcome.ts';
 import { cancelResultSchema } from '../../../src/result-schema.ts';
 
