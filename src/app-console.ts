@@ -11,6 +11,7 @@ import { createIndexes } from './console/indexes.ts';
 import { addOverview } from './console/overview.ts';
 import { addQueues } from './console/queues.ts';
 import { addRequestPage } from './console/request-page.ts';
+import { createSearches } from './console/searches.ts';
 import { createServer, describeError, listen } from './console/server.ts';
 import { createSessions } from './console/session.ts';
 import { addSubmitPage, type SubmitDeps } from './console/submit-page.ts';
@@ -36,6 +37,8 @@ export interface ConsoleParts {
   preview: SubmitDeps['preview'];
   /** Ms since 1970. Default: this machine's clock. */
   wall?: () => number;
+  /** How long a form may take to arrive, in ms. Default: 10,000. */
+  bodyMs?: number;
 }
 
 export interface Console {
@@ -93,12 +96,13 @@ export async function startConsole(deps: AppDeps, parts: ConsoleParts): Promise<
     names,
     proxies,
     log,
+    bodyMs: parts.bodyMs,
     stop: stopping.signal,
     routes: (site) => {
       addOverview(site, directory);
       addTenantPage(site, directory);
       addBudgetPage(site, directory);
-      addCampaignPage(site, { directory, indexes, tasks });
+      addCampaignPage(site, { directory, indexes, tasks, searches: createSearches() });
       addSubmitPage(site, { ...submitting, directory, drafts });
       addRequestPage(site, { directory, indexes });
       addActions(site, { ...acting, directory, tasks });

@@ -174,7 +174,7 @@ export function addActions(site: Site, deps: ActionsDeps): void {
       const { shown, campaign } = await find(deps, visit);
       return askFirst(shown, await lookAt(shown.tenant, campaign), action, visit);
     });
-    site.form(path, action.role, async (visit) => {
+    const take = async (visit: Visit) => {
       const { shown, campaign } = await find(deps, visit);
       assertSame(campaign, visit.fields);
       const actor = { by: visit.viewer.name, command: `console: ${name} ${campaign.name}` };
@@ -185,7 +185,8 @@ export function addActions(site: Site, deps: ActionsDeps): void {
       await deps.tasks.run(taskKey(label, campaign.number), { what: action.title, by: actor.by }, work);
       shown.forget();
       return campaignPath(label, campaign.number);
-    });
+    };
+    site.form(path, action.role, take, name === 'export' ? 'export' : 'page');
   }
 }
 

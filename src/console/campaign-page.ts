@@ -13,6 +13,7 @@ import { campaignPath } from './parts.ts';
 import { type Found, isPlain, placeOf, readWanted, type Wanted } from './requests.ts';
 import { renderSearch, renderTable, type TableInput } from './requests-table.ts';
 import { toRow } from './row.ts';
+import type { Searches } from './searches.ts';
 import type { Site, Visit } from './site.ts';
 import type { Tasks } from './tasks.ts';
 import { trailTo } from './tenant-page.ts';
@@ -26,6 +27,7 @@ export interface CampaignPageDeps {
   directory: Directory;
   indexes: Indexes;
   tasks: Tasks;
+  searches: Searches;
 }
 
 /** One campaign: its progress, the sums of its outcomes, and all its actions. */
@@ -52,7 +54,7 @@ async function viewCampaign(
   const input: TableInput = { label, campaign, wanted };
   const [history, shownRows] = await Promise.all([
     readAudit(tenant, campaign.number, MOST_HISTORY),
-    findRows(tenant, campaign, wanted, known),
+    findRows(tenant, { campaign, wanted, known, viewer, searches: deps.searches }),
   ]);
   const indexed = typeof known === 'string' ? null : await known.index.soon(READ_MS);
   const regions = {
@@ -82,17 +84,27 @@ ${live(regions, 'facts')}${live(regions, 'audit')}`,
   };
 }
 
+interface Finding {
+  campaign: Campaign;
+  wanted: Wanted;
+  known: KnownCampaign | string;
+  viewer: Viewer;
+  searches: Searches;
+}
+
 /** Null: they are not known yet. The list itself answers at once, however long it is. */
 async function findRows(
   tenant: Tenant,
-  campaign: Campaign,
-  wanted: Wanted,
-  known: KnownCampaign | string,
+  { campaign, wanted, known, viewer, searches }: Finding,
 ): Promise<Found | null> {
   if (isPlain(wanted)) return readPage(tenant, campaign, wanted);
   if (typeof known === 'string') return null;
   const indexed = known.index.now();
-  return indexed && known.find(indexed, wanted);
+  if (!indexed) return null;
+  return (
+    known.find.found(indexed, wanted) ??
+    searches(viewer, () => known.find.found(indexed, wanted) ?? known.find.search(indexed, wanted))
+  );
 }
 
 async function readPage(tenant: Tenant, campaign: Campaign, wanted: Wanted): Promise<Found> {

@@ -10,6 +10,7 @@ import type { IdLine } from '../intake/id-line.ts';
 import type { Spool } from '../intake/spool.ts';
 import { ID_BYTES } from '../ledger/batch.ts';
 import { createIdSet } from '../ledger/id-set.ts';
+import { count } from '../words/number.ts';
 import { INVALID_PRIORITY } from './actions.ts';
 import type { DraftWish } from './drafts.ts';
 
@@ -30,6 +31,9 @@ export interface HandedIn {
 /** Lines that are shown: so many good ones from the beginning, and so many bad ones. */
 const MOST_GOOD = 20;
 const MOST_BAD = 500;
+
+/** Each is remembered while they are read, to find those that come twice. */
+const MOST_IDS = 1_000_000;
 
 /** Characters of what was pasted that are kept, for whoever wants to change it. */
 const MOST_PASTED = 100_000;
@@ -56,10 +60,9 @@ export async function readHandedIn(
   try {
     for await (const part of request.parts()) {
       if (part.type === 'field') {
-        if (part.valueTruncated)
-          throw new StanddownError('INPUT_INVALID', 'The pasted text is too long. Upload it as a file.');
+        if (part.valueTruncated) throw tooLarge('The pasted text is too long. Upload it as a file.');
         fields.append(part.fieldname, String(part.value));
-        // The key stands first: nobody else fills the memory with the rest.
+        // The key stands first.
         check(fields);
         continue;
       }
@@ -81,10 +84,7 @@ export async function readHandedIn(
         ...(await gather(part.file, part.filename, spool)),
       };
       if (part.file.truncated)
-        throw new StanddownError(
-          'INPUT_INVALID',
-          'The file is too large for the console. Submit it with "standdown submit".',
-        );
+        throw tooLarge('The file is too large for the console. Submit it with "standdown submit".');
       return handed;
     }
     check(fields);
@@ -103,6 +103,10 @@ export async function readHandedIn(
     await spool?.close();
     throw error;
   }
+}
+
+function tooLarge(words: string): StanddownError {
+  return new StanddownError('INPUT_INVALID', words, { context: { httpStatus: 413 } });
 }
 
 /** @throws StanddownError USAGE */
@@ -137,6 +141,10 @@ async function gather(
     const fresh = known.fresh(guidsToBytes(ids));
     const found = fresh.length / ID_BYTES;
     gathered.ids += found;
+    if (gathered.ids > MOST_IDS)
+      throw tooLarge(
+        `The console takes at most ${count(MOST_IDS)} actions at once. Submit the file with "standdown submit".`,
+      );
     gathered.duplicates += ids.length - found;
     if (found > 0) await spool.add(fresh);
   }

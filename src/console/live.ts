@@ -1,9 +1,14 @@
+import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { systemClock } from '../clock.ts';
 import type { View } from './view.ts';
 
 /** Without a word for so long, a proxy may end the connection. */
 const WORD_MS = 15_000;
+
+/** The more there is to do, the rarer the looks: each is followed by a pause of so many times what it took, but not more than this, in ms. */
+const REST = 4;
+const MOST_REST_MS = 10_000;
 
 export interface LiveDeps {
   look(): Promise<View>;
@@ -39,6 +44,7 @@ export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
   const signal = AbortSignal.any([gone.signal, deps.stop]);
   const send = (event: string, data: unknown) =>
     raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  /** Digests: the parts themselves may be large, and many look. */
   const sent = new Map<string, string>();
   let spokenAt = performance.now();
   let everyMs = 2_000;
@@ -53,9 +59,12 @@ export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
       await systemClock.sleep(everyMs, signal).catch(() => undefined);
       continue;
     }
+    let restMs = 0;
     try {
+      const startedAt = performance.now();
       const view = await deps.look();
       everyMs = view.everyMs ?? everyMs;
+      restMs = Math.min(REST * (performance.now() - startedAt), MOST_REST_MS);
       const changes = changesOf(view, sent);
       if (signal.aborted) break;
       if (changes || inTrouble || performance.now() - spokenAt > WORD_MS) {
@@ -68,7 +77,7 @@ export async function sendChanges(reply: FastifyReply, deps: LiveDeps) {
       inTrouble = true;
       spokenAt = performance.now();
     }
-    await systemClock.sleep(everyMs, signal).catch(() => undefined);
+    await systemClock.sleep(Math.max(everyMs, restMs), signal).catch(() => undefined);
   }
   raw.end();
 }
@@ -81,7 +90,7 @@ function withoutCountdowns(text: string): string {
 function changesOf({ regions = {}, data }: View, sent: Map<string, string>) {
   const changed = Object.entries({ ...regions }).flatMap(([id, part]) => {
     const text = String(part);
-    const essence = withoutCountdowns(text);
+    const essence = createHash('sha256').update(withoutCountdowns(text)).digest('base64');
     if (sent.get(id) === essence) return [];
     sent.set(id, essence);
     return [[id, text] as const];

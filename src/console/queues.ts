@@ -98,6 +98,7 @@ async function openBoard({ label, tenant }: ShownTenant, { redis, log }: QueuesD
   });
   const app = fastify({ exposeHeadRoutes: false, forceCloseConnections: true });
   app.addHook('onRequest', async (_request, reply) => void reply.headers(BOARD_HEADERS));
+  app.addHook('preHandler', async ({ query }) => limitJobs(query as Record<string, unknown>));
   app.addHook('onSend', async (_request, _reply, body) =>
     typeof body === 'string' ? withoutStrangers(body) : body,
   );
@@ -114,6 +115,15 @@ async function openBoard({ label, tenant }: ShownTenant, { redis, log }: QueuesD
 
 function baseOf(label: string): string {
   return `/queues/${encodeURIComponent(label)}`;
+}
+
+/** It shows as many jobs as it is asked for, and each is read into memory. */
+const MOST_JOBS = 100;
+
+function limitJobs(query: Record<string, unknown>): void {
+  const { jobsPerPage } = query;
+  if (jobsPerPage !== undefined && !(Number(jobsPerPage) <= MOST_JOBS))
+    query['jobsPerPage'] = String(MOST_JOBS);
 }
 
 /** Its page names fonts elsewhere, and has a waiting sign with a style of its own: the policy lets neither in. */

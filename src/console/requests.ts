@@ -85,14 +85,26 @@ export function isPlain({ search, outcome, type, sort }: Wanted): boolean {
   return search === '' && outcome === '' && type === '' && sort === null;
 }
 
+/** So many searches are kept: who turns pages of one must not be disturbed by another. */
+const MOST_KEPT = 4;
+
 /** A page of the rows that match, sorted. */
 export function createFinder() {
-  let last: { key: string; rows: readonly Row[] } | null = null;
-  return ({ rows, version }: Indexed, wanted: Wanted): Found => {
-    const key = JSON.stringify([version, { ...wanted, page: 0, size: 0 }]);
-    // Turning pages, and looking again while nothing happens, is for nothing.
-    if (last?.key !== key) last = { key, rows: sortRows(rows.filter(matcher(wanted)), wanted) };
-    return { ...pageOf(last.rows, wanted), all: rows.length };
+  const kept = new Map<string, readonly Row[]>();
+  const keyOf = ({ version }: Indexed, wanted: Wanted) =>
+    JSON.stringify([version, { ...wanted, page: 0, size: 0 }]);
+  return {
+    /** Null: it has to be searched for. Turning pages, and looking again while nothing happens, is for nothing. */
+    found: (indexed: Indexed, wanted: Wanted): Found | null => {
+      const rows = kept.get(keyOf(indexed, wanted));
+      return rows ? { ...pageOf(rows, wanted), all: indexed.rows.length } : null;
+    },
+    search: (indexed: Indexed, wanted: Wanted): Found => {
+      const rows = sortRows(indexed.rows.filter(matcher(wanted)), wanted);
+      for (const [key] of kept) if (kept.size >= MOST_KEPT) kept.delete(key);
+      kept.set(keyOf(indexed, wanted), rows);
+      return { ...pageOf(rows, wanted), all: indexed.rows.length };
+    },
   };
 }
 

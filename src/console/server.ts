@@ -7,11 +7,14 @@ import { type ErrorCode, messageOf, StanddownError } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import type { Logger } from '../log.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
+import { type Admission, createAdmission, type Use } from './admission.ts';
+import { allowUpload, createLimitedServer, limitBody } from './arriving.ts';
 import { serveAssets } from './assets.ts';
 import { cookieOf, setSession } from './cookie.ts';
 import { createGuesses } from './guesses.ts';
 import { isKnownHost, isOwnOrigin } from './host.ts';
-import { OUTDATED_FORM, type Sessions } from './session.ts';
+import { asksForChanges } from './live.ts';
+import { OUTDATED_FORM, READS_ONLY, type Role, type Sessions } from './session.ts';
 import { addSignIn, isOpenPath, leadToSignIn } from './sign-in.ts';
 import { createSignInLog } from './sign-in-log.ts';
 import { createSite, messagePage, type Site, sendPage } from './site.ts';
@@ -27,6 +30,8 @@ export interface ServerDeps {
   log: Logger;
   /** Aborted when the console stops. */
   stop: AbortSignal;
+  /** How long a form may take to arrive, in ms. Default: 10,000. */
+  bodyMs?: number | undefined;
   routes(site: Site): void | Promise<void>;
 }
 
@@ -58,20 +63,33 @@ const REFRESH_S = 5;
 
 /** A million ids as CSV with a few columns. */
 const MOST_FILE_BYTES = 512 * 1_048_576;
-const MOST_FIELD_BYTES = 64 * 1_048_576;
+/** A field is held in memory: 200,000 pasted ids. */
+const MOST_FIELD_BYTES = 8 * 1_048_576;
+const MOST_FIELDS = 6;
+const MOST_UPLOAD_BYTES = MOST_FILE_BYTES + MOST_FIELDS * MOST_FIELD_BYTES;
+/** Of any other form. */
+const MOST_FORM_BYTES = 65_536;
+
+/** So long any other form may take to arrive, in ms. */
+const BODY_MS = 10_000;
+/** So long whoever asked may take nothing of the answer, in ms. Pages that are kept up to date are sent something more often. */
+const STALLED_MS = 60_000;
 
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const { sessions, isReady, names, proxies, log, stop } = deps;
+  const { sessions, isReady, names, proxies, log, stop, bodyMs = BODY_MS } = deps;
   const describe = (error: unknown) => describeError(error, log);
   const app: FastifyInstance = fastify({
     forceCloseConnections: true,
     exposeHeadRoutes: true,
     trustProxy: proxies.length > 0 && [...proxies],
+    serverFactory: (handler) => createLimitedServer(proxies, handler),
+    bodyLimit: MOST_FORM_BYTES,
     // These come before any hook.
     frameworkErrors: (error, _request, reply) => void answer(reply.headers(HEADERS), 400, messageOf(error)),
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
+    limitBody(request.raw, reply.raw, bodyMs);
     if (!isKnownHost(request.headers.host, names)) {
       const words =
         'The console does not serve this host name. Use an IP address, or add the name to CONSOLE_NAMES.';
@@ -82,17 +100,30 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     return;
   });
   await app.register(cookie);
-  await app.register(formbody, { parser: (text) => new URLSearchParams(text) as never, bodyLimit: 65_536 });
+  app.removeAllContentTypeParsers();
+  await app.register(formbody, { parser: (text) => new URLSearchParams(text) as never });
   await app.register(multipart, {
-    limits: { fileSize: MOST_FILE_BYTES, fieldSize: MOST_FIELD_BYTES, files: 1, fields: 6 },
+    limits: {
+      fileSize: MOST_FILE_BYTES,
+      fieldSize: MOST_FIELD_BYTES,
+      files: 1,
+      fields: MOST_FIELDS,
+      parts: MOST_FIELDS + 1,
+    },
   });
+  const admission = createAdmission();
   app.addHook('onRequest', async (request, reply) => admit(sessions, request, reply));
+  app.addHook('onRequest', async (request, reply) => takePlace(sessions, admission, request, reply));
+  // A change may take its time; what it is answered may not.
+  app.addHook('onSend', async (request, reply) => endIfStalled(request, reply));
   app.setNotFoundHandler((_request, reply) => answer(reply, 404, 'This page does not exist.'));
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
     // It passes, and whoever looks need not press a key for that.
+    if (status === 503) reply.header('retry-after', REFRESH_S);
     if (status === 503 && request.method === 'GET') reply.header('refresh', REFRESH_S);
-    return answer(reply, status, describe(error));
+    const isOurs = error instanceof StanddownError;
+    return answer(reply, status, status === 413 && !isOurs ? TOO_LARGE : describe(error));
   });
   await serveAssets(app);
   const signInLog = createSignInLog(log);
@@ -127,6 +158,43 @@ async function admit(sessions: Sessions, request: FastifyRequest, reply: Fastify
   return;
 }
 
+/** Whoever takes nothing of an answer any more must not keep its place. */
+function endIfStalled({ raw }: FastifyRequest, reply: FastifyReply): void {
+  reply.raw.setTimeout(STALLED_MS, () => raw.destroy());
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may send it. Default: whoever may read. */
+    role?: Role;
+    /** Default: `page`, or `stream` for the changes of one. */
+    use?: Use;
+  }
+}
+
+/** Who may do this, and whether there is room for it, is decided before anything of it is read. */
+async function takePlace(
+  sessions: Sessions,
+  admission: Admission,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const cookie = cookieOf(request) ?? '';
+  const session = sessions.read(cookie);
+  if (isOpenPath(request.url) || typeof session === 'string') return;
+  const { role, use = asksForChanges(request) ? 'stream' : 'page' } = request.routeOptions.config;
+  if (role === 'act' && session.role !== 'act') return answer(reply, 403, READS_ONLY);
+  if (use === 'upload' && Number(request.headers['content-length'] ?? 0) > MOST_UPLOAD_BYTES)
+    return answer(reply, 413, TOO_LARGE);
+  const entered = admission.enter(use, cookie, session.role);
+  if (typeof entered !== 'function')
+    return answer(reply.header('retry-after', REFRESH_S), entered.status, entered.words);
+  reply.raw.once('close', entered);
+  if (isLook(request)) endIfStalled(request, reply);
+  if (use === 'upload') allowUpload(request.raw);
+  return;
+}
+
 function answer(reply: FastifyReply, status: number, words: string): FastifyReply {
   return sendPage(
     reply.code(status),
@@ -134,6 +202,10 @@ function answer(reply: FastifyReply, status: number, words: string): FastifyRepl
     null,
   );
 }
+
+/** A form that is too large for any reader of it. */
+const TOO_LARGE =
+  'This is too large for the console. Submit the file with "standdown submit", which takes any number of ids.';
 
 const STATUSES: Partial<Record<ErrorCode, number>> = {
   USAGE: 400,
@@ -147,7 +219,8 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
 };
 
 function statusOf(error: unknown): number {
-  if (error instanceof StanddownError) return STATUSES[error.code] ?? 500;
+  if (error instanceof StanddownError)
+    return Number(error.context['httpStatus'] ?? STATUSES[error.code] ?? 500);
   const status: unknown = error instanceof Error ? Reflect.get(error, 'statusCode') : undefined;
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { StanddownError } from '../errors.ts';
 import { html } from '../report/html.ts';
+import type { Use } from './admission.ts';
 import { cookieOf } from './cookie.ts';
 import { asksForChanges, sendChanges } from './live.ts';
 import { OUTDATED_FORM, READS_ONLY, type Role, type Session, type Sessions } from './session.ts';
@@ -24,7 +25,7 @@ export interface Site {
   /** A page, and the changes of it. */
   view(path: string, look: (visit: Visit) => Promise<View>): void;
   /** Where a form is sent to. Returns where to go then; null: it has answered itself. */
-  form(path: string, role: Role, take: (visit: Visit) => Promise<string | null>): void;
+  form(path: string, role: Role, take: (visit: Visit) => Promise<string | null>, use?: Use): void;
   /** @throws StanddownError REDIS_UNREACHABLE while Redis is away. */
   assertReady(): void;
   /** Who sends a form, where its key stands in it: for forms that bring files, which are read by their own routes. */
@@ -118,8 +119,8 @@ export function createSite({ app, sessions, isReady, stop, describe }: SiteDeps)
         });
       });
     },
-    form: (path, role, take) => {
-      app.post(path, async (request, reply) => {
+    form: (path, role, take, use = 'page') => {
+      app.post(path, { config: { role, use } }, async (request, reply) => {
         const visit = visitOf(request, reply);
         check(request, role, visit.fields.get('formKey'));
         assertReady();

@@ -40,7 +40,8 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     };
   });
 
-  site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', async (request, reply) => {
+  const config = { role: 'act', use: 'upload' } as const;
+  site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', { config }, async (request, reply) => {
     const shown = directory.find(request.params.tenant);
     site.assertReady();
     let owner = '';

@@ -97,7 +97,7 @@ describe('what the console knows of a campaign', () => {
     const index = createCampaignIndex(tenant, 1);
     const indexed = await index.read();
     const find = createFinder();
-    const of = (query: Record<string, string>) => find(indexed, readWanted(query));
+    const of = (query: Record<string, string>) => find.search(indexed, readWanted(query));
     const all = indexed.rows;
     const missing = of({ outcome: 'not_found', size: '500' });
     assert.equal(missing.total, all.filter(({ outcome }) => outcome === 'not_found').length);

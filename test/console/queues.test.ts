@@ -80,6 +80,17 @@ describe("BullMQ's own view in the console", () => {
     assert.equal(await stack.redis.hget(stack.tenant.keys.lane('cancel', 'meta'), 'paused'), null);
   });
 
+  it('reads no more than 100 jobs at once, however many it is asked for', async () => {
+    for (const machineActionId of newGuids(105))
+      await stack.enqueue({ v: 1, machineActionId, comment: 'many' });
+    for (const query of ['jobsPerPage=1000000', 'jobsPerPage=5&jobsPerPage=1000000', 'jobs%50erPage=1e6']) {
+      const where = `${path()}api/queues?activeQueue=cancel&status=waiting&page=1&${query}`;
+      const { body } = await request(new URL(where, served.url));
+      const { queues } = (await body.json()) as { queues: { name: string; jobs: unknown[] }[] };
+      assert.equal(queues.find(({ name }) => name === 'cancel')?.jobs.length, 100, query);
+    }
+  });
+
   it('sends the policy with its own answers', async () => {
     for (const where of [path(), `${path()}api/queues`]) {
       const { headers, body } = await request(new URL(where, served.url));

@@ -26,6 +26,7 @@ export interface ConsoleOptions {
   /** The tenants that it shows; by default the one of `env`. */
   tenants?: readonly Environment[];
   wall?: () => number;
+  bodyMs?: number;
 }
 
 /** Of a command, as far as previewing asks for it. */
@@ -36,7 +37,7 @@ const CONTEXT = {
 };
 
 /** A console in this process, at any free port. */
-export async function openConsole({ env, tenants = [env], wall }: ConsoleOptions): Promise<Console> {
+export async function openConsole({ env, tenants = [env], wall, bodyMs }: ConsoleOptions): Promise<Console> {
   const config = readConfig({ CONSOLE_PORT: '0', ...env });
   const served = await startConsole(
     { config, log: silentLog, path: process.env['PATH'] ?? '' },
@@ -46,6 +47,7 @@ export async function openConsole({ env, tenants = [env], wall }: ConsoleOptions
       version: '0.0.0-test',
       preview: (shown, spool, signal) => previewLines(CONTEXT, shown, spool, signal),
       ...(wall && { wall }),
+      ...(bodyMs !== undefined && { bodyMs }),
     },
   );
   opened.add(served);

@@ -33,8 +33,12 @@ function open() {
   // The session is over: the page itself says so, and leads to signing in.
   source.addEventListener('leave', () => location.reload());
   source.addEventListener('error', () => {
-    say('The console does not answer. This page may be out of date; it reconnects by itself.');
-    if (source?.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS);
+    const isRefused = source?.readyState === EventSource.CLOSED;
+    const what = isRefused
+      ? 'The console sends no changes for now; too many of its pages may be open.'
+      : 'The console does not answer.';
+    say(`${what} This page may be out of date; it reconnects by itself.`);
+    if (isRefused) again = setTimeout(open, AGAIN_MS);
   });
 }
 
