@@ -26,8 +26,10 @@ export interface CampaignStatus {
   /** Ids that it names, those that it tracks included. */
   total: number;
   open: number;
-  /** Ids among them that other campaigns own: it shows them as they are there; `gone`: their campaign was deleted. */
-  tracked: { total: number; open: number; gone: number };
+  /** Ids that it tracks and whose campaign was deleted: nobody knows what became of them. `total` is these, the open ones and those with an outcome. */
+  unknown: number;
+  /** Ids among all of these that other campaigns own: it shows them as they are there. */
+  tracked: { total: number; open: number };
   outcomes: Partial<Record<Outcome, number>>;
   /** Why nothing of it goes out now. Times in ISO 8601 UTC; null: not known. */
   hold: { reason: string; until: string | null; detail: string } | null;
@@ -85,22 +87,22 @@ export async function statusOf(
 ): Promise<CampaignStatus> {
   const tracked = await readTracked(deps, campaign.number);
   const owners = await ownersOf(deps, tracked);
-  // Of what is gone nobody will ever know an outcome: it stays open, and nobody waits for it.
-  const open = campaign.open + tracked.open + tracked.gone;
+  const open = campaign.open + tracked.open;
   return {
     campaign: campaign.name,
     comment: campaign.comment,
     requestedBy: campaign.requestedBy,
     priority: campaign.priority,
     createdAt: toIso(campaign.createdAt),
-    state: displayState({ state: campaign.state, open: open - tracked.gone }),
+    state: displayState({ state: campaign.state, open }),
     total: campaign.total + tracked.total,
     open,
-    tracked: { total: tracked.total, open: tracked.open, gone: tracked.gone },
+    unknown: tracked.unknown,
+    tracked: { total: tracked.total, open: tracked.open },
     outcomes: sumOf(campaign.outcomes, tracked.outcomes),
     hold: holdOf(campaign, owners, campaign.priority === URGENT ? budget.urgentHolds : budget.holds),
     etaAt:
-      campaign.state === 'running' && open > tracked.gone && hasForecast(budget)
+      campaign.state === 'running' && open > 0 && hasForecast(budget)
         ? await etaOf(deps, campaign, budget, { tracked, owners, ahead })
         : null,
   };
@@ -112,8 +114,7 @@ export function isOver({
   open,
   tracked,
 }: Pick<CampaignStatus, 'state' | 'open' | 'tracked'>): boolean {
-  const awaited = open - tracked.gone;
-  return awaited === 0 || ((state === 'aborted' || state === 'expired') && awaited === tracked.open);
+  return open === 0 || ((state === 'aborted' || state === 'expired') && open === tracked.open);
 }
 
 /**

@@ -8,7 +8,7 @@ export interface Tracked {
   total: number;
   open: number;
   /** The campaign that owned them was deleted: nobody calls them, and nobody knows what became of them. */
-  gone: number;
+  unknown: number;
   outcomes: Partial<Record<Outcome, number>>;
   /** Their actions that are known to be cancelled. */
   stopped: number;
@@ -36,7 +36,7 @@ const SHARE = 0.05;
 
 const counted = new WeakMap<Ledger, Map<number, Counted>>();
 
-const NONE: Tracked = { total: 0, open: 0, gone: 0, outcomes: {}, stopped: 0, owners: [], openIn: [] };
+const NONE: Tracked = { total: 0, open: 0, unknown: 0, outcomes: {}, stopped: 0, owners: [], openIn: [] };
 
 /** How the ids stand that a campaign tracks: by what the ledger says of each of them now, or, where they are many, said a moment ago. */
 export async function readTracked(deps: TrackedDeps, campaign: number): Promise<Tracked> {
@@ -60,10 +60,10 @@ export async function countTracked({ redis, keys, ledger }: TrackedDeps, campaig
   if (ids.length === 0) return NONE;
   const outcomes: Tracked['outcomes'] = {};
   const [owners, openIn] = [new Set<number>(), new Set<number>()];
-  let [open, gone, stopped] = [0, 0, 0];
+  let [open, unknown, stopped] = [0, 0, 0];
   for (const record of await ledger.look(Buffer.concat(ids))) {
     const outcome = OUTCOMES.find((known) => known === record?.state);
-    if (!record) gone++;
+    if (!record) unknown++;
     else if (outcome) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     else {
       open++;
@@ -72,5 +72,5 @@ export async function countTracked({ redis, keys, ledger }: TrackedDeps, campaig
     if (record) owners.add(record.campaign);
     if (record?.stopped) stopped++;
   }
-  return { total: ids.length, open, gone, outcomes, stopped, owners: [...owners], openIn: [...openIn] };
+  return { total: ids.length, open, unknown, outcomes, stopped, owners: [...owners], openIn: [...openIn] };
 }

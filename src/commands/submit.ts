@@ -187,7 +187,7 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
     await feedUrgent(tenant, context.log);
   }
   const { open: all, tracked, etaAt } = await campaignStatus(tenant, wish.name);
-  const open = all - tracked.open - tracked.gone;
+  const open = all - tracked.open;
   const { duplicates, skipped, excluded, setAside } = load;
   if (options.json) {
     const expiresAt = summary.expiresAt === null ? null : new Date(summary.expiresAt).toISOString();

@@ -43,7 +43,7 @@ export function renderHead(
 ${renderProgress('All actions by outcome', status)}
 ${renderOutcomeCounts(status)}
 ${renderCampaignHold(status, budget, tenant)}
-${status.tracked.total > 0 ? html`<p class="note">${describeTracked(status.tracked)}.</p>` : ''}
+${status.tracked.total > 0 ? html`<p class="note">${describeTracked(status)}.</p>` : ''}
 </section>`;
 }
 

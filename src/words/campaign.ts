@@ -1,4 +1,5 @@
 import type { Campaign } from '../campaign/registry.ts';
+import type { CampaignStatus } from '../campaign/status.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
 import type { VerifyCount } from '../campaign/verify.ts';
 import { shellWord } from '../foreign.ts';
@@ -30,8 +31,17 @@ export function commandFor(verb: string, name: string, tenant: string, options =
 }
 
 /** The name of an outcome, or of its absence. */
-export function outcomeLabel(state: RecordState): string {
-  return state === 'open' || state === 'checking' ? 'pending' : state;
+export function outcomeLabel(state: RecordState | 'unknown' | null): string {
+  return state === null || state === 'open' || state === 'checking' ? 'pending' : state;
+}
+
+/** How many of a campaign's actions have an outcome that is known. */
+export function finishedOf({
+  total,
+  open,
+  unknown,
+}: Pick<CampaignStatus, 'total' | 'open' | 'unknown'>): number {
+  return total - open - unknown;
 }
 
 /** A priority beside its scale. */
@@ -72,19 +82,19 @@ export function describeKnown({
         `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
     ...tracked.map(({ outcome, ...of }) => {
-      const where = outcome === 'open' || outcome === 'checking' ? 'already queued' : `ended as ${outcome}`;
+      const where = outcome === null ? 'already queued' : `ended as ${outcome}`;
       return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}; followed there`;
     }),
   ];
 }
 
 /** That some of a campaign's actions are another one's. */
-export function describeTracked({ total, gone }: { total: number; gone: number }): string {
-  const known = total - gone;
+export function describeTracked({ tracked, unknown }: Pick<CampaignStatus, 'tracked' | 'unknown'>): string {
+  const known = tracked.total - unknown;
   return [
     known > 0 ? describeFollowed(known) : '',
-    gone > 0
-      ? `${plural(gone, 'action')} belonged to a campaign that was deleted; ${gone === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
+    unknown > 0
+      ? `${plural(unknown, 'action')} belonged to a campaign that was deleted; ${unknown === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
       : '',
   ]
     .filter(Boolean)

@@ -234,7 +234,7 @@ describe('standdown submit', () => {
       accepted: 1,
       already: 0,
       duplicates: 1,
-      tracked: [{ campaign: 'first', outcome: 'open', count: 1 }],
+      tracked: [{ campaign: 'first', outcome: null, count: 1 }],
       takenOver: [],
       created: true,
       comment: 'stop it',
