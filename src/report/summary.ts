@@ -132,7 +132,8 @@ ${rows}</tbody>
 </section>`;
 }
 
-const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = {
+/** Each in a few words. */
+export const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = {
   ...OUTCOME_MEANINGS,
   open: 'No outcome yet',
   unknown: 'Its campaign was deleted, and its outcome with it',
