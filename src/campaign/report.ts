@@ -12,10 +12,10 @@ import { quoted } from '../words/campaign.ts';
 import { eachId, eachPart } from './ids.ts';
 import { type Campaign, originOf, readCampaign } from './registry.ts';
 
-/** A line of a report: what became of one id, or that it is open yet. */
+/** A line of a report: what became of one id, or why it has no outcome: null, it is pending; `unknown`, the campaign that owned it was deleted. */
 export type ReportLine =
   | CancelResult
-  | (Omit<CancelResult, 'outcome' | 'decidedAt'> & { outcome: null; decidedAt: null });
+  | (Omit<CancelResult, 'outcome' | 'decidedAt'> & { outcome: null | 'unknown'; decidedAt: null });
 
 export interface ReportDeps {
   redis: RedisClient;
@@ -199,7 +199,7 @@ async function* rest(
     for (const id of eachId(ids)) {
       const record = records[place++];
       // The campaign that owned it was deleted, or its retention is over.
-      if (!record) open.push(openLine(nobody(campaign), id, { attempts: 0, uncertain: false }));
+      if (!record) open.push(unknownLine(campaign, id));
       else if (record.campaign !== campaign.number) yield await resultOf(deps, id, record);
       else if (record.position === 0 && record.generation === 1) open.push(openLine(campaign, id, record));
       else if (record.position === 0 || record.position > start.end) {
@@ -252,7 +252,7 @@ export async function linesOf(
   return Promise.all(
     [...eachId(ids)].map((id, index) => {
       const record = records[index];
-      if (!record) return openLine(nobody(campaign), id, { attempts: 0, uncertain: false });
+      if (!record) return unknownLine(campaign, id);
       const isOpenHere = record.position === 0 && record.campaign === campaign.number;
       return isOpenHere ? openLine(campaign, id, record) : resultOf(deps, id, record, read);
     }),
@@ -301,11 +301,15 @@ function nobody({ createdAt }: Pick<Campaign, 'createdAt'>) {
   return { name: '', requestedBy: null, createdAt };
 }
 
+function unknownLine(campaign: Campaign, id: Buffer): ReportLine {
+  return { ...openLine(nobody(campaign), id, { attempts: 0, uncertain: false }), outcome: 'unknown' };
+}
+
 function openLine(
   campaign: Pick<Campaign, 'name' | 'requestedBy' | 'createdAt'>,
   id: Buffer,
   record: Pick<Look, 'attempts' | 'uncertain'>,
-): ReportLine {
+): ReportLine & { outcome: null } {
   return {
     machineActionId: bytesToGuid(id),
     outcome: null,

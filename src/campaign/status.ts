@@ -26,8 +26,10 @@ export interface CampaignStatus {
   /** Ids that it names, those that it tracks included. */
   total: number;
   open: number;
-  /** Ids among them that other campaigns own: it shows them as they are there; `gone`: their campaign was deleted. */
-  tracked: { total: number; open: number; gone: number };
+  /** Ids that it tracks and whose campaign was deleted: nobody knows what became of them. `total` is these, the open ones and those with an outcome. */
+  unknown: number;
+  /** Ids among all of these that other campaigns own: it shows them as they are there. */
+  tracked: { total: number; open: number };
   outcomes: Partial<Record<Outcome, number>>;
   /** Why nothing of it goes out now. Times in ISO 8601 UTC; null: not known. */
   hold: { reason: string; until: string | null; detail: string } | null;
@@ -87,9 +89,8 @@ export async function statusOf(
 ): Promise<CampaignStatus> {
   const tracked = await readTracked(deps, campaign.number);
   const owners = await ownersOf(deps, tracked);
-  // Of what is gone nobody will ever know an outcome: it stays open, and nobody waits for it.
-  const open = campaign.open + tracked.open + tracked.gone;
-  const state = displayState({ ...campaign, open: open - tracked.gone }, budget.now);
+  const open = campaign.open + tracked.open;
+  const state = displayState({ ...campaign, open }, budget.now);
   return {
     campaign: campaign.name,
     comment: campaign.comment,
@@ -100,7 +101,8 @@ export async function statusOf(
     state,
     total: campaign.total + tracked.total,
     open,
-    tracked: { total: tracked.total, open: tracked.open, gone: tracked.gone },
+    unknown: tracked.unknown,
+    tracked: { total: tracked.total, open: tracked.open },
     outcomes: sumOf(campaign.outcomes, tracked.outcomes),
     hold: holdOf(
       { ...campaign, state: state === 'done' ? campaign.state : state },
@@ -119,8 +121,7 @@ export function isOver({
   open,
   tracked,
 }: Pick<CampaignStatus, 'state' | 'open' | 'tracked'>): boolean {
-  const awaited = open - tracked.gone;
-  return awaited === 0 || ((state === 'aborted' || state === 'expired') && awaited === tracked.open);
+  return open === 0 || ((state === 'aborted' || state === 'expired') && open === tracked.open);
 }
 
 /**

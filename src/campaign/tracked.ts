@@ -8,7 +8,7 @@ export interface Tracked {
   total: number;
   open: number;
   /** The campaign that owned them was deleted: nobody calls them, and nobody knows what became of them. */
-  gone: number;
+  unknown: number;
   outcomes: Partial<Record<Outcome, number>>;
   /** Their actions that are known to be cancelled. */
   stopped: number;
@@ -30,13 +30,14 @@ interface Counted {
   tookMs: number;
 }
 
-/** What takes longer, in ms, is not counted again at each look: no more than this share of the time goes into it. */
+/** More of them are not counted again at each look, if that takes long, in ms: no more than this share of the time goes into it. */
+const MANY = 1_000;
 const LONG_MS = 50;
 const SHARE = 0.05;
 
 const counted = new WeakMap<Ledger, Map<number, Counted>>();
 
-const NONE: Tracked = { total: 0, open: 0, gone: 0, outcomes: {}, stopped: 0, owners: [], openIn: [] };
+const NONE: Tracked = { total: 0, open: 0, unknown: 0, outcomes: {}, stopped: 0, owners: [], openIn: [] };
 
 /** How the ids stand that a campaign tracks: by what the ledger says of each of them now, or, where they are many, said a moment ago. */
 export async function readTracked(deps: TrackedDeps, campaign: number): Promise<Tracked> {
@@ -47,7 +48,7 @@ export async function readTracked(deps: TrackedDeps, campaign: number): Promise<
   counted.set(ledger, known);
   const last = known.get(campaign);
   const at = performance.now();
-  const isRecent = last && last.tookMs > LONG_MS && at - last.at < last.tookMs / SHARE;
+  const isRecent = last && total > MANY && last.tookMs > LONG_MS && at - last.at < last.tookMs / SHARE;
   if (isRecent && last.tracked.total === total) return last.tracked;
   const tracked = await countTracked(deps, campaign);
   known.set(campaign, { tracked, at: performance.now(), tookMs: performance.now() - at });
@@ -60,10 +61,10 @@ export async function countTracked({ redis, keys, ledger }: TrackedDeps, campaig
   if (ids.length === 0) return NONE;
   const outcomes: Tracked['outcomes'] = {};
   const [owners, openIn] = [new Set<number>(), new Set<number>()];
-  let [open, gone, stopped] = [0, 0, 0];
+  let [open, unknown, stopped] = [0, 0, 0];
   for (const record of await ledger.look(Buffer.concat(ids))) {
     const outcome = OUTCOMES.find((known) => known === record?.state);
-    if (!record) gone++;
+    if (!record) unknown++;
     else if (outcome) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     else {
       open++;
@@ -72,5 +73,5 @@ export async function countTracked({ redis, keys, ledger }: TrackedDeps, campaig
     if (record) owners.add(record.campaign);
     if (record?.stopped) stopped++;
   }
-  return { total: ids.length, open, gone, outcomes, stopped, owners: [...owners], openIn: [...openIn] };
+  return { total: ids.length, open, unknown, outcomes, stopped, owners: [...owners], openIn: [...openIn] };
 }

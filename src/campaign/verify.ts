@@ -1,4 +1,4 @@
-import { type Action, isFinal, seenOf } from '../defender/classify.ts';
+import { type Action, isFinal, isFinalStatus, seenOf } from '../defender/classify.ts';
 import type { Reader } from '../defender/reader.ts';
 import { guidToBytes } from '../guid.ts';
 import type { Keys } from '../keys.ts';
@@ -7,6 +7,7 @@ import type { CancelResult, Detail, Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, originOf } from './registry.ts';
 import { eachStanding, type PlacedResult } from './report.ts';
+import { countTracked } from './tracked.ts';
 
 export interface VerifyDeps {
   redis: RedisClient;
@@ -17,15 +18,30 @@ export interface VerifyDeps {
   wall(): number;
 }
 
+/** All ids of a campaign: `total` is what was asked for, `settled`, `uncalled`, `open`, `others` and `unknown`. */
 export interface VerifyCount {
-  /** Ids whose state was asked for. */
+  /** Ids whose state was asked for: what was noted, absent and changed. */
   asked: number;
   /** Ids whose state was read and noted. */
   noted: number;
   /** Of these, by the state they are in; `null`: the API left it out. */
   states: Map<string | null, number>;
+  /** Of these, how many are in a state that may still change. */
+  unsettled: number;
   /** Ids that the list does not show. */
   absent: number;
+  /** Ids that were retried or verified elsewhere while they were read. */
+  changed: number;
+  /** Ids that were verified in a final state before: it does not change. */
+  settled: number;
+  /** Ids that ended without a call, or before another one: there is nothing to verify. */
+  uncalled: number;
+  /** Ids without an outcome. */
+  open: number;
+  /** Ids that other campaigns own. */
+  others: number;
+  /** Ids whose campaign was deleted. */
+  unknown: number;
 }
 
 /** Ids asked for at once: what one call of the list takes. */
@@ -35,7 +51,7 @@ const PART = 100;
 const UNCALLED: readonly Outcome[] = ['invalid', 'withdrawn', 'expired'];
 
 /**
- * Reads what the state of each action that was called became, and fills it into the results. The outcomes stay as they
+ * Reads what the state of each finished action became, and fills it into the results. The outcomes stay as they
  * are. Actions that were verified in a final state are not asked for again: it does not change.
  *
  * @param options.onProgress told after each call, with how many were asked for so far.
@@ -46,7 +62,24 @@ export async function verifyCampaign(
   campaign: Campaign,
   options: { onProgress?: (asked: number) => void | Promise<void> } = {},
 ): Promise<VerifyCount> {
-  const count: VerifyCount = { asked: 0, noted: 0, states: new Map(), absent: 0 };
+  const { redis, keys } = deps;
+  const [tracked, kept] = await Promise.all([
+    countTracked(deps, campaign.number),
+    redis.hlen(keys.kept(campaign.number)),
+  ]);
+  const count: VerifyCount = {
+    asked: 0,
+    noted: 0,
+    states: new Map(),
+    unsettled: 0,
+    absent: 0,
+    changed: 0,
+    settled: 0,
+    uncalled: 0,
+    open: campaign.open,
+    others: tracked.total - tracked.unknown + kept,
+    unknown: tracked.unknown,
+  };
   let waiting: PlacedResult[] = [];
   const flush = async () => {
     if (waiting.length === 0) return;
@@ -55,20 +88,17 @@ export async function verifyCampaign(
     await options.onProgress?.(count.asked);
   };
   // What is appended from here on is this verification's own.
-  const end = Number((await deps.redis.hget(deps.keys.campaign(campaign.number), 'results')) ?? 0);
+  const end = Number((await redis.hget(keys.campaign(campaign.number), 'results')) ?? 0);
   for await (const placed of eachStanding(deps, campaign)) {
     if (placed.place > end) break;
-    if (!isWorthAsking(placed.result)) continue;
-    waiting.push(placed);
+    const { outcome, verifiedAt, action } = placed.result;
+    if (UNCALLED.includes(outcome)) count.uncalled++;
+    else if (verifiedAt !== undefined && action && isFinal(action)) count.settled++;
+    else waiting.push(placed);
     if (waiting.length >= PART) await flush();
   }
   await flush();
   return count;
-}
-
-function isWorthAsking({ outcome, verifiedAt, action }: CancelResult): boolean {
-  if (UNCALLED.includes(outcome)) return false;
-  return verifiedAt === undefined || action === undefined || !isFinal(action);
 }
 
 async function verifyPart(
@@ -87,7 +117,8 @@ async function verifyPart(
       count.noted++;
       const { status } = action.summary;
       count.states.set(status, (count.states.get(status) ?? 0) + 1);
-    }
+      if (!isFinalStatus(status)) count.unsettled++;
+    } else count.changed++;
   }
 }
 

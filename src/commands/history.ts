@@ -8,7 +8,7 @@ import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
 import { describeBlocked } from '../words/blocked.ts';
-import { UNCERTAIN } from '../words/campaign.ts';
+import { outcomeLabel, UNCERTAIN } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson, writeText } from './context.ts';
@@ -103,7 +103,7 @@ function describeNow(line: ReportLine, { name }: Campaign): string {
   const { outcome, attempts, uncertain } = line;
   const owner = describeOwner(line, name);
   const words = [
-    outcome ?? 'pending',
+    outcomeLabel(outcome),
     `${plural(attempts, 'attempt')} used`,
     ...(owner ? [owner] : []),
     ...(uncertain ? [`uncertain: ${UNCERTAIN}`] : []),

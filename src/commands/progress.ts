@@ -3,7 +3,7 @@ import { type CampaignStatus, isOver } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { describeBlocked, describePace } from '../words/blocked.ts';
-import { titled } from '../words/campaign.ts';
+import { finishedOf, outcomeLabel, titled } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { wrapLines } from './wrap.ts';
 
@@ -21,7 +21,7 @@ const BAR = 30;
 /** A campaign's progress in a few lines, none of them wider than `width` columns. */
 export function renderProgress(progress: Progress, width = Number.POSITIVE_INFINITY): string {
   const { tenant, status, budget, now } = progress;
-  const finished = status.total - status.open;
+  const finished = finishedOf(status);
   const share = status.total === 0 ? 0 : finished / status.total;
   const left = status.etaAt ? `, ${describeDuration(Math.max(0, Date.parse(status.etaAt) - now))} left` : '';
   const lines = [
@@ -43,7 +43,7 @@ export function renderLine(progress: Progress): string {
     .map((window) => `${window.used} of ${count(window.max)} calls per ${describeWindow(window.lengthMs)}`)
     .join(', ');
   const why = [blockedIn(progress) ?? [], notes(progress)].flat().join(' ');
-  return `${count(status.total - status.open)} of ${count(status.total)} finished; ${uses}.${why ? ` ${why}` : ''}`;
+  return `${count(finishedOf(status))} of ${count(status.total)} finished; ${uses}.${why ? ` ${why}` : ''}`;
 }
 
 /** Why no call goes out, or null. */
@@ -61,6 +61,7 @@ function outcomesLine(status: CampaignStatus): string {
     const number = status.outcomes[outcome];
     return number ? [`${outcome} ${count(number)}`] : [];
   });
+  if (status.unknown > 0) parts.push(`${outcomeLabel('unknown')} ${count(status.unknown)}`);
   return parts.join(' · ') || 'No outcome yet.';
 }
 

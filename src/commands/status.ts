@@ -5,7 +5,7 @@ import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/statu
 import { describePriority } from '../ledger/place.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { BLOCKED_LABELS, describeAbsence, describeBlocked, describePace } from '../words/blocked.ts';
-import { describeEta, describeTracked, titled } from '../words/campaign.ts';
+import { describeEta, describeTracked, finishedOf, outcomeLabel, titled } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { formatAnyTime, formatPast, formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
@@ -96,15 +96,15 @@ export function describeStatus(
   { tenant, status, budget, now }: Progress,
   width = Number.POSITIVE_INFINITY,
 ): string {
-  const { tracked } = status;
   const outcomes = [
     ...OUTCOMES.map((outcome) => [outcome, status.outcomes[outcome] ?? 0] as const),
-    ['pending', status.open] as const,
+    [outcomeLabel(null), status.open] as const,
+    [outcomeLabel('unknown'), status.unknown] as const,
   ]
     .filter(([, number]) => number > 0)
     .map(([outcome, number]) => `${outcome.padEnd(14)}${count(number).padStart(9)}`);
   const sentences = [
-    tracked.total > 0 ? `${describeTracked(tracked)}.` : '',
+    status.tracked.total > 0 ? `${describeTracked(status)}.` : '',
     describeBlocked(status, budget, tenant, now) ?? '',
     (status.open > 0 && describePace(budget)) || '',
     status.etaAt ? `${describeEta(status, now)}.` : '',
@@ -122,7 +122,7 @@ export function describeStatus(
 export function headline(status: CampaignStatus, tenant: string): string {
   const title = titled(status.campaign, tenant);
   if (status.total === 0) return `${title}: no actions yet`;
-  const finished = status.total - status.open;
+  const finished = finishedOf(status);
   return `${title}: ${status.state}, ${count(finished)} of ${count(status.total)} actions finished (${percent(finished, status.total)})`;
 }
 

@@ -188,7 +188,7 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
   }
   const { status, budget } = await lookAtCampaign(tenant, wish.name);
   const { open: all, tracked, etaAt, expiring, hold } = status;
-  const open = all - tracked.open - tracked.gone;
+  const open = all - tracked.open;
   const { duplicates, skipped, excluded, setAside } = load;
   if (options.json) {
     const expiresAt = summary.expiresAt === null ? null : new Date(summary.expiresAt).toISOString();

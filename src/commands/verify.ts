@@ -6,7 +6,7 @@ import { type VerifyCount, verifyCampaign } from '../campaign/verify.ts';
 import { systemClock } from '../clock.ts';
 import type { ReadWait } from '../defender/reader.ts';
 import { describeReadWait } from '../words/blocked.ts';
-import { describeChecked, NOTHING_TO_VERIFY, titled } from '../words/campaign.ts';
+import { describeChecked, describeUnverified, titled } from '../words/campaign.ts';
 import { count } from '../words/number.ts';
 import { actorOf } from './actor.ts';
 import { type CommandContext, EXIT, writeJson, writeText } from './context.ts';
@@ -42,21 +42,19 @@ export function runVerify(
   });
 }
 
-function toJson({ asked, noted, states, absent }: VerifyCount) {
+function toJson({ states, ...counts }: VerifyCount) {
   return {
-    asked,
-    noted,
-    absent,
+    ...counts,
     states: Object.fromEntries([...states].map(([state, n]) => [state ?? 'unknown', n])),
   };
 }
 
 function describe(campaign: string, verified: VerifyCount): string {
-  if (verified.asked === 0) return `${campaign}: ${NOTHING_TO_VERIFY}`;
   return [
     `${campaign}: ${describeChecked(verified)}`,
     ...[...verified.states].map(
       ([state, n]) => `  ${(state ?? 'no status').padEnd(14)}${count(n).padStart(9)}`,
     ),
+    ...describeUnverified(verified).map((line) => `  ${line}`),
   ].join('\n');
 }

@@ -19,7 +19,7 @@ import {
   describeReprioritized,
   describeRetried,
   describeSteered,
-  NOTHING_TO_VERIFY,
+  describeUnverified,
   outcomeLabel,
   quoted,
 } from '../words/campaign.ts';
@@ -149,7 +149,7 @@ export const ACTIONS = {
     role: 'act',
     fits: ({ campaign: { total, open } }) => total > open,
     question: ({ campaign: { name } }, tenant) =>
-      `Verify ${campaignIn(name, tenant)}? This reads the action status of every action for which a cancel was sent. Reading has a rate limit of its own and does not slow down cancels.`,
+      `Verify ${campaignIn(name, tenant)}? This reads the action status of every finished action. Reading has a rate limit of its own and does not slow down cancels.`,
     run: verify,
   },
   export: {
@@ -289,8 +289,7 @@ async function verify({ shown, campaign, actor, tell, withReader, wall }: Doing)
   return withReader(config, tenant, tell, async (reader) => {
     const onProgress = (asked: number) => tell(`${plural(asked, 'action')} checked so far`);
     const verified = await verifyCampaign({ ...tenant, reader, wall }, campaign, { onProgress });
-    if (verified.asked === 0) return NOTHING_TO_VERIFY;
     const seen = [...verified.states].map(([state, number]) => `${state ?? 'no status'} ${count(number)}`);
-    return [describeChecked(verified), ...seen].join('; ');
+    return [describeChecked(verified), ...seen, ...describeUnverified(verified)].join('; ');
   });
 }

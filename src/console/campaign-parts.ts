@@ -5,11 +5,11 @@ import type { Campaign } from '../campaign/registry.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import { renderTimeline } from '../report/chart.ts';
 import { type Html, html } from '../report/html.ts';
-import { mark, renderOutcomes, renderTypes } from '../report/summary.ts';
-import { createTally, type OUTCOMES_OR_OPEN } from '../report/tally.ts';
+import { MEANINGS, mark, renderOutcomes, renderTypes } from '../report/summary.ts';
+import { createTally, type OutcomeOrOpen } from '../report/tally.ts';
 import { unfinished } from '../words/blocked.ts';
 import { describePriorityFact, describeTracked, outcomeLabel, titled } from '../words/campaign.ts';
-import { count, plural } from '../words/number.ts';
+import { count } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import type { Indexed } from './campaign-index.ts';
 import {
@@ -43,7 +43,7 @@ export function renderHead(
 ${renderProgress('All actions by outcome', status)}
 ${renderOutcomeCounts(status)}
 ${renderCampaignHold(status, budget, tenant)}
-${status.tracked.total > 0 ? html`<p class="note">${describeTracked(status.tracked)}.</p>` : ''}
+${status.tracked.total > 0 ? html`<p class="note">${describeTracked(status)}.</p>` : ''}
 </section>`;
 }
 
@@ -127,7 +127,7 @@ function analyse({ rows, readAt }: Indexed, { name }: Campaign, { windows }: Lim
     if (reason) {
       reason.number++;
       reason.isVaried ||= reason.error !== row.error;
-    } else if (reasons.size < MOST_COUNTED && (row.error !== '' || row.httpStatus > 0)) {
+    } else if (reasons.size < MOST_COUNTED) {
       const { outcome, httpStatus, error } = row;
       reasons.set(key, { outcome, httpStatus, error, isVaried: false, number: 1 });
     }
@@ -136,12 +136,12 @@ function analyse({ rows, readAt }: Indexed, { name }: Campaign, { windows }: Lim
   return html`<p class="note">Counted at ${at(readAt)}.</p>
 ${renderTimeline(summary.timeline, (ms) => formatTime(ms, Date.now()))}
 ${renderOutcomes(summary)}
-${renderReasons([...reasons.values()])}
+${renderReasons([...reasons.values()], rows.length)}
 ${renderTypes(summary.types)}`;
 }
 
 interface Reason {
-  outcome: (typeof OUTCOMES_OR_OPEN)[number];
+  outcome: OutcomeOrOpen;
   httpStatus: number;
   /** The first one's. */
   error: string;
@@ -154,23 +154,30 @@ interface Reason {
 const MOST_COUNTED = 1_000;
 const MOST_SHOWN = 20;
 
-function renderReasons(reasons: readonly Reason[]): Html {
+/** @param total of all actions: what is not shown by itself is one row, so that the rows add up. */
+function renderReasons(reasons: readonly Reason[], total: number): Html {
   const shown = reasons.toSorted((a, b) => b.number - a.number).slice(0, MOST_SHOWN);
   const rows = shown.map(
     ({ outcome, httpStatus, error, isVaried, number }) =>
-      html`<tr><th scope="row">${mark(outcome)}${outcomeLabel(outcome)}</th><td class="number">${httpStatus > 0 ? httpStatus : ''}</td><td class="number">${count(number)}</td><td>${isVaried ? `${error} (and similar)` : error}</td></tr>\n`,
+      html`<tr><th scope="row">${mark(outcome)}${outcomeLabel(outcome)}</th><td class="number">${httpStatus > 0 ? httpStatus : ''}</td><td class="number">${count(number)}</td><td>${describeReason(outcome, error, isVaried)}</td></tr>\n`,
   );
-  const left = reasons.length - shown.length;
+  const others = total - shown.reduce((sum, { number }) => sum + number, 0);
   return html`<section>
 <h2>Outcomes by reason</h2>
 ${scrolling(
   'Outcomes by reason',
   html`<table>
-<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">HTTP</th><th scope="col" class="number">Actions</th><th scope="col">Defender’s answer</th></tr></thead>
+<thead><tr><th scope="col">Outcome</th><th scope="col" class="number">HTTP</th><th scope="col" class="number">Actions</th><th scope="col">Reason</th></tr></thead>
 <tbody>
-${rows}</tbody>
+${rows}${others > 0 ? html`<tr><th scope="row">others</th><td></td><td class="number">${count(others)}</td><td>Rarer reasons</td></tr>\n` : ''}</tbody>
+<tfoot><tr><th scope="row">Total</th><td></td><td class="number">${count(total)}</td><td></td></tr></tfoot>
 </table>`,
 )}
-${left > 0 ? html`<p class="note">${plural(left, 'rarer reason is', 'rarer reasons are')} not shown.</p>` : ''}
 </section>`;
+}
+
+/** What Defender answered; where it was not asked, or said nothing, what the outcome means. */
+function describeReason(outcome: OutcomeOrOpen, error: string, isVaried: boolean): string {
+  if (error === '') return MEANINGS[outcome];
+  return isVaried ? `${error} (and similar)` : error;
 }

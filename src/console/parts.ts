@@ -5,7 +5,7 @@ import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
 import type { OutcomeOrOpen } from '../report/tally.ts';
 import { describeAbsence, describePace, type HoldWords, holdsToShow, partsOfHold } from '../words/blocked.ts';
-import { describeExpiring, EXPECTED, outcomeLabel } from '../words/campaign.ts';
+import { describeExpiring, EXPECTED, finishedOf, outcomeLabel } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../words/time.ts';
 
@@ -102,12 +102,13 @@ export function renderEta({ etaAt, expiring }: Pick<CampaignStatus, 'etaAt' | 'e
   return etaAt === null ? html`` : html`. ${EXPECTED} ${upcoming(etaAt)}${describeExpiring(expiring)}.`;
 }
 
-type Shares = Pick<CampaignStatus, 'total' | 'open' | 'outcomes' | 'tracked'>;
+type Shares = Pick<CampaignStatus, 'total' | 'open' | 'unknown' | 'outcomes'>;
 
-function sharesOf({ open, outcomes }: Shares): Map<OutcomeOrOpen, number> {
+function sharesOf({ open, unknown, outcomes }: Shares): Map<OutcomeOrOpen, number> {
   const shares = new Map<OutcomeOrOpen, number>();
   for (const outcome of OUTCOMES) if (outcomes[outcome]) shares.set(outcome, outcomes[outcome]);
   if (open > 0) shares.set('open', open);
+  if (unknown > 0) shares.set('unknown', unknown);
   return shares;
 }
 
@@ -126,8 +127,9 @@ export function renderOutcomeCounts(shares: Shares): Html {
 }
 
 /** `9,998 of 10,000 actions finished (> 99.9%)` */
-export function describeProgress({ total, open }: Shares): string {
-  const finished = total - open;
+export function describeProgress(shares: Shares): string {
+  const { total } = shares;
+  const finished = finishedOf(shares);
   return `${count(finished)} of ${count(total)} actions finished (${percent(finished, total)})`;
 }
 

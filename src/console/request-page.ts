@@ -32,7 +32,7 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
     ]);
     const id = line.machineActionId;
     const now =
-      line.outcome === null
+      line.decidedAt === null
         ? renderOpen(line, campaign.name)
         : renderResult(line, describeOwner(line, campaign.name));
     const past = indexed
@@ -49,15 +49,15 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
   });
 }
 
-function renderOpen(line: ReportLine, campaign: string): Html {
+function renderOpen(line: ReportLine & { decidedAt: null }, campaign: string): Html {
   const owner = describeOwner(line, campaign);
   const words = [
-    outcomeLabel('open'),
+    outcomeLabel(line.outcome),
     `${plural(line.attempts, 'attempt')} used`,
     ...(owner ? [owner] : []),
     ...(line.uncertain ? [`uncertain: ${UNCERTAIN}`] : []),
   ];
-  return html`<section><h2>Status</h2><p>${mark('open')}${words.join('; ')}</p></section>`;
+  return html`<section><h2>Status</h2><p>${mark(line.outcome ?? 'open')}${words.join('; ')}</p></section>`;
 }
 
 function renderAttempts(attempts: readonly Attempt[]): Html {

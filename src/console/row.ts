@@ -79,7 +79,8 @@ export function toTallied(row: Row, campaign: string) {
     ...(row.verifiedAt > 0 && { verifiedAt: row.verifiedAt }),
     ...(row.httpStatus > 0 && { httpStatus: row.httpStatus }),
   };
-  return row.outcome === 'open'
-    ? { ...base, outcome: null, decidedAt: null }
+  if (row.outcome === 'open') return { ...base, outcome: null, decidedAt: null };
+  return row.outcome === 'unknown'
+    ? { ...base, outcome: row.outcome, decidedAt: null }
     : { ...base, outcome: row.outcome satisfies Outcome, decidedAt: row.decidedAt };
 }

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Campaign, listCampaigns } from '../campaign/registry.ts';
-import { type VerifyCount, type VerifyDeps, verifyCampaign } from '../campaign/verify.ts';
-import { isFinalStatus } from '../defender/classify.ts';
+import { type VerifyDeps, verifyCampaign } from '../campaign/verify.ts';
 import { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { defineScript } from '../script.ts';
@@ -63,11 +62,10 @@ export function createVerifier(deps: VerifierDeps) {
     const renew = async () => {
       await redis.set(keys.verifier, me, 'PX', leaseMs, 'XX');
     };
-    const count = await verifyCampaign(deps, campaign, { onProgress: renew });
-    const unsettled = unsettledOf(count);
-    const results = campaign.results + count.noted;
+    const { noted, unsettled } = await verifyCampaign(deps, campaign, { onProgress: renew });
+    const results = campaign.results + noted;
     await noteScript(redis, [keys.campaign(campaign.number)], [results, Math.floor(wall()), unsettled]);
-    log.info({ campaign: campaign.name, read: count.noted, unsettled }, 'campaign verified');
+    log.info({ campaign: campaign.name, read: noted, unsettled }, 'campaign verified');
   }
 
   function fail(err: unknown): void {
@@ -103,10 +101,4 @@ function isDue(campaign: Campaign, now: number, { verifyAgainMs }: Timings): boo
   if (verification === null || verification.results !== campaign.results) return true;
   const isRecent = now - (campaign.decidedAt ?? campaign.createdAt) < GIVE_UP_MS;
   return verification.unsettled > 0 && isRecent && now - verification.at >= verifyAgainMs;
-}
-
-function unsettledOf({ states }: VerifyCount): number {
-  let unsettled = 0;
-  for (const [state, count] of states) if (!isFinalStatus(state)) unsettled += count;
-  return unsettled;
 }

@@ -1,4 +1,5 @@
 import type { ReportLine } from '../campaign/report.ts';
+import { outcomeLabel } from '../words/campaign.ts';
 import { BOM, csvText } from './csv.ts';
 
 /** Lines made into one text: fewer, larger writes. */
@@ -54,7 +55,7 @@ function flatten(line: ReportLine): (string | number | boolean | null | undefine
   const { action } = line;
   return [
     line.machineActionId,
-    line.outcome ?? 'open',
+    outcomeLabel(line.outcome),
     line.httpStatus,
     line.errorCode,
     line.errorMessage,

@@ -52,16 +52,19 @@ function renderLead(summary: Summary): Html {
 ${renderBar('All actions by outcome', { name: '', total, outcomes })}`;
 }
 
-function describeStopped({ total, stopped, outcomes, gone }: Summary): string {
+function describeStopped({ total, stopped, outcomes }: Summary): string {
   if (total === 0) return 'This campaign has no actions.';
-  const pending = (outcomes.get('open') ?? 0) - gone;
-  const rest = total - stopped - pending - gone;
+  const pending = outcomes.get('open') ?? 0;
+  const unknown = outcomes.get('unknown') ?? 0;
+  const rest = total - stopped - pending - unknown;
   const are = (number: number) => `${count(number)} ${number === 1 ? 'is' : 'are'}`;
   const parts = [
     ...(rest > 0 ? [`${are(rest)} not`] : []),
     ...(pending > 0 ? [`${are(pending)} ${outcomeLabel('open')}`] : []),
-    ...(gone > 0
-      ? [`${are(gone)} unknown because the campaign that owned ${gone === 1 ? 'it' : 'them'} was deleted`]
+    ...(unknown > 0
+      ? [
+          `${are(unknown)} ${outcomeLabel('unknown')} because the campaign that owned ${unknown === 1 ? 'it' : 'them'} was deleted`,
+        ]
       : []),
   ];
   if (parts.length === 0)
@@ -99,8 +102,8 @@ ${items}</dl>
 </section>`;
 }
 
-function stateOf({ state, pausedReason }: Campaign, { outcomes, gone }: Summary): string {
-  if (state === 'running' && (outcomes.get('open') ?? 0) === gone) return 'done';
+function stateOf({ state, pausedReason }: Campaign, { outcomes }: Summary): string {
+  if (state === 'running' && !outcomes.get('open')) return 'done';
   return state === 'paused' && pausedReason ? `paused: ${pausedReason}` : state;
 }
 
@@ -129,7 +132,12 @@ ${rows}</tbody>
 </section>`;
 }
 
-const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = { ...OUTCOME_MEANINGS, open: 'No outcome yet' };
+/** Each in a few words. */
+export const MEANINGS: Readonly<Record<OutcomeOrOpen, string>> = {
+  ...OUTCOME_MEANINGS,
+  open: 'No outcome yet',
+  unknown: 'Its campaign was deleted, and its outcome with it',
+};
 
 export function renderTypes(types: readonly Group[]): Html {
   const shown = OUTCOMES_OR_OPEN.filter((outcome) => types.some(({ outcomes }) => outcomes.get(outcome)));

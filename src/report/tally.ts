@@ -2,10 +2,10 @@ import type { Window } from '../budget/windows.ts';
 import { type ActionSummary, OUTCOMES, type Outcome, wasStopped } from '../outcome.ts';
 import { createTimes, type Timeline } from './timeline.ts';
 
-/** An outcome, or that there is none yet. */
-export type OutcomeOrOpen = Outcome | 'open';
+/** An outcome, that there is none yet, or that nobody knows it. */
+export type OutcomeOrOpen = Outcome | 'open' | 'unknown';
 
-export const OUTCOMES_OR_OPEN: readonly OutcomeOrOpen[] = [...OUTCOMES, 'open'];
+export const OUTCOMES_OR_OPEN: readonly OutcomeOrOpen[] = [...OUTCOMES, 'open', 'unknown'];
 
 /** Numbers by something's name, the largest first. */
 export type Counts = [name: string, count: number][];
@@ -26,8 +26,6 @@ export interface Summary {
   uncertain: number;
   /** Ids that another campaign owns, with the outcome there. */
   tracked: number;
-  /** Those among them whose campaign was deleted: they are open, and stay so. */
-  gone: number;
   /** Ids whose action was read again afterwards. */
   verified: number;
   /** What the actions' states are, by outcome. */
@@ -42,7 +40,7 @@ const OTHERS = 'others';
 
 /** What is added up of a line. Times in ms since 1970, or ISO 8601. */
 export interface Tallied {
-  outcome: Outcome | null;
+  outcome: Outcome | 'unknown' | null;
   decidedAt: string | number | null;
   action?: Pick<ActionSummary, 'status' | 'type'>;
   errorCode?: string;
@@ -58,7 +56,7 @@ export function createTally(campaign: string) {
   const types = new Map<string, ReturnType<typeof createGroup>>();
   const states = new Map<OutcomeOrOpen, Map<string, number>>();
   const times = createTimes();
-  const counted = { stopped: 0, uncertain: 0, tracked: 0, gone: 0, verified: 0 };
+  const counted = { stopped: 0, uncertain: 0, tracked: 0, verified: 0 };
 
   return {
     add: (line: Tallied): void => {
@@ -71,7 +69,6 @@ export function createTally(campaign: string) {
       if (wasStopped(line)) counted.stopped++;
       if (line.uncertain) counted.uncertain++;
       if (line.verifiedAt !== undefined) counted.verified++;
-      if (line.campaign === '') counted.gone++;
       if (line.campaign !== campaign) counted.tracked++;
       // Only an answered call has an HTTP status; that of what is tracked is another campaign's.
       else if (line.decidedAt !== null && line.httpStatus !== undefined) times.add(toMs(line.decidedAt));

@@ -32,8 +32,17 @@ export function commandFor(verb: string, name: string, tenant: string, options =
 }
 
 /** The name of an outcome, or of its absence. */
-export function outcomeLabel(state: RecordState): string {
-  return state === 'open' || state === 'checking' ? 'pending' : state;
+export function outcomeLabel(state: RecordState | 'unknown' | null): string {
+  return state === null || state === 'open' || state === 'checking' ? 'pending' : state;
+}
+
+/** How many of a campaign's actions have an outcome that is known. */
+export function finishedOf({
+  total,
+  open,
+  unknown,
+}: Pick<CampaignStatus, 'total' | 'open' | 'unknown'>): number {
+  return total - open - unknown;
 }
 
 /** A priority beside its scale. */
@@ -83,19 +92,19 @@ export function describeKnown({
         `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
     ...tracked.map(({ outcome, ...of }) => {
-      const where = outcome === 'open' || outcome === 'checking' ? 'already queued' : `ended as ${outcome}`;
+      const where = outcome === null ? 'already queued' : `ended as ${outcome}`;
       return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}; followed there`;
     }),
   ];
 }
 
 /** That some of a campaign's actions are another one's. */
-export function describeTracked({ total, gone }: { total: number; gone: number }): string {
-  const known = total - gone;
+export function describeTracked({ tracked, unknown }: Pick<CampaignStatus, 'tracked' | 'unknown'>): string {
+  const known = tracked.total - unknown;
   return [
     known > 0 ? describeFollowed(known) : '',
-    gone > 0
-      ? `${plural(gone, 'action')} belonged to a campaign that was deleted; ${gone === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
+    unknown > 0
+      ? `${plural(unknown, 'action')} belonged to a campaign that was deleted; ${unknown === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
       : '',
   ]
     .filter(Boolean)
@@ -172,10 +181,6 @@ function describeFinished(at: number | null, steering: string, now: number): str
   return `Nothing to ${steering}: ${when}`;
 }
 
-/** Why a campaign's verification asked for nothing. */
-export const NOTHING_TO_VERIFY =
-  'Nothing to verify: every action that was called has a final status. Actions that are followed in other campaigns are verified there.';
-
 /** What there is to know beside an action's outcome. @param owner the campaign that owns it, where that is another one; null: this one does. */
 export function describeNotes({ uncertain, owner }: { uncertain: boolean; owner: string | null }): string {
   return [uncertain ? 'uncertain' : '', owner === null ? '' : describeOwnership(owner)]
@@ -191,12 +196,47 @@ export function describeOwnership(owner: string): string {
 /** Why an outcome is marked as uncertain. */
 export const UNCERTAIN = 'an earlier attempt may have been carried out';
 
-/** What verifying came to: `Checked 196 actions: 192 found, 4 unknown to Defender`. */
-export function describeChecked({
-  asked,
-  noted,
-  absent,
-}: Pick<VerifyCount, 'asked' | 'noted' | 'absent'>): string {
-  const unknown = absent > 0 ? `, ${count(absent)} unknown to Defender` : '';
-  return `Checked ${plural(asked, 'action')}: ${count(noted)} found${unknown}`;
+/** What verifying came to: `Checked 196 actions: 192 found, 4 unknown to Defender`; or why nothing was asked for. */
+export function describeChecked(verified: VerifyCount): string {
+  const { asked, noted, absent, changed } = verified;
+  if (asked === 0) return describeUnchecked(verified);
+  const parts = [
+    `${count(noted)} found`,
+    ...(absent > 0 ? [`${count(absent)} unknown to Defender`] : []),
+    ...(changed > 0 ? [`${count(changed)} retried or verified meanwhile`] : []),
+  ];
+  return `Checked ${plural(asked, 'action')}: ${parts.join(', ')}`;
+}
+
+function describeUnchecked({ settled, uncalled, open, others, unknown }: VerifyCount): string {
+  if (settled > 0)
+    return `Nothing left to verify: ${plural(settled, 'action has', 'actions have')} a final status from an earlier check`;
+  if (open > 0) return 'Nothing to verify yet';
+  if (uncalled > 0) return `Nothing to verify: ${plural(uncalled, 'action')} ended as ${UNCALLED_WORDS}`;
+  return others + unknown > 0
+    ? 'Nothing to verify in this campaign'
+    : 'Nothing to verify: the campaign has no actions';
+}
+
+const UNCALLED_WORDS = 'withdrawn, expired or invalid';
+
+/** What there is to know of the other actions of a campaign that was verified, a line each. */
+export function describeUnverified(verified: VerifyCount): string[] {
+  const { asked, unsettled, settled, uncalled, open, others, unknown } = verified;
+  return [
+    unsettled > 0
+      ? `${plural(unsettled, 'action has', 'actions have')} no final status yet; verify again later`
+      : '',
+    asked > 0 && settled > 0
+      ? `${plural(settled, 'more action has', 'more actions have')} a final status from an earlier check`
+      : '',
+    uncalled > 0 && (asked > 0 || settled > 0 || open > 0)
+      ? `${plural(uncalled, 'action')} ended as ${UNCALLED_WORDS}: nothing to verify`
+      : '',
+    open > 0 ? `${plural(open, 'action is', 'actions are')} pending and can be verified when finished` : '',
+    others > 0
+      ? `${plural(others, 'action belongs to another campaign and is', 'actions belong to other campaigns and are')} verified there`
+      : '',
+    unknown > 0 ? `${plural(unknown, 'action')} belonged to a deleted campaign and cannot be verified` : '',
+  ].filter(Boolean);
 }

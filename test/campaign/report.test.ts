@@ -44,7 +44,7 @@ describe('a report of a campaign that changes meanwhile', () => {
   async function results(): Promise<CancelResult[]> {
     const campaign = await findCampaign(tenant.redis, tenant.keys, CAMPAIGN);
     const lines: CancelResult[] = [];
-    for await (const line of reportCampaign(tenant, campaign)) if (line.outcome !== null) lines.push(line);
+    for await (const line of reportCampaign(tenant, campaign)) if (line.decidedAt !== null) lines.push(line);
     return lines;
   }
 

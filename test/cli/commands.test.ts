@@ -155,7 +155,8 @@ describe('the commands', () => {
         state: 'running',
         total: 3,
         open: 1,
-        tracked: { total: 0, open: 0, gone: 0 },
+        unknown: 0,
+        tracked: { total: 0, open: 0 },
         outcomes: { cancelled: 1, not_found: 1 },
         hold: null,
         etaAt: running.etaAt,
@@ -199,7 +200,8 @@ describe('the commands', () => {
             state: 'done',
             total: 1,
             open: 0,
-            tracked: { total: 1, open: 0, gone: 0 },
+            unknown: 0,
+            tracked: { total: 1, open: 0 },
             outcomes: { cancelled: 1 },
             hold: null,
             etaAt: null,
@@ -364,8 +366,8 @@ describe('the commands', () => {
         [
           [cancelled, 'cancelled', true],
           [refused, 'forbidden', true],
-          [openA, 'open', false],
-          [openB, 'open', false],
+          [openA, 'pending', false],
+          [openB, 'pending', false],
         ],
       );
       const refusal = rows[1] ?? {};

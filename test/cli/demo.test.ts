@@ -41,7 +41,8 @@ describe('the view of a campaign in progress', () => {
     state: 'running',
     total: 250,
     open: 66,
-    tracked: { total: 0, open: 0, gone: 0 },
+    unknown: 0,
+    tracked: { total: 0, open: 0 },
     outcomes: { cancelled: 165, already_final: 15, not_found: 3, forbidden: 1 },
     hold: {
       reason: 'window',

@@ -39,7 +39,14 @@ it('verify has worked when all was read, also where not all were stopped; the hi
     campaign: NAME,
     asked: 2,
     noted: 2,
+    unsettled: 0,
     absent: 0,
+    changed: 0,
+    settled: 0,
+    uncalled: 0,
+    open: 0,
+    others: 0,
+    unknown: 0,
     states: { Cancelled: 1, Succeeded: 1 },
     allCancelled: false,
   });
@@ -49,5 +56,90 @@ it('verify has worked when all was read, also where not all were stopped; the hi
     audit.map(({ action, command }) => [action, command]),
     [['verify', 'standdown verify "wrong scan" --json']],
   );
+  await shell.close();
+});
+
+it('verify says what there was to read, at each run, so that all actions are accounted for', async () => {
+  const shell = await openShell(server, simulator.settings);
+  const ids = newGuids(6);
+  const [running = '', went = '', absent = '', withdrawn = '', later = ''] = ids;
+  const probe = createProbe(shell.tenant);
+  const said = async () =>
+    (await shell.run(['verify', NAME])).stdout.replace(/^Campaign .*? in tenant \S+: /, '');
+  const counts = async () => {
+    const {
+      tenant: _,
+      campaign: __,
+      states: ___,
+      ...rest
+    } = JSON.parse((await shell.run(['verify', NAME, '--json'])).stdout);
+    return rest;
+  };
+  simulator.addActions([
+    { id: running, status: 'InProgress' },
+    { id: went, status: 'Succeeded' },
+    { id: later, status: 'Pending' },
+  ]);
+  await shell.submit(NAME, ids.slice(0, 5));
+  await shell.submit('other', ids.slice(5));
+  await shell.submit(NAME, ids.slice(5));
+  assert.equal(
+    await said(),
+    'Nothing to verify yet\n  5 actions are pending and can be verified when finished\n  1 action belongs to another campaign and is verified there\n',
+  );
+  await probe.decide(guidToBytes(running), 1, 'forbidden');
+  for (const id of [went, absent]) await probe.decide(guidToBytes(id), 1, 'accepted');
+  await probe.decide(guidToBytes(withdrawn), 1, 'withdrawn');
+  assert.equal(
+    await said(),
+    [
+      'Checked 3 actions: 2 found, 1 unknown to Defender',
+      '  InProgress            1',
+      '  Succeeded             1',
+      '  1 action has no final status yet; verify again later',
+      '  1 action ended as withdrawn, expired or invalid: nothing to verify',
+      '  1 action is pending and can be verified when finished',
+      '  1 action belongs to another campaign and is verified there',
+      '',
+    ].join('\n'),
+  );
+  const again = {
+    asked: 2,
+    noted: 1,
+    unsettled: 1,
+    absent: 1,
+    changed: 0,
+    settled: 1,
+    uncalled: 1,
+    open: 1,
+    others: 1,
+    unknown: 0,
+  };
+  assert.deepEqual(await counts(), { ...again, allCancelled: false });
+  assert.match(
+    await said(),
+    /^Checked 2 actions: 1 found, 1 unknown to Defender\n.*\n.*\n {2}1 more action has a final status/,
+  );
+  await probe.decide(guidToBytes(ids[5] ?? ''), 2, 'cancelled');
+  await shell.run(['delete', 'other', '--force', '--yes']);
+  const { others, unknown } = await counts();
+  assert.deepEqual([others, unknown], [0, 1], 'it is verified nowhere');
+  await shell.close();
+});
+
+it('verify has nothing left where every status is final, and nothing where no action has one', async () => {
+  const shell = await openShell(server, simulator.settings);
+  const [id = '', unsent = ''] = newGuids(2);
+  const probe = createProbe(shell.tenant);
+  simulator.addActions([{ id, status: 'Succeeded' }]);
+  await shell.submit(NAME, [id]);
+  await shell.submit('unsent', [unsent]);
+  await probe.decide(guidToBytes(id), 1, 'accepted');
+  await probe.decide(guidToBytes(unsent), 2, 'expired');
+  await shell.run(['verify', NAME]);
+  const { stdout: left } = await shell.run(['verify', NAME]);
+  assert.match(left, /: Nothing left to verify: 1 action has a final status from an earlier check\n$/);
+  const { stdout: none } = await shell.run(['verify', 'unsent']);
+  assert.match(none, /: Nothing to verify: 1 action ended as withdrawn, expired or invalid\n$/);
   await shell.close();
 });

@@ -323,7 +323,8 @@ function demoInProgress(): Progress {
       state: 'running',
       total: 250,
       open: 66,
-      tracked: { total: 0, open: 0, gone: 0 },
+      unknown: 0,
+      tracked: { total: 0, open: 0 },
       outcomes,
       hold: {
         reason: 'window',

@@ -94,7 +94,7 @@ export async function judge(evidence: Evidence): Promise<Verdict> {
   for (const [id, its] of byId) {
     repeatedCalls += its.length - 1;
     const [line] = lines.get(id) ?? [];
-    if (!line || line.outcome === null) continue;
+    if (!line || line.decidedAt === null) continue;
     violations.push(...judgeCalls(line, its, evidence));
   }
   violations.push(...(await leftovers(tenant, ids)));
@@ -128,7 +128,7 @@ function ago(ms: number): string {
 
 /** No call after the outcome, and no more of them than there were reasons for. */
 function judgeCalls(
-  line: ReportLine & { outcome: string },
+  line: ReportLine & { decidedAt: string },
   calls: readonly Call[],
   evidence: Evidence,
 ): string[] {

@@ -4,26 +4,26 @@ import { describeKnown, describeTracked } from '../../src/words/campaign.ts';
 
 it('what is gone is not said to be followed', () => {
   assert.equal(
-    describeTracked({ total: 3, gone: 3 }),
+    describeTracked({ tracked: { total: 3, open: 0 }, unknown: 3 }),
     '3 actions belonged to a campaign that was deleted; their outcomes are unknown',
   );
   assert.equal(
-    describeTracked({ total: 3, gone: 1 }),
+    describeTracked({ tracked: { total: 3, open: 0 }, unknown: 1 }),
     '2 actions belong to other campaigns and are followed there; 1 action belonged to a campaign that was deleted; its outcome is unknown',
   );
   assert.equal(
-    describeTracked({ total: 1, gone: 0 }),
+    describeTracked({ tracked: { total: 1, open: 0 }, unknown: 0 }),
     '1 action belongs to another campaign and is followed there',
   );
 });
 
 it('what becomes of actions that are not simply new is said a line each', () => {
-  const of = (outcome: 'open' | 'checking' | 'cancelled' | 'forbidden', count: number) => ({
+  const of = (outcome: 'cancelled' | 'forbidden' | null, count: number) => ({
     campaign: 'a "b"',
     outcome,
     count,
   });
-  const known = { already: 2, tracked: [of('open', 1), of('cancelled', 3)], takenOver: [of('forbidden', 4)] };
+  const known = { already: 2, tracked: [of(null, 1), of('cancelled', 3)], takenOver: [of('forbidden', 4)] };
   assert.deepEqual(describeKnown(known), [
     '2 already in this campaign',
     '4 taken over from campaign "a \\"b\\"", where they ended as forbidden',

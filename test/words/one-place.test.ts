@@ -58,7 +58,8 @@ const status: CampaignStatus = {
   state: 'running',
   total: 250,
   open: 146,
-  tracked: { total: 0, open: 0, gone: 0 },
+  unknown: 0,
+  tracked: { total: 0, open: 0 },
   outcomes: { cancelled: 104 },
   hold: null,
   etaAt: null,
@@ -189,6 +190,7 @@ function summaryOf(open: number) {
   const line = { uncertain: false, campaign: NAME };
   for (const outcome of OUTCOMES) tally.add({ ...line, outcome, decidedAt: NOW });
   for (let pending = 0; pending < open; pending++) tally.add({ ...line, outcome: null, decidedAt: null });
+  tally.add({ ...line, outcome: 'unknown', decidedAt: null });
   return tally.summary([]);
 }
 
@@ -213,11 +215,12 @@ for (const [shown, state, open] of STATES) {
 it('the outcomes have the same names in commands, console and report', () => {
   const one = (1).toString();
   const all = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 1]));
-  const every: CampaignStatus = { ...status, outcomes: all, total: OUTCOMES.length + 1, open: 1 };
+  const total = OUTCOMES.length + 2;
+  const every: CampaignStatus = { ...status, outcomes: all, total, open: 1, unknown: 1 };
   const commands = describeStatus({ tenant: TENANT, status: every, budget, now: NOW })
     .split('\n')
     .flatMap((line) => /^ {2}(\w+) +1$/.exec(line)?.[1] ?? []);
-  assert.equal(commands.length, OUTCOMES.length + 1);
+  assert.equal(commands.length, total);
   const labels = (text: string) =>
     text
       .split('\n')
