@@ -6,7 +6,7 @@ import { createClient, createDispatcher } from './defender/client.ts';
 import { proxyMistake } from './defender/proxy.ts';
 import { createSignIn } from './defender/sign-in.ts';
 import { examineApi } from './doctor/api.ts';
-import { examineCredential } from './doctor/credential.ts';
+import { examineCredential, examineEnvFile } from './doctor/credential.ts';
 import type { Finding } from './doctor/finding.ts';
 import { judgeAudience, judgeRoles } from './doctor/permissions.ts';
 import { examineRedis, judgeUnusable } from './doctor/redis.ts';
@@ -23,6 +23,8 @@ import { TIMINGS, type Timings } from './timings.ts';
 
 export interface DoctorDeps {
   env: Environment;
+  /** From which some of it was read. */
+  envFile: string | null;
   /** Ends waits and calls. */
   signal: AbortSignal;
   /** Default: those of production. */
@@ -35,12 +37,14 @@ const PATIENCE_MS = 10_000;
 /** Looks at everything that a campaign needs, one thing after the other. Nothing is cancelled. */
 export async function* examine({
   env,
+  envFile,
   signal,
   timings = TIMINGS,
 }: DoctorDeps): AsyncGenerator<Finding, void, void> {
   const { config, findings } = await examineSettings(env);
   yield* findings;
   if (config === null) return;
+  yield* await examineEnvFile(envFile);
   yield* await examineCredential(config);
   yield judgeLimits(config.limits);
   const opened = await openRedis({ config, log: silentLog, path: env['PATH'] ?? '' });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { inspect } from 'node:util';
@@ -449,6 +449,7 @@ describe('--env-file', () => {
     await writeFile(
       file,
       '# of a test\nREDIS_URL="redis://127.0.0.1:1"\nSTANDDOWN_TENANT=from-file\nCONCURRENCY=1\n',
+      { mode: 0o600 },
     );
   });
   after(() => rm(folder, { recursive: true, force: true }));
@@ -473,6 +474,23 @@ describe('--env-file', () => {
       assert.match(wrong.stderr, /CONCURRENCY: not a whole number/);
     });
   }
+
+  it('that others can read draws a warning, which says what to do', async () => {
+    const warned = async () => (await runUnseen(['--env-file', file, 'status'])).stderr;
+    assert.doesNotMatch(await warned(), /other users/);
+    await chmod(file, 0o640);
+    const words =
+      /"level":"warn".*other users can read the settings in .*settings \(mode 640\); run chmod 600 /;
+    assert.match(await warned(), words);
+    const nowhere = { DEFENDER_API_URL: 'http://127.0.0.1:1' };
+    const { stdout } = await runUnseen(['--env-file', file, 'doctor'], nowhere);
+    assert.match(
+      stdout,
+      /warning +settings +Other users can read the settings in .* \(mode 640\)[\s\S]*→ Run: chmod 600 /,
+    );
+    await chmod(file, 0o600);
+    assert.doesNotMatch(await warned(), /other users/);
+  });
 
   it('that cannot be read: exit 2, and says why', async () => {
     for (const [path, says] of [

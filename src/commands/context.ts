@@ -21,6 +21,8 @@ export interface CommandContext extends AppDeps {
   /** The command line as given, without the program. */
   args: readonly string[];
   env: Environment;
+  /** The file of `--env-file`, if any. */
+  envFile: string | null;
   /** Standdown's own. */
   version: string;
   out: Output;

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { connect, createTenant, type Tenant } from '../app.ts';
 import { canSomeoneCall } from '../budget/roster.ts';
@@ -12,6 +11,7 @@ import { readConfig } from '../config.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { StanddownError } from '../errors.ts';
 import { OUTCOME_MEANINGS, OUTCOMES } from '../outcome.ts';
+import { ownFolder } from '../own-folder.ts';
 import { closeRedis } from '../redis/connect.ts';
 import { startEmbedded } from '../redis/embedded.ts';
 import { renderReport } from '../report/formats.ts';
@@ -41,7 +41,8 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
   const { out, log, path, config } = context;
   const actions = whole('--actions', options.actions);
   const dir = join(config.dataDir, 'demo');
-  await mkdir(dir, { recursive: true });
+  await ownFolder(config.dataDir);
+  await ownFolder(dir);
   out.note('Starting Redis, a simulator and a worker …');
   const place = await startEmbedded({ dataDir: dir, installDir: config.dataDir, path, log, install: true });
   const world = await createDemoWorld({ dir, actions, realTime: options.realTime });

@@ -6,11 +6,11 @@ import { wrap } from './wrap.ts';
 
 /** Checks everything that a campaign needs, and advises what to change. Nothing is cancelled. */
 export async function runDoctor(
-  { env, out, stop, timings }: BareContext,
+  { env, envFile, out, stop, timings }: BareContext,
   options: { json: boolean },
 ): Promise<number> {
   const findings: Finding[] = [];
-  for await (const finding of examine({ env, signal: stop, timings })) {
+  for await (const finding of examine({ env, envFile, signal: stop, timings })) {
     stop.throwIfAborted();
     findings.push(finding);
     if (!options.json) await out.write(describe(finding, widthOf(out)));

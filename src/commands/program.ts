@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { type Environment, SETTINGS } from '../config.ts';
+import { exposureOfFile } from '../defender/credential-file.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import { printable } from '../foreign.ts';
 import { createLog, type LogLevel, type LogOptions } from '../log.ts';
@@ -16,7 +17,7 @@ import { addExamples, HELP, helpHint } from './help.ts';
 import { wrapLines } from './wrap.ts';
 
 /** What the process provides; only `main.ts` touches the process itself. */
-export type Process = Omit<BareContext, 'args' | 'path'> & {
+export type Process = Omit<BareContext, 'args' | 'path' | 'envFile'> & {
   /** Whether standard error is a terminal: then the log is for people. */
   isErrorTerminal: boolean;
   /** Where log lines go. Default: the process's standard error. */
@@ -200,7 +201,7 @@ async function openBare(
     ...(tenant !== undefined && { STANDDOWN_TENANT: tenant }),
   };
   const out = quiet ? { ...process.out, note: () => undefined } : process.out;
-  return { ...process, args, env, out, path: env['PATH'] ?? '' };
+  return { ...process, args, env, envFile: envFile ?? null, out, path: env['PATH'] ?? '' };
 }
 
 async function openContext(
@@ -218,6 +219,8 @@ async function openContext(
     ...(traces && { more: traces.ids }),
   });
   traces?.reportTo(log);
+  const exposed = context.envFile === null ? null : await exposureOfFile(context.envFile, 'the settings');
+  if (exposed) log.warn(`${exposed.finding}; run ${exposed.advice}`);
   for (const one of misspelt(context.env, SETTINGS)) log.warn(describeMisspelt(one));
   return { ...context, config, log, traces };
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { parseWindows } from '../budget/windows.ts';
 import { StanddownError } from '../errors.ts';
+import { ownFolder } from '../own-folder.ts';
 import {
   DEMO_MIX,
   type LimitMode,
@@ -32,8 +33,11 @@ export async function runSimulate(context: CommandContext, options: SimulateOpti
     mix: DEMO_MIX,
   });
   const quotas = windows.map(({ max, lengthMs }) => ({ max, windowMs: lengthMs }));
+  const dir = join(config.dataDir, 'simulator');
+  await ownFolder(config.dataDir);
+  await ownFolder(dir);
   const simulator = await startSimulator({
-    dir: join(config.dataDir, 'simulator'),
+    dir,
     port: portOf(options.port),
     limits: { mode: options.mode, cancel: quotas, get: quotas, list: quotas },
     latencyMs: { min: 20, max: 80 },

@@ -8,9 +8,12 @@ import {
 import { BlockList, isIPv6, type Socket } from 'node:net';
 import { networkOf } from './guesses.ts';
 
-/** In all, and of one address that is no proxy's: it must not take the places of all others. */
-const MOST_CONNECTIONS = 1_000;
+/**
+ * Connections without a request that was let in: of one address that is no proxy's, and in all. Beyond that the one that has
+ * waited longest is closed: whoever opens many keeps nobody else out.
+ */
 const MOST_OF_ADDRESS = 250;
+const MOST = 750;
 
 /** So long an upload may take to arrive, in ms: 512 MiB over a slow line. */
 const UPLOAD_MS = 15 * 60_000;
@@ -23,29 +26,45 @@ const LIMITS = {
   maxHeaderSize: 16_384,
 };
 
+/** Those of a server that may be closed for others, in the order in which they began to wait, with their addresses. */
+type Waiting = Map<Socket, string>;
+
+const waitingOf = new WeakMap<Socket, { waiting: Waiting; address: string; requests: number }>();
+
 /** A server on which nobody holds much by being slow, or by being many. @param proxies addresses and networks. */
 export function createLimitedServer(proxies: readonly string[], handler: RequestListener): Server {
   const server = createServer(LIMITS, handler);
-  server.maxConnections = MOST_CONNECTIONS;
   const trusted = networksOf(proxies);
-  const counts = new Map<string, number>();
+  const waiting: Waiting = new Map();
   server.on('connection', (socket: Socket) => {
     const { remoteAddress = '' } = socket;
-    if (trusted.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4')) return;
-    const address = networkOf(remoteAddress);
-    const count = (counts.get(address) ?? 0) + 1;
-    if (count > MOST_OF_ADDRESS) {
-      socket.destroy();
-      return;
-    }
-    counts.set(address, count);
-    socket.once('close', () => {
-      const left = (counts.get(address) ?? 1) - 1;
-      if (left > 0) counts.set(address, left);
-      else counts.delete(address);
-    });
+    const isProxy = trusted.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4');
+    const address = isProxy ? '' : networkOf(remoteAddress);
+    waitingOf.set(socket, { waiting, address, requests: 0 });
+    makeRoom(waiting, address);
+    waiting.set(socket, address);
+    socket.once('close', () => waiting.delete(socket));
   });
   return server;
+}
+
+function makeRoom(waiting: Waiting, address: string): void {
+  const near = address === '' ? [] : [...waiting].filter(([, other]) => other === address);
+  const [oldest] = near.length >= MOST_OF_ADDRESS ? near : waiting.size >= MOST ? waiting : [];
+  oldest?.[0].destroy();
+  if (oldest) waiting.delete(oldest[0]);
+}
+
+/** Keeps a connection open for a request that was let in, until that is answered. */
+export function keepOpen(socket: Socket, response: ServerResponse): void {
+  const state = waitingOf.get(socket);
+  if (!state) return;
+  const { waiting, address } = state;
+  state.requests++;
+  waiting.delete(socket);
+  response.once('close', () => {
+    if (--state.requests === 0 && !socket.destroyed) waiting.set(socket, address);
+  });
 }
 
 function networksOf(texts: readonly string[]): BlockList {

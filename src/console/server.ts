@@ -8,7 +8,7 @@ import { foreign } from '../foreign.ts';
 import type { Logger } from '../log.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
 import { type Admission, createAdmission, type Use } from './admission.ts';
-import { allowUpload, createLimitedServer, limitBody } from './arriving.ts';
+import { allowUpload, createLimitedServer, keepOpen, limitBody } from './arriving.ts';
 import { serveAssets } from './assets.ts';
 import { cookieOf, setSession } from './cookie.ts';
 import { createGuesses } from './guesses.ts';
@@ -190,6 +190,7 @@ async function takePlace(
   if (typeof entered !== 'function')
     return answer(reply.header('retry-after', REFRESH_S), entered.status, entered.words);
   reply.raw.once('close', entered);
+  keepOpen(request.raw.socket, reply.raw);
   if (isLook(request)) endIfStalled(request, reply);
   if (use === 'upload') allowUpload(request.raw);
   return;

@@ -1,7 +1,8 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { messageOf, StanddownError } from '../errors.ts';
+import { ownFolder } from '../own-folder.ts';
 import { withLock } from '../redis/lock.ts';
 import { forget, remember } from '../secret.ts';
 import { SignInError } from './sign-in-error.ts';
@@ -20,7 +21,7 @@ const REQUESTS_OF_OTHERS = 4;
  *
  * @param timeoutMs most time for one request to the sign-in service.
  * @throws StanddownError TIMEOUT when another process has it for longer than a few of these take, INPUT_INVALID when its lock
- *   cannot be had; and whatever the work throws.
+ *   cannot be had, CONFIG_INVALID when others could have put it there; and whatever the work throws.
  */
 export async function aloneWithLogin<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
   const lock = `${path}.lock`;
@@ -28,9 +29,11 @@ export async function aloneWithLogin<T>(path: string, timeoutMs: number, work: (
   const params = { path: lock, waitMs, what: 'signing in', code: 'TIMEOUT' } as const;
   // What the work fails of is told apart from what befalls the lock.
   let done: PromiseSettledResult<T> | undefined;
-  await withLock(params, async () => {
+  const alone = async () => {
     [done] = await Promise.allSettled([work()]);
-  }).catch((cause: unknown) => {
+  };
+  const locked = ownLogins(path).then(() => withLock(params, alone));
+  await locked.catch((cause: unknown) => {
     // What came of the work counts, also where the lock could not be given back.
     if (done) return;
     if (cause instanceof StanddownError) throw cause;
@@ -39,6 +42,12 @@ export async function aloneWithLogin<T>(path: string, timeoutMs: number, work: (
   });
   if (done?.status !== 'fulfilled') throw done?.reason;
   return done.value;
+}
+
+/** The folder of all logins, and the one that it is in; in that one others may write, as in a volume that a group shares. */
+async function ownLogins(path: string): Promise<void> {
+  await ownFolder(dirname(dirname(path)), { shared: true });
+  await ownFolder(dirname(path), { deep: true });
 }
 
 /** @throws SignInError login_needed when there is none. */
@@ -67,7 +76,6 @@ export async function writeLogin(path: string, text: string): Promise<void> {
   rememberTokens(path, text);
   const temporary = partOf(path);
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await rm(temporary, { force: true });
     const file = await open(temporary, 'wx', 0o600);
     try {

@@ -105,6 +105,7 @@ const MOST_OF_WHY = 150;
 const LOGIN_TROUBLE: Partial<Record<ErrorCode, string>> = {
   TIMEOUT: 'login_busy',
   INPUT_INVALID: 'login_unusable',
+  CONFIG_INVALID: 'login_unusable',
 };
 
 /** What only the user can put right says so. */

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { certificateEnd } from '../defender/credential.ts';
-import { exposureOf } from '../defender/credential-file.ts';
+import { exposureOf, exposureOfFile } from '../defender/credential-file.ts';
 import { describeDuration } from '../duration.ts';
 import type { Credential } from '../sign-in-config.ts';
 import { type Finding, findingsOf } from './finding.ts';
@@ -12,6 +12,19 @@ export async function examineCredential({ signIn }: Config, now = Date.now()): P
   if (signIn === null) return [];
   const findings = [await judgeExposure(signIn.credential), await judgeEnd(signIn.credential, now)];
   return findings.filter((finding) => finding !== null);
+}
+
+/** Whether the file with the settings is kept from others. */
+export async function examineEnvFile(path: string | null): Promise<Finding[]> {
+  const exposed = path === null ? null : await exposureOfFile(path, 'the settings');
+  if (!exposed) return [];
+  return [
+    settings.warning({
+      finding: exposed.finding,
+      meaning: 'Anyone with a copy of a secret in it can use that secret.',
+      advice: `Run: ${exposed.advice}. If others had access to this machine, also replace the secrets in it.`,
+    }),
+  ];
 }
 
 async function judgeExposure(credential: Credential): Promise<Finding | null> {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ID_BYTES } from '../ledger/batch.ts';
+import { ownFolder } from '../own-folder.ts';
 
 /** Ids read back at once. */
 const READ_BYTES = 4_000 * ID_BYTES;
@@ -20,7 +21,8 @@ export interface Spool {
  * The file has no name as soon as it is open, so that nothing stays behind, whatever happens.
  */
 export async function openSpool(dir: string): Promise<Spool> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  // The file is new and soon without a name: others may write there, but not lead elsewhere.
+  await ownFolder(dir, { shared: true });
   const path = join(dir, `submit-${randomBytes(6).toString('hex')}.ids`);
   const file: FileHandle = await open(path, 'wx+', 0o600);
   const isUnnamed = await rm(path).then(

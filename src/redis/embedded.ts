@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, mkdir, open } from 'node:fs/promises';
+import { chmod, open } from 'node:fs/promises';
 import { extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../clock.ts';
 import { messageOf, StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { ownFolder } from '../own-folder.ts';
 import { KEEPER_LOG, type KeeperOrders, SOCKET_FILE, START_LOCK } from './embedded-files.ts';
 import { lockHolder } from './lock.ts';
 import { probe, type ServerState } from './probe.ts';
@@ -63,7 +64,7 @@ export async function startEmbedded(params: EmbeddedParams): Promise<EmbeddedRed
   }
   const folder = join(resolve(params.dataDir), 'redis');
   const socketPath = reachable(join(folder, SOCKET_FILE));
-  await makeFolder(folder);
+  await makeFolders(params.dataDir, folder);
   let running: Promise<void> | undefined;
   const forget = () => {
     running = undefined;
@@ -106,7 +107,7 @@ async function keeperFor(place: Place, mine: ChildProcess | undefined): Promise<
   if (mine?.exitCode === null && mine.signalCode === null) return mine;
   // One that found the server running ends with 0: the server has gone again since.
   if (mine !== undefined && mine.exitCode !== 0) throw await notUp({ folder, state: 'absent' });
-  await makeFolder(folder); // It may have been deleted since.
+  await makeFolders(params.dataDir, folder); // They may have been deleted since.
   if ((await lockHolder(join(folder, START_LOCK))) !== undefined) return undefined;
   const { command, env } = await serverFor(params);
   params.log.debug({ folder, command }, 'starting the embedded Redis');
@@ -141,11 +142,14 @@ async function spawnKeeper(folder: string, orders: KeeperOrders): Promise<ChildP
   }
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/** What is in them decides what is run: the server, its settings and its data. */
+async function makeFolders(dataDir: string, folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await ownFolder(resolve(dataDir));
+    await ownFolder(folder, { deep: true });
     await chmod(folder, 0o700);
   } catch (cause) {
+    if (cause instanceof StanddownError) throw cause;
     const message = `cannot use the folder ${folder} (${messageOf(cause)}); set STANDDOWN_DATA_DIR to a folder that this user owns`;
     throw new StanddownError('REDIS_MISSING', message, { cause });
   }

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { assertOwn } from '../own-folder.ts';
 import { isAtLeast, OLDEST_REDIS } from './version.ts';
 
 const run = promisify(execFile);
@@ -43,7 +44,11 @@ export function installRoot(dataDir: string): string {
   return join(resolve(dataDir), 'redis-root');
 }
 
-/** The server in an unpacked tree, if it runs. */
+/**
+ * The server in an unpacked tree, if it runs.
+ *
+ * @throws StanddownError CONFIG_INVALID when others could have put it there: then it is not run.
+ */
 export async function serverIn({
   root,
   path,
@@ -51,6 +56,8 @@ export async function serverIn({
   root: string;
   path: string;
 }): Promise<RedisServer | undefined> {
+  await assertOwn(dirname(root));
+  await assertOwn(root, { deep: true });
   const env = { PATH: path, LD_LIBRARY_PATH: (await librariesIn(root)).join(delimiter) };
   for (const name of NAMES) {
     const server = await tryServer(join(root, 'usr/bin', name), env);

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { ownFolder } from '../own-folder.ts';
 import { adviseRedis, PACKAGE_MANAGERS } from './advice.ts';
 import { unpackDebianRedis } from './debian.ts';
 import { withLock } from './lock.ts';
@@ -31,6 +32,8 @@ export async function installServer(params: InstallParams): Promise<RedisServer>
     throw await redisMissing({ path, platform, what: NO_SERVER });
   }
   const root = installRoot(dataDir);
+  // The lock is in it, too.
+  await ownFolder(dirname(root));
   const unpack = (work: string) => unpackDebianRedis({ aptGet, dpkg, path, work });
   return withLock({ ...LOCK, path: `${root}.lock` }, async () => {
     const present = await serverIn({ root, path });
@@ -68,7 +71,6 @@ interface InstallOnceParams {
 }
 
 async function installOnce({ root, path, unpack }: InstallOnceParams): Promise<RedisServer> {
-  await mkdir(dirname(root), { recursive: true, mode: 0o700 });
   await removeLeftovers(root);
   const work = await mkdtemp(`${root}.work-`);
   try {

@@ -21,8 +21,8 @@ const RARE: Partial<Record<Role, Readonly<Record<string, string>>>> = {
     lpos: "a job that a broken script of BullMQ's lost is put back",
     ping: 'a worker that hears nothing asks so whether Redis answers others',
     sismember: 'the console that a worker serves shows a request',
-    xrevrange: 'the console that a worker serves shows the history of a campaign',
     xread: 'what is urgent in the inbox is looked for past what a full lane has no room for',
+    xrevrange: 'the console that a worker serves shows the history of a campaign',
   },
   operator: {
     lpos: 'a job that was waited for longer than a minute is looked for in its lane',

@@ -183,7 +183,7 @@ function kill(file: string): void {
  */
 async function openPlace({ full }: Options) {
   const installDir = join(ROOT, '.standdown');
-  mkdirSync(installDir, { recursive: true });
+  mkdirSync(installDir, { recursive: true, mode: 0o700 });
   removeLeftOver(installDir);
   process.env['TEST_RUN'] ??= basename(mkdtempSync(join(installDir, `run-${process.pid}-`)));
   if (full) process.env['FUZZ_RUNS'] ??= FULL_FUZZ_RUNS;
