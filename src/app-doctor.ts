@@ -9,10 +9,11 @@ import { examineApi } from './doctor/api.ts';
 import { examineCredential, examineEnvFile } from './doctor/credential.ts';
 import type { Finding } from './doctor/finding.ts';
 import { judgeAudience, judgeRoles } from './doctor/permissions.ts';
-import { examineRedis, judgeUnusable } from './doctor/redis.ts';
+import { examineInbox, examineRedis, judgeUnusable } from './doctor/redis.ts';
 import { examineSettings, judgeLimits } from './doctor/settings.ts';
 import { examineSignIn } from './doctor/sign-in.ts';
 import { StanddownError } from './errors.ts';
+import { keysFor } from './keys.ts';
 import { silentLog } from './log.ts';
 import { closeRedis } from './redis/connect.ts';
 import { describeRedis } from './redis/target.ts';
@@ -58,6 +59,7 @@ export async function* examine({
     const seen = await examineRedis(client, describeRedis(place.target));
     yield* seen;
     const isUsable = seen.every(({ level }) => level !== 'problem');
+    if (isUsable && config.tenant !== null) yield* await examineInbox(client, keysFor(config.tenant));
     yield* examineDefender(config, isUsable ? client : null, timings, signal);
   } finally {
     await closeRedis(client);

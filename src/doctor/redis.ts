@@ -1,5 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
+import { lastIdAhead } from '../inbox/ahead.ts';
+import type { Keys } from '../keys.ts';
 import { checkRedis } from '../redis/check.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
 import { redisTime } from '../redis/time.ts';
@@ -43,6 +45,20 @@ export async function examineRedis(
   } catch (error) {
     return [judgeUnusable(isReply(error) ? new Error(`Redis at ${where}: ${causeOf(error)}`) : error)];
   }
+}
+
+/** What a service did to the inbox, and a worker mends within seconds: said where none runs. */
+export async function examineInbox(redis: RedisClient, keys: Keys): Promise<Finding[]> {
+  const last = await lastIdAhead({ redis, keys }, await redisTime(redis));
+  if (last === null) return [];
+  return [
+    redisIs.warning({
+      finding: `The last id of the inbox, ${last}, is far in the future: a service chose the id of an entry itself`,
+      meaning: 'Services may be unable to add entries, or wait for outcomes that they do not see.',
+      advice:
+        'Start a worker: it processes the entry and resets the id. In the service, add entries with the id "*".',
+    }),
+  ];
 }
 
 const NAMES = {

@@ -3,6 +3,7 @@ import { messageOf } from '../errors.ts';
 import { isCommandRefused } from '../redis/failure.ts';
 import type { RedisClient } from '../script.ts';
 import type { Timings } from '../timings.ts';
+import { isAhead, lowerLastId } from './ahead.ts';
 import type { InboxEntry } from './entry.ts';
 import { createIntake, type IntakeDeps } from './intake.ts';
 import { createInboxStream } from './stream.ts';
@@ -25,7 +26,7 @@ const PAUSE_MS = 1_000;
 
 /** Takes in what services without BullMQ put into the inbox. Any number of workers may do so at once. */
 export function createInbox(deps: InboxDeps) {
-  const { redis, keys, clock, timings, log } = deps;
+  const { redis, keys, clock, timings, wall, log } = deps;
   const stop = new AbortController();
   const stream = createInboxStream(deps);
   const intake = createIntake(deps);
@@ -37,7 +38,10 @@ export function createInbox(deps: InboxDeps) {
   async function turn(): Promise<void> {
     if (!isReady) await stream.prepare();
     isReady = true;
-    if (clock.monotonic() - claimedAt >= timings.inboxClaimMs) await claimAll();
+    if (clock.monotonic() - claimedAt >= timings.inboxClaimMs) {
+      await claimAll();
+      await keepInOrder();
+    }
     if ((await redis.llen(keys.lane('cancel', 'wait'))) > MOST_WAITING) {
       await takeIn(await stream.peek(FULL_MS), true);
     } else {
@@ -49,7 +53,21 @@ export function createInbox(deps: InboxDeps) {
   /** What fails is looked at again, also while the lane is full. */
   async function takeIn(entries: readonly InboxEntry[], onlyPressing = false): Promise<void> {
     await intake.take(entries, onlyPressing);
-    stream.passed(entries);
+    // What is ahead of the clock is no place to look on from: what comes next may be before it.
+    const inOrder = entries.filter(({ id }) => !isAhead(id, wall()));
+    stream.passed(inOrder);
+    if (inOrder.length < entries.length) await keepInOrder();
+  }
+
+  /** Takes in what its service numbered far ahead, also while the lane is full: until then others may add nothing. */
+  async function keepInOrder(): Promise<void> {
+    let order = await lowerLastId(deps);
+    while (order.ahead !== null && !stop.signal.aborted) {
+      await intake.take(await stream.from(order.ahead));
+      order = await lowerLastId(deps);
+    }
+    if (order.lowered)
+      log.warn('reset the last id of the inbox: a service had added an entry with an id far in the future');
   }
 
   /** Before anything else, also when the lane is full: they have waited for long. */

@@ -83,6 +83,12 @@ export function createInboxStream({
       return sized(firstStream(await call('XREAD', ...place)), asked);
     },
 
+    /** Those from an id on, whoever holds them; nobody's become this worker's. */
+    async from(id: string): Promise<InboxEntry[]> {
+      const asked = count;
+      return sized(entriesOf(await call('XRANGE', keys.inbox, id, '+', 'COUNT', asked)), asked);
+    },
+
     /** These were taken in, or left for later: they are not looked at again. */
     passed(entries: readonly InboxEntry[]): void {
       const last = entries.at(-1);

@@ -3,6 +3,7 @@ import { excerpt } from '../foreign.ts';
 import type { Keys, LaneName } from '../keys.ts';
 import type { Logger } from '../log.ts';
 import type { CancelResult } from '../outcome.ts';
+import { GREATEST_ID } from '../redis/entry-id.ts';
 import { asList, asText, defineScript, type RedisClient } from '../script.ts';
 import { cutLocks } from './leases.ts';
 import { flawOf, isOwnKey, OWN_KEYS, type RawJob, readField, repairsOf } from './raw-job.ts';
@@ -74,7 +75,8 @@ return 1
  * KEYS  1 active, 2 delayed; the others that it touches begin alike
  * ARGV  1 what job keys begin with, 2 what our locks begin with, 3 delayed jobs are looked at up to this score,
  *       4 take: does nothing unless one is due | stalled: before stalled jobs are moved | all
- * Returns  {names of own keys that were freed}, {ids, in hex, of jobs that cannot be handed out and that nobody holds}
+ * Returns  {names of own keys that were freed}, {ids, in hex, of jobs that cannot be handed out and that nobody holds},
+ *          {`events` when they were cleared}
  */
 const mendScript = defineScript(
   'mend',
@@ -151,19 +153,29 @@ local function findBroken()
   return broken
 end
 
+-- Behind the greatest id a stream takes nothing more, and every script of the queue breaks off over that. Its events are for
+-- whoever listens just now; no job depends on them.
+local cleared = {}
+if ARGV[4] ~= 'take' and kindOf(prefix .. 'events') == 'stream' then
+  local stream = redis.call('XINFO', 'STREAM', prefix .. 'events')
+  for i = 1, #stream, 2 do
+    if stream[i] == 'last-generated-id' and stream[i + 1] == '${GREATEST_ID}' then cleared = {'events'} end
+  end
+  if cleared[1] then redis.call('DEL', prefix .. 'events') end
+end
 -- Idle workers come by here every few seconds: where nothing is active, no stalled job can be moved.
 if ARGV[4] == 'stalled' and kindOf(prefix .. 'stalled-check') ~= 'hash' and redis.call('EXISTS', KEYS[1]) == 0 then
-  return {{}, {}}
+  return {{}, {}, cleared}
 end
 local due = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[3], 'LIMIT', 0, 1000)
-if ARGV[4] == 'take' and not due['err'] and #due == 0 then return {{}, {}} end
+if ARGV[4] == 'take' and not due['err'] and #due == 0 then return {{}, {}, {}} end
 local freed = freeOwn()
 if not due['err'] then mendDelayed(due) end
 local broken = findBroken()
 for at, id in ipairs(broken) do
   broken[at] = string.gsub(id, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
 end
-return {freed, broken}
+return {freed, broken, cleared}
 `,
 );
 
@@ -286,10 +298,15 @@ export function createJanitor(deps: JanitorDeps) {
     // BullMQ goes by this machine's clock, and other machines' may be as far off as Redis'.
     const upTo = (Math.floor(Math.max(Date.now(), deps.wall())) + AHEAD_MS) * DELAYED_FACTOR;
     const lists = ['active', 'delayed'].map(key);
-    const [freed, broken] = asList(await mendScript(redis, lists, [jobKeys, deps.owner, upTo, when])).map(
-      (ids) => asList(ids).map(asText),
-    );
+    const [freed, broken, cleared] = asList(
+      await mendScript(redis, lists, [jobKeys, deps.owner, upTo, when]),
+    ).map((ids) => asList(ids).map(asText));
     for (const jobId of freed ?? []) await endOwn(jobId);
+    if (cleared?.length)
+      log.warn(
+        { lane },
+        'cleared the events of the queue: a producer had added one with the greatest id there is',
+      );
     let ended = freed?.length ?? 0;
     for (const hex of broken ?? []) if (await endBroken(Buffer.from(hex, 'hex'))) ended++;
     return ended;

@@ -3,7 +3,7 @@ import { Agent, type Dispatcher, request } from 'undici';
 import { messageOf } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import type { Timings } from '../timings.ts';
-import { createPublicLookup, literalProblem } from './address.ts';
+import { createGuardedLookup, literalProblem } from './address.ts';
 import type { NotifyConfig } from './settings.ts';
 
 /** `why`: in words, for the log. */
@@ -22,7 +22,7 @@ export type PosterDeps = Pick<NotifyConfig, 'url' | 'secret' | 'allowPrivate'> &
   /** Ms since 1970, by this machine: a receiver compares it with its own. */
   wall(): number;
   /** How names are looked up. Default: as the system does. */
-  lookup?: Parameters<typeof createPublicLookup>[0];
+  lookup?: Parameters<typeof createGuardedLookup>[1];
 };
 
 /** Posts notices, signed. Straight to the receiver, through no proxy: only so can its address be looked at. */
@@ -30,18 +30,17 @@ export function createPoster(deps: PosterDeps): Poster {
   const { noticePostMs } = deps.timings;
   const url = new URL(deps.url.reveal());
   const { hostname, host } = url;
-  const guarded = deps.allowPrivate ? {} : { lookup: createPublicLookup(deps.lookup) };
   const agent = new Agent({
     connections: 2,
     pipelining: 1,
     allowH2: false,
-    connect: { timeout: noticePostMs, ...guarded },
+    connect: { timeout: noticePostMs, lookup: createGuardedLookup(deps.allowPrivate, deps.lookup) },
   });
 
   return {
     host,
     post: async (id, body) => {
-      const problem = deps.allowPrivate ? null : literalProblem(hostname);
+      const problem = literalProblem(hostname, deps.allowPrivate);
       if (problem) return { ok: false, why: problem.message };
       const timestamp = Math.floor(deps.wall() / 1_000);
       const headers = {

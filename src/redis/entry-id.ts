@@ -4,3 +4,6 @@ export function isAfter(id: string, other = '0-0'): boolean {
   const [otherTime = 0n, otherNumber = 0n] = other.split('-').map(BigInt);
   return time > otherTime || (time === otherTime && number > otherNumber);
 }
+
+/** A stream that has had it takes no further entry. */
+export const GREATEST_ID = '18446744073709551615-18446744073709551615';

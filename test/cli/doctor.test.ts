@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { Finding, Level } from '../../src/doctor/finding.ts';
+import { GREATEST_ID } from '../../src/redis/entry-id.ts';
 import { ALL_ROLES, type Fault } from '../../src/simulator/index.ts';
 import { testFolder } from '../redis/support/machine.ts';
 import { startRedis } from '../redis/support/plain-redis.ts';
@@ -96,6 +97,15 @@ describe('doctor', () => {
     assert.match(find(examined, 'api', 'ok').meaning, /404/);
     assert.deepEqual([calls('get').length, calls('cancel').length, calls('list').length], [1, 0, 0]);
     assert.equal(await stack.redis.zcard(tenant.keys.slots('get')), 1, 'its slot was taken and kept');
+  });
+
+  it('says that a service numbered an entry of the inbox itself, as long as no worker has mended that', async () => {
+    await stack.redis.call('XADD', tenant.keys.inbox, GREATEST_ID, 'machineActionId', 'x');
+    const examined = await examine();
+    assert.equal(examined.code, 0);
+    const { finding, advice } = find(examined, 'redis', 'warning');
+    assert.match(finding, /^The last id of the inbox, 18446744073709551615-18446744073709551615, is far in/);
+    assert.match(advice, /^Start a worker/);
   });
 
   it('makes no Get that would be one too many', async () => {

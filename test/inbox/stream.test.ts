@@ -8,6 +8,7 @@ import { createInbox } from '../../src/inbox/inbox.ts';
 import { createInboxStream } from '../../src/inbox/stream.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { silentLog } from '../../src/log.ts';
+import { GREATEST_ID } from '../../src/redis/entry-id.ts';
 import type { RedisClient } from '../../src/script.ts';
 import { TIMINGS } from '../../src/timings.ts';
 import { createProbe, newIds } from '../support/ledger.ts';
@@ -170,4 +171,41 @@ for (const fields of [{ priority: 'urgent' }, { campaign: 'wave' }]) {
     await eventually(async () => assert.equal(await redis.xlen(tenant.keys.inbox), 0));
     assert.ok(failures > 1);
   });
+}
+
+for (const [what, id] of [
+  ['the greatest id', GREATEST_ID],
+  ['an id by a clock of microseconds', '1796000000000000-0'],
+] as const) {
+  for (const lane of ['empty', 'full'] as const) {
+    it(`others can add again after ${what}, while the lane is ${lane}, and nothing is lost`, async () => {
+      const { keys } = tenant;
+      const before = await addMany(3);
+      if (lane === 'full') await redis.lpush(keys.lane('cancel', 'wait'), ...Array(1_100).fill('job'));
+      await redis.call('XADD', keys.inbox, id, 'machineActionId', randomUUID());
+      if (id === GREATEST_ID) await assert.rejects(addMany(1), /last possible ID/);
+      await start();
+      const added = await eventually(async () => {
+        const entry = await add(tenant, { machineActionId: randomUUID(), priority: 'urgent' });
+        assert.ok(Number(entry.split('-')[0]) < Date.now() + 3_600_000, entry);
+        return entry;
+      });
+      await eventually(async () => assert.ok((await waiting('cancel-urgent')) > 0, added));
+      if (lane === 'full') {
+        await eventually(async () => {
+          const left = await redis.xrange(keys.inbox, '-', '+');
+          assert.deepEqual(
+            left.map(([entry]) => entry),
+            before,
+            'they wait for their place',
+          );
+        });
+        await redis.ltrim(keys.lane('cancel', 'wait'), 0, 0);
+      }
+      await eventually(async () => assert.equal(await redis.xlen(keys.inbox), 0));
+      const jobs = await redis.lrange(keys.lane('cancel', 'wait'), 0, -1);
+      const taken = jobs.filter((job) => job !== 'job').sort();
+      assert.deepEqual(taken, [...before, id].map((entry) => `inbox-${entry}`).sort());
+    });
+  }
 }

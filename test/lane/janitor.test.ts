@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { Job } from 'bullmq';
 import type { LaneName } from '../../src/keys.ts';
+import { GREATEST_ID } from '../../src/redis/entry-id.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { keepingLog, openStack, type Stack } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
@@ -119,6 +120,17 @@ describe('the janitor', () => {
     const again = await stack.redis.hgetall(laneKey(job.id ?? ''));
     assert.equal(again['data'], DATA);
     assert.deepEqual(JSON.parse(again['opts'] ?? ''), {}, 'whoever looks at the job can read it');
+  });
+
+  it('clears the events of a queue to which nobody can add after the greatest id', async () => {
+    const [id = ''] = stack.addActions(1);
+    await stack.redis.call('XADD', laneKey('events'), GREATEST_ID, 'event', 'added');
+    const wish = { machineActionId: id, comment: 'x' };
+    await assert.rejects(stack.enqueue(wish), /last possible ID/);
+    await stack.startWorker();
+    await eventually(() => stack.enqueue(wish));
+    await eventually(() => assert.equal(cancels(), 1));
+    assert.ok(kept.lines.some((line) => /"lane":"cancel".*cleared the events of the queue/.test(line)));
   });
 
   it('ends thousands of them without wearing out the lane’s limiter or keeping more than are to be kept', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { LookupAddress, lookup as systemLookup } from 'node:dns';
 import { describe, it } from 'node:test';
-import { createPublicLookup, isPublic, literalProblem } from '../../src/notify/address.ts';
+import { createGuardedLookup, isPublic, literalProblem } from '../../src/notify/address.ts';
 
 const PRIVATE = [
   ...['0.0.0.0', '10.1.2.3', '100.64.0.1', '127.0.0.1', '127.9.9.9', '169.254.169.254', '172.16.0.1'],
@@ -21,19 +21,27 @@ const PRIVATE = [
   ...['', 'localhost', '1.2.3', '8.8.8.8 ', 'x'],
 ];
 
+/** Where clouds hand out credentials, one of which looks like any other address. */
+const METADATA = ['169.254.169.254', '168.63.129.16', '100.100.100.200', '192.0.0.192', '169.254.0.23'];
+const METADATA_V6 = ['fe80::a9fe:a9fe', 'fd00:ec2::254', 'fd20:ce:0::254', '::ffff:168.63.129.16'];
+
 const PUBLIC = ['8.8.8.8', '172.32.0.1', '192.169.0.1', '::ffff:8.8.8.8', '2606:4700::1111', '2a00:1450::1'];
 
 type Answer = LookupAddress[] | Error;
 
 /** Asks as a connection does. */
-async function ask(answer: Answer, all: boolean): Promise<{ error: string; addresses: string[] }> {
+async function ask(
+  answer: Answer,
+  all: boolean,
+  allowPrivate = false,
+): Promise<{ error: string; addresses: string[] }> {
   const lookup = ((
     _name: string,
     _options: object,
     callback: (e: Error | null, a: LookupAddress[]) => void,
   ) => (answer instanceof Error ? callback(answer, []) : callback(null, answer))) as typeof systemLookup;
   return new Promise((resolve) => {
-    createPublicLookup(lookup)('hooks.example', { all }, (error, address) => {
+    createGuardedLookup(allowPrivate, lookup)('hooks.example', { all }, (error, address) => {
       const addresses = typeof address === 'string' ? [address] : address.map((one) => one.address);
       resolve({ error: error?.code ?? '', addresses: addresses.filter(Boolean) });
     });
@@ -59,9 +67,25 @@ describe('where notices may go', () => {
       'https://[::ffff:10.0.0.1]/',
       'https://169.254.169.254/latest',
     ])
-      assert.ok(literalProblem(new URL(text).hostname), text);
+      assert.ok(literalProblem(new URL(text).hostname, false), text);
     for (const text of ['https://8.8.8.8/', 'https://[2606:4700::1111]/', 'https://hooks.example/'])
-      assert.equal(literalProblem(new URL(text).hostname), null, text);
+      assert.equal(literalProblem(new URL(text).hostname, false), null, text);
+  });
+
+  it('is never where a cloud hands out credentials, whatever is allowed', async () => {
+    assert.deepEqual([...METADATA, ...METADATA_V6].filter(isPublic), []);
+    for (const address of [...METADATA, ...METADATA_V6]) {
+      const family = address.includes(':') ? 6 : 4;
+      const { hostname } = new URL(`http://${family === 6 ? `[${address}]` : address}/`);
+      assert.match(literalProblem(hostname, true)?.message ?? '', /metadata address/, address);
+      assert.deepEqual(await ask([{ address, family }], false, true), {
+        error: 'PRIVATE_ADDRESS',
+        addresses: [],
+      });
+    }
+    assert.equal(literalProblem('127.0.0.1', true), null);
+    const allowed = await ask([{ address: '10.0.0.1', family: 4 }], false, true);
+    assert.deepEqual(allowed, { error: '', addresses: ['10.0.0.1'] });
   });
 
   it('is told of all addresses that a name has', async () => {
