@@ -87,24 +87,34 @@ export async function statusOf(
 ): Promise<CampaignStatus> {
   const tracked = await readTracked(deps, campaign.number);
   const owners = await ownersOf(deps, tracked);
-  const open = campaign.open + tracked.open;
+  const numbers = numbersOf(campaign, tracked);
   return {
     campaign: campaign.name,
     comment: campaign.comment,
     requestedBy: campaign.requestedBy,
     priority: campaign.priority,
     createdAt: toIso(campaign.createdAt),
+    ...numbers,
+    hold: holdOf(campaign, owners, campaign.priority === URGENT ? budget.urgentHolds : budget.holds),
+    etaAt:
+      campaign.state === 'running' && numbers.open > 0 && hasForecast(budget)
+        ? await etaOf(deps, campaign, budget, { tracked, owners, ahead })
+        : null,
+  };
+}
+
+/** What a campaign's actions add up to, those that it tracks included. */
+export type Numbers = Pick<CampaignStatus, 'state' | 'total' | 'open' | 'unknown' | 'tracked' | 'outcomes'>;
+
+export function numbersOf(campaign: Campaign, tracked: Tracked): Numbers {
+  const open = campaign.open + tracked.open;
+  return {
     state: displayState({ state: campaign.state, open }),
     total: campaign.total + tracked.total,
     open,
     unknown: tracked.unknown,
     tracked: { total: tracked.total, open: tracked.open },
     outcomes: sumOf(campaign.outcomes, tracked.outcomes),
-    hold: holdOf(campaign, owners, campaign.priority === URGENT ? budget.urgentHolds : budget.holds),
-    etaAt:
-      campaign.state === 'running' && open > 0 && hasForecast(budget)
-        ? await etaOf(deps, campaign, budget, { tracked, owners, ahead })
-        : null,
   };
 }
 

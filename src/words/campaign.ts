@@ -1,4 +1,3 @@
-import type { Campaign } from '../campaign/registry.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
 import type { VerifyCount } from '../campaign/verify.ts';
@@ -128,7 +127,7 @@ export function askAbort(
 }
 
 /** `240 of 250 actions cancelled` */
-export function describeCancelled({ total, outcomes }: Pick<Campaign, 'total' | 'outcomes'>): string {
+export function describeCancelled({ total, outcomes }: Pick<CampaignStatus, 'total' | 'outcomes'>): string {
   return `${count(outcomes.cancelled ?? 0)} of ${plural(total, 'action')} cancelled`;
 }
 
