@@ -135,6 +135,13 @@ export function mayBeSteered({ campaign, status }: CampaignLook): boolean {
   return status.state !== 'done' || status.total === 0 || campaign.direct;
 }
 
+/** Whether pausing it would hold anything back: what it follows is called by its owners, unless it is urgent. `steer` decides. */
+export function mayBePaused(look: CampaignLook): boolean {
+  const { state, direct, open, priority } = look.campaign;
+  const isOwn = open > 0 || direct || priority === URGENT || look.status.total === 0;
+  return state === 'running' && isOwn && mayBeSteered(look);
+}
+
 /** The campaigns in which some of what is tracked is open. */
 async function ownersOf({ redis, keys }: StatusDeps, { openIn }: Tracked): Promise<Campaign[]> {
   const owners = await Promise.all(openIn.map((number) => readCampaign(redis, keys, number)));
@@ -213,6 +220,13 @@ function isExact(hold: Hold): boolean {
 export async function openAhead(deps: Pick<StatusDeps, 'redis' | 'keys'>, place: number): Promise<number> {
   return openOf(deps, await numbersBefore(deps, place), place);
 }
+
+/** How many calls wait for their turn, of running campaigns and of services. */
+export function callsWaiting(deps: Pick<StatusDeps, 'redis' | 'keys'>): Promise<number> {
+  return openAhead(deps, BEHIND_ALL);
+}
+
+const BEHIND_ALL = feedingPlace(10, 0);
 
 /** The running campaigns that are fed before this place, by number. */
 async function numbersBefore(

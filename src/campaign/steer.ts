@@ -24,12 +24,13 @@ import { countTracked, type TrackedDeps } from './tracked.ts';
  * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
  * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back; only that refusals are accepted
- * is noted, for a retry. The day's single cancels never finish, nor does a campaign while something that it tracks is open.
+ * is noted, for a retry. The day's single cancels never finish, nor does a campaign while something that it tracks is open. With nothing
+ * else open it is not paused, unless it is urgent: what it tracks is called by its owners, whatever is done to it.
  *
  * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit, 7 elsewhere
  * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals, 6 '1': something that it tracks
  *       is open
- * Returns  the state before, or `done`
+ * Returns  the state before, `done`, or `follows` where all that is open is tracked
  */
 const steerScript = defineScript(
   'steer',
@@ -42,6 +43,8 @@ local isEmpty = f[8] == '0' and redis.call('EXISTS', KEYS[7]) == 0
 local isFinished = before == 'running' and f[7] == '0' and not isEmpty and f[9] ~= '1' and ARGV[6] ~= '1'
 local detail, accepts = '', ARGV[2] == 'resume' and ARGV[5] == '1' and (before == 'running' or before == 'paused') and f[5] ~= '1'
 if isFinished and not accepts then return 'done' end
+local isOwn = f[7] ~= '0' or isEmpty or f[9] == '1' or f[2] == '${URGENT}'
+if ARGV[2] == 'pause' and before == 'running' and not isOwn then return 'follows' end
 if accepts then
   detail = 'refusals are accepted from now on'
   redis.call('HSET', KEYS[1], 'tolerant', 1)
@@ -124,6 +127,8 @@ export interface Steered {
   finished: { at: number | null } | null;
   /** Ids that it follows and that are open: they go on in the campaigns that own them. */
   following: number;
+  /** It was to be paused, and only these campaigns have something to pause, by name; null: it has. */
+  owners: string[] | null;
 }
 
 /** In which states each makes sense, and in which it was done already. */
@@ -158,13 +163,23 @@ export async function steer(
     keys.audit(number),
     keys.elsewhere(number),
   ];
-  const { open, total } = await countTracked(deps, number);
+  const { open, total, openIn } = await countTracked(deps, number);
   const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, open > 0 ? 1 : 0];
-  const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
+  const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done' | 'follows';
   if (before === 'done') {
     const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
     // When others of its actions ended, in other campaigns, nobody noted.
-    return { state: 'running', finished: { at: total > 0 ? null : decidedAt }, following: open };
+    return {
+      state: 'running',
+      finished: { at: total > 0 ? null : decidedAt },
+      following: open,
+      owners: null,
+    };
+  }
+  if (before === 'follows') {
+    const owners = await Promise.all(openIn.map((owner) => readCampaign(redis, keys, owner)));
+    const names = owners.flatMap((owner) => owner?.name ?? []);
+    return { state: 'running', finished: null, following: open, owners: names };
   }
   const rule = RULES[steering];
   if (!rule.from.includes(before) && before !== rule.already) {
@@ -173,7 +188,7 @@ export async function steer(
       `${campaignIn(name, keys.tenant)} is ${before}; there is nothing to ${steering}`,
     );
   }
-  return { state: before, finished: null, following: open };
+  return { state: before, finished: null, following: open, owners: null };
 }
 
 /**

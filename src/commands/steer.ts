@@ -1,6 +1,6 @@
 import { type Tenant, withTenant } from '../app.ts';
-import { followersOf, forgetCampaign } from '../campaign/forget.ts';
-import { type Campaign, findCampaign } from '../campaign/registry.ts';
+import { followersOf, forgetCampaign, waitingOn } from '../campaign/forget.ts';
+import { findCampaign } from '../campaign/registry.ts';
 import { lookAtCampaign, mayBeSteered } from '../campaign/status.ts';
 import { leftToOthers, prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
 import { createSweep } from '../campaign/sweep.ts';
@@ -11,12 +11,14 @@ import { OUTCOMES, type Outcome } from '../outcome.ts';
 import {
   askAbort,
   campaignIn,
+  describeAborted,
   describeFinished,
   describeGoingOn,
+  describeOnlyFollowing,
   describeReprioritized,
   describeRetried,
   describeSteered,
-  quoted,
+  namedCampaigns,
   titled,
 } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
@@ -39,7 +41,7 @@ export function runSteer(
 ): Promise<number> {
   return withTenant(context, async (tenant) => {
     const before = await steer(tenant, options.campaign, steering, actorOf(context.args), options);
-    const also = options.acceptRefusals ? 'refusals no longer pause it' : '';
+    const also = options.acceptRefusals ? ['refusals no longer pause it'] : [];
     await tellState(context, tenant, options, before, { steering, state: STATE_AFTER[steering], also });
     return EXIT.done;
   });
@@ -51,13 +53,9 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const look = await lookAtCampaign(tenant, options.campaign);
     const { name, open, state } = look.campaign;
     const { tracked } = look.status;
-    const followers = await followersOf(tenant, look.campaign, 0);
+    const followers = await waitingOn(tenant, look.campaign);
     const abort = `abort ${campaignIn(name, tenant.label)}`;
-    const followed =
-      followers.length > 0
-        ? ` ${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of this campaign.`
-        : '';
-    const question = `${askAbort({ name, tenant: tenant.label }, { open, following: tracked.open })}${followed}`;
+    const question = askAbort({ name, tenant: tenant.label }, { open, following: tracked.open, followers });
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
     const before = await steer(tenant, name, 'abort', actorOf(context.args));
@@ -65,14 +63,10 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     // What was being called at that moment gets the outcome of its call.
     const { outcomes } = await findCampaign(tenant.redis, tenant.keys, name);
     const withdrawn = (outcomes.withdrawn ?? 0) - (look.campaign.outcomes.withdrawn ?? 0);
-    const also = withdrawn > 0 ? `${plural(withdrawn, 'action')} withdrawn` : '';
+    const also = describeAborted(withdrawn, followers);
     await tellState(context, tenant, options, before, { steering: 'abort', state: 'aborted', also });
     return EXIT.done;
   });
-}
-
-function namesOf(campaigns: readonly Campaign[]): string {
-  return `${campaigns.length === 1 ? 'Campaign' : 'Campaigns'} ${campaigns.map(({ name }) => quoted(name)).join(', ')}`;
 }
 
 /** Any process may sweep; so nothing is left open for want of a worker. Calls in flight are left to theirs. */
@@ -129,7 +123,7 @@ export function runDelete(
     const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
     if (followers.length > 0) {
       const them = followers.length === 1 ? 'it' : 'them';
-      const words = `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
+      const words = `${namedCampaigns(followers.map((follower) => follower.name))} ${followers.length === 1 ? 'follows' : 'follow'} actions of ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
       throw new StanddownError('USAGE', words);
     }
     const what = campaignIn(name, tenant.label);
@@ -181,8 +175,8 @@ interface Told {
   steering: string;
   /** The campaign's, from now on. */
   state: string;
-  /** What else came of it; empty: nothing. */
-  also: string;
+  /** What else came of it. */
+  also: string[];
 }
 
 async function tellState(
@@ -198,11 +192,16 @@ async function tellState(
     else await writeText(out, `${title}: ${describeFinished(before.finished, steering, Date.now())}`);
     return;
   }
+  if (before.owners !== null) {
+    if (json) await writeJson(out, { tenant: label, campaign, state: before.state, changed: false });
+    else await writeText(out, `${title}: ${describeOnlyFollowing(before.following, before.owners)}`);
+    return;
+  }
   const changed = before.state !== state;
   const goingOn = steering === 'resume' ? '' : describeGoingOn(before.following);
   if (json) await writeJson(out, { tenant: label, campaign, state, changed });
   else {
-    await writeText(out, `${title}: ${describeSteered({ state, changed }, [also, goingOn])}`);
+    await writeText(out, `${title}: ${describeSteered({ state, changed }, [...also, goingOn])}`);
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
+import { waitingOn } from '../campaign/forget.ts';
 import type { Campaign } from '../campaign/registry.ts';
-import { type CampaignLook, lookAt, mayBeSteered } from '../campaign/status.ts';
+import { type CampaignLook, lookAt, mayBePaused, mayBeSteered } from '../campaign/status.ts';
 import {
   leftToOthers,
   prioritize,
@@ -23,9 +24,11 @@ import { mark } from '../report/summary.ts';
 import {
   askAbort,
   campaignIn,
+  describeAborted,
   describeChecked,
   describeFinished,
   describeGoingOn,
+  describeOnlyFollowing,
   describeReprioritized,
   describeRetried,
   describeSteered,
@@ -81,7 +84,7 @@ interface Asked {
   /** Whether it makes sense for a campaign as it is. */
   fits(look: CampaignLook): boolean;
   /** Names the campaign with its tenant, and says what the answer changes. */
-  question(look: CampaignLook, tenant: string): string;
+  question(look: CampaignLook, shown: Pick<ShownTenant, 'label' | 'tenant'>): string | Promise<string>;
   /** What else is asked. */
   fields?(campaign: Campaign): Html;
   /** Whether it takes away what cannot be brought back. */
@@ -107,8 +110,8 @@ export const ACTIONS = {
   pause: {
     title: 'Pause',
     role: 'act',
-    fits: (look) => look.campaign.state === 'running' && mayBeSteered(look),
-    question: ({ campaign: { name, open } }, tenant) =>
+    fits: mayBePaused,
+    question: ({ campaign: { name, open } }, { label: tenant }) =>
       `Pause ${campaignIn(name, tenant)}? Cancels that are being sent will finish. ${plural(open, 'pending action waits', 'pending actions wait')} until you resume the campaign.`,
     run: async (doing) => describeState('paused', await steerIt(doing, 'pause'), 'pause'),
   },
@@ -116,7 +119,7 @@ export const ACTIONS = {
     title: 'Resume',
     role: 'act',
     fits: ({ campaign }) => campaign.state === 'paused',
-    question: ({ campaign: { name, open, pausedReason } }, tenant) =>
+    question: ({ campaign: { name, open, pausedReason } }, { label: tenant }) =>
       `Resume ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will be cancelled.${pausedReason ? ' One action goes first: if Defender refuses it in the same way, the campaign is paused again.' : ''}`,
     fields: ({ pausedReason }) =>
       pausedReason
@@ -132,15 +135,18 @@ export const ACTIONS = {
     role: 'act',
     grave: true,
     fits: (look) => isOpen(look.campaign) && mayBeSteered(look),
-    question: ({ campaign: { name, open }, status: { tracked } }, tenant) =>
-      `${askAbort({ name, tenant }, { open, following: tracked.open })} To cancel the pending ones later, submit them to another campaign. Campaigns that follow these actions show them as withdrawn.`,
+    question: async ({ campaign, status: { tracked } }, { label, tenant }) => {
+      const { name, open } = campaign;
+      const followers = await waitingOn(tenant, campaign);
+      return askAbort({ name, tenant: label }, { open, following: tracked.open, followers });
+    },
     run: abort,
   },
   retry: {
     title: 'Retry',
     role: 'act',
     fits: ({ campaign }) => isOpen(campaign) && campaign.total > campaign.open,
-    question: ({ campaign: { name } }, tenant) =>
+    question: ({ campaign: { name } }, { label: tenant }) =>
       `Retry actions of ${campaignIn(name, tenant)}? Select the outcomes to retry: actions that ended with them are queued again.`,
     fields: retryFields,
     run: retry,
@@ -149,7 +155,7 @@ export const ACTIONS = {
     title: 'Change priority',
     role: 'act',
     fits: ({ campaign }) => isOpen(campaign) && campaign.open > 0,
-    question: ({ campaign: { name, priority } }, tenant) =>
+    question: ({ campaign: { name, priority } }, { label: tenant }) =>
       `Change the priority of ${campaignIn(name, tenant)}? It is ${describePriority(priority)}.`,
     fields: priorityFields,
     run: changePriority,
@@ -158,7 +164,7 @@ export const ACTIONS = {
     title: 'Verify',
     role: 'act',
     fits: ({ campaign: { total, open } }) => total > open,
-    question: ({ campaign: { name } }, tenant) =>
+    question: ({ campaign: { name } }, { label: tenant }) =>
       `Verify ${campaignIn(name, tenant)}? This reads the action status of every finished action. Reading has a rate limit of its own and does not slow down cancels.`,
     run: verify,
   },
@@ -166,7 +172,7 @@ export const ACTIONS = {
     title: 'Export',
     role: 'read',
     fits: () => true,
-    question: ({ campaign: { name } }, tenant) =>
+    question: ({ campaign: { name } }, { label: tenant }) =>
       `Export the outcome of every action of ${campaignIn(name, tenant)}?`,
     fields: () =>
       html`<div><label for="format">Format</label><select id="format" name="format"><option value="csv">CSV (for spreadsheets)</option><option value="jsonl">JSONL (for programs)</option><option value="html">HTML (one page, for people)</option></select></div>`,
@@ -192,7 +198,9 @@ export function addActions(site: Site, deps: ActionsDeps): void {
       if ('answer' in action) return action.answer(doing, visit);
       const { label } = shown;
       const work = (tell: (words: string) => void) => action.run({ ...doing, tell });
-      await deps.tasks.run(taskKey(label, campaign.number), { what: action.title, by: actor.by }, work);
+      const readState = async () => (await lookAt(shown.tenant, campaign)).status.state;
+      const task = { what: action.title, by: actor.by, readState };
+      await deps.tasks.run(taskKey(label, campaign.number), task, work);
       shown.forget();
       return campaignPath(label, campaign.number);
     });
@@ -214,7 +222,13 @@ function assertSame({ name }: Campaign, fields: URLSearchParams): void {
   );
 }
 
-function askFirst({ label }: ShownTenant, look: CampaignLook, action: Action, { viewer }: Visit): View {
+async function askFirst(
+  shown: ShownTenant,
+  look: CampaignLook,
+  action: Action,
+  { viewer }: Visit,
+): Promise<View> {
+  const { label } = shown;
   const { campaign } = look;
   const { name } = campaign;
   const back = campaignPath(label, campaign.number);
@@ -229,7 +243,7 @@ ${recordedAs(viewer)}
   return {
     title: `${action.title}: ${quoted(name)}`,
     trail: trailTo(label, campaign),
-    body: html`<section><p class="lead">${action.question(look, label)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
+    body: html`<section><p class="lead">${await action.question(look, shown)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
   };
 }
 
@@ -248,6 +262,7 @@ function steerIt(
 
 function describeState(state: string, before: Steered, steering: string, more: string[] = []): string {
   if (before.finished !== null) return describeFinished(before.finished, steering, Date.now());
+  if (before.owners !== null) return describeOnlyFollowing(before.following, before.owners);
   const changed = before.state !== state;
   return describeSteered({ state, changed }, [
     ...more,
@@ -258,13 +273,13 @@ function describeState(state: string, before: Steered, steering: string, more: s
 /** Any process may sweep, so nothing is left pending for want of a worker. */
 async function abort(doing: Doing): Promise<string> {
   const { shown, campaign, log, wall, stop } = doing;
+  const followers = await waitingOn(shown.tenant, campaign);
   const before = await steerIt(doing, 'abort');
   const sweep = createSweep({ ...shown.tenant, log, wall });
   while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
   const { outcomes } = await findByNumber(shown.tenant, String(campaign.number));
-  return describeState('aborted', before, 'abort', [
-    `${plural(outcomes.withdrawn ?? 0, 'action')} withdrawn`,
-  ]);
+  const withdrawn = (outcomes.withdrawn ?? 0) - (campaign.outcomes.withdrawn ?? 0);
+  return describeState('aborted', before, 'abort', describeAborted(withdrawn, followers));
 }
 
 /** A cancel of these was accepted, or came too late. */

@@ -1,6 +1,5 @@
-import { hasForecast, openAhead, outlook } from '../campaign/status.ts';
+import { hasForecast, outlook } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
-import { feedingPlace } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
 import { count } from '../words/number.ts';
 import { type BudgetChart, chartBudget } from './budget-chart.ts';
@@ -10,23 +9,20 @@ import { renderWindows, trailTo } from './tenant-page.ts';
 import type { Directory } from './tenants.ts';
 import { live } from './view.ts';
 
-/** Behind every campaign that waits. */
-const LAST = feedingPlace(10, 0);
-
 /** A tenant's calls against its limits, past and expected. */
 export function addBudgetPage(site: Site, directory: Directory): void {
   site.view('/t/:tenant/budget', async ({ params }) => {
     const shown = directory.find(params['tenant'] ?? '');
     const { tenant, label } = shown;
-    const { budget, past } = await shown.look();
+    const look = await shown.look();
+    const { budget, past, waiting } = look;
     const isKnown = hasForecast(budget);
-    const open = await openAhead(tenant, LAST);
     const chart = chartBudget(tenant.limits, past, {
-      ...outlook(tenant.limits, budget, open, false),
+      ...outlook(tenant.limits, budget, waiting, false),
       isKnown,
     });
     const regions = {
-      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
+      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(look, label)}</section>`,
       refusals: renderRefusals(chart),
     };
     return {

@@ -114,16 +114,55 @@ export function describeGoingOn(following: number): string {
     : `${count(following)} more actions continue in the campaigns that own them`;
 }
 
-/** The question before an abort. @param following actions that go on in other campaigns. */
+/** Some campaigns at the beginning of a sentence: `Campaigns "a", "b"`. */
+export function namedCampaigns(names: readonly string[]): string {
+  return `${names.length === 1 ? 'Campaign' : 'Campaigns'} ${names.map(quoted).join(', ')}`;
+}
+
+/** What aborting a campaign reaches beyond its own actions. */
+export interface AbortReach {
+  /** Its own actions that will not be cancelled. */
+  open: number;
+  /** Actions that go on in other campaigns. */
+  following: number;
+  /** Campaigns that follow its pending actions, by name. */
+  followers: readonly string[];
+}
+
+/** The question before an abort. */
 export function askAbort(
   { name, tenant }: { name: string; tenant: string },
-  { open, following }: { open: number; following: number },
+  { open, following, followers }: AbortReach,
 ): string {
+  const follow = followers.length === 1 ? 'follows' : 'follow';
   const parts = [
     `Abort ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will not be cancelled`,
+    open > 0 ? 'To cancel them later, submit them to another campaign' : '',
     describeGoingOn(following),
+    followers.length > 0
+      ? `${namedCampaigns(followers)} ${follow} pending actions of this one and will show them as withdrawn`
+      : '',
   ];
   return `${parts.filter(Boolean).join('. ')}.`;
+}
+
+/** What an abort did besides, a part each. @param withdrawn of its own. */
+export function describeAborted(withdrawn: number, followers: readonly string[]): string[] {
+  if (withdrawn === 0) return [];
+  const them = followers.map(quoted).join(', ');
+  return [
+    `${plural(withdrawn, 'action')} withdrawn`,
+    ...(followers.length > 0
+      ? [`some are followed in ${followers.length === 1 ? 'campaign' : 'campaigns'} ${them}`]
+      : []),
+  ];
+}
+
+/** Why a campaign is not paused that has nothing of its own to pause. @param owners the campaigns that own its pending actions, by name. */
+export function describeOnlyFollowing(following: number, owners: readonly string[]): string {
+  const belong = following === 1 ? 'action belongs' : 'actions belong';
+  const where = `${owners.length === 1 ? 'campaign' : 'campaigns'} ${owners.map(quoted).join(', ')}`;
+  return `Nothing to pause: ${count(following)} pending ${belong} to ${where}`;
 }
 
 /** `240 of 250 actions cancelled` */
