@@ -4,7 +4,7 @@ import { canSomeoneCall } from '../budget/roster.ts';
 import { type BudgetView, type Hold, isEndless } from '../budget/view.ts';
 import { type Limits, windowsFor } from '../budget/windows.ts';
 import { FED_JOB_ID, type Keys, type LaneName } from '../keys.ts';
-import { isUrgentPlace } from '../ledger/place.ts';
+import { feedingPlace, isUrgentPlace } from '../ledger/place.ts';
 import type { RedisClient } from '../script.ts';
 import { type Campaign, readCampaign } from './registry.ts';
 
@@ -17,6 +17,11 @@ export interface Ahead {
   jobs: number;
   /** Running campaigns that are fed before, the first one first. */
   campaigns: readonly Waiting[];
+}
+
+/** Whether nothing waits. */
+export function isIdle({ jobs, campaigns }: Ahead): boolean {
+  return jobs === 0 && campaigns.every(({ open }) => open === 0);
 }
 
 export const NO_FORECAST = { etaAt: null, expiring: null };
@@ -105,6 +110,13 @@ export async function readNeighbours({ redis, keys }: ForecastDeps, place: numbe
   ]);
   return { before: before.map(Number), behind: new Set(behind.map(Number)) };
 }
+
+/** All that waits for its turn, of running campaigns and of services. */
+export async function readWaiting(deps: ForecastDeps): Promise<Ahead> {
+  return readAhead(deps, BEHIND_ALL, null, await readNeighbours(deps, BEHIND_ALL));
+}
+
+const BEHIND_ALL = feedingPlace(10, 0);
 
 /** Of a lane's jobs: more of campaigns are never handed out at once. */
 const MOST_JOBS = 2_000;

@@ -81,6 +81,17 @@ export async function followersOf(
   return followers;
 }
 
+/** Other campaigns that follow open actions of this one. */
+export async function waitingOn(deps: ForgetDeps, { number }: Campaign): Promise<string[]> {
+  const names: string[] = [];
+  for (const other of await listCampaigns(deps.redis, deps.keys)) {
+    if (other.number === number) continue;
+    const { openIn } = await countTracked(deps, other.number);
+    if (openIn.includes(number)) names.push(other.name);
+  }
+  return names;
+}
+
 /** Ids per script. */
 const PART = 1_000;
 

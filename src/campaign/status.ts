@@ -89,8 +89,8 @@ export async function statusOf(
 ): Promise<CampaignStatus> {
   const tracked = await readTracked(deps, campaign.number);
   const owners = await ownersOf(deps, tracked);
-  const open = campaign.open + tracked.open;
-  const state = displayState({ ...campaign, open }, budget.now);
+  const numbers = numbersOf(campaign, tracked, budget.now);
+  const { state } = numbers;
   return {
     campaign: campaign.name,
     comment: campaign.comment,
@@ -98,20 +98,31 @@ export async function statusOf(
     priority: campaign.priority,
     createdAt: toIso(campaign.createdAt),
     expiresAt: campaign.expiresAt === null ? null : toIso(campaign.expiresAt),
-    state,
-    total: campaign.total + tracked.total,
-    open,
-    unknown: tracked.unknown,
-    tracked: { total: tracked.total, open: tracked.open },
-    outcomes: sumOf(campaign.outcomes, tracked.outcomes),
+    ...numbers,
     hold: holdOf(
       { ...campaign, state: state === 'done' ? campaign.state : state },
       owners,
       campaign.priority === URGENT ? budget.urgentHolds : budget.holds,
     ),
-    ...(state === 'running' && hasForecast(budget)
+    ...(state === 'running' && numbers.open > 0 && hasForecast(budget)
       ? await forecastOf(deps, campaign, budget, { tracked, owners, ahead })
       : NO_FORECAST),
+  };
+}
+
+/** What a campaign's actions add up to, those that it tracks included. */
+export type Numbers = Pick<CampaignStatus, 'state' | 'total' | 'open' | 'unknown' | 'tracked' | 'outcomes'>;
+
+/** @param now in ms since 1970, by Redis' clock. */
+export function numbersOf(campaign: Campaign, tracked: Tracked, now: number): Numbers {
+  const open = campaign.open + tracked.open;
+  return {
+    state: displayState({ ...campaign, open }, now),
+    total: campaign.total + tracked.total,
+    open,
+    unknown: tracked.unknown,
+    tracked: { total: tracked.total, open: tracked.open },
+    outcomes: sumOf(campaign.outcomes, tracked.outcomes),
   };
 }
 
@@ -130,6 +141,13 @@ export function isOver({
  */
 export function mayBeSteered({ campaign, status }: CampaignLook): boolean {
   return status.state !== 'done' || status.total === 0 || campaign.direct;
+}
+
+/** Whether pausing it would hold anything back: what it follows is called by its owners, unless it is urgent. `steer` decides. */
+export function mayBePaused(look: CampaignLook): boolean {
+  const { state, direct, open, priority } = look.campaign;
+  const isOwn = open > 0 || direct || priority === URGENT || look.status.total === 0;
+  return state === 'running' && isOwn && mayBeSteered(look);
 }
 
 /** The campaigns in which some of what is tracked is open. */

@@ -8,6 +8,7 @@ import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { campaignIn } from '../words/campaign.ts';
 import { type Actor, appendAudit } from './audit.ts';
+import { waitingOn } from './forget.ts';
 import { eachPart } from './ids.ts';
 import {
   type Campaign,
@@ -26,12 +27,13 @@ import { countTracked, type TrackedDeps } from './tracked.ts';
  * campaign is on trial, see `ledger/brake.ts`, unless refusals are accepted from now on.
  *
  * One that has finished is neither paused nor aborted nor resumed: there is nothing left to hold back; only that refusals are accepted
- * is noted, for a retry. The day's single cancels never finish, nor does a campaign while something that it tracks is open.
+ * is noted, for a retry. The day's single cancels never finish, nor does a campaign while something that it tracks is open. With nothing
+ * else open it is not paused, unless it is urgent: what it tracks is called by its owners, whatever is done to it.
  *
  * KEYS  1 campaign, 2 running, 3 ending, 4 expiries, 5 state, 6 audit, 7 elsewhere
  * ARGV  1 number, 2 pause | resume | abort, 3 by whom, 4 command, 5 '1' to resume and accept refusals, 6 '1': something that it tracks
  *       is open
- * Returns  the state before, or `done`
+ * Returns  the state before, `done`, or `follows` where all that is open is tracked
  */
 const steerScript = defineScript(
   'steer',
@@ -44,6 +46,8 @@ local isEmpty = f[8] == '0' and redis.call('EXISTS', KEYS[7]) == 0
 local isFinished = before == 'running' and f[7] == '0' and not isEmpty and f[9] ~= '1' and ARGV[6] ~= '1'
 local detail, accepts = '', ARGV[2] == 'resume' and ARGV[5] == '1' and (before == 'running' or before == 'paused') and f[5] ~= '1'
 if isFinished and not accepts then return 'done' end
+local isOwn = f[7] ~= '0' or isEmpty or f[9] == '1' or f[2] == '${URGENT}'
+if ARGV[2] == 'pause' and before == 'running' and not isOwn then return 'follows' end
 if accepts then
   detail = 'refusals are accepted from now on'
   redis.call('HSET', KEYS[1], 'tolerant', 1)
@@ -133,6 +137,10 @@ export interface Steered {
   /** Ids that it follows and that are open: they are not affected. */
   following: number;
   acceptRefusals: boolean;
+  /** It was to be paused, and only these campaigns have something to pause, by name; null: it has. */
+  owners: readonly string[] | null;
+  /** Campaigns that follow what it withdrew, by name. */
+  followers: readonly string[];
 }
 
 /** In which states each makes sense, and the state that it leads to. */
@@ -170,27 +178,34 @@ export async function steer(
     keys.elsewhere(number),
   ];
   const tracked = await countTracked(deps, number);
+  const followers = steering === 'abort' ? await waitingOn(deps, campaign) : [];
   const args = [number, steering, actor.by, actor.command, acceptRefusals ? 1 : 0, tracked.open > 0 ? 1 : 0];
-  const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
+  const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done' | 'follows';
   const { from, to } = RULES[steering];
-  if (before !== 'done' && !from.includes(before) && before !== to) {
+  const isLeft = before === 'done' || before === 'follows';
+  if (!isLeft && !from.includes(before) && before !== to) {
     throw new StanddownError(
       'CAMPAIGN_CLOSED',
       `${campaignIn(name, keys.tenant)} is ${before}; there is nothing to ${steering}`,
     );
   }
-  const changed = before !== 'done' && before !== to;
+  const changed = !isLeft && before !== to;
   if (changed && steering === 'abort') await sweepNow(deps, signal);
   const { decidedAt, outcomes } = (await readCampaign(redis, keys, number)) ?? campaign;
+  const owners = await Promise.all(
+    before === 'follows' ? tracked.openIn.map((owner) => readCampaign(redis, keys, owner)) : [],
+  );
   return {
     steering,
-    state: before === 'done' ? before : to,
+    state: before === 'done' ? before : before === 'follows' ? 'running' : to,
     changed,
     // When others of its actions ended, in other campaigns, nobody noted.
     finishedAt: before === 'done' && tracked.total === 0 ? decidedAt : null,
     withdrawn: changed ? (outcomes.withdrawn ?? 0) - (campaign.outcomes.withdrawn ?? 0) : 0,
     following: tracked.open,
     acceptRefusals,
+    owners: before === 'follows' ? owners.flatMap((owner) => owner?.name ?? []) : null,
+    followers: changed ? followers : [],
   };
 }
 

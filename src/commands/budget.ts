@@ -1,6 +1,7 @@
 import { withTenant } from '../app.ts';
 import { livingWorkers } from '../budget/roster.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
+import { isIdle, readWaiting } from '../campaign/forecast.ts';
 import { formatDuration } from '../duration.ts';
 import { OPERATIONS, type Operation } from '../keys.ts';
 import { describeHolds, describePace, describeWorker } from '../words/blocked.ts';
@@ -19,7 +20,10 @@ export function runBudget(context: CommandContext, options: { json: boolean }): 
       })),
     );
     if (options.json) await writeJson(context.out, views.map(toJson));
-    else await context.out.write(`${describe(views, label, widthOf(context.out))}\n`);
+    else {
+      const seen = { tenant: label, isIdle: isIdle(await readWaiting({ redis, keys })) };
+      await context.out.write(`${describe(views, seen, widthOf(context.out))}\n`);
+    }
     return EXIT.done;
   });
 }
@@ -39,7 +43,11 @@ function toJson({ operation, view }: Seen) {
   };
 }
 
-function describe(views: readonly Seen[], tenant: string, width: number): string {
+function describe(
+  views: readonly Seen[],
+  { tenant, isIdle }: { tenant: string; isIdle: boolean },
+  width: number,
+): string {
   const columns = [
     { title: 'calls' },
     { title: 'window' },
@@ -61,7 +69,7 @@ function describe(views: readonly Seen[], tenant: string, width: number): string
     ]),
   );
   const [cancel] = views;
-  const holds = cancel ? describeHolds(cancel.view, tenant) : [];
+  const holds = cancel ? describeHolds(cancel.view, tenant, isIdle) : [];
   const pace = cancel ? describePace(cancel.view) : null;
   const workers = cancel ? livingWorkers(cancel.view.workers, cancel.view.now).map(describeWorker) : [];
   const lines = [holds, pace ?? []].flat();

@@ -1,6 +1,6 @@
 import { type Tenant, withTenant } from '../app.ts';
-import { followersOf, forgetCampaign } from '../campaign/forget.ts';
-import { type Campaign, findCampaign } from '../campaign/registry.ts';
+import { followersOf, forgetCampaign, waitingOn } from '../campaign/forget.ts';
+import { findCampaign } from '../campaign/registry.ts';
 import { lookAtCampaign, mayBeSteered } from '../campaign/status.ts';
 import { leftToOthers, prioritize, retryCampaign, type Steered, steer } from '../campaign/steer.ts';
 import { StanddownError } from '../errors.ts';
@@ -12,7 +12,7 @@ import {
   describeReprioritized,
   describeRetried,
   describeSteered,
-  quoted,
+  namedCampaigns,
   titled,
 } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
@@ -44,23 +44,15 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const look = await lookAtCampaign(tenant, options.campaign);
     const { name, open, state } = look.campaign;
     const { tracked } = look.status;
-    const followers = await followersOf(tenant, look.campaign, 0);
+    const followers = await waitingOn(tenant, look.campaign);
     const abort = `abort ${campaignIn(name, tenant.label)}`;
-    const followed =
-      followers.length > 0
-        ? ` ${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of this campaign.`
-        : '';
-    const question = `${askAbort({ name, tenant: tenant.label }, { open, following: tracked.open })}${followed}`;
+    const question = askAbort({ name, tenant: tenant.label }, { open, following: tracked.open, followers });
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
     const deps = { ...tenant, log: context.log, signal: context.stop };
     await tellSteered(context, tenant, options, await steer(deps, name, 'abort', actorOf(context.args)));
     return EXIT.done;
   });
-}
-
-function namesOf(campaigns: readonly Campaign[]): string {
-  return `${campaigns.length === 1 ? 'Campaign' : 'Campaigns'} ${campaigns.map(({ name }) => quoted(name)).join(', ')}`;
 }
 
 /** Changes which campaign goes first. */
@@ -111,7 +103,7 @@ export function runDelete(
     const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
     if (followers.length > 0) {
       const them = followers.length === 1 ? 'it' : 'them';
-      const words = `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
+      const words = `${namedCampaigns(followers.map((follower) => follower.name))} ${followers.length === 1 ? 'follows' : 'follow'} actions of ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
       throw new StanddownError('USAGE', words);
     }
     const what = campaignIn(name, tenant.label);

@@ -1,7 +1,8 @@
 import type { Tenant } from '../app.ts';
 import { type Actor, appendAudit } from '../campaign/audit.ts';
+import { waitingOn } from '../campaign/forget.ts';
 import type { Campaign } from '../campaign/registry.ts';
-import { type CampaignLook, lookAt, mayBeSteered } from '../campaign/status.ts';
+import { type CampaignLook, lookAt, mayBePaused, mayBeSteered } from '../campaign/status.ts';
 import { leftToOthers, prioritize, retryCampaign, type SteerOptions, steer } from '../campaign/steer.ts';
 import { verifyCampaign } from '../campaign/verify.ts';
 import type { Config } from '../config.ts';
@@ -71,7 +72,7 @@ interface Asked {
   /** Whether it makes sense for a campaign as it is. */
   fits(look: CampaignLook): boolean;
   /** Names the campaign with its tenant, and says what the answer changes. */
-  question(look: CampaignLook, tenant: string): string;
+  question(look: CampaignLook, shown: Pick<ShownTenant, 'label' | 'tenant'>): string | Promise<string>;
   /** What else is asked. */
   fields?(campaign: Campaign): Html;
   /** Whether it takes away what cannot be brought back. */
@@ -97,8 +98,8 @@ export const ACTIONS = {
   pause: {
     title: 'Pause',
     role: 'act',
-    fits: (look) => look.campaign.state === 'running' && mayBeSteered(look),
-    question: ({ campaign: { name, open } }, tenant) =>
+    fits: mayBePaused,
+    question: ({ campaign: { name, open } }, { label: tenant }) =>
       `Pause ${campaignIn(name, tenant)}? Cancels that are being sent will finish. ${plural(open, 'pending action waits', 'pending actions wait')} until you resume the campaign.`,
     run: (doing) => steerIt(doing, 'pause'),
   },
@@ -106,7 +107,7 @@ export const ACTIONS = {
     title: 'Resume',
     role: 'act',
     fits: ({ campaign }) => campaign.state === 'paused',
-    question: ({ campaign: { name, open, pausedReason } }, tenant) =>
+    question: ({ campaign: { name, open, pausedReason } }, { label: tenant }) =>
       `Resume ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will be cancelled.${pausedReason ? ' One action goes first: if Defender refuses it in the same way, the campaign is paused again.' : ''}`,
     fields: ({ pausedReason }) =>
       pausedReason
@@ -122,15 +123,18 @@ export const ACTIONS = {
     role: 'act',
     grave: true,
     fits: (look) => isOpen(look.campaign) && mayBeSteered(look),
-    question: ({ campaign: { name, open }, status: { tracked } }, tenant) =>
-      `${askAbort({ name, tenant }, { open, following: tracked.open })} To cancel the pending ones later, submit them to another campaign. Campaigns that follow these actions show them as withdrawn.`,
+    question: async ({ campaign, status: { tracked } }, { label, tenant }) => {
+      const { name, open } = campaign;
+      const followers = await waitingOn(tenant, campaign);
+      return askAbort({ name, tenant: label }, { open, following: tracked.open, followers });
+    },
     run: (doing) => steerIt(doing, 'abort'),
   },
   retry: {
     title: 'Retry',
     role: 'act',
     fits: ({ campaign }) => isOpen(campaign) && campaign.total > campaign.open,
-    question: ({ campaign: { name } }, tenant) =>
+    question: ({ campaign: { name } }, { label: tenant }) =>
       `Retry actions of ${campaignIn(name, tenant)}? Select the outcomes to retry: actions that ended with them are queued again.`,
     fields: retryFields,
     run: retry,
@@ -139,7 +143,7 @@ export const ACTIONS = {
     title: 'Change priority',
     role: 'act',
     fits: ({ campaign }) => isOpen(campaign) && campaign.open > 0,
-    question: ({ campaign: { name, priority } }, tenant) =>
+    question: ({ campaign: { name, priority } }, { label: tenant }) =>
       `Change the priority of ${campaignIn(name, tenant)}? It is ${describePriority(priority)}.`,
     fields: priorityFields,
     run: changePriority,
@@ -148,7 +152,7 @@ export const ACTIONS = {
     title: 'Verify',
     role: 'act',
     fits: ({ campaign: { total, open } }) => total > open,
-    question: ({ campaign: { name } }, tenant) =>
+    question: ({ campaign: { name } }, { label: tenant }) =>
       `Verify ${campaignIn(name, tenant)}? This reads the action status of every finished action. Reading has a rate limit of its own and does not slow down cancels.`,
     run: verify,
   },
@@ -156,7 +160,7 @@ export const ACTIONS = {
     title: 'Export',
     role: 'read',
     fits: () => true,
-    question: ({ campaign: { name } }, tenant) =>
+    question: ({ campaign: { name } }, { label: tenant }) =>
       `Export the outcome of every action of ${campaignIn(name, tenant)}?`,
     fields: () =>
       html`<div><label for="format">Format</label><select id="format" name="format"><option value="csv">CSV (for spreadsheets)</option><option value="jsonl">JSONL (for programs)</option><option value="html">HTML (one page, for people)</option></select></div>`,
@@ -182,7 +186,9 @@ export function addActions(site: Site, deps: ActionsDeps): void {
       if ('answer' in action) return action.answer(doing, visit);
       const { label } = shown;
       const work = (tell: (words: string) => void) => action.run({ ...doing, tell });
-      await deps.tasks.run(taskKey(label, campaign.number), { what: action.title, by: actor.by }, work);
+      const readState = async () => (await lookAt(shown.tenant, campaign)).status.state;
+      const task = { what: action.title, by: actor.by, readState };
+      await deps.tasks.run(taskKey(label, campaign.number), task, work);
       shown.forget();
       return campaignPath(label, campaign.number);
     };
@@ -205,7 +211,13 @@ function assertSame({ name }: Campaign, fields: URLSearchParams): void {
   );
 }
 
-function askFirst({ label }: ShownTenant, look: CampaignLook, action: Action, { viewer }: Visit): View {
+async function askFirst(
+  shown: ShownTenant,
+  look: CampaignLook,
+  action: Action,
+  { viewer }: Visit,
+): Promise<View> {
+  const { label } = shown;
   const { campaign } = look;
   const { name } = campaign;
   const back = campaignPath(label, campaign.number);
@@ -220,7 +232,7 @@ ${recordedAs(viewer)}
   return {
     title: `${action.title}: ${quoted(name)}`,
     trail: trailTo(label, campaign),
-    body: html`<section><p class="lead">${action.question(look, label)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
+    body: html`<section><p class="lead">${await action.question(look, shown)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
   };
 }
 

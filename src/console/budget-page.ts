@@ -1,6 +1,5 @@
-import { hasForecast, outlookOfAll, readAhead, readNeighbours } from '../campaign/forecast.ts';
+import { hasForecast, outlookOfAll } from '../campaign/forecast.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
-import { feedingPlace } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
 import { count } from '../words/number.ts';
 import { type BudgetChart, chartBudget } from './budget-chart.ts';
@@ -10,23 +9,20 @@ import { renderWindows, trailTo } from './tenant-page.ts';
 import type { Directory } from './tenants.ts';
 import { live } from './view.ts';
 
-/** Behind every campaign that waits. */
-const LAST = feedingPlace(10, 0);
-
 /** A tenant's calls against its limits, past and expected. */
 export function addBudgetPage(site: Site, directory: Directory): void {
   site.view('/t/:tenant/budget', async ({ params }) => {
     const shown = directory.find(params['tenant'] ?? '');
     const { tenant, label } = shown;
-    const { budget, past } = await shown.look();
+    const look = await shown.look();
+    const { budget, past, waiting } = look;
     const isKnown = hasForecast(budget);
-    const ahead = await readAhead(tenant, LAST, null, await readNeighbours(tenant, LAST));
     const chart = chartBudget(tenant.limits, past, {
-      ...outlookOfAll(tenant.limits, budget, ahead),
+      ...outlookOfAll(tenant.limits, budget, waiting),
       isKnown,
     });
     const regions = {
-      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
+      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(look, label)}</section>`,
       refusals: renderRefusals(chart),
     };
     return {

@@ -37,7 +37,8 @@ export function renderHead(
   tasks: readonly Task[],
 ): Html {
   const title = titled(status.campaign, tenant);
-  return html`${tasks.slice(-MOST_TASKS).map((task) => renderTask(title, task))}<section>
+  const told = tasks.filter(({ state }) => state === null || state === status.state).slice(-MOST_TASKS);
+  return html`${told.map((task) => renderTask(title, task))}<section>
 <h2 class="unseen">Status</h2>
 <p class="lead">${renderState(status.state)} ${describeProgress(status)}${renderEta(status)}</p>
 ${renderProgress('All actions by outcome', status)}
@@ -134,7 +135,7 @@ function analyse({ rows, readAt }: Indexed, { name }: Campaign, { windows }: Lim
   }
   const summary = tally.summary(windows);
   return html`<p class="note">Counted at ${at(readAt)}.</p>
-${renderTimeline(summary.timeline, (ms) => formatTime(ms, Date.now()))}
+${renderTimeline(summary, (ms) => formatTime(ms, Date.now()))}
 ${renderOutcomes(summary)}
 ${renderReasons([...reasons.values()], rows.length)}
 ${renderTypes(summary.types)}`;

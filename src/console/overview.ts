@@ -135,7 +135,7 @@ function renderTenant(seen: Seen): Html {
   const more = look.active.length - MOST_SHOWN;
   return html`<section class="${look.trouble > 0 ? 'tenant trouble' : 'tenant'}" id="tenant-${label}">
 ${head}
-${renderHolds(look.budget, label)}
+${renderHolds(look, label)}
 ${look.active.slice(0, MOST_SHOWN).map((one) => renderActive(label, one))}
 <p class="note">${more > 0 ? `${count(more)} more running, ` : ''}${plural(look.ended.length, 'campaign')} ended</p>
 </section>

@@ -8,6 +8,7 @@ import { describeAbsence, describePace, type HoldWords, holdsToShow, partsOfHold
 import { describeExpiring, EXPECTED, finishedOf, outcomeLabel } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../words/time.ts';
+import type { TenantLook } from './tenant-look.ts';
 
 /* What several pages show. */
 
@@ -55,11 +56,15 @@ function renderReason(reason: string, words: Html): Html {
 }
 
 /** Why nothing of a tenant goes out, and what else there is to know of its budget. */
-export function renderHolds(budget: BudgetView, tenant: string, now = Date.now()): Html {
+export function renderHolds(
+  { budget, waiting }: Pick<TenantLook, 'budget' | 'waiting'>,
+  tenant: string,
+  now = Date.now(),
+): Html {
   const lines = renderBlocked(
     budget,
     tenant,
-    holdsToShow(budget, tenant).map((hold) => renderHold(hold, now)),
+    holdsToShow(budget, tenant, waiting === 0).map((hold) => renderHold(hold, now)),
   );
   return lines.length > 0 ? renderList(lines) : html`<p class="note">Calls can be sent now.</p>`;
 }

@@ -9,10 +9,10 @@ import { outcomeLabel, quoted, UNCERTAIN } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
 import { findByNumber } from './find.ts';
 import { type Indexes, whyNotIndexed } from './indexes.ts';
-import { ago, at, scrolling } from './parts.ts';
+import { ago, at, campaignPath, scrolling } from './parts.ts';
 import type { Site } from './site.ts';
 import { trailTo } from './tenant-page.ts';
-import type { Directory } from './tenants.ts';
+import type { Directory, ShownTenant } from './tenants.ts';
 import { live } from './view.ts';
 
 /** Longer the page does not wait for where the outcomes of an action stand, in ms: it shows them when they are known. */
@@ -35,10 +35,11 @@ export function addRequestPage(site: Site, deps: { directory: Directory; indexes
       line.decidedAt === null
         ? renderOpen(line, campaign.name)
         : renderResult(line, describeOwner(line, campaign.name));
+    const elsewhere = line.campaign === campaign.name ? null : await renderElsewhere(shown, line);
     const past = indexed
-      ? renderPast(await resultsAt(shown.tenant, campaign, indexed.placesOf(id)))
+      ? renderPast(await resultsAt(shown.tenant, campaign, indexed.placesOf(id)), elsewhere)
       : renderNone(whyNotIndexed(site, known) ?? 'Reading the outcomes. This takes a moment.');
-    const regions = { now, attempts: renderAttempts(attempts), past };
+    const regions = { now, attempts: renderAttempts(attempts, elsewhere !== null), past };
     return {
       title: id,
       trail: trailTo(shown.label, campaign),
@@ -60,7 +61,19 @@ function renderOpen(line: ReportLine & { decidedAt: null }, campaign: string): H
   return html`<section><h2>Status</h2><p>${mark(line.outcome ?? 'open')}${words.join('; ')}</p></section>`;
 }
 
-function renderAttempts(attempts: readonly Attempt[]): Html {
+/** Of an action that another campaign owns, where its calls and outcomes are. */
+async function renderElsewhere(
+  { label, tenant: { redis, keys } }: ShownTenant,
+  line: ReportLine,
+): Promise<Html> {
+  const { campaign: owner, machineActionId: id } = line;
+  if (owner === '') return html`Its calls and outcomes were deleted with the campaign that owned it.`;
+  const number = Number(await redis.hget(keys.campaigns, owner));
+  return html`Its calls and outcomes are in campaign <a href="${campaignPath(label, number, 'r', id)}">${quoted(owner)}</a>.`;
+}
+
+function renderAttempts(attempts: readonly Attempt[], isElsewhere: boolean): Html {
+  if (attempts.length === 0 && isElsewhere) return html``;
   if (attempts.length === 0)
     return html`<section><h2>Inconclusive attempts</h2><p class="note">None in this campaign.</p></section>`;
   const rows = attempts.map(
@@ -72,14 +85,15 @@ function renderAttempts(attempts: readonly Attempt[]): Html {
 ${scrolling('Inconclusive attempts', html`<table><thead><tr><th>Time</th><th>Call</th><th>Result</th><th>Next</th><th>Correlation id</th></tr></thead><tbody>${rows}</tbody></table>`)}</section>`;
 }
 
-function renderPast(past: readonly CancelResult[]): Html {
-  if (past.length === 0) return renderNone('No outcome in this campaign yet.');
+/** @param elsewhere where the other ones are; null: here are all of them. */
+function renderPast(past: readonly CancelResult[], elsewhere: Html | null): Html {
+  if (past.length === 0) return renderNone(elsewhere ?? 'No outcome in this campaign yet.');
   return html`<section><h2>Outcome history</h2>
-<p class="note">Every outcome and verification, oldest first. Attempts are counted for each outcome.</p>
+<p class="note">Every outcome and verification${elsewhere ? ' in this campaign' : ''}, oldest first. Attempts are counted for each outcome. ${elsewhere ?? ''}</p>
 <ol class="past">${past.map((result) => html`<li>${renderDetails(result)}</li>\n`)}</ol></section>`;
 }
 
-function renderNone(why: string): Html {
+function renderNone(why: string | Html): Html {
   return html`<section><h2>Outcome history</h2><p class="note">${why}</p></section>`;
 }
 

@@ -1,3 +1,4 @@
+import type { DisplayState } from '../campaign/registry.ts';
 import { StanddownError } from '../errors.ts';
 
 /** Something that somebody asked for and that may take a while. */
@@ -9,6 +10,8 @@ export interface Task {
   endedAt: number | null;
   /** Its progress; then its result. */
   words: string;
+  /** The campaign's status when it ended: once that is another one, its result is of before. Null: not known. */
+  state: DisplayState | null;
   failed: boolean;
 }
 
@@ -44,12 +47,20 @@ export function createTasks(deps: { wall(): number; describe(error: unknown): st
      */
     run: async (
       key: string,
-      { what, by }: Pick<Task, 'what' | 'by'>,
+      { what, by, readState }: Pick<Task, 'what' | 'by'> & { readState(): Promise<DisplayState> },
       work: (tell: (words: string) => void) => Promise<string>,
     ): Promise<void> => {
       if (of(key).some((task) => task.what === what && task.endedAt === null))
         throw new StanddownError('CAMPAIGN_CLOSED', `${what} is already in progress.`);
-      const task: Task = { what, by, startedAt: deps.wall(), endedAt: null, words: 'started', failed: false };
+      const task: Task = {
+        what,
+        by,
+        startedAt: deps.wall(),
+        endedAt: null,
+        words: 'started',
+        state: null,
+        failed: false,
+      };
       tasks.set(key, [...of(key), task]);
       const done = work((words) => {
         task.words = words;
@@ -62,7 +73,8 @@ export function createTasks(deps: { wall(): number; describe(error: unknown): st
             Object.assign(task, { failed: true, words: deps.describe(error) });
           },
         )
-        .finally(() => {
+        .finally(async () => {
+          task.state = await readState().catch(() => null);
           task.endedAt = deps.wall();
           running.delete(done);
         });

@@ -1,6 +1,7 @@
 import type { Tenant } from '../app.ts';
 import { livingWorkers } from '../budget/roster.ts';
 import { type BudgetView, viewBudget } from '../budget/view.ts';
+import { type Ahead, readWaiting } from '../campaign/forecast.ts';
 import { campaignNames, readCampaign } from '../campaign/registry.ts';
 import { type CampaignLook, isOver, statusOf } from '../campaign/status.ts';
 import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
@@ -8,6 +9,8 @@ import { createBudgetHistory, type Past, type Refusal } from './budget-history.t
 /** How a tenant stands. */
 export interface TenantLook {
   budget: BudgetView;
+  /** How many calls wait for their turn. */
+  waiting: Ahead;
   /** What is known of its earlier calls. */
   past: Past;
   /** Campaigns that are not done: the open ones, in the order in which they are fed. */
@@ -37,8 +40,9 @@ export function createTenantLook(tenant: Tenant) {
   let last: { at: number; look: Promise<TenantLook>; isDone: boolean } | null = null;
 
   async function read(): Promise<TenantLook> {
-    const [budget, named, running, refused] = await Promise.all([
+    const [budget, waiting, named, running, refused] = await Promise.all([
       viewBudget(redis, keys, limits),
+      readWaiting(tenant),
       campaignNames(redis, keys),
       redis.zrange(keys.running, '0', '-1'),
       redis.hmget(keys.state, 'cancel:pacedAt', 'cancel:penalty'),
@@ -62,7 +66,7 @@ export function createTenantLook(tenant: Tenant) {
     const looks = [...known.values()].map(({ look }) => look);
     const active = looks.filter(isUnfinished).sort(byTurn);
     const ended = looks.filter((look) => !isUnfinished(look)).reverse();
-    return { budget, past: history.past(), active, ended, trouble: troubleOf(budget, active) };
+    return { budget, waiting, past: history.past(), active, ended, trouble: troubleOf(budget, active) };
   }
 
   return {

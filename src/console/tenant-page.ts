@@ -27,10 +27,11 @@ export function addTenantPage(site: Site, directory: Directory): void {
   site.view('/t/:tenant', async ({ params, query, viewer }) => {
     const shown = directory.find(params['tenant'] ?? '');
     const { label } = shown;
-    const { budget, active, ended } = await shown.look();
+    const look = await shown.look();
+    const { active, ended } = look;
     const page = readPage(query['page']);
     const regions = {
-      windows: html`<section><h2>Calls</h2>${renderWindows(budget)}${renderHolds(budget, label)}</section>`,
+      windows: html`<section><h2>Calls</h2>${renderWindows(look.budget)}${renderHolds(look, label)}</section>`,
       active: renderUnfinished(label, active),
       ended: renderEnded(label, ended, page),
     };

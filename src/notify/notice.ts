@@ -1,12 +1,13 @@
 import type { Hold } from '../budget/view.ts';
-import { type Campaign, type DisplayState, displayState } from '../campaign/registry.ts';
+import type { Campaign, DisplayState } from '../campaign/registry.ts';
+import { isOver, type Numbers } from '../campaign/status.ts';
 import { unreachable } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import type { Outcome } from '../outcome.ts';
 import { describeHold, withoutQuotes } from '../words/blocked.ts';
 import { commandFor, describeCancelled, titled } from '../words/campaign.ts';
 
-/** `ended`: nothing of it is open any more. `refused`: paused after refusals. */
+/** `ended`: nothing of it is open any more, nor of what it tracks. `refused`: paused after refusals. */
 export type NoticeKind = 'ended' | 'held' | 'refused';
 
 /** What a receiver is told. No id of an action, no comment, no person, nor what the API or the sign-in service said. */
@@ -22,9 +23,10 @@ export interface Notice {
   /** All of it in words, for a chat. Times are those of the worker's zone, as of when the notice was written. */
   text: string;
   state: DisplayState;
-  /** Ids of its own, and those without an outcome. */
+  /** As `status` has them, those that it tracks included. */
   total: number;
   open: number;
+  unknown: number;
   outcomes: Partial<Record<Outcome, number>>;
   /** Why nothing goes out; null unless it is held. */
   hold: { reason: string; until: string | null } | null;
@@ -54,38 +56,51 @@ export interface Situation {
 /** What ended longer ago, in ms, is no news. */
 export const STALE_MS = 86_400_000;
 
+/** A campaign as notices see it. */
+export interface Seen {
+  campaign: Campaign;
+  numbers: Numbers;
+  /** When it came to its end, in ms since 1970; null: nobody knows, or it has not. */
+  overAt: number | null;
+  /** Whether something of it is to be called, here or in a campaign that owns it and runs. */
+  isWaiting: boolean;
+}
+
 /** What is to be told of a campaign. Most of it has been told before. */
-export function eventsOf(campaign: Campaign, situation: Situation): Event[] {
-  if (campaign.direct) return [];
-  return [ended(campaign, situation), refused(campaign, situation), held(campaign, situation)].filter(
+export function eventsOf(seen: Seen, situation: Situation): Event[] {
+  if (seen.campaign.direct) return [];
+  return [ended(seen, situation), refused(seen, situation), held(seen, situation)].filter(
     (event) => event !== null,
   );
 }
 
-function ended(campaign: Campaign, situation: Situation): Event | null {
-  const { open, total, decidedAt, state } = campaign;
-  if (open > 0 || total === 0 || decidedAt === null || state === 'paused' || state === 'deleted') return null;
-  if (!isNews(decidedAt, situation) || situation.now - decidedAt < situation.quietMs) return null;
-  return event(campaign, situation, { kind: 'ended', at: decidedAt, marker: decidedAt });
+function ended(seen: Seen, situation: Situation): Event | null {
+  const { numbers, overAt } = seen;
+  const { state } = seen.campaign;
+  if (!isOver(numbers) || numbers.total === 0 || overAt === null) return null;
+  if (state === 'paused' || state === 'deleted') return null;
+  if (!isNews(overAt, situation) || situation.now - overAt < situation.quietMs) return null;
+  return event(seen, situation, { kind: 'ended', at: overAt, marker: overAt });
 }
 
 /** Again after each pause: resumed, a campaign may meet the same answer. */
-function refused(campaign: Campaign, situation: Situation): Event | null {
-  const { state, pausedReason, pausedAt, decidedAt, createdAt } = campaign;
+function refused(seen: Seen, situation: Situation): Event | null {
+  const { state, pausedReason, pausedAt, decidedAt, createdAt } = seen.campaign;
   // An earlier version did not note when.
   const at = pausedAt ?? decidedAt ?? createdAt;
   if (state !== 'paused' || pausedReason === null || !isNews(at, situation)) return null;
   // Calls that were in flight may still change its last outcome: its time is no marker. Nor is a constant: in a Redis that lost
   // its data campaigns are numbered anew.
-  return event(campaign, situation, { kind: 'refused', at, marker: pausedAt ?? createdAt });
+  return event(seen, situation, { kind: 'refused', at, marker: pausedAt ?? createdAt });
 }
 
-function held(campaign: Campaign, situation: Situation): Event | null {
-  if (situation.held === null || campaign.state !== 'running' || campaign.open === 0) return null;
+function held(seen: Seen, situation: Situation): Event | null {
+  const { campaign, isWaiting } = seen;
+  if (situation.held === null || campaign.state !== 'running' || !isWaiting) return null;
   const { hold, since } = situation.held;
   // One that came later has been held since then.
   if (situation.now - Math.max(since, campaign.createdAt) < situation.holdMs) return null;
-  return event(campaign, situation, { kind: 'held', at: since, marker: since, hold });
+  return event(seen, situation, { kind: 'held', at: since, marker: since, hold });
 }
 
 function isNews(at: number, { now, askedSince }: Situation): boolean {
@@ -93,11 +108,12 @@ function isNews(at: number, { now, askedSince }: Situation): boolean {
 }
 
 function event(
-  campaign: Campaign,
+  seen: Seen,
   { tenant, now }: Situation,
   { kind, at, marker, hold }: { kind: NoticeKind; at: number; marker: number; hold?: Hold },
 ): Event {
-  const { number, name, total, open, outcomes } = campaign;
+  const { number, name } = seen.campaign;
+  const { state, total, open, unknown, outcomes } = seen.numbers;
   const notice: Notice = {
     v: 1,
     id: `${tenant}.${number}.${kind}.${marker}`,
@@ -105,10 +121,11 @@ function event(
     at: toIso(at),
     tenant,
     campaign: name,
-    text: foreign(describeEvent(campaign, { tenant, now, kind, hold }), MOST_TEXT),
-    state: displayState(campaign, now),
+    text: foreign(describeEvent(seen, { tenant, now, kind, hold }), MOST_TEXT),
+    state,
     total,
     open,
+    unknown,
     outcomes,
     hold: hold ? { reason: hold.reason, until: hold.until === null ? null : toIso(hold.until) } : null,
   };
@@ -123,7 +140,7 @@ const MOST_TEXT = 1_000;
  * Redis, whose `status` shows it.
  */
 function describeEvent(
-  campaign: Campaign,
+  { campaign, numbers }: Seen,
   { tenant, now, kind, hold }: { tenant: string; now: number; kind: NoticeKind; hold: Hold | undefined },
 ): string {
   const { name, pausedReason } = campaign;
@@ -132,7 +149,7 @@ function describeEvent(
     describeHold({ ...withoutQuotes(words), until: words.until === null ? null : toIso(words.until) }, now);
   switch (kind) {
     case 'ended':
-      return `${title} ${ENDS[displayState(campaign, now)] ?? 'ended'}: ${describeCancelled(campaign)}.`;
+      return `${title} ${ENDS[numbers.state] ?? 'ended'}: ${describeCancelled(numbers)}.`;
     case 'held':
       return `${title} is blocked: ${hold ? blocked(hold) : ''}`;
     case 'refused': {

@@ -3,17 +3,20 @@ import type { Limits } from '../budget/windows.ts';
 import { type Campaign, DIRECT_PREFIX, readCampaign } from '../campaign/registry.ts';
 import type { Clock } from '../clock.ts';
 import type { Keys } from '../keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
 import type { Timings } from '../timings.ts';
 import { eventsOf, type Notice, STALE_MS } from './notice.ts';
 import { type Claimed, createOutbox } from './outbox.ts';
 import { createPoster, type Poster } from './poster.ts';
+import { AT_ONCE, createWatcher } from './seen.ts';
 import type { NotifyConfig } from './settings.ts';
 
 export interface NotifierDeps {
   redis: RedisClient;
   keys: Keys;
+  ledger: Ledger;
   limits: Limits;
   /** Its label. */
   tenant: string;
@@ -32,9 +35,6 @@ export interface Notifier {
 /** Older campaigns are not looked at. */
 const MOST_CAMPAIGNS = 500;
 
-/** How many of them are asked for together. */
-const AT_ONCE = 25;
-
 /** How many notices are remembered as told, so that Redis is not asked again and again. */
 const MOST_KNOWN = 10_000;
 
@@ -47,15 +47,16 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   const { noticeAgainMs: againMs } = timings;
   const stopping = new AbortController();
   const outbox = createOutbox(deps);
+  const watch = createWatcher({ ...deps, noteOver: outbox.noteOver });
   const poster = createPoster({ ...config, timings, wall: clock.wall });
   const known = new Set<string>();
   let running: Promise<unknown> = Promise.resolve();
   let wake = new AbortController();
 
   async function look(): Promise<void> {
-    const seen = await glance(redis, keys, deps.limits);
+    const budget = await glance(redis, keys, deps.limits);
     // A full window is no trouble.
-    const [hold = null] = seen.holds;
+    const [hold = null] = budget.holds;
     const { heldSince, ...times } = await outbox.look(hold !== null);
     const held = hold !== null && heldSince !== null ? { hold, since: heldSince } : null;
     const situation = {
@@ -65,11 +66,12 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       holdMs: config.holdMs,
       quietMs: timings.noticeQuietMs,
     };
-    for (const campaign of await readNamed(redis, keys)) {
-      for (const event of eventsOf(campaign, situation)) {
+    for (const seen of await watch(await readNamed(redis, keys), situation.now)) {
+      for (const event of eventsOf(seen, situation)) {
         const { id, kind } = event.notice;
         if (known.has(id)) continue;
-        if (await outbox.put(event)) log.debug({ notice: kind, campaign: campaign.name }, 'notice queued');
+        if (await outbox.put(event))
+          log.debug({ notice: kind, campaign: event.notice.campaign }, 'notice queued');
         if (known.size >= MOST_KNOWN) known.clear();
         known.add(id);
         wake.abort();

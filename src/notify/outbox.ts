@@ -90,6 +90,31 @@ return {}
 `,
 );
 
+/**
+ * Notes since when a campaign that follows actions of others is over: when those ended is not among its own facts. Of one that was never
+ * seen open nobody knows.
+ *
+ * KEYS  1 campaign
+ * ARGV  1 '1' when it is over
+ * Returns  ms since 1970; empty: not over, or nobody knows
+ */
+const overScript = defineScript(
+  'note-over',
+  /* lua */ `
+local f = redis.call('HMGET', KEYS[1], 'state', 'overAt')
+if not f[1] or f[1] == 'deleted' then return '' end
+if ARGV[1] ~= '1' then
+  if f[2] ~= '0' then redis.call('HSET', KEYS[1], 'overAt', 0) end
+  return ''
+end
+if f[2] ~= '0' then return f[2] or '' end
+local t = redis.call('TIME')
+local now = math.floor(t[1] * 1000 + t[2] / 1000)
+redis.call('HSET', KEYS[1], 'overAt', now)
+return tostring(now)
+`,
+);
+
 export interface Claimed {
   id: string;
   /** As it is posted. */
@@ -116,6 +141,9 @@ export function createOutbox({ redis, keys, timings }: { redis: RedisClient; key
         heldSince: heldSince ? Number(heldSince) : null,
       };
     },
+    /** @returns since when it is over, in ms since 1970; null: it is not, or nobody knows. */
+    noteOver: async (campaign: number, isOver: boolean): Promise<number | null> =>
+      Number(asText(await overScript(redis, [keys.campaign(campaign)], [isOver ? 1 : 0]))) || null,
     /** @returns whether it is new. */
     put: async ({ campaign, kind, marker, notice }: Event): Promise<boolean> => {
       const args = [`told:${kind}`, marker, notice.id, JSON.stringify(notice)];

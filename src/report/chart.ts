@@ -1,7 +1,10 @@
 import { describeWindow } from '../duration.ts';
 import { count, plural } from '../words/number.ts';
 import { type Html, html } from './html.ts';
+import type { Summary } from './tally.ts';
 import type { RollingCount, Timeline } from './timeline.ts';
+
+type Counted = Pick<Summary, 'timeline' | 'total' | 'tracked' | 'outcomes'>;
 
 const HEIGHT = 120;
 /** Room above the limit for its name. */
@@ -12,11 +15,12 @@ const HEADROOM = 1.25;
  *
  * @param format how times are written; given in ms since 1970.
  */
-export function renderTimeline(timeline: Timeline | null, format: (ms: number) => string): Html {
+export function renderTimeline(summary: Counted, format: (ms: number) => string): Html {
+  const { timeline } = summary;
   if (timeline === null) {
     return html`<section>
 <h2>Calls and limits</h2>
-<p class="note">No calls yet.</p>
+<p class="note">${describeNoCalls(summary)}</p>
 </section>`;
   }
   return html`<section>
@@ -25,6 +29,12 @@ export function renderTimeline(timeline: Timeline | null, format: (ms: number) =
 calls of other campaigns are not included.</p>
 ${timeline.counts.map((counted) => renderCount(counted, timeline, format))}
 </section>`;
+}
+
+function describeNoCalls({ total, tracked, outcomes }: Counted): string {
+  if (total > 0 && tracked === total)
+    return 'This campaign sends no cancels of its own: its actions belong to other campaigns.';
+  return outcomes.get('open') ? 'No calls yet.' : 'No finished action of this campaign was called.';
 }
 
 function renderCount(counted: RollingCount, { first, last }: Timeline, format: (ms: number) => string): Html {

@@ -33,7 +33,7 @@ ${renderLead(summary)}
 ${renderFacts(facts, summary)}
 ${renderOutcomes(summary)}
 </div>
-${renderTimeline(summary.timeline, formatUtc)}
+${renderTimeline(summary, formatUtc)}
 ${renderTypes(summary.types)}
 ${renderHistory(facts.history)}
 ${table}

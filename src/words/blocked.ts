@@ -1,5 +1,5 @@
 import { livingWorkers, type SeenWorker, SIGNING_IN } from '../budget/roster.ts';
-import { type BudgetView, decisiveHold } from '../budget/view.ts';
+import { type BudgetView, decisiveHold, isEndless } from '../budget/view.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { PAUSED, PAUSED_AGAIN } from '../ledger/brake.ts';
@@ -13,6 +13,8 @@ export interface HoldWords {
   reason: string;
   until: string | null;
   detail: string;
+  /** Whether nothing waits to be called: then no call will follow its end. */
+  isIdle?: boolean;
 }
 
 /** By a hold's reason: a label of one or two words, for a column. */
@@ -33,12 +35,16 @@ export function describeHold(hold: HoldWords, now: number): string {
 }
 
 /** The same in two parts, where the time between them counts down by itself. `next` is followed by `at` and a time; empty: by nothing. */
-export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { state: string; next: string } {
+export function partsOfHold({ reason, detail, isIdle = false }: Omit<HoldWords, 'until'>): {
+  state: string;
+  next: string;
+} {
+  const nextCall = isIdle ? 'Calls can be sent again' : 'Next call';
   switch (reason) {
     case 'window':
-      return { state: `Rate limit reached${detail === '' ? '' : `: ${detail}`}.`, next: 'Next call' };
+      return { state: `Rate limit reached${detail === '' ? '' : `: ${detail}`}.`, next: nextCall };
     case 'penalty':
-      return { state: `Defender asked to wait (${coded('429', detail)}).`, next: 'Next call' };
+      return { state: `Defender asked to wait (${coded('429', detail)}).`, next: nextCall };
     case 'upstream':
       return { state: `Defender is unavailable${because(detail)}.`, next: 'Retrying' };
     case 'unauthorized':
@@ -57,17 +63,25 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
   }
 }
 
-/** All that blocks a tenant's calls, a sentence each. */
-export function describeHolds(view: BudgetView, tenant: string): string[] {
+/** All that blocks a tenant's calls, a sentence each. @param isIdle whether nothing waits to be called. */
+export function describeHolds(view: BudgetView, tenant: string, isIdle: boolean): string[] {
   const absence = describeAbsence(view, tenant);
-  return [absence ?? [], holdsToShow(view, tenant).map((hold) => describeHold(hold, view.now))].flat();
+  return [
+    absence ?? [],
+    holdsToShow(view, tenant, isIdle).map((hold) => describeHold(hold, view.now)),
+  ].flat();
 }
 
-/** A tenant's holds. Only the one that decides when calls go on has a time, and none where nobody would make them. */
-export function holdsToShow(view: BudgetView, tenant: string): HoldWords[] {
-  const decisive = describeAbsence(view, tenant) === null ? decisiveHold(view.holds) : null;
+/**
+ * A tenant's holds. Only the one that decides when calls go on has a time, and none where nobody would make them. Where nothing waits to
+ * be called nothing is retried, but for signing in.
+ */
+export function holdsToShow(view: BudgetView, tenant: string, isIdle: boolean): HoldWords[] {
+  const last = describeAbsence(view, tenant) === null ? decisiveHold(view.holds) : null;
+  const decisive = last && isIdle && isEndless(last) && last.reason !== 'sign-in' ? null : last;
   return view.holds.map((hold) => ({
     ...hold,
+    isIdle,
     until: hold === decisive && hold.until !== null ? toIso(hold.until) : null,
   }));
 }

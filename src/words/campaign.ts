@@ -1,4 +1,3 @@
-import type { Campaign } from '../campaign/registry.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import type { Steered } from '../campaign/steer.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
@@ -125,30 +124,61 @@ function describeGoingOn(following: number): string {
     : `${count(following)} more actions are owned by other campaigns and are not affected`;
 }
 
-/** The question before an abort. @param following actions that go on in other campaigns. */
+/** Some campaigns at the beginning of a sentence: `Campaigns "a", "b"`. */
+export function namedCampaigns(names: readonly string[]): string {
+  return `${names.length === 1 ? 'Campaign' : 'Campaigns'} ${names.map(quoted).join(', ')}`;
+}
+
+/** What aborting a campaign reaches beyond its own actions. */
+export interface AbortReach {
+  /** Its own actions that will not be cancelled. */
+  open: number;
+  /** Actions that go on in other campaigns. */
+  following: number;
+  /** Campaigns that follow its pending actions, by name. */
+  followers: readonly string[];
+}
+
+/** The question before an abort. */
 export function askAbort(
   { name, tenant }: { name: string; tenant: string },
-  { open, following }: { open: number; following: number },
+  { open, following, followers }: AbortReach,
 ): string {
+  const follow = followers.length === 1 ? 'follows' : 'follow';
   const parts = [
     `Abort ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will not be cancelled`,
+    open > 0 ? 'To cancel them later, submit them to another campaign' : '',
     describeGoingOn(following),
+    followers.length > 0
+      ? `${namedCampaigns(followers)} ${follow} pending actions of this one and will show them as withdrawn`
+      : '',
   ];
   return `${parts.filter(Boolean).join('. ')}.`;
 }
 
+/** Why a campaign is not paused that has nothing of its own to pause. @param owners the campaigns that own its pending actions, by name. */
+function describeOnlyFollowing(following: number, owners: readonly string[]): string {
+  const belong = following === 1 ? 'action belongs' : 'actions belong';
+  const where = `${owners.length === 1 ? 'campaign' : 'campaigns'} ${owners.map(quoted).join(', ')}`;
+  return `Nothing to pause: ${count(following)} pending ${belong} to ${where}`;
+}
+
 /** `240 of 250 actions cancelled` */
-export function describeCancelled({ total, outcomes }: Pick<Campaign, 'total' | 'outcomes'>): string {
+export function describeCancelled({ total, outcomes }: Pick<CampaignStatus, 'total' | 'outcomes'>): string {
   return `${count(outcomes.cancelled ?? 0)} of ${plural(total, 'action')} cancelled`;
 }
 
 /** What pausing, resuming or aborting came to: `aborted; 12 actions withdrawn`. */
 export function describeSteered(steered: Steered, now: number): string {
-  const { steering, state, changed, finishedAt, withdrawn, following, acceptRefusals } = steered;
+  const { steering, state, changed, finishedAt, withdrawn, following, acceptRefusals, owners, followers } =
+    steered;
+  if (owners) return describeOnlyFollowing(following, owners);
   const isFinished = state === 'done';
+  const where = `${followers.length === 1 ? 'campaign' : 'campaigns'} ${followers.map(quoted).join(', ')}`;
   return [
     isFinished ? describeFinished(finishedAt, steering, now) : changed ? state : `was already ${state}`,
     withdrawn > 0 ? `${plural(withdrawn, 'action')} withdrawn` : '',
+    withdrawn > 0 && followers.length > 0 ? `some are followed in ${where}` : '',
     acceptRefusals ? 'refusals no longer pause it' : '',
     isFinished || steering === 'resume' ? '' : describeGoingOn(following),
   ]

@@ -447,6 +447,16 @@ describe('the commands', () => {
     assert.match(stdout, /No worker is running for tenant \S+\. Start one with "standdown worker"\.\n$/);
   });
 
+  it('budget announces no next call while every campaign is paused', async () => {
+    const { tenant } = shell;
+    await seeWorker(tenant);
+    await shell.submit('wrong scan', newGuids(2));
+    await tenant.redis.hset(tenant.keys.state, 'cancel:penalty', Date.now() + 60_000);
+    assert.match((await shell.run(['budget'])).stdout, /Next call at/);
+    await shell.run(['pause', 'wrong scan']);
+    assert.match((await shell.run(['budget'])).stdout, /\(429\)\. Calls can be sent again at/);
+  });
+
   describe('while Redis is away', () => {
     const AWAY = { REDIS_URL: 'redis://127.0.0.1:1' };
     const SIGN_IN = {

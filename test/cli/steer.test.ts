@@ -94,24 +94,43 @@ describe('steering a campaign', () => {
     assert.doesNotMatch(await done('history', NAME), /pause|abort/);
   });
 
-  it('one that follows what is open of others is no finished one: it can be paused and aborted', async () => {
+  it('one that follows what is open of others is no finished one: it can be aborted, and has nothing to pause', async () => {
     const [own = '', ...others] = newGuids(3);
     await shell.submit('owner', others);
     await shell.submit(NAME, [own, ...others]);
-    await createProbe(shell.tenant).decide(guidToBytes(own), 2, 'cancelled');
     const goOn = '2 more actions are owned by other campaigns and are not affected';
     assert.equal(await done('pause', NAME), told(`paused; ${goOn}`));
     await done('resume', NAME);
+    await createProbe(shell.tenant).decide(guidToBytes(own), 2, 'cancelled');
+    assert.equal(
+      await done('pause', NAME),
+      told('Nothing to pause: 2 pending actions belong to campaign "owner"'),
+    );
+    const { state, changed } = JSON.parse(await done('pause', NAME, '--json'));
+    assert.deepEqual([state, changed], ['running', false]);
+    assert.match(await done('status', NAME, '--json'), /"state":"running"/);
     assert.equal(await done('abort', NAME, '--yes'), told(`aborted; ${goOn}`));
   });
 
-  it('one that only follows says that it is paused', async () => {
+  it('an urgent one that only follows can be paused, and says that it is', async () => {
     const ids = newGuids(2);
     await shell.submit('owner', ids);
     await shell.submit(NAME, ids);
+    await done('priority', NAME, 'urgent');
     await done('pause', NAME);
     const { hold, etaAt } = JSON.parse(await done('status', NAME, '--json'));
     assert.deepEqual([hold.reason, etaAt], ['paused', null]);
+  });
+
+  it('abort names the campaigns that follow what it withdraws', async () => {
+    const ids = newGuids(2);
+    await shell.submit(NAME, ids);
+    await shell.submit('second', ids.slice(1));
+    await shell.submit('third', newGuids(1));
+    assert.equal(
+      await done('abort', NAME, '--yes'),
+      told('aborted; 2 actions withdrawn; some are followed in campaign "second"'),
+    );
   });
 
   it('of one without actions nothing is said to be cancelled', async () => {

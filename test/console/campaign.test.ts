@@ -6,7 +6,9 @@ import { request } from 'undici';
 import type { Console } from '../../src/app-console.ts';
 import { readAudit } from '../../src/campaign/audit.ts';
 import { findCampaign } from '../../src/campaign/registry.ts';
+import { steer } from '../../src/campaign/steer.ts';
 import { guidToBytes } from '../../src/guid.ts';
+import { TESTER } from '../support/actor.ts';
 import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import { makeFinished } from '../support/finished.ts';
 import { createProbe, idAt, newIds } from '../support/ledger.ts';
@@ -323,6 +325,60 @@ describe('a campaign in the console, in a real browser', () => {
     assert.ok(height < 40, `${height} px`);
     assert.ok(right < 1_280, `the reason begins at ${right} px`);
     assert.match((await row.locator('.long span').getAttribute('title')) ?? '', /^ResourceNotFound: /);
+  });
+
+  inBrowser(
+    'that only follows others says whose its calls and outcomes are, and has nothing to pause',
+    async (visitor) => {
+      const { page } = visitor;
+      const ids = stack.addActions(2);
+      const [first = '', second = ''] = ids;
+      await stack.submit(ids, 'the owner');
+      await createProbe(stack.tenant).decide(guidToBytes(first), await numberOf('the owner'), 'cancelled');
+      await stack.submit(ids, 'the follower');
+      await visitor.go(await pathOf('the follower'));
+      await eventually(async () =>
+        assert.match(
+          await textOf(page, '#analysis'),
+          /sends no cancels of its own: its actions belong to other campaigns/,
+        ),
+      );
+      const buttons = page.locator('#actions').getByRole('link');
+      assert.deepEqual(await buttons.allInnerTexts(), ['Abort', 'Export']);
+      for (const id of [first, second]) {
+        await visitor.go(await pathOf('the follower', `/r/${id}`));
+        await eventually(async () =>
+          assert.match(await textOf(page, '#past'), /Its calls and outcomes are in campaign "the owner"\./),
+        );
+        assert.doesNotMatch(await textOf(page, 'main'), /No outcome|None in this campaign/);
+      }
+      await visitor.go(await pathOf('the follower', `/r/${first}`));
+      await page.getByRole('link', { name: '"the owner"' }).click();
+      await eventually(async () => assert.match(await textOf(page, '#past'), /Every outcome/));
+      await visitor.go(await pathOf('the follower', '/abort'));
+      assert.match(
+        await textOf(page, 'main'),
+        /0 pending actions will not be cancelled\. 1 more action continues in the campaign that owns it\./,
+      );
+      await visitor.go(await pathOf('the owner', '/abort'));
+      const follows =
+        /1 pending action .* Campaign "the follower" follows pending actions of this one and will show them as withdrawn\./;
+      assert.match(await textOf(page, 'main'), follows);
+    },
+  );
+
+  inBrowser('no longer shows the answer of a change once its status is another one', async (visitor) => {
+    const { page } = visitor;
+    await stack.submit(stack.addActions(2), 'changing');
+    await visitor.go(await pathOf('changing'));
+    await act(visitor, 'Pause');
+    await eventually(async () => assert.match(await textOf(page, '#head'), /: paused – by/));
+    await steer(stack.tenant, 'changing', 'resume', TESTER);
+    await eventually(async () => {
+      const head = await textOf(page, '#head');
+      assert.match(head, /running/);
+      assert.doesNotMatch(head, /paused/);
+    });
   });
 
   inBrowser('has one set of rows, those of other campaigns among them', async (visitor) => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Campaign } from '../../src/campaign/registry.ts';
+import { numbersOf } from '../../src/campaign/status.ts';
 import { PAUSED } from '../../src/ledger/brake.ts';
-import { eventsOf, type Situation } from '../../src/notify/notice.ts';
+import { eventsOf as eventsOfSeen, type Situation } from '../../src/notify/notice.ts';
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -30,6 +31,17 @@ const campaign: Campaign = {
   cursor: 5,
   low: 5,
 };
+
+const NONE = { total: 0, open: 0, unknown: 0, outcomes: {}, stopped: 0, owners: [], openIn: [] };
+
+/** Of a campaign that follows no other. */
+function eventsOf(its: Campaign, around: Situation) {
+  const { decidedAt: overAt, open } = its;
+  return eventsOfSeen(
+    { campaign: its, numbers: numbersOf(its, NONE, around.now), overAt, isWaiting: open > 0 },
+    around,
+  );
+}
 
 const situation: Situation = {
   tenant: 'contoso',
@@ -90,6 +102,7 @@ describe('what is told of a campaign that is', () => {
       state: 'done',
       total: 5,
       open: 0,
+      unknown: 0,
       outcomes: { cancelled: 5 },
       hold: null,
     });

@@ -38,6 +38,7 @@ describe('notices that are to be sent', () => {
       state: 'done',
       total: 1,
       open: 0,
+      unknown: 0,
       outcomes: { cancelled: 1 },
       hold: null,
     } as const;

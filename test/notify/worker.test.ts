@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { campaignStatus } from '../../src/campaign/status.ts';
 import { retryCampaign, steer } from '../../src/campaign/steer.ts';
+import { submitCampaign } from '../../src/campaign/submit.ts';
+import { guidsToBytes } from '../../src/guid.ts';
 import { TESTER } from '../support/actor.ts';
 import { dumpRedis, findLeaks, needlesOf } from '../support/leaks.ts';
 import { eventually } from '../support/wait.ts';
@@ -11,6 +14,11 @@ import { LIMITS, noticeOf, openScene, SECRET } from './scene.ts';
 test('two workers tell once that a campaign has ended, and again when it ends after a retry', async (t) => {
   const scene = await openScene(t, 40);
   const { field, receiver, submit } = scene;
+  // It owns none of them: it ends when they have ended where they are.
+  const parts = async function* () {
+    yield guidsToBytes(field.ids);
+  };
+  await submitCampaign(field.tenant, { name: 'follower', comment: 'test', now: Date.now() }, parts());
   const workers = [field.startWorkerHere(), field.startWorkerHere()];
   const told = await noticeOf(scene, 'ended');
   assert.deepEqual(
@@ -21,12 +29,19 @@ test('two workers tell once that a campaign has ended, and again when it ends af
     told.text,
     `Campaign "field" in tenant ${field.tenant.label} finished: 40 of 40 actions cancelled.`,
   );
+  const following = await noticeOf(scene, 'ended', 'follower');
+  const { state, total, open, unknown, outcomes } = await campaignStatus(field.tenant, 'follower');
+  assert.deepEqual(
+    [following.state, following.total, following.open, following.unknown, following.outcomes],
+    [state, total, open, unknown, outcomes],
+  );
+  assert.deepEqual([following.state, following.total], ['done', 40]);
   // By the time another one has been told, either worker has looked again.
   await submit('second', 5, 4_711);
   await noticeOf(scene, 'ended', 'second');
   await submit('third', 5, 4_712);
   await noticeOf(scene, 'ended', 'third');
-  assert.equal(receiver.received.length, 3);
+  assert.equal(receiver.received.length, 4);
 
   await retryCampaign(field.tenant, 'second', ['cancelled'], TESTER);
   await eventually(() => {

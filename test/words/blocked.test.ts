@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { decisiveHold } from '../../src/budget/view.ts';
-import { describeHold, describeReadWait, withoutQuotes } from '../../src/words/blocked.ts';
+import { describeHold, describeReadWait, holdsToShow, withoutQuotes } from '../../src/words/blocked.ts';
 import { describeFullWindow } from '../../src/words/window.ts';
 
 const NOW = Date.parse('2026-11-30T09:12:31Z');
@@ -108,4 +108,41 @@ it('of several holds the one that ends last decides, and before all one whose en
   const down = hold('upstream', NOW + 1_000);
   assert.equal(decisiveHold([down, penalty, window]), down);
   assert.equal(decisiveHold([]), null);
+});
+
+it('no next call is announced where nothing waits to be called', () => {
+  const worker = {
+    host: 'h',
+    pid: 1,
+    version: '',
+    identity: 'app',
+    roles: null,
+    tokenEndsAt: null,
+    trouble: '',
+    seenAt: NOW,
+    ended: false,
+  };
+  const said = (reason: string, isIdle: boolean) => {
+    const hold = { reason, until: NOW + 53_000, detail: '' };
+    const view = {
+      now: NOW,
+      holds: [hold],
+      urgentHolds: [],
+      windows: [],
+      stamps: [],
+      workers: [worker],
+      latencyMs: 0,
+      pace: null,
+    };
+    return holdsToShow(view, 'contoso', isIdle)
+      .map((shown) => describeHold(shown, NOW))
+      .join();
+  };
+  for (const reason of ['window', 'penalty']) {
+    assert.match(said(reason, false), / Next call at /);
+    assert.match(said(reason, true), /\. Calls can be sent again at /);
+  }
+  assert.match(said('upstream', false), /Retrying at/);
+  assert.doesNotMatch(said('upstream', true), /Retrying/);
+  assert.match(said('sign-in', true), /Retrying at/, 'a worker signs in whatever there is to do');
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { describeKnown, describeTracked } from '../../src/words/campaign.ts';
+import { askAbort, describeKnown, describeTracked } from '../../src/words/campaign.ts';
 
 it('what is gone is not said to be followed', () => {
   assert.equal(
@@ -31,4 +31,17 @@ it('what becomes of actions that are not simply new is said a line each', () => 
     '3 ended as cancelled in campaign "a \\"b\\""; followed there',
   ]);
   assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
+});
+
+it('the question before an abort names what it does not reach, and who follows what it reaches', () => {
+  const of = { name: 'a', tenant: 'contoso' };
+  assert.equal(
+    askAbort(of, { open: 3, following: 2, followers: ['b', 'c'] }),
+    'Abort campaign "a" in tenant contoso? 3 pending actions will not be cancelled. To cancel them later, submit them to another campaign. ' +
+      '2 more actions continue in the campaigns that own them. Campaigns "b", "c" follow pending actions of this one and will show them as withdrawn.',
+  );
+  assert.equal(
+    askAbort(of, { open: 0, following: 0, followers: [] }),
+    'Abort campaign "a" in tenant contoso? 0 pending actions will not be cancelled.',
+  );
 });

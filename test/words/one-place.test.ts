@@ -10,7 +10,7 @@ import { renderCampaignHold, renderHold, renderHolds, renderOutcomeCounts } from
 import { readWanted } from '../../src/console/requests.ts';
 import { renderSearch } from '../../src/console/requests-table.ts';
 import { PAUSED } from '../../src/ledger/brake.ts';
-import { eventsOf } from '../../src/notify/notice.ts';
+import { eventsOf, type Seen } from '../../src/notify/notice.ts';
 import { OUTCOMES } from '../../src/outcome.ts';
 import { type Html, html } from '../../src/report/html.ts';
 import { renderOutcomes, renderSummary } from '../../src/report/summary.ts';
@@ -114,12 +114,19 @@ const wordsOf = (hold: Hold) => ({
   until: hold.until === null ? null : new Date(hold.until).toISOString(),
 });
 
+const seen = (its: Partial<Campaign>): Seen => ({
+  campaign: { ...campaign, ...its },
+  numbers: status,
+  overAt: null,
+  isWaiting: true,
+});
+
 function noticeOf(hold: Hold): string {
   const situation = { tenant: TENANT, now: NOW, askedSince: 0, holdMs: 1_000, quietMs: 0, held: null };
   const [event] =
     hold.reason === 'paused'
-      ? eventsOf({ ...campaign, state: 'paused', pausedReason: hold.detail, pausedAt: NOW }, situation)
-      : eventsOf(campaign, { ...situation, held: { hold, since: NOW - HOUR } });
+      ? eventsOf(seen({ state: 'paused', pausedReason: hold.detail, pausedAt: NOW }), situation)
+      : eventsOf(seen({}), { ...situation, held: { hold, since: NOW - HOUR } });
   return event?.notice.text ?? '';
 }
 
@@ -135,7 +142,7 @@ for (const hold of HOLDS) {
       'live view': renderProgress(progress),
       'single line': renderLine(progress),
       'console, a hold': textOf(renderHold(wordsOf(hold), NOW)),
-      'console, a tenant': textOf(renderHolds(around, TENANT, NOW)),
+      'console, a tenant': textOf(renderHolds({ budget: around, waiting: 1 }, TENANT, NOW)),
       'console, a campaign': textOf(renderCampaignHold(held, around, TENANT, NOW)),
     };
     for (const [where, text] of Object.entries(said)) assert.ok(text.includes(sentence), `${where}: ${text}`);
@@ -170,7 +177,7 @@ describe('that no worker is running', () => {
       status: (await shell.run(['status', NAME])).stdout,
       'live view': renderProgress(progress),
       'single line': renderLine(progress),
-      'console, a tenant': textOf(renderHolds(alone, tenant, NOW)),
+      'console, a tenant': textOf(renderHolds({ budget: alone, waiting: 1 }, tenant, NOW)),
       'console, a campaign': textOf(renderCampaignHold(status, alone, tenant, NOW)),
     };
     for (const [where, text] of Object.entries(said)) assert.ok(text.includes(sentence), `${where}: ${text}`);
