@@ -55,7 +55,7 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const abort = `abort ${campaignIn(name, tenant.label)}`;
     const followed =
       followers.length > 0
-        ? ` ${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of this campaign.`
+        ? ` ${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions owned by this campaign.`
         : '';
     const question = `${askAbort({ name, tenant: tenant.label }, { open, following: tracked.open })}${followed}`;
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
@@ -129,7 +129,7 @@ export function runDelete(
     const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
     if (followers.length > 0) {
       const them = followers.length === 1 ? 'it' : 'them';
-      const words = `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions of ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
+      const words = `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions owned by ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
       throw new StanddownError('USAGE', words);
     }
     const what = campaignIn(name, tenant.label);

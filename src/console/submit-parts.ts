@@ -113,7 +113,7 @@ function renderQuestion(draft: Draft): Html {
   if (whyNothing(draft) !== null) return html``;
   const { wish, tenant } = draft;
   const [where, note] = isFollowing(draft)
-    ? ['in', 'They are queued or finished in other campaigns, and count in this one, too.']
+    ? ['in', 'They are owned by other campaigns. This campaign will show their outcomes.']
     : ['to', NO_UNDO];
   return html`<p>${describeDoing(draft)} ${where} ${campaignIn(wish.name, tenant)}? ${note}</p>`;
 }

@@ -23,11 +23,11 @@ export function describeThen({ operation, end, httpStatus, waitMs }: Attempt): s
   return waitMs < 1_000 ? 'retried' : `retried after at least ${describeDuration(waitMs)}`;
 }
 
-/** Whose an action is that is not the campaign's own, and what that means for it; null: it is its own. */
+/** Which campaign owns an action that this one follows, and what that means for it; null: this campaign owns it. */
 export function describeOwner(line: Pick<ReportLine, 'campaign'>, campaign: string): string | null {
   if (line.campaign === campaign) return null;
   const owned = describeOwnership(line.campaign);
   return line.campaign === ''
-    ? `${owned}, so no cancel will be sent; submit it again`
-    : `${owned}, which has its calls and outcomes`;
+    ? `${owned}, so no cancel will be sent: submit it again`
+    : `${owned}: see its calls and outcomes there`;
 }

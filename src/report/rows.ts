@@ -28,7 +28,7 @@ export const ROW_COLUMNS: readonly RowColumn[] = [
   { title: 'Verified (UTC)', kind: 'time', value: (line) => toMs(line.verifiedAt) },
   { title: 'HTTP', kind: 'number', value: (line) => line.httpStatus ?? null },
   { title: 'Attempts', kind: 'number', value: (line) => line.attempts },
-  { title: 'Campaign', kind: 'text', repeats: true, onlyIfVaried: true, value: (line) => line.campaign },
+  { title: 'Owned by', kind: 'text', repeats: true, onlyIfVaried: true, value: (line) => line.campaign },
   {
     title: 'Requested by',
     kind: 'text',

@@ -72,19 +72,25 @@ export function describeKnown({
         `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
     ...tracked.map(({ outcome, ...of }) => {
-      const where = outcome === 'open' || outcome === 'checking' ? 'already queued' : `ended as ${outcome}`;
-      return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}; followed there`;
+      const where =
+        outcome === 'open' || outcome === 'checking' ? 'already queued there' : `ended there as ${outcome}`;
+      return `${count(of.count)} followed: owned by campaign ${quoted(of.campaign)}, ${where}`;
     }),
   ];
 }
 
-/** That some of a campaign's actions are another one's. */
+/*
+ * Each action is owned by one campaign, which has it called. Another campaign that was given the same action follows it: it shows the
+ * outcome and waits for it, and neither pauses, aborts nor retries the action. No other words are used for this.
+ */
+
+/** That a campaign follows actions. */
 export function describeTracked({ total, gone }: { total: number; gone: number }): string {
   const known = total - gone;
   return [
     known > 0 ? describeFollowed(known) : '',
     gone > 0
-      ? `${plural(gone, 'action')} belonged to a campaign that was deleted; ${gone === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
+      ? `${plural(gone, 'action was', 'actions were')} owned by a deleted campaign; ${gone === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
       : '',
   ]
     .filter(Boolean)
@@ -93,16 +99,16 @@ export function describeTracked({ total, gone }: { total: number; gone: number }
 
 function describeFollowed(total: number): string {
   return total === 1
-    ? '1 action belongs to another campaign and is followed there'
-    : `${count(total)} actions belong to other campaigns and are followed there`;
+    ? 'Follows 1 action owned by another campaign'
+    : `Follows ${count(total)} actions owned by other campaigns`;
 }
 
 /** What of a campaign is not paused or aborted with it; empty: nothing. */
 export function describeGoingOn(following: number): string {
   if (following === 0) return '';
   return following === 1
-    ? '1 more action continues in the campaign that owns it'
-    : `${count(following)} more actions continue in the campaigns that own them`;
+    ? '1 followed action continues in the campaign that owns it'
+    : `${count(following)} followed actions continue in the campaigns that own them`;
 }
 
 /** The question before an abort. @param following actions that go on in other campaigns. */
@@ -141,8 +147,8 @@ export function describeReprioritized(priority: number, before: number): string 
 
 export function describeLeft(others: number): string {
   return others === 1
-    ? '1 action belongs to another campaign; retry it there, or submit it to this campaign again if that one was aborted'
-    : `${count(others)} actions belong to other campaigns; retry them there, or submit them to this campaign again if those were aborted`;
+    ? '1 followed action is owned by another campaign; retry it there, or submit it to this campaign again if that one was aborted'
+    : `${count(others)} followed actions are owned by other campaigns; retry them there, or submit them to this campaign again if those were aborted`;
 }
 
 export function describeDuplicates(duplicates: number): string {
@@ -157,7 +163,7 @@ export function describeFinished({ at }: { at: number | null }, steering: string
 
 /** Why a campaign's verification asked for nothing. */
 export const NOTHING_TO_VERIFY =
-  'Nothing to verify: every action that was called has a final status. Actions that are followed in other campaigns are verified there.';
+  'Nothing to verify: every action that was called has a final status. Followed actions are verified by the campaigns that own them.';
 
 /** What there is to know beside an action's outcome. @param owner the campaign that owns it, where that is another one; null: this one does. */
 export function describeNotes({ uncertain, owner }: { uncertain: boolean; owner: string | null }): string {

@@ -98,7 +98,7 @@ describe('steering a campaign', () => {
     await shell.submit('owner', others);
     await shell.submit(NAME, [own, ...others]);
     await createProbe(shell.tenant).decide(guidToBytes(own), 2, 'cancelled');
-    const goOn = '2 more actions continue in the campaigns that own them';
+    const goOn = '2 followed actions continue in the campaigns that own them';
     assert.equal(await done('pause', NAME), told(`paused; ${goOn}`));
     await done('resume', NAME);
     assert.equal(await done('abort', NAME, '--yes'), told(`aborted; ${goOn}`));

@@ -213,7 +213,7 @@ describe('standdown submit', () => {
     assert.equal(await waiting.exited, 3, waiting.stderr);
     assert.match(
       waiting.stdout,
-      /^Campaign "wrong isolation" .*: 0 actions queued\n {2}3 already queued in campaign "first"; followed there\n/,
+      /^Campaign "wrong isolation" .*: 0 actions queued\n {2}3 followed: owned by campaign "first", already queued there\n/,
     );
     assert.match(
       waiting.stdout,
@@ -289,7 +289,7 @@ describe('standdown submit', () => {
         [accepted, tracked, duplicates],
         [
           `Campaign "wrong isolation" in tenant ${shell.tenant.label} (new): 118 actions would be queued`,
-          '  2 already queued in campaign "first"; followed there',
+          '  2 followed: owned by campaign "first", already queued there',
           '  1 duplicate ignored',
         ],
       );

@@ -217,8 +217,8 @@ describe('standdown submit', () => {
     const [accepted, ...others] = linesOf(plain.stdout);
     assert.equal(accepted, `Campaign "wrong scan" in tenant ${shell.tenant.label}: 1 action queued`);
     assert.deepEqual(others.slice(0, 2).sort(), [
-      '  1 already queued in campaign "first"; followed there',
-      '  1 ended as cancelled in campaign "first"; followed there',
+      '  1 followed: owned by campaign "first", already queued there',
+      '  1 followed: owned by campaign "first", ended there as cancelled',
     ]);
   });
 

@@ -341,7 +341,7 @@ describe('a campaign in the console, in a real browser', () => {
     await stack.submit([...stack.addActions(3), ...theirs], 'both');
     await visitor.go(await pathOf('both'));
     assert.match(await textOf(page, '#head'), /1 of 5 actions finished/);
-    assert.match(await textOf(page, '#head'), /2 actions belong to other campaigns and are followed there/);
+    assert.match(await textOf(page, '#head'), /Follows 2 actions owned by other campaigns/);
     assert.match(await textOf(page, '#requests'), /^5 of 5 actions/);
     await eventually(async () => assert.match(await textOf(page, '#analysis'), /Total\s+5/));
     assert.match(await textOf(page, '#analysis'), /cancelled\s+1\s/);

@@ -5,15 +5,15 @@ import { describeKnown, describeTracked } from '../../src/words/campaign.ts';
 it('what is gone is not said to be followed', () => {
   assert.equal(
     describeTracked({ total: 3, gone: 3 }),
-    '3 actions belonged to a campaign that was deleted; their outcomes are unknown',
+    '3 actions were owned by a deleted campaign; their outcomes are unknown',
   );
   assert.equal(
     describeTracked({ total: 3, gone: 1 }),
-    '2 actions belong to other campaigns and are followed there; 1 action belonged to a campaign that was deleted; its outcome is unknown',
+    'Follows 2 actions owned by other campaigns; 1 action was owned by a deleted campaign; its outcome is unknown',
   );
   assert.equal(
     describeTracked({ total: 1, gone: 0 }),
-    '1 action belongs to another campaign and is followed there',
+    'Follows 1 action owned by another campaign',
   );
 });
 
@@ -27,8 +27,8 @@ it('what becomes of actions that are not simply new is said a line each', () => 
   assert.deepEqual(describeKnown(known), [
     '2 already in this campaign',
     '4 taken over from campaign "a \\"b\\"", where they ended as forbidden',
-    '1 already queued in campaign "a \\"b\\""; followed there',
-    '3 ended as cancelled in campaign "a \\"b\\""; followed there',
+    '1 followed: owned by campaign "a \\"b\\"", already queued there',
+    '3 followed: owned by campaign "a \\"b\\"", ended there as cancelled',
   ]);
   assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
 });
