@@ -8,7 +8,7 @@ import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
 import { describeBlocked } from '../words/blocked.ts';
-import { UNCERTAIN } from '../words/campaign.ts';
+import { titled, UNCERTAIN } from '../words/campaign.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson, writeText } from './context.ts';
@@ -118,7 +118,7 @@ async function describeWait(tenant: Tenant, found: Campaign): Promise<string> {
     describeBlocked(status, budget, tenant.label, Date.now()),
     status.state === 'running' || status.hold?.reason === 'paused'
       ? null
-      : `The campaign is ${status.state}.`,
+      : `${titled(found.name, tenant.label)} is ${status.state}.`,
   ];
   return reasons.map((reason) => (reason ? `${reason}\n` : '')).join('');
 }

@@ -122,7 +122,7 @@ export function runDelete(
     const title = titled(name, tenant.label);
     if (open > 0) {
       throw new StanddownError(
-        'USAGE',
+        'REFUSED',
         `${title} has ${plural(open, 'pending action')}. Abort it before you delete it.`,
       );
     }
@@ -130,14 +130,14 @@ export function runDelete(
     if (followers.length > 0) {
       const them = followers.length === 1 ? 'it' : 'them';
       const words = `${namesOf(followers)} ${followers.length === 1 ? 'follows' : 'follow'} actions owned by ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
-      throw new StanddownError('USAGE', words);
+      throw new StanddownError('REFUSED', words);
     }
     const what = campaignIn(name, tenant.label);
     const question = `Delete ${what}, with its history and the outcomes of ${plural(total, 'action')}?`;
     if (!(await confirm(context, options, `delete ${what}`, question))) return leave(context);
     if (!(await forgetCampaign(tenant, campaign, Number.MAX_SAFE_INTEGER))) {
       throw new StanddownError(
-        'USAGE',
+        'REFUSED',
         `${title} was given new actions in the meantime. Nothing was deleted.`,
       );
     }

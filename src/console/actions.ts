@@ -109,7 +109,7 @@ export const ACTIONS = {
     role: 'act',
     fits: (look) => look.campaign.state === 'running' && mayBeSteered(look),
     question: ({ campaign: { name, open } }, tenant) =>
-      `Pause ${campaignIn(name, tenant)}? Cancels that are being sent will finish. ${plural(open, 'pending action waits', 'pending actions wait')} until you resume the campaign.`,
+      `Pause ${campaignIn(name, tenant)}? Calls in flight are finished. ${plural(open, 'pending action waits', 'pending actions wait')} until the campaign is resumed.`,
     run: async (doing) => describeState('paused', await steerIt(doing, 'pause'), 'pause'),
   },
   resume: {
@@ -120,7 +120,7 @@ export const ACTIONS = {
       `Resume ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will be cancelled.${pausedReason ? ' One action goes first: if Defender refuses it in the same way, the campaign is paused again.' : ''}`,
     fields: ({ pausedReason }) =>
       pausedReason
-        ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: send all cancels at once, and never pause this campaign because of refusals again</label></div>`
+        ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: do not try one action first, and never pause this campaign because of refusals again</label></div>`
         : html``,
     run: async (doing) => {
       const acceptRefusals = doing.fields.get('acceptRefusals') === '1';

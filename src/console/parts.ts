@@ -5,7 +5,7 @@ import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
 import type { OutcomeOrOpen } from '../report/tally.ts';
 import { describeAbsence, describePace, type HoldWords, holdsToShow, partsOfHold } from '../words/blocked.ts';
-import { EXPECTED, outcomeLabel } from '../words/campaign.ts';
+import { EXPECTED, outcomeLabel, withButtons } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../words/time.ts';
 
@@ -45,7 +45,7 @@ export function at(ms: number): Html {
 
 /** What blocks calls, and when that changes. */
 export function renderHold(hold: HoldWords, now = Date.now()): Html {
-  const { state, next } = partsOfHold(hold);
+  const { state, next } = partsOfHold({ ...hold, detail: withButtons(hold.detail) });
   const then = hold.until === null || next === '' ? '' : html` ${next} ${upcoming(hold.until, now)}.`;
   return renderReason(hold.reason, html`${state}${then}`);
 }

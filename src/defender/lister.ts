@@ -117,7 +117,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       const asked = await deps.budget.ask('list');
       if (asked.kind === 'wait') {
         // A millisecond more: a call is allowed when the deciding one has left the window, not when it is about to.
-        await pause(asked.waitMs > 0 ? asked.waitMs + 1 : 0, asked.reason);
+        await pause(asked.waitMs > 0 ? asked.waitMs + 1 : 0, asked.reason, asked.why);
         continue;
       }
       const answer = await call(query, token, asked.grant);
@@ -141,7 +141,7 @@ async function tokenOf({ signIn, clock }: ListerDeps, doubted: Token | null): Pr
     return await (doubted ? signIn.renewed(doubted) : signIn.token());
   } catch (error) {
     if (!(error instanceof SignInError)) throw error;
-    const detail = { errorCode: error.code, errorMessage: error.message };
+    const detail = { errorCode: error.code, errorMessage: gistOf(error) };
     if (!LASTING.test(error.code)) {
       return { failure: error, detail, waitMs: Math.max(0, error.retryAt - clock.monotonic()) };
     }

@@ -29,6 +29,18 @@ export function commandFor(verb: string, name: string, tenant: string, options =
   return `standdown ${verb} ${shellWord(name)}${options === '' ? '' : ` ${options}`} --tenant ${tenant}`;
 }
 
+/** As `commandFor` writes it after `run`, in quotes: the verb, the campaign and options. */
+const COMMAND =
+  /\brun "standdown (resume|retry) (?:[\w@%+=:,./-]+|'[^']*'(?:\\''[^']*')*)((?: --[\w-]+| [a-z_]+)*?) --tenant [^\s"]+"/g;
+
+/** A text for a page of the console: where it names a command for which the page has a button, it names the button. */
+export function withButtons(text: string): string {
+  return text.replace(COMMAND, (_, verb: string, options: string) => {
+    const button = `select ${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;
+    return options.includes('--accept-refusals') ? `${button} and "Accept refusals"` : button;
+  });
+}
+
 /** The name of an outcome, or of its absence. */
 export function outcomeLabel(state: RecordState): string {
   return state === 'open' || state === 'checking' ? 'pending' : state;

@@ -262,7 +262,10 @@ describe('standdown submit', () => {
     await steer(shell.tenant, 'wrong scan', 'abort', TESTER);
     const ran = await submit(newGuids(1)[0] ?? '');
     assert.deepEqual([ran.code, ran.stdout], [2, '']);
-    assert.match(ran.stderr, /^standdown: the campaign is aborted and accepts no more actions\n$/);
+    assert.match(
+      ran.stderr,
+      /^standdown: campaign "wrong scan" in tenant \w+ is aborted and accepts no more actions\n$/,
+    );
   });
 
   const COMMENT = ['--comment', 'stop it'];
