@@ -38,7 +38,7 @@ import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
 import { campaignPath } from './parts.ts';
 import { READS_ONLY, type Role } from './session.ts';
-import type { Site, Visit } from './site.ts';
+import { type Site, sendPage, type Visit } from './site.ts';
 import type { Tasks } from './tasks.ts';
 import { trailTo } from './tenant-page.ts';
 import type { Directory, ShownTenant } from './tenants.ts';
@@ -84,6 +84,8 @@ interface Asked {
   question(look: CampaignLook, tenant: string): string;
   /** What else is asked. */
   fields?(campaign: Campaign): Html;
+  /** What is wrong with the answers; null: nothing. */
+  problem?(fields: URLSearchParams): string | null;
   /** Whether it takes away what cannot be brought back. */
   grave?: boolean;
 }
@@ -143,6 +145,7 @@ export const ACTIONS = {
     question: ({ campaign: { name } }, tenant) =>
       `Retry actions of ${campaignIn(name, tenant)}? Select the outcomes to retry: actions that ended with them are queued again.`,
     fields: retryFields,
+    problem: (fields) => (chosenOutcomes(fields).length > 0 ? null : 'Select at least one outcome.'),
     run: retry,
   },
   priority: {
@@ -152,6 +155,7 @@ export const ACTIONS = {
     question: ({ campaign: { name, priority } }, tenant) =>
       `Change the priority of ${campaignIn(name, tenant)}? It is ${describePriority(priority)}.`,
     fields: priorityFields,
+    problem: (fields) => (/^\d$/.test(fields.get('priority') ?? '') ? null : INVALID_PRIORITY),
     run: changePriority,
   },
   verify: {
@@ -187,6 +191,12 @@ export function addActions(site: Site, deps: ActionsDeps): void {
     site.form(path, action.role, async (visit) => {
       const { shown, campaign } = await find(deps, visit);
       assertSame(campaign, visit.fields);
+      const problem = action.problem?.(visit.fields) ?? null;
+      if (problem !== null) {
+        const view = askFirst(shown, await lookAt(shown.tenant, campaign), action, visit, problem);
+        sendPage(visit.reply.code(400), view, visit.viewer);
+        return null;
+      }
       const actor = { by: visit.viewer.name, command: `console: ${name} ${campaign.name}` };
       const doing = { ...deps, shown, campaign, actor, fields: visit.fields };
       if ('answer' in action) return action.answer(doing, visit);
@@ -214,7 +224,13 @@ function assertSame({ name }: Campaign, fields: URLSearchParams): void {
   );
 }
 
-function askFirst({ label }: ShownTenant, look: CampaignLook, action: Action, { viewer }: Visit): View {
+function askFirst(
+  { label }: ShownTenant,
+  look: CampaignLook,
+  action: Action,
+  { viewer }: Visit,
+  problem = '',
+): View {
   const { campaign } = look;
   const { name } = campaign;
   const back = campaignPath(label, campaign.number);
@@ -229,7 +245,7 @@ ${recordedAs(viewer)}
   return {
     title: `${action.title}: ${quoted(name)}`,
     trail: trailTo(label, campaign),
-    body: html`<section><p class="lead">${action.question(look, label)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
+    body: html`<section>${problem === '' ? '' : html`<p class="problem" role="alert">${problem}</p>\n`}<p class="lead">${action.question(look, label)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
   };
 }
 
@@ -278,10 +294,12 @@ function retryFields({ outcomes }: Campaign): Html {
   return html`<fieldset><legend>Outcomes</legend>${boxes}</fieldset>`;
 }
 
+function chosenOutcomes(fields: URLSearchParams): Outcome[] {
+  return OUTCOMES.filter((outcome) => fields.getAll('outcome').includes(outcome));
+}
+
 async function retry({ shown, campaign, actor, fields }: Doing): Promise<string> {
-  const outcomes = OUTCOMES.filter((outcome) => fields.getAll('outcome').includes(outcome));
-  if (outcomes.length === 0)
-    throw new StanddownError('USAGE', 'No outcome was selected, so nothing was queued again.');
+  const outcomes = chosenOutcomes(fields);
   const reopened = await retryCampaign(shown.tenant, campaign.name, outcomes, actor);
   return describeRetried(reopened, leftToOthers(campaign, outcomes, reopened));
 }
@@ -304,9 +322,7 @@ export function priorityOptions(chosen: number): Html[] {
 export const INVALID_PRIORITY = 'Invalid priority: use urgent, or 1 (first) to 9 (last).';
 
 async function changePriority({ shown, campaign, actor, fields, feedUrgent }: Doing): Promise<string> {
-  const text = fields.get('priority') ?? '';
-  if (!/^\d$/.test(text)) throw new StanddownError('USAGE', INVALID_PRIORITY);
-  const priority = Number(text);
+  const priority = Number(fields.get('priority'));
   const before = await prioritize(shown.tenant, campaign.name, priority, actor);
   if (priority === URGENT) await feedUrgent(shown.tenant);
   return describeReprioritized(priority, before.priority);

@@ -157,8 +157,11 @@ describe('a campaign in the console, in a real browser', () => {
     await page.reload();
     for (const name of ['Pause', 'Abort'])
       assert.equal(await page.locator('#actions').getByRole('link', { name, exact: true }).count(), 0, name);
-    await act(visitor, 'Retry');
-    assert.match(await textOf(page, '#head'), /Retry failed: No outcome was selected/);
+    await page.locator('#actions').getByRole('link', { name: 'Retry' }).click();
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await page.getByRole('alert').waitFor();
+    assert.match(await textOf(page, '[role=alert]'), /Select at least one outcome\./);
+    await page.getByRole('link', { name: 'Back' }).click();
     await act(visitor, 'Retry', () => page.getByLabel('cancelled').check());
     assert.match(await textOf(page, '#head'), /Campaign "steered" in tenant \w+: 3 actions queued again/);
     assert.equal((await stack.status('steered')).open, 3);
