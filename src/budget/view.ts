@@ -1,6 +1,7 @@
 import type { Keys, Operation } from '../keys.ts';
 import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
+import { withCode } from '../words/code.ts';
 import { describeFullWindow } from '../words/window.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
 import { canSomeoneCall, livingWorkers, readRoster, type SeenWorker, SIGNING_IN } from './roster.ts';
@@ -216,5 +217,5 @@ function parseNotice(text: string | undefined): Notice | null {
 function describe(notice: Notice | null): string {
   if (!notice) return '';
   const { code = '', message = '' } = notice;
-  return code && message && !message.includes(code) ? `${code}: ${message}` : message || code;
+  return withCode(code, message);
 }

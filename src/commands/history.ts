@@ -9,6 +9,7 @@ import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
 import { describeBlocked } from '../words/blocked.ts';
 import { titled, UNCERTAIN } from '../words/campaign.ts';
+import { withCode } from '../words/code.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson, writeText } from './context.ts';
@@ -94,7 +95,7 @@ function ofResult(result: CancelResult): Event {
   const said = [
     outcome,
     httpStatus === undefined ? '' : `HTTP ${httpStatus}`,
-    [errorCode, errorMessage].filter(Boolean).join(': '),
+    withCode(errorCode, errorMessage),
   ];
   return { at, texts: ['outcome', said.filter(Boolean).join(', '), '', result.correlationId ?? ''] };
 }

@@ -72,12 +72,13 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
 }
 
 function namesOf(campaigns: readonly Campaign[]): string {
-  return `${campaigns.length === 1 ? 'Campaign' : 'Campaigns'} ${campaigns.map(({ name }) => quoted(name)).join(', ')}`;
+  return `${campaigns.length === 1 ? 'Campaign' : 'Campaigns'} ${new Intl.ListFormat('en').format(campaigns.map(({ name }) => quoted(name)))}`;
 }
 
 /** Any process may sweep; so nothing is left open for want of a worker. Calls in flight are left to theirs. */
 async function endOpen(tenant: Tenant, { log, stop }: CommandContext): Promise<void> {
-  const sweep = createSweep({ ...tenant, log, wall: systemClock.wall });
+  // How many there were is the result.
+  const sweep = createSweep({ ...tenant, log: log.child({}, { level: 'warn' }), wall: systemClock.wall });
   while (!stop.aborted && (await sweep.endCampaigns()) === 'more');
 }
 

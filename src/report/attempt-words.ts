@@ -2,12 +2,13 @@ import type { ReportLine } from '../campaign/report.ts';
 import { describeDuration } from '../duration.ts';
 import type { Attempt } from '../ledger/attempts.ts';
 import { describeOwnership } from '../words/campaign.ts';
+import { withCode } from '../words/code.ts';
 
 /** The result of a call that decided nothing. */
 export function describeEnd({ operation, end, fate, httpStatus, errorCode, errorMessage }: Attempt): string {
   const doubt = operation === 'cancel' ? '; the cancel may have been carried out' : '';
   if (end === 'lapsed') return `no answer: the worker stopped${doubt}`;
-  const what = [errorCode, errorMessage].filter(Boolean).join(': ');
+  const what = withCode(errorCode, errorMessage);
   const said = [httpStatus === null ? '' : `HTTP ${httpStatus}`, what].filter(Boolean).join(', ');
   if (fate === 'answered') return said;
   const reason = said === '' ? '' : ` (${said})`;

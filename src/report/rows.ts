@@ -1,5 +1,6 @@
 import type { ReportLine } from '../campaign/report.ts';
 import { describeNotes } from '../words/campaign.ts';
+import { withCode } from '../words/code.ts';
 
 /** How the reader in the browser shows and sorts a column. */
 type ColumnKind = 'text' | 'outcome' | 'number' | 'time' | 'id';
@@ -69,7 +70,7 @@ function notesOn({ uncertain, campaign: owner }: ReportLine, campaign: string): 
 }
 
 function errorOf({ errorCode, errorMessage }: ReportLine): string | null {
-  return [errorCode, errorMessage].filter(Boolean).join(': ') || null;
+  return withCode(errorCode, errorMessage) || null;
 }
 
 function toMs(iso: string | null | undefined): number | null {

@@ -170,12 +170,12 @@ export function describeDuplicates(duplicates: number): string {
 /** Why a campaign that has finished stays as it is. @param steering a verb, such as `pause`. */
 export function describeFinished({ at }: { at: number | null }, steering: string, now: number): string {
   const when = at === null ? 'it has finished' : `it finished at ${formatTime(at, now)}`;
-  return `Nothing to ${steering}: ${when}`;
+  return `nothing to ${steering}; ${when}`;
 }
 
 /** Why a campaign's verification asked for nothing. */
 export const NOTHING_TO_VERIFY =
-  'Nothing to verify: every action that was called has a final status. Followed actions are verified by the campaigns that own them.';
+  'nothing to verify. Every action that was called has a final status. Followed actions are verified by the campaigns that own them.';
 
 /** What there is to know beside an action's outcome. @param owner the campaign that owns it, where that is another one; null: this one does. */
 export function describeNotes({ uncertain, owner }: { uncertain: boolean; owner: string | null }): string {
@@ -192,12 +192,12 @@ export function describeOwnership(owner: string): string {
 /** Why an outcome is marked as uncertain. */
 export const UNCERTAIN = 'an earlier attempt may have been carried out';
 
-/** What verifying came to: `Checked 196 actions: 192 found, 4 unknown to Defender`. */
+/** What verifying came to: `checked 196 actions: 192 found, 4 unknown to Defender`. */
 export function describeChecked({
   asked,
   noted,
   absent,
 }: Pick<VerifyCount, 'asked' | 'noted' | 'absent'>): string {
   const unknown = absent > 0 ? `, ${count(absent)} unknown to Defender` : '';
-  return `Checked ${plural(asked, 'action')}: ${count(noted)} found${unknown}`;
+  return `checked ${plural(asked, 'action')}: ${count(noted)} found${unknown}`;
 }

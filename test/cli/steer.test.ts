@@ -130,7 +130,7 @@ describe('steering a campaign', () => {
     assert.equal(await done('resume', NAME, '--accept-refusals'), accepted);
     const { redis, keys } = shell.tenant;
     assert.equal(await redis.hget(keys.campaign(1), 'tolerant'), '1');
-    assert.match(await done('resume', NAME, '--accept-refusals'), /Nothing to resume/, 'it is so already');
+    assert.match(await done('resume', NAME, '--accept-refusals'), /nothing to resume/, 'it is so already');
   });
 
   it('makes no campaign of single cancels urgent', async () => {
@@ -263,7 +263,7 @@ describe('steering a campaign', () => {
       assert.ok(by?.startsWith(`${userInfo().username}@`));
       assert.match(command ?? '', /^standdown (submit|pause|resume|priority|retry|abort) /);
     }
-    assert.match(entries[0]?.['command'] ?? '', /--campaign "wrong scan" --comment "by mistake"$/);
+    assert.match(entries[0]?.['command'] ?? '', /--campaign 'wrong scan' --comment 'by mistake'$/);
     assert.match(await done('history', NAME), /priority .* 5 to 2/);
   });
 

@@ -227,7 +227,7 @@ describe('a campaign in the console, in a real browser', () => {
     await visitor.go(await pathOf('verified'));
     await act(visitor, 'Verify');
     await eventually(async () =>
-      assert.match(await textOf(visitor.page, '#head'), /: Checked 5 actions: 5 found; Cancelled 5 – by/),
+      assert.match(await textOf(visitor.page, '#head'), /: checked 5 actions: 5 found; Cancelled 5 – by/),
     );
     assert.deepEqual(await audit('verified'), [`verify|${OPERATOR}|console: verify verified|`]);
   });
