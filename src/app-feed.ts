@@ -16,7 +16,7 @@ export async function feedUrgent(tenant: Feedable, log: Logger): Promise<void> {
   const lane = LANE_OF.urgent;
   // The workers say how much a lane keeps; a queue opened with other options would change that.
   const queue = new Queue(lane, { connection: redis, prefix: keys.prefix, skipMetasUpdate: true });
-  queue.on('error', (err) => log.debug({ lane, err }, 'queue'));
+  queue.on('error', (err) => log.debug({ queue: lane, err }, 'queue'));
   const feeder = createFeeder({
     ...tenant,
     supplies: [{ lane, queue, demand: () => FIRST }],

@@ -3,6 +3,7 @@
  *
  * - `USAGE`: the command line or a function's arguments are wrong.
  * - `CONFIG_INVALID`: one or more settings are wrong; the message lists all of them.
+ * - `REFUSED`: the arguments are right, but this is not done to the campaign as it is, or not without a confirmation.
  * - `INPUT_INVALID`: a file, a list of ids or a request is not what it should be; nothing was enqueued, or, of a list that is
  *   submitted while it is read, only what came before.
  * - `REDIS_UNREACHABLE`: no answer from Redis within the time limit.
@@ -22,6 +23,7 @@
  */
 export type ErrorCode =
   | 'USAGE'
+  | 'REFUSED'
   | 'CONFIG_INVALID'
   | 'INPUT_INVALID'
   | 'REDIS_UNREACHABLE'

@@ -64,7 +64,7 @@ function escaped(char: string): string {
   return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`;
 }
 
-/** A text as one word of a command line, in quotes where it needs them. */
+/** A text as one word of a command line of sh, in quotes where it needs them. Single ones: nothing in them is expanded. */
 export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : JSON.stringify(text);
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -30,7 +30,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 /** The same in a few words, for people; what to do about each is in `docs/` and in the README. */
 export const OUTCOME_MEANINGS: Readonly<Record<Outcome, string>> = {
   cancelled: 'Cancelled',
-  accepted: 'Accepted by Defender, not confirmed yet; run verify',
+  accepted: 'Accepted by Defender, not confirmed yet: verify it later',
   already_final: 'Finished before it could be cancelled',
   not_found: 'No action with this id in this tenant',
   forbidden: 'The application has no permission to cancel it',

@@ -17,7 +17,7 @@ const glanceScript = defineScript(
 local t = redis.call('TIME')
 local now = t[1] * 1000 + t[2] / 1000
 local state = redis.call('HMGET', KEYS[1], 'grace', 'cancel:penalty', 'cancel:hold', 'cancel:reason', 'cancel:pace', 'cancel:pacedAt',
-  'cancel:refusals')
+  'cancel:refusals', 'why')
 for i = 1, #state do state[i] = state[i] or '' end
 local counts = {}
 for k = 3, #KEYS do
@@ -57,14 +57,14 @@ export async function glance(redis: RedisClient, keys: Keys, limits: Limits): Pr
   const now = asNumber(time);
   const state = asList(fields).map(asText);
   const used = asList(counts).map(asNumber);
-  const pace = loweredPace(state.slice(4).map(asNumber), windows, now)?.share ?? 1;
+  const pace = loweredPace(state.slice(4, 7).map(asNumber), windows, now)?.share ?? 1;
   const bulk = pacedWindows(windowsFor(limits, 'bulk'), pace);
   return {
     now,
     windows: OPERATIONS.flatMap((operation, at) =>
       windows.map((window, w) => ({ ...window, operation, used: used[at * windows.length + w] ?? 0 })),
     ),
-    holds: standingHolds(state, byName(asList(flat)), now),
+    holds: standingHolds([...state.slice(0, 4), state[7] ?? null], byName(asList(flat)), now),
     // Cancel is the first of the operations.
     full: bulk.some(({ max }, w) => (used[w] ?? 0) >= max),
     pace,

@@ -13,7 +13,8 @@ import { longestMs, type Window } from './windows.ts';
  * KEYS  1 state, 2 slots
  * ARGV  1 grace ms, 2 epoch, 3 seq, 4 time, 5 tolerance, 6 changes since, 7 operation, 8 call timeout ms,
  *       9 longest window ms, 10 ms in which a pace comes back, 11 ms to look again after, 12… max, length of each window
- * Returns  {'granted', slot, until, {now, epoch, seq, steady}, slots} | {'wait', ms, why; of a window, the same} | {'epoch' | 'time', now, why}
+ * Returns  {'granted', slot, until, {now, epoch, seq, steady}, slots} | {'wait', ms, 'fault' | 'penalty'}
+ *          {'wait', ms, 'grace', false, why} | {'wait', ms, 'window', {now, epoch, seq, steady}, slots} | {'epoch' | 'time', now, why}
  */
 const takeScript = defineScript(
   'take',
@@ -22,13 +23,14 @@ ${GUARD_LUA}
 ${PACE_LUA}
 ${SLOTS_LUA}
 local now, op = clock(), ARGV[7]
-local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt', op .. ':hold', 'steady')
+local s = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'grace', op .. ':penalty', op .. ':pace', op .. ':pacedAt', op .. ':hold', 'steady', 'why')
 local expected = {epoch = ARGV[2], seq = tonumber(ARGV[3]), time = tonumber(ARGV[4]), tolerance = tonumber(ARGV[5])}
 local refusal = guard(KEYS[1], now, {run = s[1], epoch = s[2], seq = s[3]}, expected, tonumber(ARGV[1]))
 if refusal then return {refusal[1], ms(now), refusal[2] or ''} end
 local grace, penalty, hold = tonumber(s[4]) or 0, tonumber(s[5]) or 0, tonumber(s[8]) or 0
 local held = math.max(grace, penalty, hold)
-if held > now then return {'wait', ms(held - now), held == hold and 'fault' or held == penalty and 'penalty' or 'grace'} end
+if held > now and held ~= hold and held ~= penalty then return {'wait', ms(held - now), 'grace', false, s[10] or ''} end
+if held > now then return {'wait', ms(held - now), held == hold and 'fault' or 'penalty'} end
 local wait = waitFor(KEYS[2], now, sureTime(now, expected, s[9]), 12, paceOf(s[6], s[7], now, tonumber(ARGV[10])), tonumber(ARGV[11]))
 if wait then return {'wait', ms(wait), 'window', {ms(now), s[2], s[3], s[9] or ''}, since(KEYS[2], ARGV[6])} end
 local untilMs = math.ceil(now + 2 * tonumber(ARGV[8]))
@@ -82,6 +84,8 @@ export interface SlotWait {
   waitMs: number;
   /** As in `budget` and `status`. */
   reason: 'window' | 'penalty' | 'grace' | 'fault';
+  /** Of a grace: what began it. */
+  why?: string;
 }
 
 export interface OperationBudget {
@@ -150,7 +154,9 @@ export function createOperationBudget(
     const receivedAt = deps.monotonic();
     const jump = head ? memory.learn(operation, sighting(asList(head), slots), askedAt, receivedAt) : 0;
     if (kind === 'wait') {
-      if (jump === 0) return { kind, waitMs: asNumber(first), reason: asText(second) as SlotWait['reason'] };
+      const reason = asText(second) as SlotWait['reason'];
+      if (jump === 0)
+        return { kind, waitMs: asNumber(first), reason, ...(reason === 'grace' && { why: asText(slots) }) };
       await shift(deps, jump);
       return RECOVERED;
     }

@@ -1,6 +1,7 @@
 import type { Keys, Operation } from '../keys.ts';
 import { redisTime } from '../redis/time.ts';
 import { asNumber, type RedisClient } from '../script.ts';
+import { withCode } from '../words/code.ts';
 import { describeFullWindow } from '../words/window.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
 import { canSomeoneCall, livingWorkers, readRoster, type SeenWorker, SIGNING_IN } from './roster.ts';
@@ -77,6 +78,7 @@ export async function viewBudget(
       `${operation}:penalty`,
       `${operation}:hold`,
       `${operation}:reason`,
+      'why',
       `${operation}:latency`,
       `${operation}:pace`,
       `${operation}:pacedAt`,
@@ -97,7 +99,7 @@ export async function viewBudget(
   const holds = standingHolds(state, notices, now).filter(
     ({ reason }) => reason !== 'sign-in' || isSignInHeld,
   );
-  const pace = loweredPace(state.slice(5).map(asNumber), limits.windows, now);
+  const pace = loweredPace(state.slice(6).map(asNumber), limits.windows, now);
   const withWindow = (slotClass: SlotClass) => {
     const allowed = pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1);
     const full = windowHold(allowed, { limits: kept, stamps, now, isSlowed: pace !== null });
@@ -110,7 +112,7 @@ export async function viewBudget(
     holds: withWindow('bulk'),
     urgentHolds: withWindow('urgent'),
     workers,
-    latencyMs: asNumber(state[4]) || 0,
+    latencyMs: asNumber(state[5]) || 0,
     pace,
   };
 }
@@ -135,7 +137,7 @@ function useOf(window: Window, reserved: number, stamps: readonly number[], now:
   return { ...window, used, free: Math.max(0, window.max - used), reserved };
 }
 
-/** state: grace, penalty, hold and reason as they stand there; notices: the hash of holds. */
+/** state: grace, penalty, hold, reason and what began the grace, as they stand there; notices: the hash of holds. */
 export function standingHolds(
   state: (string | null)[],
   notices: Record<string, string>,
@@ -156,7 +158,7 @@ export function standingHolds(
     holds.push({ reason: 'penalty', until: penalty, detail: describe(parseNotice(notices['penalty'])) });
   }
   if (grace && grace > now) {
-    holds.push({ reason: 'grace', until: grace, detail: '' });
+    holds.push({ reason: 'grace', until: grace, detail: state[4] ?? '' });
   }
   return holds;
 }
@@ -215,5 +217,5 @@ function parseNotice(text: string | undefined): Notice | null {
 function describe(notice: Notice | null): string {
   if (!notice) return '';
   const { code = '', message = '' } = notice;
-  return code && message && !message.includes(code) ? `${code}: ${message}` : message || code;
+  return withCode(code, message);
 }

@@ -18,7 +18,7 @@ export interface RequestNow {
  * Reads how one request of a campaign stands.
  *
  * @param text its machine action id, as somebody wrote it.
- * @throws StanddownError USAGE when that is none, or none of this campaign.
+ * @throws StanddownError USAGE when that is none, INPUT_INVALID when it is none of this campaign.
  */
 export async function readRequest(deps: ReportDeps, campaign: Campaign, text: string): Promise<RequestNow> {
   const { redis, keys, ledger } = deps;
@@ -32,7 +32,7 @@ export async function readRequest(deps: ReportDeps, campaign: Campaign, text: st
     redis.sismember(keys.elsewhere(number), bytes),
   ]);
   if (record?.campaign !== number && isElsewhere !== 1)
-    throw new StanddownError('USAGE', `action ${id} is not in ${campaignIn(name, keys.tenant)}`);
+    throw new StanddownError('INPUT_INVALID', `action ${id} is not in ${campaignIn(name, keys.tenant)}`);
   const [lines, attempts] = await Promise.all([
     reportIds(deps, campaign, bytes),
     readAttempts(redis, keys, number, bytes),

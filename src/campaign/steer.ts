@@ -214,7 +214,7 @@ export async function steer(
  * that is two minutes' worth at most.
  *
  * @returns the campaign as it was before.
- * @throws StanddownError CAMPAIGN_UNKNOWN; USAGE when one of single cancels is to be urgent: each of them says that for itself
+ * @throws StanddownError CAMPAIGN_UNKNOWN; REFUSED when one of single cancels is to be urgent: each of them says that for itself
  */
 export async function prioritize(
   deps: SteerDeps,
@@ -228,7 +228,7 @@ export async function prioritize(
   if (campaign.direct && priority === URGENT) {
     const words =
       'contains single cancels and cannot be urgent; services request urgent cancels in the queue cancel-urgent';
-    throw new StanddownError('USAGE', `${campaignIn(name, keys.tenant)} ${words}`);
+    throw new StanddownError('REFUSED', `${campaignIn(name, keys.tenant)} ${words}`);
   }
   const touched = [keys.campaign(number), keys.running, keys.audit(number)];
   const before = await priorityScript(redis, touched, [number, priority, actor.by, actor.command]);
@@ -243,7 +243,7 @@ const PART = 1_000;
  * in its results.
  *
  * @returns how many were opened.
- * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED, USAGE for one of single cancels
+ * @throws StanddownError CAMPAIGN_UNKNOWN, CAMPAIGN_CLOSED, REFUSED for one of single cancels
  */
 export async function retryCampaign(
   deps: SteerDeps & { ledger: Ledger },
@@ -256,7 +256,7 @@ export async function retryCampaign(
   const { number, direct } = await findCampaign(redis, keys, name);
   if (direct) {
     throw new StanddownError(
-      'USAGE',
+      'REFUSED',
       `${campaignIn(name, keys.tenant)} contains single cancels, whose comments are not stored; request each of them again with again: true`,
     );
   }

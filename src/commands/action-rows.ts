@@ -1,5 +1,7 @@
 import type { Action } from '../defender/classify.ts';
 import { BOM, csvText } from '../report/csv.ts';
+import { formatUtc } from '../words/time.ts';
+import { formatTable } from './table.ts';
 
 export type RowFormat = 'jsonl' | 'csv';
 
@@ -42,6 +44,21 @@ export function* actionLines(
       ? csvText(rows.map((row) => COLUMNS.map((column) => row[column])))
       : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   }
+}
+
+/** The same for a person. @param width of the terminal. */
+export function actionTable(actions: readonly Action[], width: number): string {
+  const columns = ['machine action', 'type', 'status', 'device', 'created'].map((title) => ({ title }));
+  const rows = actions
+    .map(toRow)
+    .map((row) => [
+      row.machineActionId,
+      row.type ?? '',
+      row.status ?? '',
+      row.computerDnsName ?? '',
+      row.createdAt === null ? '' : formatUtc(row.createdAt),
+    ]);
+  return formatTable(columns, rows, width);
 }
 
 /** The same for ids of which less is known. */

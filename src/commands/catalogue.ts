@@ -206,7 +206,7 @@ function addSteering(to: Catalogue): void {
     );
 
   add(to, 'delete <campaign>', 'delete a finished campaign and its outcomes')
-    .option('--force', 'delete the campaign even if others follow its actions', false)
+    .option('--force', 'delete the campaign even if other campaigns follow its actions', false)
     .addOption(yes())
     .addOption(json())
     .action((campaign: string, options) =>

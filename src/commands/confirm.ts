@@ -32,8 +32,8 @@ export function canAsk(context: Pick<Context, 'stdin'>): boolean {
 /**
  * Asks a person before something that cannot be undone. Anything but a yes is a no: Enter, Ctrl-C, the end of input.
  *
- * @param doing what is refused where nobody can answer, such as `abort campaign "a" in tenant contoso`.
- * @throws StanddownError USAGE where nobody can answer and `--yes` was not given.
+ * @param doing what is refused where no answer can be given, such as `abort campaign "a" in tenant contoso`.
+ * @throws StanddownError REFUSED where no answer can be given and `--yes` was not.
  */
 export async function confirm(
   context: Context,
@@ -42,11 +42,11 @@ export async function confirm(
   question: string,
 ): Promise<boolean> {
   if (yes) return true;
-  if (!canAsk(context)) throw new StanddownError('USAGE', unconfirmed(doing));
+  if (!canAsk(context)) throw new StanddownError('REFUSED', unconfirmed(doing));
   return ask({ input: context.stdin, output: process.stderr, stop: context.stop }, question);
 }
 
-/** Why something is not done where nobody can be asked. */
+/** Why something is not done where a person cannot be asked. */
 export function unconfirmed(doing: string): string {
   return `Refusing to ${doing} without confirmation (not a terminal). Run again with --yes.`;
 }

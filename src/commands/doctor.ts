@@ -25,8 +25,8 @@ const LEVEL_WIDTH = 9;
 const CHECK_WIDTH = 13;
 
 function describe({ level, check, finding, meaning, advice }: Finding, width: number): string {
-  // A narrow terminal has no room for columns.
-  const indent = width < 60 ? 2 : LEVEL_WIDTH + CHECK_WIDTH;
+  // A narrow terminal has no room for columns beside an address.
+  const indent = width < 80 ? 2 : LEVEL_WIDTH + CHECK_WIDTH;
   const head = `${level.padEnd(LEVEL_WIDTH)}${check.padEnd(CHECK_WIDTH)}`;
   const first = indent === head.length ? head : `${head.trimEnd()}\n${' '.repeat(indent)}`;
   const more = [meaning, ...(advice === '' ? [] : [`→ ${advice}`])].filter((text) => text !== '');

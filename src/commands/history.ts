@@ -8,7 +8,8 @@ import type { Attempt } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
 import { describeBlocked } from '../words/blocked.ts';
-import { outcomeLabel, UNCERTAIN } from '../words/campaign.ts';
+import { outcomeLabel, titled, UNCERTAIN } from '../words/campaign.ts';
+import { withCode } from '../words/code.ts';
 import { plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson, writeText } from './context.ts';
@@ -94,7 +95,7 @@ function ofResult(result: CancelResult): Event {
   const said = [
     outcome,
     httpStatus === undefined ? '' : `HTTP ${httpStatus}`,
-    [errorCode, errorMessage].filter(Boolean).join(': '),
+    withCode(errorCode, errorMessage),
   ];
   return { at, texts: ['outcome', said.filter(Boolean).join(', '), '', result.correlationId ?? ''] };
 }
@@ -118,7 +119,7 @@ async function describeWait(tenant: Tenant, found: Campaign): Promise<string> {
     describeBlocked(status, budget, tenant.label, Date.now()),
     status.state === 'running' || status.hold?.reason === 'paused'
       ? null
-      : `The campaign is ${status.state}.`,
+      : `${titled(found.name, tenant.label)} is ${status.state}.`,
   ];
   return reasons.map((reason) => (reason ? `${reason}\n` : '')).join('');
 }

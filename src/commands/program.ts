@@ -261,8 +261,10 @@ function explain(error: unknown, process: Process, hint: string | null): number 
   return EXIT.failed;
 }
 
+/** What the person who runs the command can put right: another exit code. */
 const USAGE_CODES: ReadonlySet<string> = new Set([
   'USAGE',
+  'REFUSED',
   'CONFIG_INVALID',
   'INPUT_INVALID',
   'CAMPAIGN_UNKNOWN',

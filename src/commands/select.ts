@@ -2,7 +2,7 @@ import { withReader } from '../app-reader.ts';
 import type { Order, Selection } from '../select/selection.ts';
 import { tallyOf } from '../select/tally.ts';
 import { plural } from '../words/number.ts';
-import { actionLines, type RowFormat, toRow } from './action-rows.ts';
+import { actionLines, actionTable, type RowFormat, toRow } from './action-rows.ts';
 import { type CommandContext, EXIT, writeJson } from './context.ts';
 import { readingHooks, readSelecting, select } from './reading.ts';
 import { assertCsv } from './report.ts';
@@ -14,7 +14,7 @@ export interface SelectOptions {
   order: Order;
   /** At most so many. */
   limit?: string;
-  /** Default: by the name of the file, else JSONL. */
+  /** Default: by the name of the file, else JSONL; on a terminal a table. */
   format?: RowFormat;
   output?: string;
   /** Whether a file of that name is replaced. */
@@ -42,7 +42,10 @@ async function write(
   { actions, left }: Selection,
 ): Promise<void> {
   const { out } = context;
-  const lines = actionLines(actions, format ?? formatOf<RowFormat>(output, ['jsonl', 'csv']), bom);
+  const isForPerson = out.isTerminal && format === undefined && output === undefined && !json;
+  const lines = isForPerson
+    ? [`${actionTable(actions, out.columns)}\n\n`]
+    : actionLines(actions, format ?? formatOf<RowFormat>(output, ['jsonl', 'csv']), bom);
   const tally = tallyOf(actions);
   if (output !== undefined) {
     await writeWhole(output, { force }, async (file) => {
@@ -52,7 +55,7 @@ async function write(
   if (json) {
     const rows = output ? { output } : { actions: actions.map(toRow) };
     await writeJson(out, { ...tallyToJson(tally), left, ...rows });
-  } else if (!output) {
+  } else if (!output && actions.length > 0) {
     for (const text of lines) await out.write(text);
   }
   if (actions.length === 0) out.note('No machine action matches.');

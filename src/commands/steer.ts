@@ -49,7 +49,7 @@ export function runAbort(context: CommandContext, options: SteerOptions & Asking
     const question = askAbort({ name, tenant: tenant.label }, { open, following: tracked.open, followers });
     const isNeeded = state !== 'aborted' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
-    const deps = { ...tenant, log: context.log, signal: context.stop };
+    const deps = { ...tenant, signal: context.stop };
     await tellSteered(context, tenant, options, await steer(deps, name, 'abort', actorOf(context.args)));
     return EXIT.done;
   });
@@ -96,22 +96,22 @@ export function runDelete(
     const title = titled(name, tenant.label);
     if (open > 0) {
       throw new StanddownError(
-        'USAGE',
+        'REFUSED',
         `${title} has ${plural(open, 'pending action')}. Abort it before you delete it.`,
       );
     }
     const followers = options.force ? [] : await followersOf(tenant, campaign, 0);
     if (followers.length > 0) {
       const them = followers.length === 1 ? 'it' : 'them';
-      const words = `${namedCampaigns(followers.map((follower) => follower.name))} ${followers.length === 1 ? 'follows' : 'follow'} actions of ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
-      throw new StanddownError('USAGE', words);
+      const words = `${namedCampaigns(followers.map((follower) => follower.name))} ${followers.length === 1 ? 'follows' : 'follow'} actions owned by ${campaignIn(name, tenant.label)}; ${followers.length === 1 ? 'its report' : 'their reports'} would lose those outcomes. Delete ${them} first, or use --force.`;
+      throw new StanddownError('REFUSED', words);
     }
     const what = campaignIn(name, tenant.label);
     const question = `Delete ${what}, with its history and the outcomes of ${plural(total, 'action')}?`;
     if (!(await confirm(context, options, `delete ${what}`, question))) return leave(context);
     if (!(await forgetCampaign(tenant, campaign, Number.MAX_SAFE_INTEGER))) {
       throw new StanddownError(
-        'USAGE',
+        'REFUSED',
         `${title} was given new actions in the meantime. Nothing was deleted.`,
       );
     }

@@ -51,7 +51,8 @@ export async function loadFile(submission: Submission, file: string): Promise<Lo
     const advice = isAnyLeft
       ? 'Correct them, or skip them with --skip-invalid.'
       : 'Correct them and submit again.';
-    return `${count(problems)} of ${lines} entries are not machine action ids. Nothing was submitted. ${advice}`;
+    const are = problems === 1 ? 'is not a machine action id' : 'are not machine action ids';
+    return `${count(problems)} of ${lines} entries ${are}. Nothing was submitted. ${advice}`;
   }
   if (ids === 0 && excluded === 0) {
     return `${file === '-' ? 'Standard input' : file} contains no machine action ids. Nothing was submitted.`;

@@ -63,7 +63,7 @@ export interface SubmitWish {
 /**
  * What only some submits need is loaded by them: it takes memory, which a million ids need.
  *
- * @throws StanddownError USAGE
+ * @throws StanddownError USAGE, REFUSED
  */
 export async function readWish(context: CommandContext, options: SubmitOptions): Promise<SubmitWish> {
   const wanted = { name: options.campaign, comment: options.comment.trim() };
@@ -87,7 +87,7 @@ async function sourceOf(context: CommandContext, options: SubmitOptions): Promis
   }
   if (file !== undefined) throw usage('use a file or --where, not both');
   if (!options.yes && !options.dryRun && !canAsk(context)) {
-    throw usage(unconfirmed('submit what --where finds'));
+    throw new StanddownError('REFUSED', unconfirmed('submit what --where finds'));
   }
   const { readSelecting } = await import('./reading.ts');
   return { kind: 'where', selecting: readSelecting(context, { ...options, where }) };

@@ -2,7 +2,7 @@ import { type Tenant, withTenant } from '../app.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { eachResult } from '../campaign/report.ts';
 import { type CampaignStatus, isStopped } from '../campaign/status.ts';
-import { shellWord } from '../foreign.ts';
+import { commandFor, titled } from '../words/campaign.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { followCampaign } from './follow.ts';
 import type { Progress } from './progress.ts';
@@ -40,16 +40,22 @@ export async function watchCampaign(
   if (json) await writeJson(out, { event: 'done', tenant: tenant.label, ...progress.status, allCancelled });
   else {
     const end = describeStatus(progress, widthOf(out));
-    await out.write(`\n${end}\n\n${wrapLines([describeEnd(allCancelled, progress.status)], widthOf(out))}\n`);
+    await out.write(
+      `\n${end}\n\n${wrapLines([describeEnd(allCancelled, progress.status, tenant.label)], widthOf(out))}\n`,
+    );
   }
   return allCancelled ? EXIT.done : EXIT.notStopped;
 }
 
-function describeEnd(allCancelled: boolean, { campaign: name, total }: CampaignStatus): string {
-  if (total === 0) return 'The campaign has no actions.';
+function describeEnd(
+  allCancelled: boolean,
+  { campaign: name, total }: CampaignStatus,
+  tenant: string,
+): string {
+  if (total === 0) return `${titled(name, tenant)} has no actions.`;
   return allCancelled
     ? 'All actions are cancelled.'
-    : `Not all actions are known to be cancelled. Run "standdown report ${shellWord(name)}" for the outcome of each one.`;
+    : `Not all actions are known to be cancelled. For the outcome of each one, run "${commandFor('report', name, tenant)}".`;
 }
 
 /**

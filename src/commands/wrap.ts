@@ -16,13 +16,19 @@ export function wrap(text: string, width: number, indent: number): string {
   return help.boxWrap(text, room).replaceAll('\n', `\n${' '.repeat(indent)}`);
 }
 
-/** The same of whole lines: what is broken goes on two columns further in than its line began. */
+/**
+ * The same of whole lines. What is broken goes on two columns further in than its line began, or, after a label and two spaces or
+ * more, below what follows the label.
+ */
 export function wrapLines(lines: readonly string[], width: number): string {
   return lines.map((line) => wrapLine(line, width)).join('\n');
 }
 
 function wrapLine(line: string, width: number): string {
   if (line.length <= width) return line;
+  const label = LABEL.exec(line)?.[0] ?? '';
+  if (label !== '' && label.length <= width / 2)
+    return `${label}${wrap(line.slice(label.length), width, label.length)}`;
   const indent = (/^ */.exec(line)?.[0].length ?? 0) + 2;
   const [first = '', ...rest] = help
     .boxWrap(line.trimStart(), Math.max(NARROWEST, width - indent))
@@ -31,3 +37,5 @@ function wrapLine(line: string, width: number): string {
     '\n',
   );
 }
+
+const LABEL = /^ *[\w-]+(?: \w+)? {2,}(?=\S)/;

@@ -29,7 +29,7 @@ import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
 import { campaignPath } from './parts.ts';
 import { READS_ONLY, type Role } from './session.ts';
-import type { Site, Visit } from './site.ts';
+import { type Site, sendPage, type Visit } from './site.ts';
 import type { Tasks } from './tasks.ts';
 import { trailTo } from './tenant-page.ts';
 import type { Directory, ShownTenant } from './tenants.ts';
@@ -75,6 +75,8 @@ interface Asked {
   question(look: CampaignLook, shown: Pick<ShownTenant, 'label' | 'tenant'>): string | Promise<string>;
   /** What else is asked. */
   fields?(campaign: Campaign): Html;
+  /** What is wrong with the answers; null: nothing. */
+  problem?(fields: URLSearchParams): string | null;
   /** Whether it takes away what cannot be brought back. */
   grave?: boolean;
 }
@@ -100,7 +102,7 @@ export const ACTIONS = {
     role: 'act',
     fits: mayBePaused,
     question: ({ campaign: { name, open } }, { label: tenant }) =>
-      `Pause ${campaignIn(name, tenant)}? Cancels that are being sent will finish. ${plural(open, 'pending action waits', 'pending actions wait')} until you resume the campaign.`,
+      `Pause ${campaignIn(name, tenant)}? Calls in flight are finished. ${plural(open, 'pending action waits', 'pending actions wait')} until the campaign is resumed.`,
     run: (doing) => steerIt(doing, 'pause'),
   },
   resume: {
@@ -111,7 +113,7 @@ export const ACTIONS = {
       `Resume ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will be cancelled.${pausedReason ? ' One action goes first: if Defender refuses it in the same way, the campaign is paused again.' : ''}`,
     fields: ({ pausedReason }) =>
       pausedReason
-        ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: send all cancels at once, and never pause this campaign because of refusals again</label></div>`
+        ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: do not try one action first, and never pause this campaign because of refusals again</label></div>`
         : html``,
     run: async (doing) => {
       const acceptRefusals = doing.fields.get('acceptRefusals') === '1';
@@ -137,6 +139,7 @@ export const ACTIONS = {
     question: ({ campaign: { name } }, { label: tenant }) =>
       `Retry actions of ${campaignIn(name, tenant)}? Select the outcomes to retry: actions that ended with them are queued again.`,
     fields: retryFields,
+    problem: (fields) => (chosenOutcomes(fields).length > 0 ? null : 'Select at least one outcome.'),
     run: retry,
   },
   priority: {
@@ -146,6 +149,7 @@ export const ACTIONS = {
     question: ({ campaign: { name, priority } }, { label: tenant }) =>
       `Change the priority of ${campaignIn(name, tenant)}? It is ${describePriority(priority)}.`,
     fields: priorityFields,
+    problem: (fields) => (/^\d$/.test(fields.get('priority') ?? '') ? null : INVALID_PRIORITY),
     run: changePriority,
   },
   verify: {
@@ -181,6 +185,12 @@ export function addActions(site: Site, deps: ActionsDeps): void {
     const take = async (visit: Visit) => {
       const { shown, campaign } = await find(deps, visit);
       assertSame(campaign, visit.fields);
+      const problem = action.problem?.(visit.fields) ?? null;
+      if (problem !== null) {
+        const view = await askFirst(shown, await lookAt(shown.tenant, campaign), action, visit, problem);
+        sendPage(visit.reply.code(400), view, visit.viewer);
+        return null;
+      }
       const actor = { by: visit.viewer.name, command: `console: ${name} ${campaign.name}` };
       const doing = { ...deps, shown, campaign, actor, fields: visit.fields };
       if ('answer' in action) return action.answer(doing, visit);
@@ -216,6 +226,7 @@ async function askFirst(
   look: CampaignLook,
   action: Action,
   { viewer }: Visit,
+  problem = '',
 ): Promise<View> {
   const { label } = shown;
   const { campaign } = look;
@@ -232,7 +243,7 @@ ${recordedAs(viewer)}
   return {
     title: `${action.title}: ${quoted(name)}`,
     trail: trailTo(label, campaign),
-    body: html`<section><p class="lead">${await action.question(look, shown)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
+    body: html`<section>${problem === '' ? '' : html`<p class="problem" role="alert">${problem}</p>\n`}<p class="lead">${await action.question(look, shown)}</p>${mayDo ? form : html`<p class="problem">${READS_ONLY}</p>`}</section>`,
   };
 }
 
@@ -261,10 +272,12 @@ function retryFields({ outcomes }: Campaign): Html {
   return html`<fieldset><legend>Outcomes</legend>${boxes}</fieldset>`;
 }
 
+function chosenOutcomes(fields: URLSearchParams): Outcome[] {
+  return OUTCOMES.filter((outcome) => fields.getAll('outcome').includes(outcome));
+}
+
 async function retry({ shown, campaign, actor, fields }: Doing): Promise<string> {
-  const outcomes = OUTCOMES.filter((outcome) => fields.getAll('outcome').includes(outcome));
-  if (outcomes.length === 0)
-    throw new StanddownError('USAGE', 'No outcome was selected, so nothing was queued again.');
+  const outcomes = chosenOutcomes(fields);
   const reopened = await retryCampaign(shown.tenant, campaign.name, outcomes, actor);
   return describeRetried(reopened, leftToOthers(campaign, outcomes, reopened));
 }
@@ -287,9 +300,7 @@ export function priorityOptions(chosen: number): Html[] {
 export const INVALID_PRIORITY = 'Invalid priority: use urgent, or 1 (first) to 9 (last).';
 
 async function changePriority({ shown, campaign, actor, fields, feedUrgent }: Doing): Promise<string> {
-  const text = fields.get('priority') ?? '';
-  if (!/^\d$/.test(text)) throw new StanddownError('USAGE', INVALID_PRIORITY);
-  const priority = Number(text);
+  const priority = Number(fields.get('priority'));
   const before = await prioritize(shown.tenant, campaign.name, priority, actor);
   if (priority === URGENT) await feedUrgent(shown.tenant);
   return describeReprioritized(priority, before.priority);

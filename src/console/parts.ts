@@ -1,11 +1,12 @@
 import type { BudgetView } from '../budget/view.ts';
+import { isIdle } from '../campaign/forecast.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark, renderBar } from '../report/summary.ts';
 import type { OutcomeOrOpen } from '../report/tally.ts';
 import { describeAbsence, describePace, type HoldWords, holdsToShow, partsOfHold } from '../words/blocked.ts';
-import { describeExpiring, EXPECTED, finishedOf, outcomeLabel } from '../words/campaign.ts';
+import { describeExpiring, EXPECTED, finishedOf, outcomeLabel, withButtons } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../words/time.ts';
 import type { TenantLook } from './tenant-look.ts';
@@ -46,7 +47,7 @@ export function at(ms: number): Html {
 
 /** What blocks calls, and when that changes. */
 export function renderHold(hold: HoldWords, now = Date.now()): Html {
-  const { state, next } = partsOfHold(hold);
+  const { state, next } = partsOfHold({ ...hold, detail: withButtons(hold.detail) });
   const then = hold.until === null || next === '' ? '' : html` ${next} ${upcoming(hold.until, now)}.`;
   return renderReason(hold.reason, html`${state}${then}`);
 }
@@ -64,7 +65,7 @@ export function renderHolds(
   const lines = renderBlocked(
     budget,
     tenant,
-    holdsToShow(budget, tenant, waiting === 0).map((hold) => renderHold(hold, now)),
+    holdsToShow(budget, tenant, isIdle(waiting)).map((hold) => renderHold(hold, now)),
   );
   return lines.length > 0 ? renderList(lines) : html`<p class="note">Calls can be sent now.</p>`;
 }

@@ -84,7 +84,7 @@ async function openBoard({ label, tenant }: ShownTenant, { redis, log }: QueuesD
   const queues = LANES.map((lane) => {
     // Or it would write its own settings into the lane's.
     const queue = new Queue(lane, { connection: redis, prefix: tenant.keys.prefix, skipMetasUpdate: true });
-    queue.on('error', (err) => log.debug({ lane, err }, 'queue'));
+    queue.on('error', (err) => log.debug({ queue: lane, err }, 'queue'));
     return queue;
   });
   const serverAdapter = new FastifyAdapter().setBasePath(base);

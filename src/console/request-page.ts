@@ -6,6 +6,7 @@ import { describeEnd, describeOwner, describeThen } from '../report/attempt-word
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import { outcomeLabel, quoted, UNCERTAIN } from '../words/campaign.ts';
+import { withCode } from '../words/code.ts';
 import { plural } from '../words/number.ts';
 import { findByNumber } from './find.ts';
 import { type Indexes, whyNotIndexed } from './indexes.ts';
@@ -115,7 +116,7 @@ function renderDetails(result: CancelResult): Html {
     ['Attempts', result.attempts],
     ['Uncertain', result.uncertain ? UNCERTAIN : null],
     ['HTTP status', result.httpStatus],
-    ['Error', [result.errorCode, result.errorMessage].filter(Boolean).join(': ')],
+    ['Error', withCode(result.errorCode, result.errorMessage)],
     ['Correlation id', result.correlationId],
     ['Action status', action?.status],
     ['Type', action?.type],

@@ -1,6 +1,7 @@
 import type { ReportLine } from '../campaign/report.ts';
 import type { Outcome } from '../outcome.ts';
 import type { OutcomeOrOpen } from '../report/tally.ts';
+import { withCode } from '../words/code.ts';
 
 /** What the table of requests shows of one: a hundred thousand of them are kept, so nothing else. */
 export interface Row {
@@ -41,7 +42,7 @@ export function toRow(line: ReportLine, campaign: string): Row {
     type: action?.type ?? '',
     status: action?.status ?? '',
     code: line.errorCode ?? '',
-    error: [line.errorCode, line.errorMessage].filter(Boolean).join(': '),
+    error: withCode(line.errorCode, line.errorMessage),
     httpStatus: line.httpStatus ?? 0,
     attempts: line.attempts,
     uncertain: line.uncertain,

@@ -10,10 +10,19 @@ import { campaignIn } from '../words/campaign.ts';
 import type { Draft, Drafts } from './drafts.ts';
 import { readHandedIn } from './hand-in.ts';
 import { campaignPath, tenantPath } from './parts.ts';
-import type { Site } from './site.ts';
-import { type Prospects, renderConfirm, renderDraft, renderForm, whyNothing } from './submit-parts.ts';
+import { OUTDATED_FORM } from './session.ts';
+import { type Site, sendPage } from './site.ts';
+import {
+  enteredFrom,
+  type Prospects,
+  renderConfirm,
+  renderDraft,
+  renderForm,
+  whyNothing,
+} from './submit-parts.ts';
 import { trailTo } from './tenant-page.ts';
 import type { Directory, ShownTenant } from './tenants.ts';
+import type { View, Viewer } from './view.ts';
 
 export interface SubmitDeps {
   directory: Directory;
@@ -31,26 +40,27 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
   site.view('/t/:tenant/submit', async ({ params, query, viewer }) => {
     const { label } = directory.find(params['tenant'] ?? '');
     const from = query['from'];
-    const draft = from === undefined ? null : drafts.find(from, label, viewer.name);
-    return {
-      title: 'Submit actions',
-      trail: trailTo(label),
-      mayBeKept: true,
-      body: renderForm(viewer, draft),
-    };
+    const entered =
+      from === undefined ? new URLSearchParams() : enteredFrom(drafts.find(from, label, viewer.name));
+    return viewForm(label, viewer, entered);
   });
 
   const config = { role: 'act', use: 'upload' } as const;
   site.app.post<{ Params: { tenant: string } }>('/t/:tenant/submit', { config }, async (request, reply) => {
     const shown = directory.find(request.params.tenant);
     site.assertReady();
-    let owner = '';
-    const handed = await readHandedIn(request, deps.openSpool, (fields) => {
-      owner = site.check(request, 'act', fields.get('formKey')).name;
-    });
+    const sent: { viewer?: Viewer; entered: URLSearchParams } = { entered: new URLSearchParams() };
+    const handed = await readHandedIn(request, deps.openSpool, (entered) => {
+      const viewer = site.check(request, 'act', entered.get('formKey'));
+      Object.assign(sent, { viewer, entered });
+    }).catch((error: unknown) => problemOf(error, site));
+    const { viewer = null, entered } = sent;
+    if (viewer === null) throw new StanddownError('NOT_PERMITTED', OUTDATED_FORM);
+    if (typeof handed === 'string')
+      return sendPage(reply.code(400), viewForm(shown.label, viewer, entered, handed), viewer);
     const fresh = {
       ...handed,
-      owner,
+      owner: viewer.name,
       tenant: shown.label,
       plan: null,
       plannedAt: 0,
@@ -63,39 +73,61 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
 
   site.view('/t/:tenant/submit/:draft', async ({ params, viewer }) => {
     const shown = directory.find(params['tenant'] ?? '');
-    const { label } = shown;
-    const draft = drafts.find(params['draft'] ?? '', label, viewer.name);
-    const regions = renderDraft(draft, await prospectsOf(shown, draft));
-    return {
-      title: `Submit to ${campaignIn(draft.wish.name, label)}`,
-      trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit actions' }],
-      everyMs: 1_000,
-      regions,
-      body: renderConfirm(draft, regions, viewer, label),
-    };
+    return viewDraft(shown, drafts.find(params['draft'] ?? '', shown.label, viewer.name), viewer);
   });
 
-  site.form('/t/:tenant/submit/:draft', 'act', async ({ params, fields, viewer }) => {
+  site.form('/t/:tenant/submit/:draft', 'act', async ({ params, fields, viewer, reply }) => {
     const shown = directory.find(params['tenant'] ?? '');
     const draft = drafts.find(params['draft'] ?? '', shown.label, viewer.name);
     if (fields.get('do') === 'drop') {
       drafts.drop(draft);
       return tenantPath(shown.label);
     }
-    const reason = whyNothing(draft);
-    if (reason !== null) throw new StanddownError('USAGE', reason);
-    if (draft.problems > 0 && fields.get('skip') !== 'yes')
-      throw new StanddownError(
-        'USAGE',
-        'Some lines are invalid. Select the box to skip them, or correct them. Nothing was submitted.',
-      );
-    return drafts.use(draft, () =>
-      submit(deps, shown, draft).catch((error: unknown) => {
+    const hasUnskipped = draft.problems > 0 && fields.get('skip') !== 'yes';
+    const reason = whyNothing(draft) ?? (hasUnskipped ? UNSKIPPED : null);
+    if (reason !== null) {
+      sendPage(reply.code(400), await viewDraft(shown, draft, viewer, reason), viewer);
+      return null;
+    }
+    return drafts
+      .use(draft, () => submit(deps, shown, draft))
+      .catch((error: unknown) => {
+        // The page of these actions says so, and offers to submit them again.
         draft.failure = site.describe(error);
-        throw error;
-      }),
-    );
+        return tenantPath(shown.label, 'submit', draft.id);
+      });
   });
+}
+
+const UNSKIPPED =
+  'Some lines are invalid. Select the box to skip them, or correct them. Nothing was submitted.';
+
+function viewForm(label: string, viewer: Viewer, entered: URLSearchParams, problem = ''): View {
+  return {
+    title: 'Submit actions',
+    trail: trailTo(label),
+    mayBeKept: problem === '',
+    body: renderForm(viewer, entered, problem),
+  };
+}
+
+async function viewDraft(shown: ShownTenant, draft: Draft, viewer: Viewer, problem = ''): Promise<View> {
+  const { label } = shown;
+  const regions = renderDraft(draft, await prospectsOf(shown, draft));
+  return {
+    title: `Submit to ${campaignIn(draft.wish.name, label)}`,
+    trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit actions' }],
+    everyMs: 1_000,
+    regions,
+    body: renderConfirm(draft, regions, viewer, { label, problem }),
+  };
+}
+
+/** In words, where the form can be put right. */
+function problemOf(error: unknown, site: Site): string {
+  const isOfForm = error instanceof StanddownError && ['USAGE', 'INPUT_INVALID'].includes(error.code);
+  if (!isOfForm) throw error;
+  return site.describe(error);
 }
 
 /** How it would go as things stand now: the page may be open for long. */

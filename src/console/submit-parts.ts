@@ -21,38 +21,57 @@ import { at, scrolling, tenantPath, upcoming } from './parts.ts';
 import { READS_ONLY } from './session.ts';
 import { formKeyField, live, type Viewer } from './view.ts';
 
-/** What whoever submits has to know, before anything else. */
+/** The first thing to know before submitting. */
 const NO_UNDO = 'Submitting cancels real actions. There is no undo.';
+
+/** What stands in the form's fields, by their names. */
+export function enteredFrom({ wish, pasted }: Draft): URLSearchParams {
+  const { name, comment, priority, expiresInMs } = wish;
+  return new URLSearchParams({
+    campaign: name,
+    comment,
+    priority: String(priority),
+    expires: expiresInMs === null ? '' : formatDuration(expiresInMs),
+    ids: pasted ?? '',
+  });
+}
 
 /**
  * The file stands last: everything else is known, then, before it is read.
  *
- * @param draft what was handed in before, and is to be changed.
+ * @param entered what the fields hold: of actions to be changed, or of a form with a problem.
+ * @param problem what is wrong with what was entered; empty: nothing.
  */
-export function renderForm(viewer: Viewer, draft: Draft | null): Html {
-  const { name = '', comment = '', priority = DEFAULT_PRIORITY, expiresInMs = null } = draft?.wish ?? {};
+export function renderForm(viewer: Viewer, entered: URLSearchParams, problem = ''): Html {
   if (!viewer.mayAct) return html`<section><p class="problem">${READS_ONLY}</p></section>`;
-  return html`<section>
+  const of = (name: string) => entered.get(name) ?? '';
+  const priority = /^\d$/.test(of('priority')) ? Number(of('priority')) : DEFAULT_PRIORITY;
+  return html`<section>${renderProblem(problem)}
 <p>${NO_UNDO} Every line is checked first, and nothing is submitted before you confirm it.</p>
 <form method="post" enctype="multipart/form-data" class="stacked" data-drop>
 ${formKeyField(viewer)}
-<div><label for="campaign">Campaign (new or existing)</label><input id="campaign" name="campaign" maxlength="100" value="${name}" required></div>
-<div><label for="comment">Comment (sent with every cancel and kept in Defender's action center)</label><input id="comment" name="comment" maxlength="${MAX_COMMENT_LENGTH}" value="${comment}" required></div>
+<div><label for="campaign">Campaign (new or existing)</label><input id="campaign" name="campaign" maxlength="100" value="${of('campaign')}" required></div>
+<div><label for="comment">Comment (sent with every cancel and kept in Defender's action center)</label><input id="comment" name="comment" maxlength="${MAX_COMMENT_LENGTH}" value="${of('comment')}" required></div>
 <div><label for="priority">Priority of a new campaign (1 goes first)</label><select id="priority" name="priority">${priorityOptions(priority)}</select></div>
-<div><label for="expires">Expires in (for example 4h; empty: never). Actions that are still pending then are not cancelled</label><input id="expires" name="expires" placeholder="never" value="${expiresInMs === null ? '' : formatDuration(expiresInMs)}"></div>
-<div><label for="ids">Action ids</label><textarea id="ids" name="ids" rows="6" spellcheck="false">${draft?.pasted ?? ''}</textarea></div>
+<div><label for="expires">Expires in (for example 4h; empty: never). Actions that are still pending then are not cancelled</label><input id="expires" name="expires" placeholder="never" value="${of('expires')}"></div>
+<div><label for="ids">Action ids</label><textarea id="ids" name="ids" rows="6" spellcheck="false">${of('ids')}</textarea></div>
 <div><label for="file">Or a file (choose it, or drop it anywhere on this form): ids, CSV with a header, JSONL or a response of the API</label><input id="file" name="file" type="file"></div>
 <div><button class="main">Check</button></div>
 </form>
 </section>`;
 }
 
+/** Above a form: what is wrong with what was entered; empty: nothing. */
+function renderProblem(problem: string): Html {
+  return problem === '' ? html`` : html`<p class="problem" role="alert">${problem}</p>\n`;
+}
+
 /** What changes by itself. */
 export interface Prospects {
-  /** ISO 8601 UTC; null: nobody can say. */
+  /** ISO 8601 UTC; null: not known. */
   etaAt: string | null;
   expiring: number | null;
-  /** That nobody is there to call. */
+  /** What keeps calls from going out; null: nothing. */
   obstacle: string | null;
 }
 
@@ -69,13 +88,13 @@ export function renderConfirm(
   draft: Draft,
   regions: Record<string, Html>,
   viewer: Viewer,
-  label: string,
+  { label, problem }: { label: string; problem: string },
 ): Html {
   const skip =
     draft.problems > 0
       ? html`<div><label><input type="checkbox" name="skip" value="yes" required>Skip ${plural(draft.problems, 'invalid line')}</label></div>`
       : '';
-  return html`${draft.failure === null ? '' : renderFailure(draft.failure)}${live(regions, 'plan')}
+  return html`${renderProblem(problem)}${draft.failure === null ? '' : renderFailure(draft.failure)}${live(regions, 'plan')}
 <section><h2>Check</h2>
 <p class="lead">${plural(draft.ids, 'action')} in ${draft.source}, ${draft.problems > 0 ? html`<strong>${plural(draft.problems, 'invalid line')}</strong>` : 'no invalid lines'}${draft.duplicates > 0 ? `, ${describeDuplicates(draft.duplicates)}` : ''}</p>
 ${renderLines(draft)}</section>
@@ -91,7 +110,7 @@ ${recordedAs(viewer)}
 </section>`;
 }
 
-/** Why there is nothing to submit; null: there is, or nobody knows yet. */
+/** Why there is nothing to submit; null: there is, or that is not known yet. */
 export function whyNothing({ ids, problems, plan }: Draft): string | null {
   if (ids === 0) {
     const words = problems > 0 ? 'No line holds a machine action id.' : 'No machine action ids found.';
@@ -115,7 +134,7 @@ function renderQuestion(draft: Draft): Html {
   if (whyNothing(draft) !== null) return html``;
   const { wish, tenant } = draft;
   const [where, note] = isFollowing(draft)
-    ? ['in', 'They are queued or finished in other campaigns, and count in this one, too.']
+    ? ['in', 'They are owned by other campaigns. This campaign will show their outcomes.']
     : ['to', NO_UNDO];
   return html`<p>${describeDoing(draft)} ${where} ${campaignIn(wish.name, tenant)}? ${note}</p>`;
 }
@@ -133,7 +152,7 @@ function isFollowing({ plan }: Draft): boolean {
 
 function renderFailure(failure: string): Html {
   const words = `Submitting these actions failed half-way: ${unfinished(failure)}. Some may have been submitted; the campaign's page shows which. It is safe to submit them again: no action is submitted twice.`;
-  return html`<p class="problem" role="alert">${words}</p>\n`;
+  return renderProblem(words);
 }
 
 function renderLines({ lines, ids, duplicates, problems }: Draft): Html {

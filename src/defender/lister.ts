@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { StanddownError, unreachable } from '../errors.ts';
 import type { Detail } from '../outcome.ts';
 import type { Timings } from '../timings.ts';
+import { withCode } from '../words/code.ts';
 import { backoff, classify } from './classify.ts';
 import { type DefenderClient, type Listing, readListing } from './client.ts';
 import { type HttpAnswer, type NoAnswer, TOO_LARGE } from './exchange.ts';
@@ -95,7 +96,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
     let failure: SignInError | null = null;
     let renewed = false;
     const retry = async (detail: Detail, waitMs = backoff(faults + 1, deps.random(), deps.timings)) => {
-      if (++faults >= MOST_TRIES) throw failed(detail, `${faults} times in a row`);
+      if (++faults >= MOST_TRIES) throw failed(detail, `${faults} attempts`);
       await pause(waitMs, 'fault', describe(detail));
     };
     for (;;) {
@@ -117,7 +118,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       const asked = await deps.budget.ask('list');
       if (asked.kind === 'wait') {
         // A millisecond more: a call is allowed when the deciding one has left the window, not when it is about to.
-        await pause(asked.waitMs > 0 ? asked.waitMs + 1 : 0, asked.reason);
+        await pause(asked.waitMs > 0 ? asked.waitMs + 1 : 0, asked.reason, asked.why);
         continue;
       }
       const answer = await call(query, token, asked.grant);
@@ -129,7 +130,7 @@ export function createLister(deps: ListerDeps): (query: string) => Promise<Listi
       }
       if (answer.kind !== 'unauthorized') continue;
       deps.signIn.refuse(token);
-      if (renewed) throw failed(answer.detail, 'even with a new token');
+      if (renewed) throw failed(answer.detail, 'also with a new token');
       renewed = true;
     }
   };
@@ -141,7 +142,7 @@ async function tokenOf({ signIn, clock }: ListerDeps, doubted: Token | null): Pr
     return await (doubted ? signIn.renewed(doubted) : signIn.token());
   } catch (error) {
     if (!(error instanceof SignInError)) throw error;
-    const detail = { errorCode: error.code, errorMessage: error.message };
+    const detail = { errorCode: error.code, errorMessage: gistOf(error) };
     if (!LASTING.test(error.code)) {
       return { failure: error, detail, waitMs: Math.max(0, error.retryAt - clock.monotonic()) };
     }
@@ -199,11 +200,11 @@ function notPermitted(token: Token, detail: Detail | null = null, address = ''):
 }
 
 function failed(detail: Detail, when: string): StanddownError {
-  const words = `cannot list machine actions: ${describe(detail)}${when ? `, ${when}` : ''}`;
+  const words = `cannot list machine actions${when ? ` (${when})` : ''}: ${describe(detail)}`;
   return new StanddownError('UPSTREAM_FAILED', words, { context: { ...detail } });
 }
 
 function describe({ httpStatus, errorCode, errorMessage }: Detail): string {
-  const words = [errorCode, errorMessage].filter(Boolean).join(': ');
+  const words = withCode(errorCode, errorMessage);
   return httpStatus === undefined ? words : `${httpStatus}${words ? ` (${words})` : ''}`;
 }

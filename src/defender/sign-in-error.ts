@@ -19,12 +19,14 @@ export class SignInError extends Error {
   }
 }
 
-/** The service's own sentence, where there is one: msal repeats its code before it, and traces follow. */
+/** The service's own sentence, without the code that stands beside it already: msal repeats that before it, and traces follow. */
 export function gistOf({ code, message }: Pick<SignInError, 'code' | 'message'>): string {
   const described = / - Description: (.+?) - Correlation ID: /s.exec(message)?.[1] ?? message;
   const [text = ''] = described.slice(Math.max(0, described.indexOf('AADSTS'))).split(/\r?\n| Trace ID:/);
+  const [word, number = word] = code.split(' ');
   return text
-    .replace(`${code.split(' ')[0]}: `, '')
+    .replace(`${word}: `, '')
+    .replace(`${number}: `, '')
     .replace(/ \(correlation id \S+\)$/, '')
     .slice(0, 300);
 }

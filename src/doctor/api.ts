@@ -10,6 +10,7 @@ import type { Token } from '../defender/sign-in.ts';
 import { describeDuration } from '../duration.ts';
 import { unreachable } from '../errors.ts';
 import type { Detail } from '../outcome.ts';
+import { withCode } from '../words/code.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 const api = findingsOf('api');
@@ -184,11 +185,11 @@ async function knock({ apiUrl, dispatcher, token, budget, ...deps }: ApiDeps): P
       : !mayRead(token.roles)
         ? 'Without a permission to read'
         : budget === null
-          ? 'Without Redis, which counts the calls,'
+          ? 'Without Redis, which counts the calls'
           : 'While reading is blocked';
   return api.ok({
     finding: `The API at ${apiUrl} is reachable (answered ${answer.status})`,
-    meaning: `${why} doctor cannot check more without cancelling something.`,
+    meaning: `${why}, doctor cannot check more.`,
   });
 }
 
@@ -221,5 +222,5 @@ function detailOf({ code, message }: NoAnswer): Detail {
 }
 
 function describe({ httpStatus, errorCode, errorMessage }: Detail): string {
-  return [httpStatus, errorCode, errorMessage].filter(Boolean).join(': ') || 'no details';
+  return [httpStatus, withCode(errorCode, errorMessage)].filter(Boolean).join(': ') || 'no details';
 }

@@ -69,7 +69,7 @@ function judgeRead(roles: readonly string[], wanted: readonly string[], where: s
       finding: 'Permission to read machine actions',
       meaning: isNewest
         ? ''
-        : `Microsoft's newest documentation names only ${wanted.at(-1)}. Whether ${wanted[0]} is still enough shows when it is used.`,
+        : `If reading is refused, grant ${wanted.at(-1)}: Microsoft's newest documentation names only that permission.`,
     });
   }
   return permissions.warning({

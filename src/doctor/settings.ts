@@ -48,7 +48,7 @@ function judgeTenant({ tenant, tenantsFile, signIn, signInMissing }: Config): Fi
   if (tenant === null) {
     return settings.problem({
       finding: 'No tenant selected',
-      meaning: 'Every campaign and every limit belongs to a tenant.',
+      meaning: 'Every campaign and every rate limit is of one tenant.',
       advice: 'Set AZURE_TENANT_ID or STANDDOWN_TENANT (a label).',
     });
   }
@@ -137,7 +137,7 @@ function judgeScope({ cloud }: Config, scope: string, finding: string): Finding 
   }
   const isOpen = CLOUDS[cloud].isScopeOpen && scope === CLOUDS[cloud].scope;
   const meaning =
-    'Nobody has confirmed that this is the right scope for this cloud. To use another one, set DEFENDER_SCOPE.';
+    'Whether this is the right scope for this cloud is not confirmed. To use another one, set DEFENDER_SCOPE.';
   return settings.ok({ finding, ...(isOpen && { meaning }) });
 }
 

@@ -75,7 +75,7 @@ const BY_NUMBER: Readonly<Record<string, Known>> = {
     'Allow public client flows (Authentication in the app registration).',
   ],
   AADSTS65001: [
-    'Nobody has consented to the permissions that the application requests.',
+    'The permissions that the application requests have no consent.',
     'Add delegated permissions of WindowsDefenderATP to the app registration, and grant admin consent.',
   ],
   AADSTS7000112: ['The application is disabled.', 'Enable it in Entra, under Enterprise applications.'],

@@ -266,7 +266,7 @@ export function createJanitor(deps: JanitorDeps) {
     });
     if (ended)
       log.info(
-        { lane, jobId: excerpt(jobId, 100), reason, outcome: result?.outcome },
+        { queue: lane, jobId: excerpt(jobId, 100), reason, outcome: result?.outcome },
         'rejected an unreadable job',
       );
     return ended;
@@ -332,7 +332,7 @@ export function createJanitor(deps: JanitorDeps) {
     const result = await deps.resultOf?.({ data: undefined, reason, timestamp: Number.NaN });
     const returnValue = JSON.stringify(result ?? { dropped: 'unreadable' });
     await run(jobId, returnValue, { mode: 'strip', max: 0, decided: true });
-    log.info({ lane, jobId, reason, outcome: result?.outcome }, 'rejected an unreadable job');
+    log.info({ queue: lane, jobId, reason, outcome: result?.outcome }, 'rejected an unreadable job');
   }
 
   return {

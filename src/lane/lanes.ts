@@ -91,7 +91,7 @@ export function createLanes(deps: LanesDeps) {
       prefix: keys.prefix,
       streams: { events: { maxLen: KEPT_EVENTS[name] } },
     });
-    return queue.on('error', (err) => log.debug({ lane: name, err }, 'queue'));
+    return queue.on('error', (err) => log.debug({ queue: name, err }, 'queue'));
   }
 
   function createWorker(name: LaneName): LaneWorker<unknown, CancelResult | Dropped> {
@@ -159,10 +159,10 @@ export function createLanes(deps: LanesDeps) {
     });
     // A refusal ends the worker, which says so once; until then every try would.
     worker.on('error', (err) =>
-      log[isCommandRefused(err) ? 'debug' : 'warn']({ lane: name, err }, 'queue error'),
+      log[isCommandRefused(err) ? 'debug' : 'warn']({ queue: name, err }, 'queue error'),
     );
     worker.on('stalled', (jobId) =>
-      log.info({ lane: name, jobId }, 'took over a job from a worker that stopped responding'),
+      log.info({ queue: name, jobId }, 'took over a job from a worker that stopped responding'),
     );
     return worker;
   }
@@ -237,13 +237,13 @@ export function createLanes(deps: LanesDeps) {
       for (const lane of lanes) {
         lane.worker.onBroken = (err) => {
           lane.ended = true;
-          log.error({ lane: lane.name, err }, 'processing of the queue ended unexpectedly');
+          log.error({ queue: lane.name, err }, 'processing of the queue ended unexpectedly');
           deps.onEnded(lane.name);
         };
         // A hold that an earlier worker left may be of limits that hold no more; what holds now, the first job is told.
         const forgotten = lane.queue
           .removeRateLimitKey()
-          .catch((err) => log.debug({ lane: lane.name, err }, 'release'));
+          .catch((err) => log.debug({ queue: lane.name, err }, 'release'));
         void forgotten.then(() => lane.worker.run());
       }
     },

@@ -109,7 +109,7 @@ export function createSignInHold(deps: SignInHoldDeps) {
 }
 
 function describe(error: SignInError): string {
-  return withoutSecrets(`${error.code}: ${gistOf(error).replace(/^AADSTS\d+: /, '')}`);
+  return withoutSecrets(`${error.code}: ${gistOf(error)}`);
 }
 
 function toSignInError(error: unknown): SignInError {

@@ -1,6 +1,8 @@
 import type { EpochContext } from '../budget/epoch.ts';
 import { StanddownError } from '../errors.ts';
+import type { Keys } from '../keys.ts';
 import type { Detail, Outcome } from '../outcome.ts';
+import { campaignIn } from '../words/campaign.ts';
 import type { Batch } from './batch.ts';
 import { type CallSettings, createCalls, type DirectCampaign } from './calls.ts';
 import { endBatch } from './end.ts';
@@ -62,7 +64,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
         if (again.kind === 'again' && again.owners) owners = [...new Set([...owners, ...again.owners])];
       };
       for await (const done of view.overBatches(ids, run, learn)) {
-        if (done.kind === 'closed') throw closed(done.state);
+        if (done.kind === 'closed') throw closed(done.state, keys, name);
         add(count, done);
         if (done.records > view.buckets * RECORDS_PER_BUCKET) {
           view.buckets = await grow(redis, keys, view.buckets, done.records, SPLITS_PER_BATCH);
@@ -82,7 +84,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       const asked = { campaign: campaign ?? 0, name, owners: [], isDry: true };
       const run = (batch: Batch) => submitBatch(redis, keys, { ...asked, buckets: view.buckets, batch });
       for await (const done of view.overBatches(ids, run)) {
-        if (done.kind === 'closed') throw closed(done.state);
+        if (done.kind === 'closed') throw closed(done.state, keys, name);
         add(count, done);
       }
       return count;
@@ -163,7 +165,7 @@ export function createLedger(deps: EpochContext & { settings: CallSettings }) {
       const run = (batch: Batch) =>
         retryBatch(redis, keys, { campaign, name, buckets: view.buckets, batch, outcomes });
       for await (const done of view.overBatches(ids, run)) {
-        if (done.kind === 'closed') throw closed(done.state);
+        if (done.kind === 'closed') throw closed(done.state, keys, name);
         reopened += done.reopened;
       }
       return reopened;
@@ -223,8 +225,9 @@ function add(count: SubmitCount, done: SubmitCount): void {
   count.takenOver.push(...done.takenOver);
 }
 
-function closed(state: string): StanddownError {
-  return new StanddownError('CAMPAIGN_CLOSED', `the campaign is ${state} and accepts no more actions`, {
-    context: { state },
-  });
+/** @param name empty: its caller looks at the state only. */
+function closed(state: string, { tenant }: Keys, name: string): StanddownError {
+  const which = name === '' ? 'the campaign' : campaignIn(name, tenant);
+  const words = `${which} is ${state} and accepts no more actions`;
+  return new StanddownError('CAMPAIGN_CLOSED', words, { context: { state } });
 }

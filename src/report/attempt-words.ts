@@ -2,12 +2,13 @@ import type { ReportLine } from '../campaign/report.ts';
 import { describeDuration } from '../duration.ts';
 import type { Attempt } from '../ledger/attempts.ts';
 import { describeOwnership } from '../words/campaign.ts';
+import { withCode } from '../words/code.ts';
 
 /** The result of a call that decided nothing. */
 export function describeEnd({ operation, end, fate, httpStatus, errorCode, errorMessage }: Attempt): string {
   const doubt = operation === 'cancel' ? '; the cancel may have been carried out' : '';
   if (end === 'lapsed') return `no answer: the worker stopped${doubt}`;
-  const what = [errorCode, errorMessage].filter(Boolean).join(': ');
+  const what = withCode(errorCode, errorMessage);
   const said = [httpStatus === null ? '' : `HTTP ${httpStatus}`, what].filter(Boolean).join(', ');
   if (fate === 'answered') return said;
   const reason = said === '' ? '' : ` (${said})`;
@@ -23,11 +24,11 @@ export function describeThen({ operation, end, httpStatus, waitMs }: Attempt): s
   return waitMs < 1_000 ? 'retried' : `retried after at least ${describeDuration(waitMs)}`;
 }
 
-/** Whose an action is that is not the campaign's own, and what that means for it; null: it is its own. */
+/** Which campaign owns an action that this one follows, and what that means for it; null: this campaign owns it. */
 export function describeOwner(line: Pick<ReportLine, 'campaign'>, campaign: string): string | null {
   if (line.campaign === campaign) return null;
   const owned = describeOwnership(line.campaign);
   return line.campaign === ''
-    ? `${owned}, so no cancel will be sent; submit it again`
-    : `${owned}, which has its calls and outcomes`;
+    ? `${owned}, so no cancel will be sent: submit it again`
+    : `${owned}: see its calls and outcomes there`;
 }

@@ -1,5 +1,6 @@
 import type { ReportLine } from '../campaign/report.ts';
 import { describeNotes } from '../words/campaign.ts';
+import { withCode } from '../words/code.ts';
 
 /** How the reader in the browser shows and sorts a column. */
 type ColumnKind = 'text' | 'outcome' | 'number' | 'time' | 'id';
@@ -28,7 +29,7 @@ export const ROW_COLUMNS: readonly RowColumn[] = [
   { title: 'Verified (UTC)', kind: 'time', value: (line) => toMs(line.verifiedAt) },
   { title: 'HTTP', kind: 'number', value: (line) => line.httpStatus ?? null },
   { title: 'Attempts', kind: 'number', value: (line) => line.attempts },
-  { title: 'Campaign', kind: 'text', repeats: true, onlyIfVaried: true, value: (line) => line.campaign },
+  { title: 'Owned by', kind: 'text', repeats: true, onlyIfVaried: true, value: (line) => line.campaign },
   {
     title: 'Requested by',
     kind: 'text',
@@ -69,7 +70,7 @@ function notesOn({ uncertain, campaign: owner }: ReportLine, campaign: string): 
 }
 
 function errorOf({ errorCode, errorMessage }: ReportLine): string | null {
-  return [errorCode, errorMessage].filter(Boolean).join(': ') || null;
+  return withCode(errorCode, errorMessage) || null;
 }
 
 function toMs(iso: string | null | undefined): number | null {

@@ -86,8 +86,8 @@ function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Ht
     ['Priority', describePriorityFact(campaign.priority)],
     ['Uncertain', summary.uncertain > 0 ? `${plural(summary.uncertain, 'action')}: ${UNCERTAIN}` : 'none'],
     [
-      'Owned by other campaigns',
-      summary.tracked > 0 ? `${plural(summary.tracked, 'action')}, with the outcomes there` : 'none',
+      'Followed',
+      summary.tracked > 0 ? `${plural(summary.tracked, 'action')} owned by other campaigns` : 'none',
     ],
     ['Verified', summary.verified > 0 ? plural(summary.verified, 'action') : 'none'],
     ['Report created', `${formatUtc(madeAt)}, Standdown ${version}`],

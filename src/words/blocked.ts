@@ -24,7 +24,7 @@ export const BLOCKED_LABELS: Readonly<Record<string, string>> = {
   upstream: 'Defender unavailable',
   unauthorized: 'token rejected',
   'sign-in': 'sign-in failing',
-  grace: 'Redis restarted',
+  grace: 'call history',
   paused: 'paused',
 };
 
@@ -52,14 +52,25 @@ export function partsOfHold({ reason, detail, isIdle = false }: Omit<HoldWords, 
     case 'sign-in':
       return { state: `Sign-in is failing${because(detail)}.`, next: 'Retrying' };
     case 'grace':
-      return {
-        state: 'Redis is new, was restarted, or its clock was set: rebuilding the call history.',
-        next: 'Resuming',
-      };
+      return { state: describeGrace(detail), next: detail === 'new' ? 'Starting' : 'Resuming' };
     case 'paused':
       return { state: detail || 'Paused. Resume it to continue.', next: '' };
     default:
       return { state: `Blocked: ${reason}${because(detail)}.`, next: 'Retrying' };
+  }
+}
+
+/** @param why what began it, as the budget notes it. */
+function describeGrace(why: string): string {
+  switch (why) {
+    case 'new':
+      return 'Redis holds no data of this tenant yet: waiting for workers to report calls that they remember.';
+    case 'clock':
+      return 'The clock of Redis was set: rebuilding the call history.';
+    case 'rewound':
+      return 'Redis lost its latest data: rebuilding the call history.';
+    default:
+      return 'Redis was restarted: rebuilding the call history.';
   }
 }
 

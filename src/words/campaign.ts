@@ -30,6 +30,18 @@ export function commandFor(verb: string, name: string, tenant: string, options =
   return `standdown ${verb} ${shellWord(name)}${options === '' ? '' : ` ${options}`} --tenant ${tenant}`;
 }
 
+/** As `commandFor` writes it after `run`, in quotes: the verb, the campaign and options. */
+const COMMAND =
+  /\brun "standdown (resume|retry) (?:[\w@%+=:,./-]+|'[^']*'(?:\\''[^']*')*)((?: --[\w-]+| [a-z_]+)*?) --tenant [^\s"]+"/g;
+
+/** A text for a page of the console: where it names a command for which the page has a button, it names the button. */
+export function withButtons(text: string): string {
+  return text.replace(COMMAND, (_, verb: string, options: string) => {
+    const button = `select ${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;
+    return options.includes('--accept-refusals') ? `${button} and "Accept refusals"` : button;
+  });
+}
+
 /** The name of an outcome, or of its absence. */
 export function outcomeLabel(state: RecordState | 'unknown' | null): string {
   return state === null || state === 'open' || state === 'checking' ? 'pending' : state;
@@ -91,19 +103,24 @@ export function describeKnown({
         `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
     ...tracked.map(({ outcome, ...of }) => {
-      const where = outcome === null ? 'already queued' : `ended as ${outcome}`;
-      return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}; followed there`;
+      const where = outcome === null ? 'already queued there' : `ended there as ${outcome}`;
+      return `${count(of.count)} followed: owned by campaign ${quoted(of.campaign)}, ${where}`;
     }),
   ];
 }
 
-/** That some of a campaign's actions are another one's. */
+/*
+ * Each action is owned by one campaign, which has it called. Another campaign that was given the same action follows it: it shows the
+ * outcome and waits for it, and neither pauses, aborts nor retries the action. No other words are used for this.
+ */
+
+/** That a campaign follows actions. */
 export function describeTracked({ tracked, unknown }: Pick<CampaignStatus, 'tracked' | 'unknown'>): string {
   const known = tracked.total - unknown;
   return [
     known > 0 ? describeFollowed(known) : '',
     unknown > 0
-      ? `${plural(unknown, 'action')} belonged to a campaign that was deleted; ${unknown === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
+      ? `${plural(unknown, 'action was', 'actions were')} owned by a deleted campaign; ${unknown === 1 ? 'its outcome is' : 'their outcomes are'} unknown`
       : '',
   ]
     .filter(Boolean)
@@ -112,16 +129,16 @@ export function describeTracked({ tracked, unknown }: Pick<CampaignStatus, 'trac
 
 function describeFollowed(total: number): string {
   return total === 1
-    ? '1 action belongs to another campaign and is followed there'
-    : `${count(total)} actions belong to other campaigns and are followed there`;
+    ? 'Follows 1 action owned by another campaign'
+    : `Follows ${count(total)} actions owned by other campaigns`;
 }
 
 /** What of a campaign is not paused or aborted with it; empty: nothing. */
 function describeGoingOn(following: number): string {
   if (following === 0) return '';
   return following === 1
-    ? '1 more action is owned by another campaign and is not affected'
-    : `${count(following)} more actions are owned by other campaigns and are not affected`;
+    ? '1 followed action is not affected'
+    : `${count(following)} followed actions are not affected`;
 }
 
 /** Some campaigns at the beginning of a sentence: `Campaigns "a", "b"`. */
@@ -158,9 +175,9 @@ export function askAbort(
 
 /** Why a campaign is not paused that has nothing of its own to pause. @param owners the campaigns that own its pending actions, by name. */
 function describeOnlyFollowing(following: number, owners: readonly string[]): string {
-  const belong = following === 1 ? 'action belongs' : 'actions belong';
+  const are = following === 1 ? 'action is' : 'actions are';
   const where = `${owners.length === 1 ? 'campaign' : 'campaigns'} ${owners.map(quoted).join(', ')}`;
-  return `Nothing to pause: ${count(following)} pending ${belong} to ${where}`;
+  return `nothing to pause; ${count(following)} pending ${are} owned by ${where}`;
 }
 
 /** `240 of 250 actions cancelled` */
@@ -197,8 +214,8 @@ export function describeReprioritized(priority: number, before: number): string 
 
 export function describeLeft(others: number): string {
   return others === 1
-    ? '1 action belongs to another campaign; retry it there, or submit it to this campaign again if that one was aborted'
-    : `${count(others)} actions belong to other campaigns; retry them there, or submit them to this campaign again if those were aborted`;
+    ? '1 followed action is owned by another campaign; retry it there, or submit it to this campaign again if that one was aborted'
+    : `${count(others)} followed actions are owned by other campaigns; retry them there, or submit them to this campaign again if those were aborted`;
 }
 
 export function describeDuplicates(duplicates: number): string {
@@ -208,7 +225,7 @@ export function describeDuplicates(duplicates: number): string {
 /** Why a campaign that has finished stays as it is. @param steering a verb, such as `pause`. */
 function describeFinished(at: number | null, steering: string, now: number): string {
   const when = at === null ? 'it has finished' : `it finished at ${formatTime(at, now)}`;
-  return `Nothing to ${steering}: ${when}`;
+  return `nothing to ${steering}; ${when}`;
 }
 
 /** What there is to know beside an action's outcome. @param owner the campaign that owns it, where that is another one; null: this one does. */
@@ -226,7 +243,7 @@ export function describeOwnership(owner: string): string {
 /** Why an outcome is marked as uncertain. */
 export const UNCERTAIN = 'an earlier attempt may have been carried out';
 
-/** What verifying came to: `Checked 196 actions: 192 found, 4 unknown to Defender`; or why nothing was asked for. */
+/** What verifying came to: `checked 196 actions: 192 found, 4 unknown to Defender`; or why nothing was asked for. */
 export function describeChecked(verified: VerifyCount): string {
   const { asked, noted, absent, changed } = verified;
   if (asked === 0) return describeUnchecked(verified);
@@ -235,17 +252,17 @@ export function describeChecked(verified: VerifyCount): string {
     ...(absent > 0 ? [`${count(absent)} unknown to Defender`] : []),
     ...(changed > 0 ? [`${count(changed)} retried or verified meanwhile`] : []),
   ];
-  return `Checked ${plural(asked, 'action')}: ${parts.join(', ')}`;
+  return `checked ${plural(asked, 'action')}: ${parts.join(', ')}`;
 }
 
 function describeUnchecked({ settled, uncalled, open, others, unknown }: VerifyCount): string {
   if (settled > 0)
-    return `Nothing left to verify: ${plural(settled, 'action has', 'actions have')} a final status from an earlier check`;
-  if (open > 0) return 'Nothing to verify yet';
-  if (uncalled > 0) return `Nothing to verify: ${plural(uncalled, 'action')} ended as ${UNCALLED_WORDS}`;
+    return `nothing left to verify: ${plural(settled, 'action has', 'actions have')} a final status from an earlier check`;
+  if (open > 0) return 'nothing to verify yet';
+  if (uncalled > 0) return `nothing to verify: ${plural(uncalled, 'action')} ended as ${UNCALLED_WORDS}`;
   return others + unknown > 0
-    ? 'Nothing to verify in this campaign'
-    : 'Nothing to verify: the campaign has no actions';
+    ? 'nothing to verify in this campaign'
+    : 'nothing to verify: the campaign has no actions';
 }
 
 const UNCALLED_WORDS = 'withdrawn, expired or invalid';
@@ -265,8 +282,10 @@ export function describeUnverified(verified: VerifyCount): string[] {
       : '',
     open > 0 ? `${plural(open, 'action is', 'actions are')} pending and can be verified when finished` : '',
     others > 0
-      ? `${plural(others, 'action belongs to another campaign and is', 'actions belong to other campaigns and are')} verified there`
+      ? `${plural(others, 'followed action is', 'followed actions are')} verified by the ${others === 1 ? 'campaign that owns it' : 'campaigns that own them'}`
       : '',
-    unknown > 0 ? `${plural(unknown, 'action')} belonged to a deleted campaign and cannot be verified` : '',
+    unknown > 0
+      ? `${plural(unknown, 'action was', 'actions were')} owned by a deleted campaign and cannot be verified`
+      : '',
   ].filter(Boolean);
 }

@@ -216,7 +216,7 @@ describe('the plan of a submit', () => {
     await steer(tenant, 'first', 'abort', TESTER);
     await assert.rejects(plan('first', newIds(1)), {
       code: 'CAMPAIGN_CLOSED',
-      message: 'the campaign is aborted and accepts no more actions',
+      message: `campaign "first" in tenant ${tenant.keys.tenant} is aborted and accepts no more actions`,
     });
   });
 });

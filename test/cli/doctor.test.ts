@@ -149,13 +149,13 @@ describe('doctor', () => {
       [
         'a wrong secret',
         { AZURE_CLIENT_SECRET: 'not-the-right-one' },
-        /AADSTS7000215: Invalid client secret/,
+        /AADSTS7000215\): Invalid client secret/,
         /secret/,
       ],
       [
         'an unknown application',
         { AZURE_CLIENT_ID: 'c0ffee' },
-        /AADSTS700016: Application/,
+        /AADSTS700016\): Application/,
         /does not have this application/,
       ],
       [
@@ -330,7 +330,7 @@ describe('doctor', () => {
     it('is not there', async () => {
       const examined = await examine({ DEFENDER_API_URL: 'http://127.0.0.1:1' });
       assert.equal(examined.code, 1);
-      assert.match(find(examined, 'api', 'problem').finding, /is unreachable: ECONNREFUSED/);
+      assert.match(find(examined, 'api', 'problem').finding, /is unreachable: connect ECONNREFUSED/);
     });
   });
 

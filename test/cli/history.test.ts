@@ -91,7 +91,7 @@ describe('the history of one request', () => {
     const owner = () => done('second', ids[0] ?? '');
     assert.equal(
       await owner(),
-      'Now: pending; 0 attempts used; owned by campaign "first", which has its calls and outcomes\n',
+      'Now: pending; 0 attempts used; owned by campaign "first": see its calls and outcomes there\n',
     );
     const kept = await shell.run(['delete', 'first', '--yes'], { env: stack.env });
     assert.match(kept.stderr, /has 1 pending action\. Abort it before you delete it\./);
@@ -100,11 +100,11 @@ describe('the history of one request', () => {
     assert.equal(followed.code, 2);
     assert.match(
       followed.stderr,
-      /Campaign "second" follows actions of campaign "first" .* Delete it first, or use --force\./,
+      /Campaign "second" follows actions owned by campaign "first" .* Delete it first, or use --force\./,
     );
     const { code, stderr } = await shell.run(['delete', 'first', '--yes', '--force'], { env: stack.env });
     assert.equal(code, 0, stderr);
-    assert.match(await owner(), /owned by a deleted campaign, so no cancel will be sent; submit it again\n$/);
+    assert.match(await owner(), /owned by a deleted campaign, so no cancel will be sent: submit it again\n$/);
   });
 
   it('refuses what is no id, or none of the campaign', async () => {

@@ -98,13 +98,13 @@ describe('steering a campaign', () => {
     const [own = '', ...others] = newGuids(3);
     await shell.submit('owner', others);
     await shell.submit(NAME, [own, ...others]);
-    const goOn = '2 more actions are owned by other campaigns and are not affected';
+    const goOn = '2 followed actions are not affected';
     assert.equal(await done('pause', NAME), told(`paused; ${goOn}`));
     await done('resume', NAME);
     await createProbe(shell.tenant).decide(guidToBytes(own), 2, 'cancelled');
     assert.equal(
       await done('pause', NAME),
-      told('Nothing to pause: 2 pending actions belong to campaign "owner"'),
+      told('nothing to pause; 2 pending actions are owned by campaign "owner"'),
     );
     const { state, changed } = JSON.parse(await done('pause', NAME, '--json'));
     assert.deepEqual([state, changed], ['running', false]);
@@ -146,7 +146,7 @@ describe('steering a campaign', () => {
     const [id = ''] = newGuids(1);
     await shell.submit(NAME, [id]);
     await end(id, 'forbidden');
-    const accepted = /: Nothing to resume: it finished at .+; refusals no longer pause it\n$/;
+    const accepted = /: nothing to resume; it finished at .+; refusals no longer pause it\n$/;
     assert.match(await done('resume', NAME, '--accept-refusals'), accepted);
     const { redis, keys } = shell.tenant;
     assert.equal(await redis.hget(keys.campaign(1), 'tolerant'), '1');
@@ -284,7 +284,7 @@ describe('steering a campaign', () => {
       assert.ok(by?.startsWith(`${userInfo().username}@`));
       assert.match(command ?? '', /^standdown (submit|pause|resume|priority|retry|abort) /);
     }
-    assert.match(entries[0]?.['command'] ?? '', /--campaign "wrong scan" --comment "by mistake"$/);
+    assert.match(entries[0]?.['command'] ?? '', /--campaign 'wrong scan' --comment 'by mistake'$/);
     assert.match(await done('history', NAME), /priority .* 5 to 2/);
   });
 

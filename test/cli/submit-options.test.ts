@@ -117,6 +117,36 @@ describe('standdown submit', () => {
       assert.equal((await shell.listed(CAMPAIGN))?.length, 105);
     });
 
+    it('nothing that is shown is wider than the terminal', async () => {
+      const ids: string[] = [];
+      for (const type of ['Isolate', 'CollectInvestigationPackage', 'LiveResponse', 'StopAndQuarantineFile'])
+        ids.push(...(await add(2, { type, computerDnsName: `ws-of-${type.slice(0, 14)}.contoso.example` })));
+      const file = await shell.write('ids', ids.join('\n'));
+      await submit(newGuids(2));
+      const preview = ['submit', file, ...INTO, '--dry-run'];
+      const shown: [columns: number, args: string[], says: RegExp][] = [
+        [100, preview, /machines/],
+        [80, preview, /machines/],
+        [60, preview, /machines/],
+        [60, ['select', '--where', `requestor=${requestor}`], /^machine action {2}\S+$/m],
+        [60, ['status', CAMPAIGN], /pending/],
+        [60, ['verify', CAMPAIGN], /nothing to verify/],
+        [60, ['doctor'], /Permission to cancel/],
+        [60, ['status', 'a campaign that does not exist'], /no campaign/],
+      ];
+      await Promise.all(
+        shown.map(async ([columns, args, says]) => {
+          const child = startOnTerminal(args, { env: shell.env, columns });
+          await child.exited;
+          const text = child.stdout.replaceAll('\r', '');
+          assert.match(text, says);
+          // A single word, such as an address, is not broken.
+          const wide = text.split('\n').filter((line) => line.length > columns && /\S\s/.test(line));
+          assert.deepEqual(wide, [], `${columns} columns: ${args.join(' ')}`);
+        }),
+      );
+    });
+
     it('takes half an answer and Ctrl-C for a no', async () => {
       const file = await shell.write('ids', newGuids(101).join('\n'));
       const { code, shown } = await answer(`y${KEYS.ctrlC}`, [file], NO_SIGN_IN);
@@ -213,7 +243,7 @@ describe('standdown submit', () => {
     assert.equal(await waiting.exited, 3, waiting.stderr);
     assert.match(
       waiting.stdout,
-      /^Campaign "wrong isolation" .*: 0 actions queued\n {2}3 already queued in campaign "first"; followed there\n/,
+      /^Campaign "wrong isolation" .*: 0 actions queued\n {2}3 followed: owned by campaign "first", already queued there\n/,
     );
     assert.match(
       waiting.stdout,
@@ -289,7 +319,7 @@ describe('standdown submit', () => {
         [accepted, tracked, duplicates],
         [
           `Campaign "wrong isolation" in tenant ${shell.tenant.label} (new): 118 actions would be queued`,
-          '  2 already queued in campaign "first"; followed there',
+          '  2 followed: owned by campaign "first", already queued there',
           '  1 duplicate ignored',
         ],
       );

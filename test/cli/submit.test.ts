@@ -229,8 +229,8 @@ describe('standdown submit', () => {
     const [accepted, ...others] = linesOf(plain.stdout);
     assert.equal(accepted, `Campaign "wrong scan" in tenant ${shell.tenant.label}: 1 action queued`);
     assert.deepEqual(others.slice(0, 2).sort(), [
-      '  1 already queued in campaign "first"; followed there',
-      '  1 ended as cancelled in campaign "first"; followed there',
+      '  1 followed: owned by campaign "first", already queued there',
+      '  1 followed: owned by campaign "first", ended there as cancelled',
     ]);
   });
 
@@ -275,7 +275,10 @@ describe('standdown submit', () => {
     await steer(shell.tenant, 'wrong scan', 'abort', TESTER);
     const ran = await submit(newGuids(1)[0] ?? '');
     assert.deepEqual([ran.code, ran.stdout], [2, '']);
-    assert.match(ran.stderr, /^standdown: the campaign is aborted and accepts no more actions\n$/);
+    assert.match(
+      ran.stderr,
+      /^standdown: campaign "wrong scan" in tenant \w+ is aborted and accepts no more actions\n$/,
+    );
   });
 
   const COMMENT = ['--comment', 'stop it'];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
-import { linesOf, openShell, type Shell } from './shell.ts';
+import { linesOf, newGuids, openShell, type Shell } from './shell.ts';
 
 const INTO = ['--campaign', 'stop-scan', '--comment', 'Ticket 4711'];
 
@@ -53,12 +53,20 @@ describe('a usage error', () => {
   }
 
   it('names no help where the command line was right', async () => {
+    await shell.submit('waiting', newGuids(1));
     for (const args of [
       ['status', 'nobody'],
       ['report', 'nobody'],
+      ['submit', 'no-such-file', '--campaign', 'a', '--comment', 'b'],
+      ['submit', '--where', 'type=Isolate', '--campaign', 'a', '--comment', 'b'],
+      ['report', 'waiting', '--output', '/no-such-folder/report'],
+      ['abort', 'waiting'],
+      ['delete', 'waiting'],
+      ['history', 'waiting', newGuids(1)[0] ?? ''],
     ]) {
       const { code, stderr } = await shell.run(args);
-      assert.equal(code, 2);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /^standdown: /);
       assert.doesNotMatch(stderr, /--help/);
     }
   });

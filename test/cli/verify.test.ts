@@ -54,7 +54,7 @@ it('verify has worked when all was read, also where not all were stopped; the hi
   const audit = await readAudit(shell.tenant, 1);
   assert.deepEqual(
     audit.map(({ action, command }) => [action, command]),
-    [['verify', 'standdown verify "wrong scan" --json']],
+    [['verify', "standdown verify 'wrong scan' --json"]],
   );
   await shell.close();
 });

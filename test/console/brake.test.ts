@@ -10,7 +10,7 @@ import { eventually } from '../support/wait.ts';
 import { openConsole } from './support.ts';
 
 const NAME = 'wrong scan';
-const COMMAND = /standdown resume "wrong scan"/;
+const COMMAND = /standdown resume 'wrong scan'/;
 
 /** What a person sees of the brake, and does about it, in commands and on the pages. */
 describe('a campaign that the brake has paused, with nothing open', () => {
@@ -56,7 +56,7 @@ describe('a campaign that the brake has paused, with nothing open', () => {
     return ran.stdout;
   }
 
-  it('says why in status, watch, the report and on the pages, with the command', async () => {
+  it('says why in status, watch, the report and on the pages, with the command or the button', async () => {
     const status = await done('status', NAME);
     assert.match(
       status,
@@ -69,7 +69,8 @@ describe('a campaign that the brake has paused, with nothing open', () => {
     assert.match(await done('report', NAME, '--format', 'html'), /paused: Paused after 20 refusals/);
     for (const path of ['/', `/t/${shell.tenant.label}`, `/t/${shell.tenant.label}/c/1`]) {
       const { text } = await open(path);
-      assert.match(text, /The API said no\..*standdown resume/, path);
+      assert.match(text, /The API said no\..*select Resume/, path);
+      assert.doesNotMatch(text, /run &quot;standdown (resume|retry)/, path);
     }
   });
 

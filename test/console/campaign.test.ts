@@ -159,8 +159,11 @@ describe('a campaign in the console, in a real browser', () => {
     await page.reload();
     for (const name of ['Pause', 'Abort'])
       assert.equal(await page.locator('#actions').getByRole('link', { name, exact: true }).count(), 0, name);
-    await act(visitor, 'Retry');
-    assert.match(await textOf(page, '#head'), /Retry failed: No outcome was selected/);
+    await page.locator('#actions').getByRole('link', { name: 'Retry' }).click();
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await page.getByRole('alert').waitFor();
+    assert.match(await textOf(page, '[role=alert]'), /Select at least one outcome\./);
+    await page.getByRole('link', { name: 'Back' }).click();
     await act(visitor, 'Retry', () => page.getByLabel('cancelled').check());
     assert.match(await textOf(page, '#head'), /Campaign "steered" in tenant \w+: 3 actions queued again/);
     assert.equal((await stack.status('steered')).open, 3);
@@ -226,7 +229,7 @@ describe('a campaign in the console, in a real browser', () => {
     await visitor.go(await pathOf('verified'));
     await act(visitor, 'Verify');
     await eventually(async () =>
-      assert.match(await textOf(visitor.page, '#head'), /: Checked 5 actions: 5 found; Cancelled 5 – by/),
+      assert.match(await textOf(visitor.page, '#head'), /: checked 5 actions: 5 found; Cancelled 5 – by/),
     );
     assert.deepEqual(await audit('verified'), [`verify|${OPERATOR}|console: verify verified|`]);
   });
@@ -397,7 +400,7 @@ describe('a campaign in the console, in a real browser', () => {
     await stack.submit([...stack.addActions(3), ...theirs], 'both');
     await visitor.go(await pathOf('both'));
     assert.match(await textOf(page, '#head'), /1 of 5 actions finished/);
-    assert.match(await textOf(page, '#head'), /2 actions belong to other campaigns and are followed there/);
+    assert.match(await textOf(page, '#head'), /Follows 2 actions owned by other campaigns/);
     assert.match(await textOf(page, '#requests'), /^5 of 5 actions/);
     await eventually(async () => assert.match(await textOf(page, '#analysis'), /Total\s+5/));
     assert.match(await textOf(page, '#analysis'), /cancelled\s+1\s/);

@@ -177,9 +177,7 @@ describe('handing ids in through the console, in a real browser', () => {
     const state = tenant.keys.campaign((await campaign('again')).number);
     await redis.hset(state, 'state', 'aborted');
     await page.getByRole('button', { name: 'Submit 2 actions' }).click();
-    await page.getByRole('heading', { name: 'Request failed' }).waitFor();
-    await page.goBack();
-    await page.reload();
+    await page.getByRole('alert').waitFor();
     assert.match(
       await textOf(page, '[role=alert]'),
       /failed half-way: .*aborted.* safe to submit them again/,
@@ -235,8 +233,12 @@ describe('handing ids in through the console, in a real browser', () => {
       await fill(visitor, name);
       await page.getByLabel('Action ids').fill(text);
       await page.getByRole('button', { name: 'Check' }).click();
-      await page.getByRole('heading', { name: 'Request failed' }).waitFor();
-      assert.match(await textOf(page, 'main'), words);
+      await page.getByRole('alert').waitFor();
+      assert.match(await textOf(page, '[role=alert]'), words);
+      const entered = ['Campaign (new', 'Comment', 'Action ids'].map((label) =>
+        page.getByLabel(label).inputValue(),
+      );
+      assert.deepEqual(await Promise.all(entered), [name, 'by mistake', text], 'and keeps what was entered');
     }
     await fill(visitor, 'both');
     await page.getByLabel('Action ids').fill(newGuids(1).join());
@@ -245,9 +247,19 @@ describe('handing ids in through the console, in a real browser', () => {
       mimeType: 'text/plain',
       buffer: Buffer.from(newGuids(1).join()),
     });
+    await page.getByLabel('Priority').selectOption('2');
     await page.getByRole('button', { name: 'Check' }).click();
-    await page.getByRole('heading', { name: 'Request failed' }).waitFor();
-    assert.match(await textOf(page, 'main'), /You pasted ids and chose a file\. Remove one of them\./);
+    await page.getByRole('alert').waitFor();
+    assert.match(
+      await textOf(page, '[role=alert]'),
+      /You pasted ids and chose a file\. Remove one of them\./,
+    );
+    assert.equal(await page.getByLabel('Priority').inputValue(), '2');
+    // It can be put right there.
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.waitForURL('**/submit/*');
+    assert.match(await textOf(page, 'main'), /1 action in pasted text, no invalid lines/);
+    await page.getByRole('button', { name: 'Back' }).click();
   });
 
   it('takes nothing from whoever may only read, nor without the key of the session', async (t) => {

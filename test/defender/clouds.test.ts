@@ -94,11 +94,7 @@ describe('each cloud and region, by its settings', () => {
         const [apiUrl, authority, asked] = places;
         assert.equal(finding?.finding, `Cloud ${where}: API ${apiUrl}, sign-in ${authority}, scope ${asked}`);
         const isOpen = api === GOV;
-        assert.equal(
-          /Nobody has confirmed/.test(finding?.meaning ?? ''),
-          isOpen,
-          'says what nobody has confirmed',
-        );
+        assert.equal(/is not confirmed/.test(finding?.meaning ?? ''), isOpen, 'says what is not confirmed');
       });
 
       it('is no budget of its own', () => {

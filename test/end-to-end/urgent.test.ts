@@ -106,7 +106,7 @@ describe('what is urgent', () => {
       urgent.join('\n'),
     );
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /3 already queued in campaign "field"; followed there/);
+    assert.match(stdout, /3 followed: owned by campaign "field", already queued there/);
     await eventually(async () => {
       for (const id of urgent) assert.equal((await field.simulator.callsFor(id)).length, 1, id);
     });

@@ -143,7 +143,7 @@ describe('what is told of a campaign that is', () => {
     assert.equal(
       textOf({ ...open, state: 'paused', pausedReason, name: 'wrong scan' }),
       'Campaign "wrong scan" in tenant contoso was paused after refusals: Paused after 20 refusals in a row. ' +
-        'Run "standdown status "wrong scan" --tenant contoso" for Defender’s answer and the next steps.',
+        'Run "standdown status \'wrong scan\' --tenant contoso" for Defender’s answer and the next steps.',
     );
   });
 

@@ -69,6 +69,15 @@ it('reading that waits says why, and when it goes on', () => {
   );
 });
 
+it('rebuilding the call history says what began it; a new tenant is not said to have a Redis that was restarted', () => {
+  const said = (detail: string) => describeHold({ reason: 'grace', until: at(6_000), detail }, NOW);
+  assert.match(said('new'), /^Redis holds no data of this tenant yet: .* Starting at .* \(in 6 s\)\.$/);
+  assert.doesNotMatch(said('new'), /restarted|clock|rebuilding/);
+  assert.match(said('restarted'), /^Redis was restarted: rebuilding the call history\. Resuming at /);
+  assert.match(said('rewound'), /^Redis lost its latest data: /);
+  assert.match(said('clock'), /^The clock of Redis was set: /);
+});
+
 it('a time that has passed is not shown', () => {
   for (const reason of ['window', 'penalty', 'upstream', 'unauthorized', 'sign-in', 'grace', 'other']) {
     const words = describeHold({ reason, until: at(-1), detail: 'detail' }, NOW);

@@ -1,19 +1,26 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { it } from 'node:test';
-import { askAbort, describeKnown, describeTracked } from '../../src/words/campaign.ts';
+import {
+  askAbort,
+  commandFor,
+  describeKnown,
+  describeTracked,
+  withButtons,
+} from '../../src/words/campaign.ts';
 
 it('what is gone is not said to be followed', () => {
   assert.equal(
     describeTracked({ tracked: { total: 3, open: 0 }, unknown: 3 }),
-    '3 actions belonged to a campaign that was deleted; their outcomes are unknown',
+    '3 actions were owned by a deleted campaign; their outcomes are unknown',
   );
   assert.equal(
     describeTracked({ tracked: { total: 3, open: 0 }, unknown: 1 }),
-    '2 actions belong to other campaigns and are followed there; 1 action belonged to a campaign that was deleted; its outcome is unknown',
+    'Follows 2 actions owned by other campaigns; 1 action was owned by a deleted campaign; its outcome is unknown',
   );
   assert.equal(
     describeTracked({ tracked: { total: 1, open: 0 }, unknown: 0 }),
-    '1 action belongs to another campaign and is followed there',
+    'Follows 1 action owned by another campaign',
   );
 });
 
@@ -27,8 +34,8 @@ it('what becomes of actions that are not simply new is said a line each', () => 
   assert.deepEqual(describeKnown(known), [
     '2 already in this campaign',
     '4 taken over from campaign "a \\"b\\"", where they ended as forbidden',
-    '1 already queued in campaign "a \\"b\\""; followed there',
-    '3 ended as cancelled in campaign "a \\"b\\""; followed there',
+    '1 followed: owned by campaign "a \\"b\\"", already queued there',
+    '3 followed: owned by campaign "a \\"b\\"", ended there as cancelled',
   ]);
   assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
 });
@@ -38,10 +45,33 @@ it('the question before an abort names what it does not reach, and who follows w
   assert.equal(
     askAbort(of, { open: 3, following: 2, followers: ['b', 'c'] }),
     'Abort campaign "a" in tenant contoso? 3 pending actions will not be cancelled. To cancel them later, submit them to another campaign. ' +
-      '2 more actions continue in the campaigns that own them. Campaigns "b", "c" follow pending actions of this one and will show them as withdrawn.',
+      '2 followed actions are not affected. Campaigns "b", "c" follow pending actions of this one and will show them as withdrawn.',
   );
   assert.equal(
     askAbort(of, { open: 0, following: 0, followers: [] }),
     'Abort campaign "a" in tenant contoso? 0 pending actions will not be cancelled.',
   );
+});
+
+it('a command that a message names is read by a shell as it was meant, whatever the campaign is called', () => {
+  for (const name of ['two words', 'a "b" $HOME `id`', "it's", '*', 'plain']) {
+    const command = commandFor('resume', name, 'contoso').replace('standdown', "printf '%s\\n'");
+    const words = execFileSync('/bin/sh', ['-c', command], { encoding: 'utf8' }).split('\n');
+    assert.deepEqual(words.slice(0, 4), ['resume', name, '--tenant', 'contoso']);
+  }
+});
+
+it('the console names its buttons in place of commands', () => {
+  for (const name of ['plain', 'two words', 'it\'s "so"']) {
+    const command = (verb: string, options = '') => `"${commandFor(verb, name, 'contoso', options)}"`;
+    assert.equal(
+      withButtons(
+        `No (403: "no"). Run "standdown doctor --tenant contoso". Then run ${command('resume')}: one goes first. ` +
+          `To retry, run ${command('retry', '--outcome not_found')}. To continue, run ${command('resume', '--accept-refusals')}.`,
+      ),
+      'No (403: "no"). Run "standdown doctor --tenant contoso". Then select Resume: one goes first. ' +
+        'To retry, select Retry. To continue, select Resume and "Accept refusals".',
+      name,
+    );
+  }
 });

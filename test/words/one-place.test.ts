@@ -142,7 +142,9 @@ for (const hold of HOLDS) {
       'live view': renderProgress(progress),
       'single line': renderLine(progress),
       'console, a hold': textOf(renderHold(wordsOf(hold), NOW)),
-      'console, a tenant': textOf(renderHolds({ budget: around, waiting: 1 }, TENANT, NOW)),
+      'console, a tenant': textOf(
+        renderHolds({ budget: around, waiting: { jobs: 1, campaigns: [] } }, TENANT, NOW),
+      ),
       'console, a campaign': textOf(renderCampaignHold(held, around, TENANT, NOW)),
     };
     for (const [where, text] of Object.entries(said)) assert.ok(text.includes(sentence), `${where}: ${text}`);
@@ -177,7 +179,9 @@ describe('that no worker is running', () => {
       status: (await shell.run(['status', NAME])).stdout,
       'live view': renderProgress(progress),
       'single line': renderLine(progress),
-      'console, a tenant': textOf(renderHolds({ budget: alone, waiting: 1 }, tenant, NOW)),
+      'console, a tenant': textOf(
+        renderHolds({ budget: alone, waiting: { jobs: 1, campaigns: [] } }, tenant, NOW),
+      ),
       'console, a campaign': textOf(renderCampaignHold(status, alone, tenant, NOW)),
     };
     for (const [where, text] of Object.entries(said)) assert.ok(text.includes(sentence), `${where}: ${text}`);
