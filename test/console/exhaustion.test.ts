@@ -181,6 +181,19 @@ describe('who wants to use up the console', () => {
     );
     assert.equal(pasted.status, 413);
     assert.match(pasted.words, /The pasted text is too long\. Upload it as a file\./);
+    // What is announced is enough: nothing of it is waited for.
+    const socket = connect(Number(new URL(served.url).port), '127.0.0.1');
+    const lines = [
+      `POST /t/${tenant.label}/submit HTTP/1.1`,
+      'Host: 127.0.0.1',
+      `Cookie: ${cookie}`,
+      'Content-Type: multipart/form-data; boundary=b',
+      `Content-Length: ${2_048 * MIB}`,
+    ];
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    const [head] = await once(socket, 'data');
+    socket.destroy();
+    assert.match(String(head), /^HTTP\/1\.1 413 /);
     // Nothing but forms is read at all.
     assert.equal((await send('/sign-out', '{}', 'application/json')).status, 415);
     await served.stop();
