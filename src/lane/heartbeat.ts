@@ -79,7 +79,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     if (seen.kind === 'reopened') {
       const wait = describeDuration(deps.epoch.graceMs);
       if (seen.why === 'new' && epoch === '')
-        log.info(`Redis holds no data of this tenant yet: waiting ${wait} before the first call`);
+        log.info(`this tenant is new in this Redis: waiting ${wait} before the first call`);
       else if (seen.why === 'clock')
         log.warn('the clock of Redis was changed: the call history was adjusted');
       else

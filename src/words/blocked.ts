@@ -58,7 +58,7 @@ export function partsOfHold({ reason, detail }: Omit<HoldWords, 'until'>): { sta
 function describeGrace(why: string): string {
   switch (why) {
     case 'new':
-      return 'Redis holds no data of this tenant yet: waiting for workers to report calls that they remember.';
+      return 'This tenant is new in this Redis: waiting in case a worker remembers earlier calls.';
     case 'clock':
       return 'The clock of Redis was set: rebuilding the call history.';
     case 'rewound':
