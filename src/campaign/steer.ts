@@ -163,7 +163,7 @@ export async function steer(
   const before = asText(await steerScript(redis, touched, args)) as CampaignState | 'done';
   if (before === 'done') {
     const { decidedAt } = (await readCampaign(redis, keys, number)) ?? campaign;
-    // When others of its actions ended, in other campaigns, nobody noted.
+    // When its followed actions ended is not recorded.
     return { state: 'running', finished: { at: total > 0 ? null : decidedAt }, following: open };
   }
   const rule = RULES[steering];

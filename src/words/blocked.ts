@@ -74,7 +74,7 @@ export function describeHolds(view: BudgetView, tenant: string): string[] {
   return [absence ?? [], holdsToShow(view, tenant).map((hold) => describeHold(hold, view.now))].flat();
 }
 
-/** A tenant's holds. Only the one that decides when calls go on has a time, and none where nobody would make them. */
+/** A tenant's holds. Only the one that decides when calls go on has a time, and none while no worker would make them. */
 export function holdsToShow(view: BudgetView, tenant: string): HoldWords[] {
   const decisive = describeAbsence(view, tenant) === null ? decisiveHold(view.holds) : null;
   return view.holds.map((hold) => ({
@@ -117,7 +117,7 @@ export function describeBlocked(
   now: number,
 ): string | null {
   const held = hold && describeHold(hold, now);
-  // Whoever resumes it needs a worker, too, but first has to know that it is paused.
+  // To continue, it needs a worker, too; but first the reader has to know that it is paused.
   if (open === 0 || hold?.reason === 'paused') return held;
   return describeAbsence(budget, tenant) ?? held;
 }
