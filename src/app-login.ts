@@ -78,6 +78,6 @@ function loginOf(config: Config): { signIn: RegisteredSignIn; path: string } {
     'CONFIG_INVALID',
     missing.includes('AZURE_TENANT_ID') || missing.includes('AZURE_CLIENT_ID')
       ? `cannot log in; missing: ${missing}`
-      : 'login requires AZURE_LOGIN=device-code and no other way to sign in',
+      : 'login and logout require AZURE_LOGIN=device-code and no other way to sign in',
   );
 }

@@ -60,7 +60,7 @@ export class StanddownError extends Error {
   }
 }
 
-/** For the end of a switch over a union: a value nobody thought of is a bug, never a success. */
+/** For the end of a switch over a union: an unexpected value is a bug, never a success. */
 export function unreachable(value: never): never {
   throw new StanddownError('INTERNAL', `unexpected value: ${JSON.stringify(value)}`);
 }

@@ -1,6 +1,6 @@
 import { startWithoutSecrets } from './secret.ts';
 
-/* Text that somebody else wrote: an answer, an error's message, a name, a line of a file. It may repeat a secret, be of any length,
+/* Text from outside: an answer, an error's message, a name, a line of a file. It may repeat a secret, be of any length,
  * and hold what moves a cursor or turns text around. Whatever is stored, logged or shown of it passes here first. */
 
 /** So many characters are looked at for each one that is kept: what is taken out makes room for more. */

@@ -47,7 +47,7 @@ export interface BudgetView {
   urgentHolds: Hold[];
   /** Workers that are there or were, those that were seen last first. */
   workers: readonly SeenWorker[];
-  /** What a call takes from slot to answer, in ms, as a worker last saw it; 0: nobody has said. */
+  /** What a call takes from slot to answer, in ms, as a worker last saw it; 0: not known. */
   latencyMs: number;
   /** Null: nothing was refused lately. */
   pace: LoweredPace | null;
@@ -92,7 +92,7 @@ export async function viewBudget(
   const kept = operation === 'cancel' ? limits : { ...limits, reserves: [] };
   const windows = limits.windows.map((window) => useOf(window, reservedIn(kept, window), stamps, now));
   const workers = readRoster(roster);
-  // One that cannot sign in holds nobody up beside another that can, nor when it is gone; of one that has just started nobody knows yet.
+  // A worker that cannot sign in holds up none that can, nor any when it is gone. Of one that has just started this is not known yet.
   const isSignInHeld =
     livingWorkers(workers, now).some(({ trouble }) => trouble !== SIGNING_IN) &&
     !canSomeoneCall(workers, now);
@@ -188,7 +188,7 @@ function windowHold(windows: readonly Window[], { limits, stamps, now, isSlowed 
   return hold;
 }
 
-/** Holds of which nobody knows the end: what is shown beside them is when it is tried again. */
+/** Holds without a known end: what is shown beside them is the time of the next try. */
 const ENDLESS: readonly string[] = ['sign-in', 'unauthorized', 'upstream'];
 
 export function isEndless({ reason }: Hold): boolean {

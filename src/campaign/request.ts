@@ -17,7 +17,7 @@ export interface RequestNow {
 /**
  * Reads how one request of a campaign stands.
  *
- * @param text its machine action id, as somebody wrote it.
+ * @param text its machine action id, as a person wrote it.
  * @throws StanddownError USAGE when that is none, INPUT_INVALID when it is none of this campaign.
  */
 export async function readRequest(deps: ReportDeps, campaign: Campaign, text: string): Promise<RequestNow> {

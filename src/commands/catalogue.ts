@@ -161,7 +161,7 @@ function addLooking(to: Catalogue): void {
       ),
     );
 
-  add(to, 'verify <campaign>', 'read the current status of each action that was called')
+  add(to, 'verify <campaign>', 'read the current status of each action for which a cancel was sent')
     .addOption(json())
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.verify()).runVerify(context, { ...options, campaign })),
@@ -213,7 +213,7 @@ function addSteering(to: Catalogue): void {
       to.go(async (context) => (await load.steer()).runDelete(context, { ...options, campaign })),
     );
 
-  add(to, 'retry <campaign>', 'queue actions again that ended with certain outcomes')
+  add(to, 'retry <campaign>', 'queue actions with certain outcomes again')
     .requiredOption('--outcome <outcomes>', 'outcomes to retry, such as unresolved,forbidden')
     .addOption(json())
     .addOption(yes())

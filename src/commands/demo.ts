@@ -142,7 +142,7 @@ function nextSteps(report: string): string[] {
     'What to do next:',
     '  Open the report of this campaign in a browser:',
     `    ${fromHere.startsWith('..') ? report : fromHere}`,
-    '  Connect a tenant of yours: README.md says how, and "standdown doctor" checks it.',
+    '  Connect your own tenant: follow "Connect a tenant" in README.md, then run "standdown doctor".',
     '  List the commands with "standdown --help"; in a checkout, with "npm run standdown -- --help".',
   ];
 }

@@ -110,7 +110,7 @@ export const ACTIONS = {
     role: 'act',
     fits: ({ campaign }) => campaign.state === 'paused',
     question: ({ campaign: { name, open, pausedReason } }, { label: tenant }) =>
-      `Resume ${campaignIn(name, tenant)}? ${plural(open, 'pending action')} will be cancelled.${pausedReason ? ' One action goes first: if Defender refuses it in the same way, the campaign is paused again.' : ''}`,
+      `Resume ${campaignIn(name, tenant)}? Cancels will be sent for ${plural(open, 'pending action')}.${pausedReason ? ' One action goes first: if Defender refuses it in the same way, the campaign is paused again.' : ''}`,
     fields: ({ pausedReason }) =>
       pausedReason
         ? html`<div><label><input type="checkbox" name="acceptRefusals" value="1">Accept refusals: do not try one action first, and never pause this campaign because of refusals again</label></div>`

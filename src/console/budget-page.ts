@@ -35,7 +35,7 @@ export function addBudgetPage(site: Site, directory: Directory): void {
       regions,
       body: html`${live(regions, 'windows')}
 <section><h2>Calls in each rolling window</h2>
-<p class="note">The last ${describeDuration(spanOf(chart))} and, dashed, the forecast for the next ${describeDuration(spanOf(chart))}. Calls above the lower limit are reserved for urgent requests. There is no forecast while no worker can call. Times are those of this browser.</p>
+<p class="note">The last ${describeDuration(spanOf(chart))}, and the forecast for the next ${describeDuration(spanOf(chart))} (dashed). Calls above the line “available to campaigns” are reserved for urgent requests. There is no forecast while no worker can call. Times are those of this browser.</p>
 <noscript><p>The chart needs JavaScript. The table above shows the current numbers.</p></noscript>
 ${chart.windows.map(renderFigure)}
 <ul class="keys"><li><span class="key used"></span>calls</li><li><span class="key least"></span>at least (older calls are not kept)</li><li><span class="key forecast"></span>forecast</li><li><span class="key limit"></span>limit</li><li><span class="key bulk"></span>available to campaigns</li><li><span class="key refusal"></span>refused (429) and waiting</li></ul>

@@ -103,7 +103,7 @@ export function renderState(state: CampaignStatus['state']): Html {
   return html`<span class="state" data-state="${state}">${state}</span>`;
 }
 
-/** When a campaign is expected to finish, after what else is said of it; empty: nobody can say. */
+/** When a campaign is expected to finish, after what else is said of it; empty: not known. */
 export function renderEta({ etaAt, expiring }: Pick<CampaignStatus, 'etaAt' | 'expiring'>): Html {
   return etaAt === null ? html`` : html`. ${EXPECTED} ${upcoming(etaAt)}${describeExpiring(expiring)}.`;
 }

@@ -119,7 +119,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.setNotFoundHandler((_request, reply) => answer(reply, 404, 'This page does not exist.'));
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
-    // It passes, and whoever looks need not press a key for that.
+    // It passes, and the page is shown again without a key press.
     if (status === 503) reply.header('retry-after', REFRESH_S);
     if (status === 503 && request.method === 'GET') reply.header('refresh', REFRESH_S);
     const isOurs = error instanceof StanddownError;
@@ -230,7 +230,7 @@ function statusOf(error: unknown): number {
 /** Longest message on a page, in characters. */
 const MAX_TEXT = 2_000;
 
-/** What is nobody's mistake but ours is not shown: it stands in the log. */
+/** Our own mistakes are not shown: they are in the log. */
 export function describeError(error: unknown, log: Logger): string {
   if (error instanceof StanddownError && error.code !== 'INTERNAL') return foreign(error.message, MAX_TEXT);
   if (statusOf(error) < 500) return foreign(messageOf(error), MAX_TEXT);

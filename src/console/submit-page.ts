@@ -147,7 +147,7 @@ async function weigh(
   draft: Draft,
   signal: AbortSignal,
 ): Promise<void> {
-  /** Of what was given up because nobody waits for it there is nothing to say. */
+  /** What was given up because the actions were dropped needs no words. */
   const inWords = (error: unknown) => (signal.aborted ? '' : describe(error));
   const planning = planSubmit(shown.tenant, draft.wish, draft.spool.read(signal)).catch(inWords);
   const previewing = preview(shown, draft.spool, signal).catch((error: unknown) => [inWords(error)]);

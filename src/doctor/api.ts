@@ -28,11 +28,11 @@ export interface ApiDeps {
   signal: AbortSignal;
 }
 
-/** The epoch opens, its grace is waited for; and that once more, should Redis be started anew meanwhile. */
+/** A new epoch opens and its grace is waited for; once more if Redis is restarted in the meantime. */
 const MOST_TURNS = 5;
 
 /**
- * Looks whether the API answers, without cancelling anything: with a Get for an id that nobody has, in Get's own budget,
+ * Looks whether the API answers, without cancelling anything: with a Get for an id that does not exist, in Get's own budget,
  * where that is permitted; else with a request that asks for nothing. An answer that anything may give, such as a 404 without the
  * API's error object, is held against the list: what lists machine actions is the API.
  */
@@ -95,7 +95,7 @@ async function ask(
   return { answer, meaning, tookMs };
 }
 
-/** A Redis that is new, or was started anew, gives no slot for some seconds. That is waited for; a full window is not. */
+/** A Redis that is new or was restarted gives no slot for some seconds. That is waited for; a full window is not. */
 async function takeAfterGrace(
   { clock, signal }: Pick<ApiDeps, 'clock' | 'signal'>,
   budget: OperationBudget,
@@ -110,7 +110,7 @@ async function takeAfterGrace(
   return null;
 }
 
-/** What the answer to a Get for an id that nobody has says about the API. */
+/** What the answer to a Get for an id that does not exist says about the API. */
 export function judgeGet(meaning: Meaning, apiUrl: string, tookMs: number): Finding {
   const said = describe(meaning.detail);
   switch (meaning.kind) {

@@ -150,7 +150,7 @@ function describePlaces({ cloud, apiUrl, signIn, httpsProxy }: Config): string {
   return `Cloud ${cloud}${region}: API ${apiUrl}${places}${proxy}`;
 }
 
-/** An address of its own goes before a region: whoever gives both may think otherwise. */
+/** An address goes before a region; with both set, the other may have been meant. */
 function judgeRegion({ region, apiUrl }: Config): Finding[] {
   if (region === null || region === regionOfHost(hostOf(apiUrl))) return [];
   return [

@@ -63,7 +63,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     const seen = await pulse(deps.epoch, [...operations]);
     seenAt = clock.monotonic();
     await follow(seen);
-    // It may ask for lists, which take long: nobody else's turn depends on that.
+    // It may ask for lists, which take long: no other part waits for that.
     feeding = deps.feeder.feed().catch(complain);
     if (ending !== 'done') ending = await deps.sweep.endCampaigns();
     if (count % DUE_BEATS === 0) await deps.sweep.endDue();
@@ -79,7 +79,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     if (seen.kind === 'reopened') {
       const wait = describeDuration(deps.epoch.graceMs);
       if (seen.why === 'new' && epoch === '')
-        log.info(`Redis holds no data of this tenant yet: waiting ${wait} before the first call`);
+        log.info(`this tenant is new in this Redis: waiting ${wait} before the first call`);
       else if (seen.why === 'clock')
         log.warn('the clock of Redis was changed: the call history was adjusted');
       else
@@ -99,7 +99,7 @@ export function createHeartbeat(deps: HeartbeatDeps) {
     if (trouble === '' && seen.trouble !== '')
       log.warn({ trouble: seen.trouble }, 'calls are blocked; retrying');
     trouble = seen.trouble;
-    // Without its data Redis counts anew: the same number need not mean that nothing was aborted.
+    // Without its data Redis counts from the beginning again: the same number need not mean that nothing was aborted.
     const { epoch: current } = deps.epoch.memory.expect('cancel', 0);
     if (epoch !== current) {
       ending = 'more';

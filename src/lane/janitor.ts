@@ -19,7 +19,7 @@ import { flawOf, isOwnKey, OWN_KEYS, type RawJob, readField, repairsOf } from '.
  * ARGV  1 job id, 2 what our locks begin with, 3 return value, 4 now (ms), 5 keep | remove | strip, 6 most that are kept,
  *       7 the limiter's max if its place is given back, otherwise 0, 8 what job keys begin with, 9 `decided` or empty,
  *       10 … fields and their values
- * Returns  1 when it ended the job, 0 when somebody holds it, or it is not there any more
+ * Returns  1 when it ended the job, 0 when a worker holds it, or it is not there any more
  */
 const endScript = defineScript(
   'end-job',
@@ -75,7 +75,7 @@ return 1
  * KEYS  1 active, 2 delayed; the others that it touches begin alike
  * ARGV  1 what job keys begin with, 2 what our locks begin with, 3 delayed jobs are looked at up to this score,
  *       4 take: does nothing unless one is due | stalled: before stalled jobs are moved | all
- * Returns  {names of own keys that were freed}, {ids, in hex, of jobs that cannot be handed out and that nobody holds},
+ * Returns  {names of own keys that were freed}, {ids, in hex, of jobs that cannot be handed out and that no worker holds},
  *          {`events` when they were cleared}
  */
 const mendScript = defineScript(
@@ -316,7 +316,7 @@ export function createJanitor(deps: JanitorDeps) {
     const fields = await readHash(jobId);
     if (fields === null) return end(jobId, new Map(), 'the job is not a hash, which BullMQ requires', false);
     const flaw = isUtf8(jobId) ? flawOf(fields) : 'the job id is not valid UTF-8';
-    // What is in order by now was mended by somebody else.
+    // What is in order by now was mended by another worker.
     return flaw === null ? false : end(jobId, fields, flaw, true);
   }
 

@@ -33,7 +33,7 @@ export interface LanesDeps {
   signInFailed(error: SignInError): Promise<void>;
   /** After each job, whatever became of it. */
   onJob(lane: LaneName): void;
-  /** A lane has stopped taking jobs although nobody told it to: this process cannot mend that. */
+  /** A lane has stopped taking jobs without being told to: this process cannot mend that. */
   onEnded(lane: LaneName): void;
   clock: Clock;
   concurrency: number;
@@ -60,7 +60,7 @@ const KEPT: Record<LaneName, { count: number; age: number }> = {
 /** Failed jobs are bugs; the last of them are enough to find one. */
 const KEPT_FAILED: KeepJobs = { count: 1_000 };
 
-/** How many of BullMQ's own events a lane keeps, about: whoever waits for a result hears of it by them. */
+/** How many of BullMQ's own events a lane keeps, about: those who wait for a result hear of it by them. */
 const KEPT_EVENTS: Record<LaneName, number> = {
   cancel: 1_000,
   'cancel-urgent': 1_000,
@@ -108,7 +108,7 @@ export function createLanes(deps: LanesDeps) {
         if (paused.size < MOST_PAUSED) paused.add(jobId);
       },
       onUnrecorded: async (job, result) => {
-        // Nobody waits for the job itself.
+        // The job itself is not waited for.
         if (isFromInbox(job.id)) {
           await tell(deps, keys.lane(name, job.id), result.machineActionId, outcomeValues(result));
         }
@@ -247,7 +247,7 @@ export function createLanes(deps: LanesDeps) {
         void forgotten.then(() => lane.worker.run());
       }
     },
-    /** Those that have stopped taking jobs although nobody told them to. */
+    /** Those that have stopped taking jobs without being told to. */
     ended: () => lanes.filter(({ ended }) => ended).map(({ name }) => name),
     /** Takes no more jobs here until `resume`; those in progress go on. */
     pause: () => Promise.all(lanes.map(({ worker }) => worker.pause(true))),

@@ -17,7 +17,7 @@ export interface SignInHoldDeps {
   stopping: AbortSignal;
 }
 
-/** A hold is noted anew this often, in ms: an older note counts as that of a dead worker. */
+/** A hold is noted again this often, in ms: an older note counts as that of a dead worker. */
 const NOTE_AGAIN_MS = 30_000;
 
 /** Also where tokens that have ended already are given out, in ms. */

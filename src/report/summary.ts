@@ -40,7 +40,7 @@ ${table}
 </main>`;
 }
 
-/** The one thing that whoever opens the page wants to know. */
+/** What a reader wants to know first. */
 function renderLead(summary: Summary): Html {
   const { total, stopped, outcomes } = summary;
   const others = stopped - (outcomes.get('cancelled') ?? 0);

@@ -64,7 +64,7 @@ export function partsOfHold({ reason, detail, isIdle = false }: Omit<HoldWords, 
 function describeGrace(why: string): string {
   switch (why) {
     case 'new':
-      return 'Redis holds no data of this tenant yet: waiting for workers to report calls that they remember.';
+      return 'This tenant is new in this Redis: waiting in case a worker remembers earlier calls.';
     case 'clock':
       return 'The clock of Redis was set: rebuilding the call history.';
     case 'rewound':
@@ -131,7 +131,7 @@ export function describeBlocked(
   now: number,
 ): string | null {
   const held = hold && describeHold(hold, now);
-  // Whoever resumes it needs a worker, too, but first has to know that it is paused.
+  // To continue, it needs a worker, too; but first the reader has to know that it is paused.
   if (open === 0 || hold?.reason === 'paused') return held;
   return describeAbsence(budget, tenant) ?? held;
 }

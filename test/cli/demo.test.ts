@@ -122,7 +122,7 @@ describe('standdown demo', { skip: NO_TERMINAL, concurrency: true }, () => {
         / refuses every call beyond 100 calls per 10 s and 1,500 calls per 10 min /,
         / outcome (actions )?(meaning )?.*\bcancelled .*\bCancelled /,
         / The simulator counted \d+ cancel calls in .* at most \d+ in any 10 s \(limit 100\) .* It refused none\. /,
-        / What to do next: Open the report .* README\.md .*"standdown --help"/,
+        / What to do next: Open the report .* README\.md.* "standdown --help"/,
       ])
         assert.match(text, words);
       const [report = ''] = /\.standdown\/demo\/demo-\S+\.html/.exec(shown) ?? [];

@@ -83,7 +83,7 @@ describe('steering a campaign', () => {
     await end(id, 'cancelled');
     for (const command of ['pause', 'resume', 'abort']) {
       const words = new RegExp(
-        `^Campaign "${NAME}" .*: Nothing to ${command}: it finished at \\d\\d:\\d\\d:\\d\\d UTC\\S*\\n$`,
+        `^Campaign "${NAME}" .*: nothing to ${command}; it finished at \\d\\d:\\d\\d:\\d\\d UTC\\S*\\n$`,
       );
       assert.match(await done(command, NAME), words);
       const said = JSON.parse(await done(command, NAME, '--json'));
@@ -137,7 +137,11 @@ describe('steering a campaign', () => {
     await shell.submit(NAME, []);
     assert.match(await done('status', NAME), /^Campaign "wrong scan" in tenant \S+: no actions yet\n/);
     const ran = await shell.run(['watch', NAME]);
-    assert.deepEqual([ran.code, /The campaign has no actions\.\n$/.test(ran.stdout)], [3, true], ran.stdout);
+    assert.deepEqual(
+      [ran.code, /Campaign "wrong scan" in tenant \S+ has no actions\.\n$/.test(ran.stdout)],
+      [3, true],
+      ran.stdout,
+    );
     const last = linesOf((await shell.run(['watch', NAME, '--json'])).stdout).at(-1) ?? '';
     assert.equal(JSON.parse(last).allCancelled, false);
   });

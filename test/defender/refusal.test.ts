@@ -88,7 +88,7 @@ describe('the words about a refusal', () => {
     assert.deepEqual(judgeAudience(tokenOf([]).accessToken, 'https://api.securitycenter.microsoft.com'), []);
     const reading = (roles: string[]) => judgeRoles(roles, 'secret').at(-1);
     const read = reading(['Machine.Isolate', 'Machine.Read.All']);
-    assert.deepEqual([read?.level, /only Machine\.ReadWrite\.All/.test(read?.meaning ?? '')], ['ok', true]);
+    assert.deepEqual([read?.level, /grant Machine\.ReadWrite\.All/.test(read?.meaning ?? '')], ['ok', true]);
     assert.equal(reading(['Machine.Isolate', 'Machine.ReadWrite.All'])?.meaning, '');
   });
 });

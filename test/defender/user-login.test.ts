@@ -211,7 +211,7 @@ describe('a user who logs in', { concurrency: false }, () => {
       'another way to sign in',
       { AZURE_LOGIN: '', AZURE_CLIENT_SECRET: 'x' },
       2,
-      /login requires AZURE_LOGIN=device-code/,
+      /login and logout require AZURE_LOGIN=device-code/,
     ],
     ['no application', { AZURE_CLIENT_ID: '' }, 2, /cannot log in; missing: AZURE_CLIENT_ID/],
     ['an unknown application', { AZURE_CLIENT_ID: 'c0ffee' }, 1, /AADSTS700016/],

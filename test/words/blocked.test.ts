@@ -71,7 +71,7 @@ it('reading that waits says why, and when it goes on', () => {
 
 it('rebuilding the call history says what began it; a new tenant is not said to have a Redis that was restarted', () => {
   const said = (detail: string) => describeHold({ reason: 'grace', until: at(6_000), detail }, NOW);
-  assert.match(said('new'), /^Redis holds no data of this tenant yet: .* Starting at .* \(in 6 s\)\.$/);
+  assert.match(said('new'), /^This tenant is new in this Redis: .* Starting at .* \(in 6 s\)\.$/);
   assert.doesNotMatch(said('new'), /restarted|clock|rebuilding/);
   assert.match(said('restarted'), /^Redis was restarted: rebuilding the call history\. Resuming at /);
   assert.match(said('rewound'), /^Redis lost its latest data: /);
