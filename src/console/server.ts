@@ -3,7 +3,7 @@ import cookie from '@fastify/cookie';
 import formbody from '@fastify/formbody';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { type ErrorCode, messageOf, StanddownError } from '../errors.ts';
+import { messageOf, StanddownError } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import type { Logger } from '../log.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
@@ -18,6 +18,7 @@ import { OUTDATED_FORM, READS_ONLY, type Role, type Sessions } from './session.t
 import { addSignIn, isOpenPath, leadToSignIn } from './sign-in.ts';
 import { createSignInLog } from './sign-in-log.ts';
 import { createSite, messagePage, type Site, sendPage } from './site.ts';
+import { statusOf } from './status.ts';
 
 export interface ServerDeps {
   sessions: Sessions;
@@ -207,25 +208,6 @@ function answer(reply: FastifyReply, status: number, words: string): FastifyRepl
 /** A form that is too large for any reader of it. */
 const TOO_LARGE =
   'This is too large for the console. Submit the file with "standdown submit", which takes any number of ids.';
-
-const STATUSES: Partial<Record<ErrorCode, number>> = {
-  USAGE: 400,
-  INPUT_INVALID: 400,
-  NOT_PERMITTED: 403,
-  CAMPAIGN_UNKNOWN: 404,
-  CAMPAIGN_CLOSED: 409,
-  REFUSED: 409,
-  REDIS_UNREACHABLE: 503,
-  REDIS_FAILED: 503,
-  UPSTREAM_FAILED: 502,
-};
-
-function statusOf(error: unknown): number {
-  if (error instanceof StanddownError)
-    return Number(error.context['httpStatus'] ?? STATUSES[error.code] ?? 500);
-  const status: unknown = error instanceof Error ? Reflect.get(error, 'statusCode') : undefined;
-  return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
-}
 
 /** Longest message on a page, in characters. */
 const MAX_TEXT = 2_000;

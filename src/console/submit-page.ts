@@ -12,6 +12,7 @@ import { readHandedIn } from './hand-in.ts';
 import { campaignPath, tenantPath } from './parts.ts';
 import { OUTDATED_FORM } from './session.ts';
 import { type Site, sendPage } from './site.ts';
+import { statusOf } from './status.ts';
 import {
   enteredFrom,
   type Prospects,
@@ -53,11 +54,19 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
     const handed = await readHandedIn(request, deps.openSpool, (entered) => {
       const viewer = site.check(request, 'act', entered.get('formKey'));
       Object.assign(sent, { viewer, entered });
-    }).catch((error: unknown) => problemOf(error, site));
+    }).catch((error: unknown) => {
+      // Before the key of the form was seen, nothing of it is shown again.
+      if (!sent.viewer) throw error;
+      return { problem: problemOf(error, site), status: statusOf(error) };
+    });
     const { viewer = null, entered } = sent;
     if (viewer === null) throw new StanddownError('NOT_PERMITTED', OUTDATED_FORM);
-    if (typeof handed === 'string')
-      return sendPage(reply.code(400), viewForm(shown.label, viewer, entered, handed), viewer);
+    if ('problem' in handed)
+      return sendPage(
+        reply.code(handed.status),
+        viewForm(shown.label, viewer, entered, handed.problem),
+        viewer,
+      );
     const fresh = {
       ...handed,
       owner: viewer.name,

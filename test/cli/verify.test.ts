@@ -85,7 +85,7 @@ it('verify says what there was to read, at each run, so that all actions are acc
   await shell.submit(NAME, ids.slice(5));
   assert.equal(
     await said(),
-    'Nothing to verify yet\n  5 actions are pending and can be verified when finished\n  1 action belongs to another campaign and is verified there\n',
+    'nothing to verify yet\n  5 actions are pending and can be verified when finished\n  1 followed action is verified by the campaign that owns it\n',
   );
   await probe.decide(guidToBytes(running), 1, 'forbidden');
   for (const id of [went, absent]) await probe.decide(guidToBytes(id), 1, 'accepted');
@@ -93,13 +93,13 @@ it('verify says what there was to read, at each run, so that all actions are acc
   assert.equal(
     await said(),
     [
-      'Checked 3 actions: 2 found, 1 unknown to Defender',
+      'checked 3 actions: 2 found, 1 unknown to Defender',
       '  InProgress            1',
       '  Succeeded             1',
       '  1 action has no final status yet; verify again later',
       '  1 action ended as withdrawn, expired or invalid: nothing to verify',
       '  1 action is pending and can be verified when finished',
-      '  1 action belongs to another campaign and is verified there',
+      '  1 followed action is verified by the campaign that owns it',
       '',
     ].join('\n'),
   );
@@ -138,8 +138,8 @@ it('verify has nothing left where every status is final, and nothing where no ac
   await probe.decide(guidToBytes(unsent), 2, 'expired');
   await shell.run(['verify', NAME]);
   const { stdout: left } = await shell.run(['verify', NAME]);
-  assert.match(left, /: Nothing left to verify: 1 action has a final status from an earlier check\n$/);
+  assert.match(left, /: nothing left to verify: 1 action has a final status from an earlier check\n$/);
   const { stdout: none } = await shell.run(['verify', 'unsent']);
-  assert.match(none, /: Nothing to verify: 1 action ended as withdrawn, expired or invalid\n$/);
+  assert.match(none, /: nothing to verify: 1 action ended as withdrawn, expired or invalid\n$/);
   await shell.close();
 });

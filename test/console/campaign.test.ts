@@ -361,7 +361,7 @@ describe('a campaign in the console, in a real browser', () => {
       await visitor.go(await pathOf('the follower', '/abort'));
       assert.match(
         await textOf(page, 'main'),
-        /0 pending actions will not be cancelled\. 1 more action continues in the campaign that owns it\./,
+        /0 pending actions will not be cancelled\. 1 followed action is not affected\./,
       );
       await visitor.go(await pathOf('the owner', '/abort'));
       const follows =
