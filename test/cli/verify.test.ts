@@ -118,7 +118,7 @@ it('verify says what there was to read, at each run, so that all actions are acc
   assert.deepEqual(await counts(), { ...again, allCancelled: false });
   assert.match(
     await said(),
-    /^Checked 2 actions: 1 found, 1 unknown to Defender\n.*\n.*\n {2}1 more action has a final status/,
+    /^checked 2 actions: 1 found, 1 unknown to Defender\n.*\n.*\n {2}1 more action has a final status/,
   );
   await probe.decide(guidToBytes(ids[5] ?? ''), 2, 'cancelled');
   await shell.run(['delete', 'other', '--force', '--yes']);
