@@ -173,11 +173,16 @@ export async function listCampaigns(
   );
 }
 
-/** As people see it; `done`: it runs, and nothing of it is open. */
-export type DisplayState = Campaign['state'] | 'done';
+/** As people see it; `done`: it runs, and nothing of it is open; `empty`: it runs, and has no ids yet. */
+export type DisplayState = Campaign['state'] | 'done' | 'empty';
 
-export function displayState({ state, open }: Pick<Campaign, 'state' | 'open'>): DisplayState {
-  return state === 'running' && open === 0 ? 'done' : state;
+export function displayState({
+  state,
+  total,
+  open,
+}: Pick<Campaign, 'state' | 'total' | 'open'>): DisplayState {
+  if (state !== 'running' || open > 0) return state;
+  return total > 0 ? 'done' : 'empty';
 }
 
 /** Of all campaigns, in the order of their creation. */

@@ -21,7 +21,7 @@ export interface CampaignStatus {
   priority: number;
   /** ISO 8601 UTC. */
   createdAt: string;
-  /** `done` when nothing of it is open, nor of what it tracks. */
+  /** `done` when nothing of it is open, nor of what it tracks; `empty` when it names nothing yet. */
   state: DisplayState;
   /** Ids that it names, those that it tracks included. */
   total: number;
@@ -107,10 +107,11 @@ export async function statusOf(
 export type Numbers = Pick<CampaignStatus, 'state' | 'total' | 'open' | 'unknown' | 'tracked' | 'outcomes'>;
 
 export function numbersOf(campaign: Campaign, tracked: Tracked): Numbers {
+  const total = campaign.total + tracked.total;
   const open = campaign.open + tracked.open;
   return {
-    state: displayState({ state: campaign.state, open }),
-    total: campaign.total + tracked.total,
+    state: displayState({ state: campaign.state, total, open }),
+    total,
     open,
     unknown: tracked.unknown,
     tracked: { total: tracked.total, open: tracked.open },
@@ -132,7 +133,7 @@ export function isOver({
  * names nothing yet has not begun.
  */
 export function mayBeSteered({ campaign, status }: CampaignLook): boolean {
-  return status.state !== 'done' || status.total === 0 || campaign.direct;
+  return status.state !== 'done' || campaign.direct;
 }
 
 /** Whether pausing it would hold anything back: what it follows is called by its owners, unless it is urgent. `steer` decides. */

@@ -30,7 +30,8 @@ interface Counted {
   tookMs: number;
 }
 
-/** What takes longer, in ms, is not counted again at each look: no more than this share of the time goes into it. */
+/** Of so many what takes longer, in ms, is not counted again at each look: no more than this share of the time goes into it. */
+const MANY = 1_000;
 const LONG_MS = 50;
 const SHARE = 0.05;
 
@@ -47,7 +48,7 @@ export async function readTracked(deps: TrackedDeps, campaign: number): Promise<
   counted.set(ledger, known);
   const last = known.get(campaign);
   const at = performance.now();
-  const isRecent = last && last.tookMs > LONG_MS && at - last.at < last.tookMs / SHARE;
+  const isRecent = last && total > MANY && last.tookMs > LONG_MS && at - last.at < last.tookMs / SHARE;
   if (isRecent && last.tracked.total === total) return last.tracked;
   const tracked = await countTracked(deps, campaign);
   known.set(campaign, { tracked, at: performance.now(), tookMs: performance.now() - at });

@@ -1,6 +1,6 @@
 import type { Window } from '../budget/windows.ts';
 import type { AuditEntry } from '../campaign/audit.ts';
-import type { Campaign } from '../campaign/registry.ts';
+import { type Campaign, displayState } from '../campaign/registry.ts';
 import { OUTCOME_MEANINGS } from '../outcome.ts';
 import { describePriorityFact, outcomeLabel, UNCERTAIN } from '../words/campaign.ts';
 import { count, percent, plural } from '../words/number.ts';
@@ -102,9 +102,9 @@ ${items}</dl>
 </section>`;
 }
 
-function stateOf({ state, pausedReason }: Campaign, { outcomes }: Summary): string {
-  if (state === 'running' && !outcomes.get('open')) return 'done';
-  return state === 'paused' && pausedReason ? `paused: ${pausedReason}` : state;
+function stateOf({ state, pausedReason }: Campaign, { total, outcomes }: Summary): string {
+  const shown = displayState({ state, total, open: outcomes.get('open') ?? 0 });
+  return shown === 'paused' && pausedReason ? `paused: ${pausedReason}` : shown;
 }
 
 export function renderOutcomes({ total, outcomes, states }: Summary): Html {

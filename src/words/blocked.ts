@@ -18,7 +18,7 @@ export interface HoldWords {
 }
 
 /** By a hold's reason: a label of one or two words, for a column. */
-export const BLOCKED_LABELS: Readonly<Record<string, string>> = {
+const BLOCKED_LABELS: Readonly<Record<string, string>> = {
   window: 'rate limit',
   penalty: '429 from Defender',
   upstream: 'Defender unavailable',
@@ -27,6 +27,16 @@ export const BLOCKED_LABELS: Readonly<Record<string, string>> = {
   grace: 'Redis restarted',
   paused: 'paused',
 };
+
+/** Why nothing of a campaign goes out, as a label: what `describeBlocked` says first. Empty: nothing blocks it. */
+export function blockedLabel(
+  { open, hold }: Pick<CampaignStatus, 'open' | 'hold'>,
+  { now, workers }: BudgetView,
+): string {
+  const isAbsent = open > 0 && hold?.reason !== 'paused';
+  if (isAbsent && livingWorkers(workers, now).length === 0) return 'no worker';
+  return hold ? (BLOCKED_LABELS[hold.reason] ?? hold.reason) : '';
+}
 
 /** Why nothing of a campaign, or of a tenant, goes out, and when that changes. */
 export function describeHold(hold: HoldWords, now: number): string {

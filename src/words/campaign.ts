@@ -80,9 +80,10 @@ export function describeKnown({
       (of) =>
         `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
-    ...tracked.map(({ outcome, ...of }) => {
+    ...tracked.map(({ outcome, state, ...of }) => {
       const where = outcome === null ? 'already queued' : `ended as ${outcome}`;
-      return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}; followed there`;
+      const paused = outcome === null && state === 'paused' ? ', which is paused' : '';
+      return `${count(of.count)} ${where} in campaign ${quoted(of.campaign)}${paused}; followed there`;
     }),
   ];
 }

@@ -72,7 +72,7 @@ describe('the plan of a submit', () => {
       accepted: 4,
       already: 0,
       created: true,
-      tracked: [{ campaign: 'first', outcome: null, count: 1 }],
+      tracked: [{ campaign: 'first', outcome: null, state: 'running', count: 1 }],
       takenOver: [],
     });
     assert.deepEqual(await everything(), before);

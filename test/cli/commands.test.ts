@@ -239,6 +239,19 @@ describe('the commands', () => {
     );
   });
 
+  it('the list of campaigns names a missing worker before what else blocks them, and a pause before that', async () => {
+    await shell.submit('waiting', newGuids(1));
+    await shell.submit('paused', newGuids(1));
+    await shell.run(['pause', 'paused']);
+    const { redis, keys } = shell.tenant;
+    await redis.hset(keys.state, 'cancel:penalty', Date.now() + 60_000);
+    const alone = (await shell.run(['status'])).stdout;
+    assert.match(alone, /^waiting +running .* no worker$/m);
+    assert.match(alone, /^paused +paused .* paused$/m);
+    await seeWorker(shell.tenant);
+    assert.match((await shell.run(['status'])).stdout, /^waiting +running .* 429 from Defender$/m);
+  });
+
   it('pause, abort and retry say what they did; doing it again changes nothing', async () => {
     const [a = '', b = ''] = newGuids(2);
     await shell.submit('wrong scan', [a, b]);

@@ -135,6 +135,7 @@ describe('steering a campaign', () => {
   it('of one without actions nothing is said to be cancelled', async () => {
     await shell.submit(NAME, []);
     assert.match(await done('status', NAME), /^Campaign "wrong scan" in tenant \S+: no actions yet\n/);
+    assert.match(await done('status'), /^wrong scan +empty +0 /m);
     const ran = await shell.run(['watch', NAME]);
     assert.deepEqual([ran.code, /The campaign has no actions\.\n$/.test(ran.stdout)], [3, true], ran.stdout);
     const last = linesOf((await shell.run(['watch', NAME, '--json'])).stdout).at(-1) ?? '';
@@ -168,6 +169,7 @@ describe('steering a campaign', () => {
     const now = Date.now();
     const { number } = await openDirectCampaign(redis, keys, now);
     const name = directName(now);
+    assert.match(await done('status'), /^direct-\S+ +empty +0 /m, 'nothing of it was done');
     const [id = ''] = newGuids(1);
     const probe = createProbe(shell.tenant);
     const grant = await probe.grant(guidToBytes(id), number, { register: true });

@@ -279,6 +279,15 @@ describe('standdown submit', () => {
   });
 
   describe('--dry-run', () => {
+    it('shows no rows of what Defender does not know', async () => {
+      const { code, stderr } = await submit(newGuids(2), '--dry-run');
+      assert.equal(code, 0, stderr);
+      assert.match(
+        stderr,
+        /^0 machine actions\n {2}2 ids are unknown to Defender\nDry run: nothing was submitted\.\n$/,
+      );
+    });
+
     it('says what would happen, and opens nothing', async () => {
       const [a = '', b = '', ...ids] = await add(120);
       await shell.submit('first', [a, b]);
