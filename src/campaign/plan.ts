@@ -6,7 +6,8 @@ import { feedingPlace, URGENT } from '../ledger/place.ts';
 import type { RedisClient } from '../script.ts';
 import { createOthersCounter, type OtherCount } from './others.ts';
 import { type Campaign, readCampaign } from './registry.ts';
-import { completion, hasForecast, openAhead } from './status.ts';
+import { completion, hasForecast, openAhead, statusOf } from './status.ts';
+import { readTracked } from './tracked.ts';
 
 export interface PlanDeps {
   redis: RedisClient;
@@ -25,7 +26,10 @@ export interface SubmitPlan {
   takenOver: OtherCount[];
   /** Ids of the campaign that would be open afterwards. */
   open: number;
-  /** ISO 8601 UTC: when the last call would have been made; null: none would be, the campaign is paused, or nobody is there who can call. */
+  /**
+   * ISO 8601 UTC: when the last call would have been made, for what it follows as well; null: none would be, the campaign or an owner of what it
+   * follows is paused, or nobody is there who can call.
+   */
   etaAt: string | null;
 }
 
@@ -55,44 +59,67 @@ export async function planSubmit(
     done.tracked.forEach(tracked.add);
     done.takenOver.forEach(takenOver.add);
   }
-  const { open, etaAt } = await forecastSubmit(deps, wanted, total.accepted);
-  return {
-    created: number === null,
-    ...total,
-    tracked: await tracked.result(),
-    takenOver: await takenOver.result(),
-    open,
-    etaAt,
-  };
+  const counts = { ...total, tracked: await tracked.result(), takenOver: await takenOver.result() };
+  return { created: number === null, ...counts, ...(await forecastSubmit(deps, wanted, counts)) };
 }
 
 /** How many actions of the campaign would be open with so many more, and when the last one would have been called; as `SubmitPlan` has it. */
 export async function forecastSubmit(
   deps: PlanDeps,
   wanted: { name: string; priority: number },
-  accepted: number,
+  { accepted, tracked }: Pick<SubmitPlan, 'accepted' | 'tracked'>,
 ): Promise<Pick<SubmitPlan, 'open' | 'etaAt'>> {
   const { redis, keys } = deps;
   const known = await redis.hget(keys.campaigns, wanted.name);
   const campaign = known === null ? null : await readCampaign(redis, keys, Number(known));
   const open = (campaign?.open ?? 0) + accepted;
-  return { open, etaAt: await etaOf(deps, campaign, wanted.priority, open) };
+  const pending = tracked.filter(({ outcome }) => outcome === null);
+  const numbers = await Promise.all(pending.map((of) => redis.hget(keys.campaigns, of.campaign)));
+  const before = campaign && (await readTracked(deps, campaign.number));
+  const following = {
+    open: pending.reduce((sum, { count }) => sum + count, before?.open ?? 0),
+    owners: [
+      ...new Set([
+        ...numbers.flatMap((known) => (known === null ? [] : Number(known))),
+        ...(before?.openIn ?? []),
+      ]),
+    ],
+  };
+  return { open, etaAt: await etaOf(deps, campaign, { priority: wanted.priority, open, following }) };
 }
 
+/** What a campaign would follow: how many calls are still to come for it, and the campaigns that own it, by number. */
+interface Following {
+  open: number;
+  owners: readonly number[];
+}
+
+/** As `status` will have it: what is followed is called when its owners' turn comes; an urgent campaign has it called in its own. */
 async function etaOf(
   deps: PlanDeps,
   campaign: Campaign | null,
-  priority: number,
-  open: number,
+  planned: { priority: number; open: number; following: Following },
 ): Promise<string | null> {
-  if (open === 0 || campaign?.state === 'paused') return null;
+  const { redis, keys, limits } = deps;
+  const { open, following } = planned;
+  if (open + following.open === 0 || campaign?.state === 'paused') return null;
+  const priority = campaign?.priority ?? planned.priority;
+  const isUrgent = priority === URGENT;
   // A new campaign comes last of its priority.
-  const place = campaign ? feedingPlace(campaign.priority, campaign.number) : feedingPlace(priority + 1, -1);
-  const isUrgent = (campaign?.priority ?? priority) === URGENT;
-  const [budget, ahead] = await Promise.all([
-    viewBudget(deps.redis, deps.keys, deps.limits),
+  const place = campaign ? feedingPlace(priority, campaign.number) : feedingPlace(priority + 1, -1);
+  const [budget, ahead, ...owners] = await Promise.all([
+    viewBudget(redis, keys, limits),
     openAhead(deps, place),
+    ...following.owners.map((number) => readCampaign(redis, keys, number)),
   ]);
-  if (!hasForecast(budget)) return null;
-  return new Date(Math.ceil(completion(deps.limits, budget, ahead + open, isUrgent))).toISOString();
+  // Nobody calls what is paused where it is owned, for whomever.
+  if (!hasForecast(budget) || owners.some((owner) => owner?.state !== 'running')) return null;
+  const calls = isUrgent ? open + following.open : open;
+  const own = calls > 0 ? [completion(limits, budget, ahead + calls, isUrgent)] : [];
+  const others = isUrgent
+    ? []
+    : await Promise.all(owners.map((owner) => owner && statusOf(deps, owner, budget)));
+  const ends = others.map((status) => (status?.etaAt ? Date.parse(status.etaAt) : null));
+  if (ends.includes(null)) return null;
+  return new Date(Math.ceil(Math.max(...own, ...ends.map(Number)))).toISOString();
 }

@@ -203,7 +203,7 @@ async function submit(submission: Submission, tenant: Tenant, load: Load): Promi
       etaAt,
     });
   } else await writeText(out, describeSubmit(tenant.label, summary, load, etaAt));
-  if (open > 0) await tellAbsence(submission, tenant);
+  if (all > 0) await tellAbsence(submission, tenant);
   if (!summary.created) for (const line of describeKept(summary, options)) out.note(line);
   if (!options.wait) return EXIT.done;
   const { watchCampaign } = await import('./watch.ts');

@@ -100,7 +100,7 @@ export function addSubmitPage(site: Site, deps: SubmitDeps): void {
 async function prospectsOf({ tenant, label, look }: ShownTenant, { plan, wish }: Draft): Promise<Prospects> {
   const [{ budget }, forecast] = await Promise.all([
     look(),
-    plan !== null && typeof plan !== 'string' ? forecastSubmit(tenant, wish, plan.accepted) : null,
+    plan !== null && typeof plan !== 'string' ? forecastSubmit(tenant, wish, plan) : null,
   ]);
   return { etaAt: forecast?.etaAt ?? null, absence: describeAbsence(budget, label) };
 }

@@ -205,6 +205,10 @@ describe('standdown submit', () => {
     const ids = newGuids(3);
     await shell.submit('first', ids);
     const probe = createProbe(shell.tenant);
+    assert.match(
+      (await submit(ids, '--dry-run')).stdout,
+      /followed there\n {2}Expected to finish within seconds\n$/,
+    );
     const waiting = startCommand(['submit', await shell.write('ids', ids.join('\n')), ...INTO, '--wait'], {
       env: shell.env,
     });
@@ -368,6 +372,11 @@ describe('standdown submit', () => {
         await submit(ids, '--exclude', all),
         2,
         /^All actions are excluded\. Nothing was submitted\.\n$/,
+      );
+      await submitsNothing(
+        await submit([...ids, 'x'], '--exclude', all),
+        2,
+        /1 of 3 entries are not machine action ids\. Nothing was submitted\. Correct them and submit again\.\n$/,
       );
       await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /no such file/);
     });
