@@ -5,15 +5,17 @@ import { withCode } from '../words/code.ts';
 import { describeFullWindow } from '../words/window.ts';
 import { paced, pacedWindows, recoveryMs, shortest } from './pace.ts';
 import { canSomeoneCall, livingWorkers, readRoster, type SeenWorker, SIGNING_IN } from './roster.ts';
-import { type Limits, lengthen, reservedIn, type SlotClass, type Window, windowsFor } from './windows.ts';
+import { type Limits, lengthen, type SlotClass, type Window, windowsFor } from './windows.ts';
 
 /** How one window stands. */
 export interface WindowUse extends Window {
   /** Calls that count in it now, those in flight included. */
   used: number;
-  /** Calls that may still go out now. */
+  /** Calls that it allows at the present pace: its limit, unless calls were refused lately. */
+  allowed: number;
+  /** Calls of these that may still go out now. */
   free: number;
-  /** Of its limit, what is kept from bulk. */
+  /** Calls of these that are kept from bulk. */
   reserved: number;
 }
 
@@ -90,7 +92,6 @@ export async function viewBudget(
   ]);
   const stamps = flat.filter((_, index) => index % 2 === 1).map(Number);
   const kept = operation === 'cancel' ? limits : { ...limits, reserves: [] };
-  const windows = limits.windows.map((window) => useOf(window, reservedIn(kept, window), stamps, now));
   const workers = readRoster(roster);
   // A worker that cannot sign in holds up none that can, nor any when it is gone. Of one that has just started this is not known yet.
   const isSignInHeld =
@@ -100,17 +101,22 @@ export async function viewBudget(
     ({ reason }) => reason !== 'sign-in' || isSignInHeld,
   );
   const pace = loweredPace(state.slice(6).map(asNumber), limits.windows, now);
-  const withWindow = (slotClass: SlotClass) => {
-    const allowed = pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1);
-    const full = windowHold(allowed, { limits: kept, stamps, now, isSlowed: pace !== null });
+  const pacedFor = (slotClass: SlotClass) => pacedWindows(windowsFor(kept, slotClass), pace?.share ?? 1);
+  const [all, bulk] = [pacedFor('urgent'), pacedFor('bulk')];
+  const windows = limits.windows.map((window, at) => {
+    const allowed = all[at]?.max ?? window.max;
+    return useOf(window, { allowed, reserved: allowed - (bulk[at]?.max ?? allowed) }, stamps, now);
+  });
+  const withWindow = (ofClass: readonly Window[]) => {
+    const full = windowHold(ofClass, { windows, stamps, now });
     return full ? [...holds, full] : holds;
   };
   return {
     now,
     windows,
     stamps,
-    holds: withWindow('bulk'),
-    urgentHolds: withWindow('urgent'),
+    holds: withWindow(bulk),
+    urgentHolds: withWindow(all),
     workers,
     latencyMs: asNumber(state[5]) || 0,
     pace,
@@ -132,9 +138,14 @@ export function loweredPace(
   return { max: paced(max, share), lengthMs, share, refusals, until };
 }
 
-function useOf(window: Window, reserved: number, stamps: readonly number[], now: number): WindowUse {
+function useOf(
+  window: Window,
+  { allowed, reserved }: Pick<WindowUse, 'allowed' | 'reserved'>,
+  stamps: readonly number[],
+  now: number,
+): WindowUse {
   const used = stamps.filter((stamp) => stamp >= now - window.lengthMs).length;
-  return { ...window, used, free: Math.max(0, window.max - used), reserved };
+  return { ...window, used, allowed, free: Math.max(0, allowed - used), reserved };
 }
 
 /** state: grace, penalty, hold, reason and what began the grace, as they stand there; notices: the hash of holds. */
@@ -165,25 +176,24 @@ export function standingHolds(
 
 interface Full {
   /** Not lowered by reserve or pace. */
-  limits: Limits;
+  windows: readonly WindowUse[];
   stamps: readonly number[];
   now: number;
-  /** Whether the windows are lowered after refusals. */
-  isSlowed: boolean;
 }
 
-/** The full one of these windows that opens last. */
-function windowHold(windows: readonly Window[], { limits, stamps, now, isSlowed }: Full): Hold | null {
+/** The full one of a class's windows that opens last. @param ofClass in the order of the whole ones. */
+function windowHold(ofClass: readonly Window[], { windows, stamps, now }: Full): Hold | null {
   let hold: (Hold & { until: number }) | null = null;
-  for (const window of windows) {
+  for (const [at, { max: limit, allowed }] of windows.entries()) {
+    const window = ofClass[at];
+    if (!window) continue;
     const lengthMs = lengthen(window.lengthMs);
     const deciding = stamps[stamps.length - window.max];
     // A slot in flight is stamped ahead; its call is answered soon.
     const until = deciding === undefined ? 0 : Math.min(deciding, now) + lengthMs;
     if (until < now || (hold && until <= hold.until)) continue;
-    const limit = limits.windows.find((whole) => whole.lengthMs === window.lengthMs)?.max ?? window.max;
     const used = stamps.filter((stamp) => stamp >= now - lengthMs).length;
-    hold = { reason: 'window', until, detail: describeFullWindow(window, { used, limit, isSlowed }) };
+    hold = { reason: 'window', until, detail: describeFullWindow(window, { used, limit, allowed }) };
   }
   return hold;
 }

@@ -2,25 +2,28 @@ import type { Keys } from '../keys.ts';
 import type { OfOther } from '../ledger/submit.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
+import type { CampaignState } from './registry.ts';
 
 /** Ids of another campaign. */
 export interface OtherCount {
   campaign: string;
   /** Their outcome there; null: pending. */
   outcome: Outcome | null;
+  /** That campaign's; null: it was deleted. */
+  state: CampaignState | null;
   count: number;
 }
 
 /** The same by the campaign's number. */
-type Counted = Omit<OtherCount, 'campaign'> & { campaign: number };
+type Counted = Omit<OtherCount, 'campaign' | 'state'> & { campaign: number };
 
 /** Adds up what comes in parts, by campaign and outcome. */
 export function createOthersCounter({ redis, keys }: { redis: RedisClient; keys: Keys }) {
   const entries = new Map<string, Counted>();
 
   async function named({ campaign, ...of }: Counted): Promise<OtherCount> {
-    const name = await redis.hget(keys.campaign(campaign), 'name');
-    return { campaign: name ?? `#${campaign}`, ...of };
+    const [name, state] = await redis.hmget(keys.campaign(campaign), 'name', 'state');
+    return { campaign: name ?? `#${campaign}`, state: (state ?? null) as CampaignState | null, ...of };
   }
 
   return {

@@ -9,6 +9,8 @@ import type { RedisClient } from '../script.ts';
 import { completion, hasForecast, NO_FORECAST, readAhead, readNeighbours } from './forecast.ts';
 import { createOthersCounter, type OtherCount } from './others.ts';
 import { type Campaign, readCampaign } from './registry.ts';
+import { statusOf } from './status.ts';
+import { readTracked } from './tracked.ts';
 
 export interface PlanDeps {
   redis: RedisClient;
@@ -27,7 +29,10 @@ export interface SubmitPlan {
   takenOver: OtherCount[];
   /** Ids of the campaign that would be open afterwards. */
   open: number;
-  /** ISO 8601 UTC: when the last call would have been made or the campaign expires; null: no call would be made, the campaign is paused, or nobody is there who can call. */
+  /**
+   * ISO 8601 UTC: when the last call would have been made, for what it follows as well, or the campaign expires; null: no call would be
+   * made, the campaign or an owner of what it follows is paused, or no worker can call.
+   */
   etaAt: string | null;
   /** How many of the campaign's actions would expire before their turn; null where `etaAt` is. */
   expiring: number | null;
@@ -74,13 +79,8 @@ export async function planSubmit(
     }
     done.takenOver.forEach(takenOver.add);
   }
-  return {
-    created: number === null,
-    ...total,
-    tracked: await tracked.result(),
-    takenOver: await takenOver.result(),
-    ...(await forecastSubmit(deps, wanted, total.accepted)),
-  };
+  const counts = { ...total, tracked: await tracked.result(), takenOver: await takenOver.result() };
+  return { created: number === null, ...counts, ...(await forecastSubmit(deps, wanted, counts)) };
 }
 
 /** What the open ids of campaigns end as that are aborted or whose time has passed, by number: a submit ends them first, see `sweepNow`. */
@@ -106,32 +106,64 @@ async function readEnding({ redis, keys }: PlanDeps): Promise<Map<number, Outcom
 export async function forecastSubmit(
   deps: PlanDeps,
   wanted: Wanted,
-  accepted: number,
+  { accepted, tracked }: Pick<SubmitPlan, 'accepted' | 'tracked'>,
 ): Promise<Pick<SubmitPlan, 'open' | 'etaAt' | 'expiring'>> {
   const { redis, keys } = deps;
   const known = await redis.hget(keys.campaigns, wanted.name);
   const campaign = known === null ? null : await readCampaign(redis, keys, Number(known));
   const open = (campaign?.open ?? 0) + accepted;
-  return { open, ...(await forecastOf(deps, campaign, wanted, open)) };
+  const pending = tracked.filter(({ outcome }) => outcome === null);
+  const numbers = await Promise.all(pending.map((of) => redis.hget(keys.campaigns, of.campaign)));
+  const before = campaign && (await readTracked(deps, campaign.number));
+  const following = {
+    open: pending.reduce((sum, { count }) => sum + count, before?.open ?? 0),
+    owners: [
+      ...new Set([
+        ...numbers.flatMap((number) => (number === null ? [] : Number(number))),
+        ...(before?.openIn ?? []),
+      ]),
+    ],
+  };
+  return { open, ...(await forecastOf(deps, campaign, wanted, { open, following })) };
 }
 
+/** What a campaign would follow: how many calls are still to come for it, and the campaigns that own it, by number. */
+interface Following {
+  open: number;
+  owners: readonly number[];
+}
+
+/** As `status` will have it: what is followed is called when its owners' turn comes; an urgent campaign has it called in its own. */
 async function forecastOf(
   deps: PlanDeps,
   campaign: Campaign | null,
-  { priority, expiresInMs }: Wanted,
-  open: number,
+  wanted: Wanted,
+  { open, following }: { open: number; following: Following },
 ): Promise<Pick<SubmitPlan, 'etaAt' | 'expiring'>> {
-  if (open === 0 || campaign?.state === 'paused') return NO_FORECAST;
+  const { redis, keys, limits } = deps;
+  if (open + following.open === 0 || campaign?.state === 'paused') return NO_FORECAST;
+  const priority = campaign?.priority ?? wanted.priority;
+  const isUrgent = priority === URGENT;
   // A new campaign comes last of its priority.
-  const place = campaign ? feedingPlace(campaign.priority, campaign.number) : feedingPlace(priority + 1, -1);
-  const isUrgent = (campaign?.priority ?? priority) === URGENT;
-  const [budget, ahead] = await Promise.all([
-    viewBudget(deps.redis, deps.keys, deps.limits),
+  const place = campaign ? feedingPlace(priority, campaign.number) : feedingPlace(priority + 1, -1);
+  const [budget, ahead, ...owners] = await Promise.all([
+    viewBudget(redis, keys, limits),
     readNeighbours(deps, place).then((neighbours) => readAhead(deps, place, campaign, neighbours)),
+    ...following.owners.map((number) => readCampaign(redis, keys, number)),
   ]);
-  if (!hasForecast(budget)) return NO_FORECAST;
-  const wanted = expiresInMs === null ? null : budget.now + expiresInMs;
-  const waiting = { open, expiresAt: campaign ? campaign.expiresAt : wanted };
-  const { endAt, expiring } = completion(deps.limits, budget, ahead, waiting, isUrgent);
-  return { etaAt: new Date(Math.ceil(endAt)).toISOString(), expiring };
+  // No action is called whose owner is paused, for any campaign.
+  if (!hasForecast(budget) || owners.some((owner) => owner?.state !== 'running')) return NO_FORECAST;
+  const expiry = wanted.expiresInMs === null ? null : budget.now + wanted.expiresInMs;
+  const waiting = {
+    open: isUrgent ? open + following.open : open,
+    expiresAt: campaign ? campaign.expiresAt : expiry,
+  };
+  const own = completion(limits, budget, ahead, waiting, isUrgent);
+  const others = isUrgent
+    ? []
+    : await Promise.all(owners.map((owner) => owner && statusOf(deps, owner, budget)));
+  const ends = others.map((status) => (status?.etaAt ? Date.parse(status.etaAt) : null));
+  if (ends.includes(null)) return NO_FORECAST;
+  const last = Math.max(...(waiting.open > 0 ? [own.endAt] : []), ...ends.map(Number));
+  return { etaAt: new Date(Math.ceil(last)).toISOString(), expiring: own.expiring };
 }

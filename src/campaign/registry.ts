@@ -173,17 +173,18 @@ export async function listCampaigns(
   );
 }
 
-/** As people see it; `done`: it runs, and nothing of it is open. */
-export type DisplayState = Campaign['state'] | 'done';
+/** As people see it; `done`: it runs, and nothing of it is open; `empty`: it runs, and has no ids yet. */
+export type DisplayState = Campaign['state'] | 'done' | 'empty';
 
 /** @param now in ms since 1970, by Redis' clock: what has expired is no longer called, also while no worker has noted it. */
 export function displayState(
-  { state, open, expiresAt }: Pick<Campaign, 'state' | 'open' | 'expiresAt'>,
+  { state, total, open, expiresAt }: Pick<Campaign, 'state' | 'total' | 'open' | 'expiresAt'>,
   now: number,
 ): DisplayState {
-  if (state === 'running' && open === 0) return 'done';
+  if (state === 'running' && open === 0 && total > 0) return 'done';
   const isOpen = state === 'running' || state === 'paused';
-  return isOpen && expiresAt !== null && expiresAt <= now ? 'expired' : state;
+  if (isOpen && expiresAt !== null && expiresAt <= now) return 'expired';
+  return state === 'running' && total === 0 ? 'empty' : state;
 }
 
 /** Of all campaigns, in the order of their creation. */

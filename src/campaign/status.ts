@@ -21,7 +21,7 @@ export interface CampaignStatus {
   createdAt: string;
   /** ISO 8601 UTC: what is pending then is not called; null: never. */
   expiresAt: string | null;
-  /** `done` when nothing of it is open, nor of what it tracks. */
+  /** `done` when nothing of it is open, nor of what it tracks; `empty` when it names nothing yet. */
   state: DisplayState;
   /** Ids that it names, those that it tracks included. */
   total: number;
@@ -100,7 +100,7 @@ export async function statusOf(
     expiresAt: campaign.expiresAt === null ? null : toIso(campaign.expiresAt),
     ...numbers,
     hold: holdOf(
-      { ...campaign, state: state === 'done' ? campaign.state : state },
+      { ...campaign, state: state === 'expired' ? state : campaign.state },
       owners,
       campaign.priority === URGENT ? budget.urgentHolds : budget.holds,
     ),
@@ -115,10 +115,11 @@ export type Numbers = Pick<CampaignStatus, 'state' | 'total' | 'open' | 'unknown
 
 /** @param now in ms since 1970, by Redis' clock. */
 export function numbersOf(campaign: Campaign, tracked: Tracked, now: number): Numbers {
+  const total = campaign.total + tracked.total;
   const open = campaign.open + tracked.open;
   return {
-    state: displayState({ ...campaign, open }, now),
-    total: campaign.total + tracked.total,
+    state: displayState({ ...campaign, total, open }, now),
+    total,
     open,
     unknown: tracked.unknown,
     tracked: { total: tracked.total, open: tracked.open },
@@ -140,7 +141,7 @@ export function isOver({
  * names nothing yet has not begun.
  */
 export function mayBeSteered({ campaign, status }: CampaignLook): boolean {
-  return status.state !== 'done' || status.total === 0 || campaign.direct;
+  return status.state !== 'done' || campaign.direct;
 }
 
 /** Whether pausing it would hold anything back: what it follows is called by its owners, unless it is urgent. `steer` decides. */

@@ -48,11 +48,13 @@ function describe(
   { tenant, isIdle }: { tenant: string; isIdle: boolean },
   width: number,
 ): string {
+  const isSlowed = views.some(({ view }) => view.pace !== null);
   const columns = [
     { title: 'calls' },
     { title: 'window' },
     { title: 'used', align: 'right' as const },
     { title: 'limit', align: 'right' as const },
+    ...(isSlowed ? [{ title: 'allowed now', align: 'right' as const }] : []),
     { title: 'free', align: 'right' as const },
     { title: 'reserved', align: 'right' as const },
     { title: 'available to campaigns', align: 'right' as const },
@@ -63,6 +65,7 @@ function describe(
       formatDuration(window.lengthMs),
       count(window.used),
       count(window.max),
+      ...(isSlowed ? [count(window.allowed)] : []),
       count(window.free),
       count(window.reserved),
       count(Math.max(0, window.free - window.reserved)),

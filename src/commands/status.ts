@@ -4,7 +4,7 @@ import { listCampaigns } from '../campaign/registry.ts';
 import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/status.ts';
 import { describePriority } from '../ledger/place.ts';
 import { OUTCOMES } from '../outcome.ts';
-import { BLOCKED_LABELS, describeAbsence, describeBlocked, describePace } from '../words/blocked.ts';
+import { blockedLabel, describeAbsence, describeBlocked, describePace } from '../words/blocked.ts';
 import { describeEta, describeTracked, finishedOf, outcomeLabel, titled } from '../words/campaign.ts';
 import { count, percent } from '../words/number.ts';
 import { formatAnyTime, formatPast, formatTime } from '../words/time.ts';
@@ -35,7 +35,7 @@ export function runStatus(context: CommandContext, options: StatusOptions): Prom
     const text =
       options.campaign && first
         ? describeStatus({ tenant: tenant.label, status: first, budget, now: Date.now() }, width)
-        : overview(statuses, tenant.label, width);
+        : overview({ statuses, budget }, tenant.label, width);
     await out.write(`${text}\n`);
     if (!options.campaign && statuses.some((status) => status.open > 0)) {
       for (const note of [describeAbsence(budget, tenant.label), describePace(budget)])
@@ -65,7 +65,7 @@ async function lookAtAll(tenant: Tenant): Promise<Looked> {
   return { statuses, budget };
 }
 
-function overview(statuses: readonly CampaignStatus[], tenant: string, width: number): string {
+function overview({ statuses, budget }: Looked, tenant: string, width: number): string {
   if (statuses.length === 0) return `No campaigns in tenant ${tenant}`;
   const now = Date.now();
   return formatTable(
@@ -85,7 +85,7 @@ function overview(statuses: readonly CampaignStatus[], tenant: string, width: nu
       count(status.open),
       count(status.outcomes.cancelled ?? 0),
       status.etaAt ? formatTime(status.etaAt, now) : '',
-      status.hold ? (BLOCKED_LABELS[status.hold.reason] ?? status.hold.reason) : '',
+      blockedLabel(status, budget),
     ]),
     width,
   );

@@ -47,10 +47,8 @@ export async function loadFile(submission: Submission, file: string): Promise<Lo
   );
   if (problems > 0 && !options.skipInvalid) {
     const lines = count(problems + ids + duplicates + excluded);
-    const isAnyLeft = ids + duplicates + excluded > 0;
-    const advice = isAnyLeft
-      ? 'Correct them, or skip them with --skip-invalid.'
-      : 'Correct them and submit again.';
+    const advice =
+      ids > 0 ? 'Correct them, or skip them with --skip-invalid.' : 'Correct them and submit again.';
     const are = problems === 1 ? 'is not a machine action id' : 'are not machine action ids';
     return `${count(problems)} of ${lines} entries ${are}. Nothing was submitted. ${advice}`;
   }

@@ -9,6 +9,7 @@ const NAMED = 5;
 /** What machine actions have in common, for a person. Names come from outside: they are made printable. */
 export function describeTally(tally: Tally): string[] {
   const { total, byMachine } = tally;
+  if (total === 0) return [plural(total, 'machine action')];
   const created =
     tally.oldest && tally.newest
       ? [`  ${'created'.padEnd(WIDTH)}${formatUtc(tally.oldest)} to ${formatUtc(tally.newest)}`]

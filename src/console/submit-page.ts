@@ -143,7 +143,7 @@ function problemOf(error: unknown, site: Site): string {
 async function prospectsOf({ tenant, label, look }: ShownTenant, { plan, wish }: Draft): Promise<Prospects> {
   const [{ budget }, forecast] = await Promise.all([
     look(),
-    plan !== null && typeof plan !== 'string' ? forecastSubmit(tenant, wish, plan.accepted) : null,
+    plan !== null && typeof plan !== 'string' ? forecastSubmit(tenant, wish, plan) : null,
   ]);
   return { ...(forecast ?? NO_FORECAST), obstacle: describeObstacle(budget, label) };
 }

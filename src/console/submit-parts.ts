@@ -198,7 +198,7 @@ function renderPlan(
     ? ''
     : html`<p>The existing campaign keeps its comment, priority and expiry; those entered here are not used.</p>`;
   return html`<p>${describePlanned({ name: wish.name, tenant }, plan)} <span class="note">(checked at ${at(plannedAt)})</span></p>
-${known.length > 0 ? html`<ul>${known.map((line) => html`<li>${line}</li>`)}</ul>` : ''}${etaAt ? html`<p>${EXPECTED} ${upcoming(etaAt)}${describeExpiring(expiring)}.</p>` : ''}${obstacle && plan.accepted > 0 ? html`<p class="hold">${obstacle}</p>` : ''}${kept}`;
+${known.length > 0 ? html`<ul>${known.map((line) => html`<li>${line}</li>`)}</ul>` : ''}${etaAt ? html`<p>${EXPECTED} ${upcoming(etaAt)}${describeExpiring(expiring)}.</p>` : ''}${obstacle && (plan.accepted > 0 || plan.tracked.some(({ outcome }) => outcome === null)) ? html`<p class="hold">${obstacle}</p>` : ''}${kept}`;
 }
 
 function renderAbout({ about }: Draft): Html {

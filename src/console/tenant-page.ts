@@ -64,14 +64,15 @@ ${viewer.mayAct ? html`<a class="button" href="${tenantPath(label, 'submit')}">S
 
 /** Use of each window. */
 export function renderWindows(budget: BudgetView): Html {
+  const slowed = (cell: Html) => (budget.pace === null ? html`` : cell);
   const rows = budget.windows.map(
-    ({ lengthMs, used, max, free, reserved }) =>
-      html`<tr><th scope="row">${formatDuration(lengthMs)}</th><td class="bar"><progress max="${max}" value="${Math.min(used, max)}" aria-label="calls in ${formatDuration(lengthMs)}"></progress></td><td class="number">${count(used)}</td><td class="number">${count(max)}</td><td class="number">${count(free)}</td><td class="number">${count(reserved)}</td><td class="number">${count(Math.max(0, free - reserved))}</td></tr>\n`,
+    ({ lengthMs, used, max, allowed, free, reserved }) =>
+      html`<tr><th scope="row">${formatDuration(lengthMs)}</th><td class="bar"><progress max="${max}" value="${Math.min(used, max)}" aria-label="calls in ${formatDuration(lengthMs)}"></progress></td><td class="number">${count(used)}</td><td class="number">${count(max)}</td>${slowed(html`<td class="number">${count(allowed)}</td>`)}<td class="number">${count(free)}</td><td class="number">${count(reserved)}</td><td class="number">${count(Math.max(0, free - reserved))}</td></tr>\n`,
   );
   return scrolling(
     'Calls in each window',
     html`<table>
-<thead><tr><th scope="col">Window</th><th scope="col"><span class="unseen">Share</span></th><th scope="col" class="number">Used</th><th scope="col" class="number">Limit</th><th scope="col" class="number">Free</th><th scope="col" class="number">Reserved</th><th scope="col" class="number">Available to campaigns</th></tr></thead>
+<thead><tr><th scope="col">Window</th><th scope="col"><span class="unseen">Share</span></th><th scope="col" class="number">Used</th><th scope="col" class="number">Limit</th>${slowed(html`<th scope="col" class="number">Allowed now</th>`)}<th scope="col" class="number">Free</th><th scope="col" class="number">Reserved</th><th scope="col" class="number">Available to campaigns</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>`,

@@ -15,12 +15,13 @@ export function describeEnd({ operation, end, fate, httpStatus, errorCode, error
   return fate === 'lost' ? `no answer${reason}${doubt}` : `not sent${reason}`;
 }
 
-/** What followed from it; empty: the call was repeated at once. */
+/** What followed from it; empty: nobody knows, for the worker stopped. */
 export function describeThen({ operation, end, httpStatus, waitMs }: Attempt): string {
   if (end === 'check') return 'the action status is read';
   if (httpStatus === 429) return `all ${operation} calls wait ${describeDuration(waitMs)}`;
-  if (httpStatus === 401) return 'retried with a new token';
-  if (waitMs === 0) return '';
+  // A 403 that is not believed yet: what was granted since is in a newer token.
+  if (httpStatus === 401 || (httpStatus === 403 && end === 'wait')) return 'retried with a new token';
+  if (end === 'lapsed') return '';
   return waitMs < 1_000 ? 'retried' : `retried after at least ${describeDuration(waitMs)}`;
 }
 

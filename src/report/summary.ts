@@ -1,6 +1,6 @@
 import type { Window } from '../budget/windows.ts';
 import type { AuditEntry } from '../campaign/audit.ts';
-import type { Campaign } from '../campaign/registry.ts';
+import { type Campaign, displayState } from '../campaign/registry.ts';
 import { OUTCOME_MEANINGS } from '../outcome.ts';
 import { describePriorityFact, outcomeLabel, UNCERTAIN } from '../words/campaign.ts';
 import { count, percent, plural } from '../words/number.ts';
@@ -76,7 +76,7 @@ function describeStopped({ total, stopped, outcomes }: Summary): string {
 
 function renderFacts({ campaign, madeAt, version }: Facts, summary: Summary): Html {
   const facts: [name: string, value: string][] = [
-    ['Status', stateOf(campaign, summary)],
+    ['Status', stateOf(campaign, summary, madeAt)],
     ['Comment', campaign.comment],
     ['Requested by', campaign.requestedBy ?? ''],
     ['Created', formatUtc(campaign.createdAt)],
@@ -102,9 +102,9 @@ ${items}</dl>
 </section>`;
 }
 
-function stateOf({ state, pausedReason }: Campaign, { outcomes }: Summary): string {
-  if (state === 'running' && !outcomes.get('open')) return 'done';
-  return state === 'paused' && pausedReason ? `paused: ${pausedReason}` : state;
+function stateOf(campaign: Campaign, { total, outcomes }: Summary, madeAt: number): string {
+  const shown = displayState({ ...campaign, total, open: outcomes.get('open') ?? 0 }, madeAt);
+  return shown === 'paused' && campaign.pausedReason ? `paused: ${campaign.pausedReason}` : shown;
 }
 
 export function renderOutcomes({ total, outcomes, states }: Summary): Html {

@@ -1,10 +1,11 @@
 import { livingWorkers, type SeenWorker, SIGNING_IN } from '../budget/roster.ts';
 import { type BudgetView, decisiveHold, isEndless } from '../budget/view.ts';
 import type { CampaignStatus } from '../campaign/status.ts';
-import { describeDuration, describeWindow } from '../duration.ts';
+import { describeDuration } from '../duration.ts';
 import { PAUSED, PAUSED_AGAIN } from '../ledger/brake.ts';
-import { count, plural } from './number.ts';
+import { plural } from './number.ts';
 import { formatPast, formatTime, formatUpcoming } from './time.ts';
+import { describeSlowed } from './window.ts';
 
 /* Why no call goes out, in the same words everywhere: the state, its reason, what happens next and when, what the reader can do. */
 
@@ -18,7 +19,7 @@ export interface HoldWords {
 }
 
 /** By a hold's reason: a label of one or two words, for a column. */
-export const BLOCKED_LABELS: Readonly<Record<string, string>> = {
+const BLOCKED_LABELS: Readonly<Record<string, string>> = {
   window: 'rate limit',
   penalty: '429 from Defender',
   upstream: 'Defender unavailable',
@@ -27,6 +28,16 @@ export const BLOCKED_LABELS: Readonly<Record<string, string>> = {
   grace: 'call history',
   paused: 'paused',
 };
+
+/** Why nothing of a campaign goes out, as a label: what `describeBlocked` says first. Empty: nothing blocks it. */
+export function blockedLabel(
+  { open, hold }: Pick<CampaignStatus, 'open' | 'hold'>,
+  { now, workers }: BudgetView,
+): string {
+  const isAbsent = open > 0 && hold?.reason !== 'paused';
+  if (isAbsent && livingWorkers(workers, now).length === 0) return 'no worker';
+  return hold ? (BLOCKED_LABELS[hold.reason] ?? hold.reason) : '';
+}
 
 /** Why nothing of a campaign, or of a tenant, goes out, and when that changes. */
 export function describeHold(hold: HoldWords, now: number): string {
@@ -166,11 +177,12 @@ export function describeWorker({ host, pid, version, identity, roles, trouble }:
 /** That fewer calls are sent after refusals; null while as many go out as the limits allow. The API does not say why it refuses. */
 export function describePace({ now, pace, windows }: BudgetView): string | null {
   if (!pace) return null;
-  const whole = windows.find(({ lengthMs }) => lengthMs === pace.lengthMs)?.max ?? pace.max;
+  const narrowed = windows.find(({ lengthMs }) => lengthMs === pace.lengthMs);
+  const [limit, reserved] = [narrowed?.max ?? pace.max, narrowed?.reserved ?? 0];
   const refused = `${plural(pace.refusals, 'call was', 'calls were')} refused (429) although RATE_LIMITS allows ${pace.refusals === 1 ? 'it' : 'them'}`;
   const leftMs = pace.until - now;
   return (
-    `${refused}. Slowed down to ${count(pace.max)} of ${count(whole)} calls per ${describeWindow(pace.lengthMs)}; ` +
+    `${refused}. Slowed down to ${describeSlowed({ limit, allowed: pace.max, reserved }, pace.lengthMs)}; ` +
     `back to full speed at ${formatTime(pace.until, now)} (in ${describeDuration(Math.max(0, leftMs))}) if no more are refused. ` +
     'If they are, another program may be using this application’s quota: lower RATE_LIMITS.'
   );

@@ -102,8 +102,9 @@ export function describeKnown({
       (of) =>
         `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
-    ...tracked.map(({ outcome, ...of }) => {
-      const where = outcome === null ? 'already queued there' : `ended there as ${outcome}`;
+    ...tracked.map(({ outcome, state, ...of }) => {
+      const paused = state === 'paused' ? ', which is paused' : '';
+      const where = outcome === null ? `already queued there${paused}` : `ended there as ${outcome}`;
       return `${count(of.count)} followed: owned by campaign ${quoted(of.campaign)}, ${where}`;
     }),
   ];

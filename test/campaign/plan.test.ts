@@ -72,7 +72,7 @@ describe('the plan of a submit', () => {
       accepted: 4,
       already: 0,
       created: true,
-      tracked: [{ campaign: 'first', outcome: null, count: 1 }],
+      tracked: [{ campaign: 'first', outcome: null, state: 'running', count: 1 }],
       takenOver: [],
     });
     assert.deepEqual(await everything(), before);
@@ -134,14 +134,31 @@ describe('the plan of a submit', () => {
     assert.ok(Math.abs(at(again) - Date.parse(etaAt)) < 2_000, 'a campaign keeps its priority');
   });
 
-  it('has no end where nothing is open or nothing runs', async () => {
+  it('has no end where nothing runs', async () => {
     const ids = newIds(2);
     await seeWorker(tenant);
     await submit('first', ids);
-    assert.equal((await plan('second', ids)).etaAt, null);
     await steer(tenant, 'first', 'pause', TESTER);
+    assert.equal((await plan('second', ids)).etaAt, null, 'it would only follow what is paused');
     const planned = await plan('first', newIds(1));
     assert.deepEqual([planned.open, planned.etaAt], [3, null]);
+  });
+
+  it('says when what it would only follow ends, as the status then does', async () => {
+    await seeWorker(tenant);
+    const ids = newIds(1_500);
+    await submit('owner', ids);
+    for (const [name, wanted, priority] of [
+      ['follower', ids, 5],
+      ['both', Buffer.concat([ids, newIds(10)]), 1],
+      ['at once', ids, URGENT],
+    ] as const) {
+      const planned = await plan(name, wanted, priority);
+      await submit(name, wanted, priority);
+      const { etaAt } = await campaignStatus(tenant, name);
+      assert.ok(planned.etaAt && etaAt, name);
+      assert.ok(Math.abs(Date.parse(planned.etaAt) - Date.parse(etaAt)) < 2_000, `${planned.etaAt} ${etaAt}`);
+    }
   });
 
   it('is not later for a campaign that has become urgent, whatever of it was handed out', async () => {

@@ -57,7 +57,10 @@ describe('ids that several campaigns name', () => {
     const ids = newIds(3);
     await submit('first', ids);
     const { accepted, tracked } = await submit('second', ids);
-    assert.deepEqual([accepted, tracked], [0, [{ campaign: 'first', outcome: null, count: 3 }]]);
+    assert.deepEqual(
+      [accepted, tracked],
+      [0, [{ campaign: 'first', outcome: null, state: 'running', count: 3 }]],
+    );
     const before = await campaignStatus(tenant, 'second');
     assert.deepEqual(
       [before.state, before.total, before.open, before.tracked.open],
@@ -153,7 +156,7 @@ describe('ids that several campaigns name', () => {
     const before = [await campaignStatus(tenant, 'first'), await report('first')];
     const { accepted, takenOver, tracked } = await submit('second', ids);
     assert.deepEqual([accepted, tracked.length], [5, 1]);
-    assert.deepEqual(takenOver, [{ campaign: 'first', outcome: 'forbidden', count: 5 }]);
+    assert.deepEqual(takenOver, [{ campaign: 'first', outcome: 'forbidden', state: 'running', count: 5 }]);
     assert.deepEqual([await campaignStatus(tenant, 'first'), await report('first')], before);
     await decide('second', ids.subarray(80), 'cancelled');
     assert.deepEqual([await campaignStatus(tenant, 'first'), await report('first')], before);

@@ -45,7 +45,7 @@ it('status counts actions of a deleted campaign as unknown, and its parts add up
     /running, 1 of 4 actions finished \(25%\)\n {2}cancelled +1\n {2}pending +1\n {2}unknown +2\n/,
   );
   assert.match(text, /2 actions were owned by a deleted campaign; their outcomes are unknown/);
-  assert.match(await ran('status'), /mine +running +4 +1 +1\n/);
+  assert.match(await ran('status'), /mine +running +4 +1 +1 +no worker\n/);
 });
 
 it('reports and the history say the same', async () => {

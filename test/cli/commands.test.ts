@@ -6,6 +6,8 @@ import { delimiter, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { parse } from 'csv-parse/sync';
+import { viewBudget } from '../../src/budget/view.ts';
+import { renderWindows } from '../../src/console/tenant-page.ts';
 import { guidToBytes } from '../../src/guid.ts';
 import { OPERATIONS } from '../../src/keys.ts';
 import type { Outcome } from '../../src/outcome.ts';
@@ -245,6 +247,19 @@ describe('the commands', () => {
     );
   });
 
+  it('the list of campaigns names a missing worker before what else blocks them, and a pause before that', async () => {
+    await shell.submit('waiting', newGuids(1));
+    await shell.submit('paused', newGuids(1));
+    await shell.run(['pause', 'paused']);
+    const { redis, keys } = shell.tenant;
+    await redis.hset(keys.state, 'cancel:penalty', Date.now() + 60_000);
+    const alone = (await shell.run(['status'])).stdout;
+    assert.match(alone, /^waiting +running .* no worker$/m);
+    assert.match(alone, /^paused +paused .* paused$/m);
+    await seeWorker(shell.tenant);
+    assert.match((await shell.run(['status'])).stdout, /^waiting +running .* 429 from Defender$/m);
+  });
+
   it('pause, abort and retry say what they did; doing it again changes nothing', async () => {
     const [a = '', b = ''] = newGuids(2);
     await shell.submit('wrong scan', [a, b]);
@@ -432,8 +447,8 @@ describe('the commands', () => {
     await decide({ [id]: 'cancelled' });
     // The reserve is of cancels only.
     const windows = (used: number, [minute = 0, hour = 0]: number[]) => [
-      { max: 100, lengthMs: 60_000, used, free: 100 - used, reserved: minute },
-      { max: 1_500, lengthMs: 3_600_000, used, free: 1_500 - used, reserved: hour },
+      { max: 100, lengthMs: 60_000, used, allowed: 100, free: 100 - used, reserved: minute },
+      { max: 1_500, lengthMs: 3_600_000, used, allowed: 1_500, free: 1_500 - used, reserved: hour },
     ];
     assert.deepEqual(
       await json('budget', '--json'),
@@ -448,6 +463,39 @@ describe('the commands', () => {
     const { stdout } = await shell.run(['budget']);
     assert.match(stdout, /^cancel +1h +1 +1,500 +1,499 +30 +1,469$/m);
     assert.match(stdout, /No worker is running for tenant \S+\. Start one with "standdown worker"\.\n$/);
+  });
+
+  it('budget gives the numbers of the lowered pace after a 429, in its table and in its sentences', async () => {
+    const { tenant } = shell;
+    const { redis, keys } = tenant;
+    await seeWorker(tenant);
+    await shell.submit('wrong scan', newGuids(2));
+    const now = Date.now();
+    // It does not recover before a minute has passed.
+    await redis.hset(keys.state, {
+      'cancel:pace': '0.74',
+      'cancel:pacedAt': now + 60_000,
+      'cancel:refusals': 1,
+    });
+    const slots = Array.from({ length: 70 }, (_, i) => [now - i, `${now + i}`]).flat();
+    await redis.zadd(keys.slots('cancel'), ...slots);
+    const { stdout } = await shell.run(['budget']);
+    assert.match(
+      stdout,
+      /^calls +window +used +limit +allowed now +free +reserved +available to campaigns\n/,
+    );
+    assert.match(stdout, /^cancel +1m +70 +100 +74 +4 +8 +0$/m);
+    assert.match(stdout, /^cancel +1h +70 +1,500 +1,500 +1,430 +30 +1,400$/m);
+    assert.match(stdout, /^get +1m +0 +100 +100 +100 +0 +100$/m);
+    const pace = '74 of 100 calls per minute (8 of the 74 reserved for urgent requests)';
+    assert.ok(
+      stdout.includes(`70 calls in the last minute; slowed down to ${pace} after refusals (429)`),
+      stdout,
+    );
+    assert.ok(stdout.includes(`Slowed down to ${pace}; back to full speed`), stdout);
+    const page = String(renderWindows(await viewBudget(redis, keys, tenant.limits)));
+    const cells = [...page.matchAll(/<td class="number">([\d,]+)<\/td>/g)].map(([, text]) => text);
+    assert.deepEqual(cells.slice(0, 6), ['70', '100', '74', '4', '8', '0']);
   });
 
   it('budget announces no next call while every campaign is paused', async () => {

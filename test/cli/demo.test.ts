@@ -22,8 +22,8 @@ describe('the view of a campaign in progress', () => {
   const budget: BudgetView = {
     now: NOW,
     windows: [
-      { max: 100, lengthMs: 10_000, used: 90, free: 0, reserved: 10 },
-      { max: 1_500, lengthMs: 600_000, used: 198, free: 1_272, reserved: 30 },
+      { max: 100, lengthMs: 10_000, used: 90, allowed: 100, free: 0, reserved: 10 },
+      { max: 1_500, lengthMs: 600_000, used: 198, allowed: 1_500, free: 1_272, reserved: 30 },
     ],
     stamps: [],
     holds: [],
@@ -47,7 +47,7 @@ describe('the view of a campaign in progress', () => {
     hold: {
       reason: 'window',
       until: new Date(NOW + 9_000).toISOString(),
-      detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, { used: 90, limit: 100, isSlowed: false }),
+      detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, { used: 90, limit: 100, allowed: 100 }),
     },
     etaAt: new Date(NOW + 10_000).toISOString(),
     expiring: null,

@@ -136,6 +136,7 @@ describe('steering a campaign', () => {
   it('of one without actions nothing is said to be cancelled', async () => {
     await shell.submit(NAME, []);
     assert.match(await done('status', NAME), /^Campaign "wrong scan" in tenant \S+: no actions yet\n/);
+    assert.match(await done('status'), /^wrong scan +empty +0 /m);
     const ran = await shell.run(['watch', NAME]);
     assert.deepEqual(
       [ran.code, /Campaign "wrong scan" in tenant \S+ has no actions\.\n$/.test(ran.stdout)],
@@ -173,6 +174,7 @@ describe('steering a campaign', () => {
     const now = Date.now();
     const { number } = await openDirectCampaign(redis, keys, now);
     const name = directName(now);
+    assert.match(await done('status'), /^direct-\S+ +empty +0 /m, 'nothing of it was done');
     const [id = ''] = newGuids(1);
     const probe = createProbe(shell.tenant);
     const grant = await probe.grant(guidToBytes(id), number, { register: true });

@@ -235,6 +235,10 @@ describe('standdown submit', () => {
     const ids = newGuids(3);
     await shell.submit('first', ids);
     const probe = createProbe(shell.tenant);
+    assert.match(
+      (await submit(ids, '--dry-run')).stdout,
+      /followed there\n {2}Expected to finish within seconds\n$/,
+    );
     const waiting = startCommand(['submit', await shell.write('ids', ids.join('\n')), ...INTO, '--wait'], {
       env: shell.env,
     });
@@ -309,6 +313,15 @@ describe('standdown submit', () => {
   });
 
   describe('--dry-run', () => {
+    it('shows no rows of what Defender does not know', async () => {
+      const { code, stderr } = await submit(newGuids(2), '--dry-run');
+      assert.equal(code, 0, stderr);
+      assert.match(
+        stderr,
+        /^0 machine actions\n {2}2 ids are unknown to Defender\nDry run: nothing was submitted\.\n$/,
+      );
+    });
+
     it('says what would happen, and opens nothing', async () => {
       const [a = '', b = '', ...ids] = await add(120);
       await shell.submit('first', [a, b]);
@@ -390,6 +403,11 @@ describe('standdown submit', () => {
         await submit(ids, '--exclude', all),
         2,
         /^All actions are excluded\. Nothing was submitted\.\n$/,
+      );
+      await submitsNothing(
+        await submit([...ids, 'x'], '--exclude', all),
+        2,
+        /1 of 3 entries are not machine action ids\. Nothing was submitted\. Correct them and submit again\.\n$/,
       );
       await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /no such file/);
     });

@@ -234,6 +234,14 @@ describe('standdown submit', () => {
     ]);
   });
 
+  it('a dry run says that the owner of what it would follow is paused', async () => {
+    const [id = ''] = newGuids(1);
+    await shell.submit('first', [id]);
+    await shell.run(['pause', 'first']);
+    const { stdout } = await submit(id, '--dry-run');
+    assert.match(stdout, /\n {2}1 already queued in campaign "first", which is paused; followed there\n/);
+  });
+
   it('--json prints one object of a stable shape', async () => {
     const [open = '', fresh = ''] = newGuids(2);
     await shell.submit('first', [open]);
@@ -246,7 +254,7 @@ describe('standdown submit', () => {
       accepted: 1,
       already: 0,
       duplicates: 1,
-      tracked: [{ campaign: 'first', outcome: null, count: 1 }],
+      tracked: [{ campaign: 'first', outcome: null, state: 'running', count: 1 }],
       takenOver: [],
       created: true,
       comment: 'stop it',

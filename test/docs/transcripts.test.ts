@@ -329,7 +329,7 @@ function demoInProgress(): Progress {
       hold: {
         reason: 'window',
         until: new Date(now + 9_000).toISOString(),
-        detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, { used: 90, limit: 100, isSlowed: false }),
+        detail: describeFullWindow({ max: 90, lengthMs: 10_000 }, { used: 90, limit: 100, allowed: 100 }),
       },
       etaAt: new Date(now + 10_000).toISOString(),
       expiring: null,
@@ -338,8 +338,8 @@ function demoInProgress(): Progress {
     budget: {
       now,
       windows: [
-        { max: 100, lengthMs: 10_000, used: 90, free: 10, reserved: 10 },
-        { max: 1_500, lengthMs: 600_000, used: 198, free: 1_302, reserved: 30 },
+        { max: 100, lengthMs: 10_000, used: 90, allowed: 100, free: 10, reserved: 10 },
+        { max: 1_500, lengthMs: 600_000, used: 198, allowed: 1_500, free: 1_302, reserved: 30 },
       ],
       stamps: [],
       holds: [],

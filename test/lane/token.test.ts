@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { findCampaign } from '../../src/campaign/registry.ts';
+import { readRequest } from '../../src/campaign/request.ts';
 import { steer } from '../../src/campaign/steer.ts';
+import { describeThen } from '../../src/report/attempt-words.ts';
 import { TESTER } from '../support/actor.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack, type StackOptions } from '../support/stack.ts';
@@ -139,5 +142,10 @@ describe('a token', () => {
       assert.equal(tokens(), 2);
       const result = (await stack.report('bare')).get(bare);
       assert.deepEqual([result?.outcome, result?.attempts], ['cancelled', 1]);
+      const find = (name: string) => findCampaign(stack.redis, stack.tenant.keys, name);
+      const asked = await readRequest(stack.tenant, await find('bare'), bare);
+      assert.deepEqual(asked.attempts.map(describeThen), ['retried with a new token']);
+      const stood = await readRequest(stack.tenant, await find('barred'), barred);
+      assert.deepEqual(stood.attempts.map(describeThen), ['retried']);
     }));
 });

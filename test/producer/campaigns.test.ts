@@ -119,7 +119,7 @@ test('what is urgent waits for no look of a worker, and overtakes what waits in 
   const more = stack.addActions(120);
   const summary = await producer.submit([...ids.slice(50), ...more], wish);
   assert.deepEqual([summary.priority, summary.accepted], [0, more.length]);
-  assert.deepEqual(summary.tracked, [{ campaign: 'bulk', outcome: null, count: 10 }]);
+  assert.deepEqual(summary.tracked, [{ campaign: 'bulk', outcome: null, state: 'running', count: 10 }]);
   const wait = keys.lane('cancel-urgent', 'wait');
   assert.equal(await redis.llen(wait), 100, 'the first are in the lane before it resolves');
   assert.deepEqual(await redis.hgetall(keys.lane('cancel-urgent', 'meta')), said, 'as the workers said');

@@ -88,7 +88,7 @@ it('a time that has passed is not shown', () => {
 
 it('a full window says how many calls there were, of how many, and what the others are for', () => {
   const minute = { max: 90, lengthMs: 60_000 };
-  const seen = { used: 90, limit: 100, isSlowed: false };
+  const seen = { used: 90, limit: 100, allowed: 100 };
   assert.equal(
     describeFullWindow(minute, seen),
     '90 of 100 calls in the last minute (the other 10 reserved for urgent requests)',
@@ -99,11 +99,11 @@ it('a full window says how many calls there were, of how many, and what the othe
     'urgent ones have used theirs',
   );
   assert.equal(
-    describeFullWindow({ ...minute, max: 63 }, { ...seen, isSlowed: true }),
-    '90 calls in the last minute, slowed down to 63 after refusals (429)',
+    describeFullWindow({ ...minute, max: 63 }, { ...seen, allowed: 70 }),
+    '90 calls in the last minute; slowed down to 70 of 100 calls per minute (7 of the 70 reserved for urgent requests) after refusals (429)',
   );
   assert.equal(
-    describeFullWindow({ max: 1, lengthMs: 10_000 }, { used: 1, limit: 1, isSlowed: false }),
+    describeFullWindow({ max: 1, lengthMs: 10_000 }, { used: 1, limit: 1, allowed: 1 }),
     '1 of 1 call in the last 10 s',
   );
 });

@@ -28,6 +28,7 @@ it('what becomes of actions that are not simply new is said a line each', () => 
   const of = (outcome: 'cancelled' | 'forbidden' | null, count: number) => ({
     campaign: 'a "b"',
     outcome,
+    state: 'running' as const,
     count,
   });
   const known = { already: 2, tracked: [of(null, 1), of('cancelled', 3)], takenOver: [of('forbidden', 4)] };
@@ -36,6 +37,11 @@ it('what becomes of actions that are not simply new is said a line each', () => 
     '4 taken over from campaign "a \\"b\\"", where they ended as forbidden',
     '1 followed: owned by campaign "a \\"b\\"", already queued there',
     '3 followed: owned by campaign "a \\"b\\"", ended there as cancelled',
+  ]);
+  const paused = [of(null, 2), of('cancelled', 1)].map((one) => ({ ...one, state: 'paused' as const }));
+  assert.deepEqual(describeKnown({ already: 0, tracked: paused, takenOver: [] }), [
+    '2 already queued in campaign "a \\"b\\"", which is paused; followed there',
+    '1 ended as cancelled in campaign "a \\"b\\""; followed there',
   ]);
   assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
 });

@@ -69,7 +69,7 @@ const status: CampaignStatus = {
 
 const budget: BudgetView = {
   now: NOW,
-  windows: [{ ...WINDOW, used: 80, free: 0, reserved: 10 }],
+  windows: [{ ...WINDOW, used: 80, allowed: 80, free: 0, reserved: 10 }],
   stamps: [],
   holds: [],
   urgentHolds: [],
