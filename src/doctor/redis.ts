@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { lastIdAhead } from '../inbox/ahead.ts';
-import type { Keys } from '../keys.ts';
+import { type Keys, LANES, type LaneName } from '../keys.ts';
 import { checkRedis } from '../redis/check.ts';
 import { causeOf, isReply } from '../redis/failure.ts';
 import { redisTime } from '../redis/time.ts';
@@ -60,6 +60,24 @@ export async function examineInbox(redis: RedisClient, keys: Keys): Promise<Find
     }),
   ];
 }
+
+/** Queues that a tool or a service paused: nothing else says why their jobs wait. */
+export async function examineQueues(redis: RedisClient, keys: Keys): Promise<Finding[]> {
+  const paused = await Promise.all(LANES.map((lane) => redis.hget(keys.lane(lane, 'meta'), 'paused')));
+  return LANES.filter((_, i) => paused[i] !== null).map((lane) =>
+    redisIs.warning({
+      finding: `The queue "${lane}" is paused`,
+      meaning: `${WAITING[lane]} wait until it is resumed.`,
+      advice: `Resume it with the tool that paused it, or run HDEL '${keys.lane(lane, 'meta')}' paused in Redis.`,
+    }),
+  );
+}
+
+const WAITING: Record<LaneName, string> = {
+  cancel: 'Single cancels',
+  'cancel-urgent': 'Urgent single cancels and the actions of urgent campaigns',
+  'cancel-campaign': 'The actions of all campaigns that are not urgent',
+};
 
 const NAMES = {
   redis: 'Redis',
