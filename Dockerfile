@@ -35,5 +35,7 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
 # A worker that is told to stop takes no new job and finishes the calls in flight, which takes up to CALL_TIMEOUT (30 s by
 # default). Give it longer than that before it is killed: docker stop -t 45, stop_grace_period: 45s.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "/app/dist/cli.js"]
+# The memory holds credentials: it is neither written to a core file (Kubernetes has no setting for that) nor opened to a
+# debugger by SIGUSR1.
+ENTRYPOINT ["sh", "-c", "ulimit -c 0; exec node --disable-sigusr1 /app/dist/cli.js \"$@\"", "standdown"]
 CMD ["worker"]

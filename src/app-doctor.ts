@@ -9,7 +9,7 @@ import { examineApi } from './doctor/api.ts';
 import { examineCredential, examineEnvFile } from './doctor/credential.ts';
 import type { Finding } from './doctor/finding.ts';
 import { judgeAudience, judgeRoles } from './doctor/permissions.ts';
-import { examineInbox, examineRedis, judgeUnusable } from './doctor/redis.ts';
+import { examineInbox, examineQueues, examineRedis, judgeUnusable } from './doctor/redis.ts';
 import { examineSettings, judgeLimits } from './doctor/settings.ts';
 import { examineSignIn } from './doctor/sign-in.ts';
 import { StanddownError } from './errors.ts';
@@ -59,7 +59,11 @@ export async function* examine({
     const seen = await examineRedis(client, describeRedis(place.target));
     yield* seen;
     const isUsable = seen.every(({ level }) => level !== 'problem');
-    if (isUsable && config.tenant !== null) yield* await examineInbox(client, keysFor(config.tenant));
+    if (isUsable && config.tenant !== null) {
+      const keys = keysFor(config.tenant);
+      yield* await examineQueues(client, keys);
+      yield* await examineInbox(client, keys);
+    }
     yield* examineDefender(config, isUsable ? client : null, timings, signal);
   } finally {
     await closeRedis(client);

@@ -10,9 +10,9 @@ import { createLedger, type Ledger } from './ledger/ledger.ts';
 import { checkVersion } from './ledger/version.ts';
 import type { Logger } from './log.ts';
 import { checkRedis } from './redis/check.ts';
-import { closeRedis, type OpenParams, openRedis } from './redis/connect.ts';
+import { closeRedis, isCutOff, type OpenParams, openRedis } from './redis/connect.ts';
 import { startEmbedded } from './redis/embedded.ts';
-import { redisRefused } from './redis/failure.ts';
+import { redisRefused, redisUnanswered } from './redis/failure.ts';
 import type { RedisRole } from './redis/options.ts';
 import { parseRedisUrl } from './redis/redis-url.ts';
 import type { RedisTarget } from './redis/target.ts';
@@ -138,7 +138,9 @@ export async function withTenant<T>(deps: AppDeps, run: (tenant: Tenant) => Prom
     await checkVersion(redis, tenant.keys);
     return await run(tenant);
   } catch (error) {
-    throw redisRefused({ target: place.target, error }) ?? error;
+    const { target } = place;
+    const failure = redisRefused({ target, error });
+    throw failure ?? redisUnanswered({ target, error, isCutOff: isCutOff(redis) }) ?? error;
   } finally {
     await closeRedis(redis);
   }

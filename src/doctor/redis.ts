@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, StanddownError } from '../errors.ts';
 import { lastIdAhead } from '../inbox/ahead.ts';
-import type { Keys } from '../keys.ts';
+import { type Keys, LANES, type LaneName } from '../keys.ts';
 import { checkRedis } from '../redis/check.ts';
-import { causeOf, isReply } from '../redis/failure.ts';
+import { isCutOff } from '../redis/connect.ts';
+import { causeOf, cutOff, isNotPermitted } from '../redis/failure.ts';
 import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
 import { type Finding, findingsOf } from './finding.ts';
@@ -35,6 +37,7 @@ export async function examineRedis(
 ): Promise<Finding[]> {
   try {
     const { version, server, warnings } = await checkRedis(redis);
+    await runScript(redis);
     const medianMs = await measureLatency(redis, clock);
     return [
       redisIs.ok({ finding: `${NAMES[server]} ${version} at ${where}` }),
@@ -43,7 +46,9 @@ export async function examineRedis(
       judgeClock(await measureOffset(redis, clock)),
     ];
   } catch (error) {
-    return [judgeUnusable(isReply(error) ? new Error(`Redis at ${where}: ${causeOf(error)}`) : error)];
+    if (error instanceof StanddownError) return [judgeUnusable(error)];
+    const cause = causeOf(isCutOff(redis) ? cutOff() : error);
+    return [judgeUnusable(new Error(`Redis at ${where}: ${cause}`))];
   }
 }
 
@@ -60,6 +65,24 @@ export async function examineInbox(redis: RedisClient, keys: Keys): Promise<Find
     }),
   ];
 }
+
+/** Queues that a tool or a service paused: nothing else says why their jobs wait. */
+export async function examineQueues(redis: RedisClient, keys: Keys): Promise<Finding[]> {
+  const paused = await Promise.all(LANES.map((lane) => redis.hget(keys.lane(lane, 'meta'), 'paused')));
+  return LANES.filter((_, i) => paused[i] !== null).map((lane) =>
+    redisIs.warning({
+      finding: `The queue "${lane}" is paused`,
+      meaning: `${WAITING[lane]} wait until it is resumed.`,
+      advice: `Resume it with the tool that paused it, or run HDEL '${keys.lane(lane, 'meta')}' paused in Redis.`,
+    }),
+  );
+}
+
+const WAITING: Record<LaneName, string> = {
+  cancel: 'Single cancels',
+  'cancel-urgent': 'Urgent single cancels and the actions of urgent campaigns',
+  'cancel-campaign': 'The actions of all campaigns that are not urgent',
+};
 
 const NAMES = {
   redis: 'Redis',
@@ -98,6 +121,16 @@ export function judgeClock({ offsetMs, errorMs }: { offsetMs: number; errorMs: n
     meaning:
       'This affects expected finish times, --expires-in and signing in with a certificate, but not the rate limits.',
     advice: 'Synchronize both machines with the same time source (NTP).',
+  });
+}
+
+/** All that is submitted or called goes through scripts. @throws Redis' refusal, where its user may not run them. */
+async function runScript(redis: RedisClient): Promise<void> {
+  const script = 'return 1';
+  await redis.eval(script, 0);
+  await redis.evalsha(createHash('sha1').update(script).digest('hex'), 0).catch((error: unknown) => {
+    // A cluster has asked another node.
+    if (isNotPermitted(error)) throw error;
   });
 }
 

@@ -22,6 +22,9 @@ const JOB_ARGUMENTS = { moveToDelayed: 13, moveJobFromActiveToWait: 9 };
 /** That script's refusals over what a job's children are: a cancel does not wait for them. */
 const CHILDREN = [-4, -9];
 
+/** What BullMQ notes at a job of which a child failed with `failParentOnFailure`. A job that stalled has other words there. */
+const CHILD_FAILED = /^child .* failed$/s;
+
 type Run = () => Promise<unknown>;
 
 /**
@@ -34,6 +37,7 @@ type Run = () => Promise<unknown>;
  */
 export class LaneWorker<Data, Result> extends Worker<Data, Result> {
   #sleeping: { abort(): void } | undefined;
+  #childFailures = new WeakMap<Job, string>();
   /** Told when the loop that takes jobs has ended with an error: it does not begin again. */
   onBroken: (error: unknown) => void = () => undefined;
   /** Told of each job when Redis has handed it out. */
@@ -98,9 +102,11 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
   }
 
   protected override createJob(json: JobJson, jobId: string): Job<Data, Result> {
-    // Only the list knows a job's id. That a child of it failed is its producer's affair: the wish stands.
-    const { deferredFailure: _, ...rest } = json;
+    // BullMQ fails a job with this field before the processor hears of it, whose place would never be given back.
+    const { deferredFailure, ...rest } = json;
+    // Only the list knows a job's id.
     const job = super.createJob({ ...rest, id: jobId }, jobId);
+    if (deferredFailure && CHILD_FAILED.test(deferredFailure)) this.#childFailures.set(job, deferredFailure);
     // One that belongs to no schedule has none to go on with: BullMQ would break over it.
     if (!isSchedule(Reflect.get(job.opts, 'repeat'))) delete job.repeatJobKey;
     return job;
@@ -118,6 +124,11 @@ export class LaneWorker<Data, Result> extends Worker<Data, Result> {
     const job = this.createJob(json, jobId);
     if (token !== undefined) job.token = token;
     return job;
+  }
+
+  /** In BullMQ's words, that a child failed whose failure is to fail this job, too; undefined: none did. */
+  childFailureOf(job: Job<Data, Result>): string | undefined {
+    return this.#childFailures.get(job);
   }
 
   async #take(run: Run): Promise<unknown> {

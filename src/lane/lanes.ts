@@ -57,7 +57,7 @@ const KEPT: Record<LaneName, { count: number; age: number }> = {
   'cancel-campaign': { count: 100, age: 3_600 },
 };
 
-/** Failed jobs are bugs; the last of them are enough to find one. */
+/** Failed jobs are bugs, or failed with a child; the last of them are enough to find one. */
 const KEPT_FAILED: KeepJobs = { count: 1_000 };
 
 /** How many of BullMQ's own events a lane keeps, about: those who wait for a result hear of it by them. */
@@ -97,7 +97,11 @@ export function createLanes(deps: LanesDeps) {
   function createWorker(name: LaneName): LaneWorker<unknown, CancelResult | Dropped> {
     const order = createOrder(deps.clock);
     const processing: ProcessorDeps = {
-      read: (job) => (name === 'cancel-campaign' ? readFed(job) : readWish(name, job)),
+      read: async (job) => {
+        if (name === 'cancel-campaign') return readFed(job);
+        const reason = worker.childFailureOf(job as Job<unknown, CancelResult | Dropped>);
+        return reason === undefined ? readWish(name, job) : { kind: 'fail', reason };
+      },
       execute: deps.execute,
       turnOf: order.turnOf,
       holdLane: async (ms) => {

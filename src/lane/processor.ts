@@ -1,4 +1,4 @@
-import { DelayedError, type Job, RateLimitError, WaitingError } from 'bullmq';
+import { DelayedError, type Job, RateLimitError, UnrecoverableError, WaitingError } from 'bullmq';
 import { SignInError } from '../defender/sign-in.ts';
 import { StanddownError, unreachable } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -12,6 +12,8 @@ export type Intake =
   | { kind: 'work'; work: Work }
   /** `unrecorded`: the ledger is as it was, so it has told nobody. */
   | { kind: 'result'; result: CancelResult; unrecorded?: boolean }
+  /** As its producer wants it: a child of it failed. */
+  | { kind: 'fail'; reason: string }
   | { kind: 'drop' };
 
 /** What a fed job returns that its campaign may not run now; it is removed at once. */
@@ -41,7 +43,7 @@ export interface ProcessorDeps {
 
 /**
  * BullMQ's side of a job: what is decided becomes its result; waiting leaves its attempts alone. A job fails only by a
- * bug.
+ * bug, or with a child of its producer's.
  */
 export function createProcessor(deps: ProcessorDeps) {
   return async function process(job: Job<unknown>, token?: string): Promise<CancelResult | Dropped> {
@@ -63,6 +65,13 @@ export function createProcessor(deps: ProcessorDeps) {
       if (intake.kind !== 'work') {
         await deps.giveBackPlace();
         if (intake.kind === 'drop') return drop(job, 'unreadable');
+        if (intake.kind === 'fail') {
+          deps.log.info(
+            { jobId: job.id, reason: intake.reason },
+            'failed a job, as its producer wants when a child fails',
+          );
+          throw new UnrecoverableError(intake.reason);
+        }
         logDecision(deps.log, intake.result);
         if (intake.unrecorded) await deps.onUnrecorded(job, intake.result);
         return intake.result;
@@ -123,7 +132,7 @@ export function createProcessor(deps: ProcessorDeps) {
 }
 
 function isSignal(error: unknown): boolean {
-  return error instanceof RateLimitError || error instanceof DelayedError;
+  return [RateLimitError, DelayedError, UnrecoverableError].some((kind) => error instanceof kind);
 }
 
 /**

@@ -3,7 +3,15 @@ import { systemClock } from '../clock.ts';
 import type { StanddownError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RedisClient } from '../script.ts';
-import { causeOf, isCommandRefused, isReply, isVague, redisRefused, redisUnreachable } from './failure.ts';
+import {
+  causeOf,
+  cutOff,
+  isCommandRefused,
+  isReply,
+  isVague,
+  redisRefused,
+  redisUnreachable,
+} from './failure.ts';
 import {
   COMMAND_LIMITS,
   type CommandLimits,
@@ -21,6 +29,10 @@ const READONLY_PAUSE_MS = 1000;
 /** How often a connection that stays looks whether it still leads to the master. */
 const ROLE_LOOK_MS = 20_000;
 const CLOSE_MS = 1000;
+/** A connection that is ready again so soon, so often in a row, is closed by its server each time, and nothing says so. */
+const CUT_OFF_MS = 3000;
+const CUT_OFF_TIMES = 3;
+const CUT_OFF_PAUSE_MS = 1000;
 
 export interface OpenParams {
   target: RedisTarget;
@@ -64,6 +76,8 @@ export async function openRedis(params: OpenParams): Promise<RedisClient> {
     logOutages(watched);
     redis.connect().catch(() => undefined); // Failures come as error events too.
   } else {
+    redis.on('ready', () => noteReady(state));
+    states.set(redis, state);
     await untilReady(watched, limits);
     state.opened = true;
     state.ready();
@@ -111,6 +125,9 @@ interface State {
   /** When the present outage began, and when Redis last said it takes no writes; monotonic, in ms. */
   lostAt: number;
   readonlyAt: number;
+  /** When it was ready last, and how often in a row soon after the time before. */
+  readyAt: number;
+  readies: number;
   /** Is told every error of the connection, and why the embedded Redis could not be started. */
   trouble(error: unknown): void;
   /** Is told when it is ready, again after each outage. BullMQ allows each connection three listeners beside its own: this saves one. */
@@ -120,6 +137,8 @@ interface State {
 const FRESH = {
   lostAt: 0,
   readonlyAt: Number.NEGATIVE_INFINITY,
+  readyAt: Number.NEGATIVE_INFINITY,
+  readies: 0,
   trouble: () => undefined,
   ready: () => undefined,
 };
@@ -154,7 +173,8 @@ function reactionsFor(
       if (role === 'command' && now - state.lostAt > limits.outageMs) return null;
       ensure?.().catch((error: unknown) => state.trouble(error));
       // A server that was made a replica is left by connecting anew; if that leads to the same one again, not in a storm.
-      const pause = now - state.readonlyAt < READONLY_PAUSE_MS ? READONLY_PAUSE_MS : 0;
+      const afterRefusal = now - state.readonlyAt < READONLY_PAUSE_MS ? READONLY_PAUSE_MS : 0;
+      const pause = isOftenCut(state) ? CUT_OFF_PAUSE_MS : afterRefusal;
       const slowest = ensure === undefined ? SLOWEST_RETRY_MS : SLOWEST_EMBEDDED_RETRY_MS;
       return Math.max(pause, Math.min(slowest, 50 * 2 ** (times - 1)));
     },
@@ -170,20 +190,45 @@ function reactionsFor(
   };
 }
 
+function noteReady(state: State): void {
+  const now = systemClock.monotonic();
+  // A server that takes no writes is left at once, for another one.
+  const isSoon = now - state.readyAt < CUT_OFF_MS && now - state.readonlyAt > CUT_OFF_MS;
+  state.readies = isSoon ? state.readies + 1 : 1;
+  state.readyAt = now;
+}
+
+function isOftenCut({ readies, readyAt }: State): boolean {
+  return readies >= CUT_OFF_TIMES && systemClock.monotonic() - readyAt < 2 * CUT_OFF_MS;
+}
+
+const states = new WeakMap<RedisClient, State>();
+
+/** Whether its server closes it whenever it is ready: what was asked over it gets no answer, or a late one. */
+export function isCutOff(redis: RedisClient): boolean {
+  const state = states.get(redis);
+  return state !== undefined && isOftenCut(state);
+}
+
 function logOutages({ redis, target, log, state }: Watched): void {
   const where = describeRedis(target);
   const reported = new Set<string>();
   state.trouble = (error) => {
-    const cause = causeOf(error);
+    const cause = causeOf(error, target);
     if (reported.has(cause)) return;
     reported.add(cause);
     log.warn({ redis: where, cause }, 'Redis is unreachable; reconnecting');
   };
   // Needed in any case: an error event that nobody hears would end the process.
   redis.on('error', (error: unknown) => state.trouble(error));
+  let saidCutOff = false;
   redis.on('ready', () => {
+    noteReady(state);
     if (reported.size > 0) log.info({ redis: where }, 'reconnected to Redis');
     reported.clear();
+    if (isOftenCut(state) && !saidCutOff)
+      log.warn({ redis: where, cause: causeOf(cutOff()) }, 'Redis closes the connection again and again');
+    saidCutOff = isOftenCut(state);
     state.ready();
   });
 }

@@ -10,6 +10,8 @@ const WAY = 'check the address, the network and the firewall';
 const PLAIN = 'use redis:// in REDIS_URL, or enable TLS on the server';
 const TRUST =
   'to trust your own certificate authority, set NODE_EXTRA_CA_CERTS in the environment to its certificate file';
+const CERTIFICATE =
+  'set "tls-auth-clients no" in its configuration (docs/redis.md): Standdown has a password, and no client certificate';
 const REFUSED =
   'the Redis user lacks a permission (NOPERM); give the user in REDIS_URL the rights listed in docs/redis.md (ACL LOG in Redis shows what was refused)';
 
@@ -30,6 +32,8 @@ const CAUSES: Readonly<Record<string, string>> = {
   EPROTO: `the server does not use TLS (EPROTO); ${PLAIN}`,
   ERR_SSL_WRONG_VERSION_NUMBER: `the server does not use TLS; ${PLAIN}`,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: `the server does not use TLS; ${PLAIN}`,
+  'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE': `the server refused the TLS handshake; if it requires a client certificate, ${CERTIFICATE}; otherwise allow TLS 1.2 or 1.3 there`,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: `the server requires a client certificate; ${CERTIFICATE}`,
   ERR_TLS_CERT_ALTNAME_INVALID: 'the TLS certificate is for another host name; use that name in REDIS_URL',
   CERT_HAS_EXPIRED: 'the TLS certificate has expired; renew it',
   DEPTH_ZERO_SELF_SIGNED_CERT: `the TLS certificate is self-signed; ${TRUST}`,
@@ -43,16 +47,29 @@ const CAUSES: Readonly<Record<string, string>> = {
   LOADING: 'Redis is still loading its data (LOADING); try again in a moment',
   'Command timed out': MUTE,
   timeout: MUTE,
+  'cut off':
+    'the server closes the connection instead of answering; raise "client-output-buffer-limit normal" in the configuration of Redis (its default, 0 0 0, is no limit), and check its log and what is in between',
   Unknown: 'the server is not Redis; correct REDIS_URL',
   'Connection is closed.': `the server closed the connection; ${WAY}, and whether the server uses TLS (rediss://)`,
 };
 
-/** What is the matter with Redis and what to do, in a few words without secrets. */
-export function causeOf(error: unknown): string {
+/** Where it is spoken to over TLS already. With TLS 1.3 a server that misses a certificate may only hang up, after the handshake. */
+const TLS_CAUSES: Readonly<Record<string, string>> = {
+  ECONNRESET: `the server closed the connection (ECONNRESET); if it requires a client certificate, ${CERTIFICATE}`,
+  'Connection is closed.': `the server closed the connection; ${WAY}; if the server requires a client certificate, ${CERTIFICATE}`,
+};
+
+/**
+ * What is the matter with Redis and what to do, in a few words without secrets.
+ *
+ * @param target what was connected to, where that makes a difference.
+ */
+export function causeOf(error: unknown, target?: RedisTarget): string {
   if (isNotPermitted(error)) return REFUSED;
   const message = messageOf(error);
   const word = message.split(' ')[0] ?? '';
-  const known = CAUSES[codeOf(error)] ?? CAUSES[message] ?? CAUSES[word];
+  const causes = target && usesTls(target) ? { ...CAUSES, ...TLS_CAUSES } : CAUSES;
+  const known = causes[codeOf(error)] ?? causes[message] ?? causes[word];
   if (known !== undefined) return known;
   const words = foreign(message, 300);
   return isReply(error) ? `Redis answered "${words}"; ${LOOK}` : `${words.replace(/\.$/, '')}; ${LOOK}`;
@@ -66,8 +83,8 @@ export function redisUnreachable({ target, error }: { target: RedisTarget; error
   if (error instanceof StanddownError) return error;
   const where = describeRedis(target);
   // A server that speaks plain text waits for the rest of what it takes for a command.
-  const mute = 'tls' in target && target.tls && codeOf(error) === 'ETIMEDOUT';
-  const cause = `${causeOf(deepest(error))}${mute ? `; or the server does not use TLS: ${PLAIN}` : ''}`;
+  const mute = usesTls(target) && codeOf(error) === 'ETIMEDOUT';
+  const cause = `${causeOf(deepest(error), target)}${mute ? `; or the server does not use TLS: ${PLAIN}` : ''}`;
   return new StanddownError('REDIS_UNREACHABLE', `cannot use Redis at ${where}: ${cause}`, {
     cause: error,
     context: { redis: where },
@@ -92,6 +109,32 @@ export function redisRefused({
     cause: error,
     context: { redis: where },
   });
+}
+
+/** What ioredis gives up a command with that was not answered. */
+const UNANSWERED = ['Command timed out', 'Connection is closed.'];
+
+/** Instead of an error of a connection that the server closes whenever it has to answer. */
+export function cutOff(): Error {
+  return new Error('cut off');
+}
+
+/**
+ * The error for a command that Redis did not answer over a connection that was ready, or null where the error is about
+ * something else. As that of `redisUnreachable`.
+ */
+export function redisUnanswered({
+  target,
+  error,
+  isCutOff,
+}: {
+  target: RedisTarget;
+  error: unknown;
+  isCutOff: boolean;
+}): StanddownError | null {
+  const failure = replyIn(error);
+  if (!(failure instanceof Error) || !UNANSWERED.includes(failure.message)) return null;
+  return redisUnreachable({ target, error: isCutOff ? cutOff() : failure });
 }
 
 /**
@@ -129,6 +172,10 @@ export function isReply(error: unknown): boolean {
 /** A cluster says only that all its nodes failed, and keeps the reason of the last one aside. */
 function deepest(error: unknown): unknown {
   return error instanceof Error && 'lastNodeError' in error ? (error.lastNodeError ?? error) : error;
+}
+
+function usesTls(target: RedisTarget): boolean {
+  return 'tls' in target && target.tls;
 }
 
 function codeOf(error: unknown): string {

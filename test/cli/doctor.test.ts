@@ -353,6 +353,27 @@ describe('doctor', () => {
       assert.match(find(examined, 'redis', 'problem').finding, /^REDIS_URL: /);
     });
 
+    it('does not let its user run scripts by their hash', async (t) => {
+      const { port, admin } = await startRedis(t, { folder: testFolder(t), args: ['--appendonly', 'yes'] });
+      await admin.call('ACL', 'SETUSER', 'me', 'on', '>open-sesame', '~*', '&*', '+@all', '-evalsha');
+      const examined = await examine({ REDIS_URL: `redis://me:open-sesame@127.0.0.1:${port}` });
+      assert.equal(examined.code, 1);
+      assert.match(find(examined, 'redis', 'problem').finding, /lacks a permission \(NOPERM\)/);
+    });
+
+    it('closes the connection instead of answering: that is named, and is no bug', async (t) => {
+      const args = ['--client-output-buffer-limit', 'normal 2kb 1kb 1'];
+      const { url, admin } = await startRedis(t, { folder: testFolder(t), args });
+      await admin.hset(tenant.keys.campaigns, 'x'.repeat(300_000), 1);
+      const { code, stderr } = await run(['list'], { REDIS_URL: url });
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^standdown: cannot use Redis at redis:.*instead of answering; raise "client-output/m,
+      );
+      assert.doesNotMatch(stderr, /a bug/);
+    });
+
     it('keeps nothing, may evict, or is a replica', async (t) => {
       const { url, admin } = await startRedis(t, { folder: testFolder(t) });
       const warned = await examine({ REDIS_URL: url });

@@ -49,6 +49,8 @@ export interface Producer {
   add(data: object, options?: JobsOptions, lane?: string): Promise<Job>;
   addAll(data: readonly object[]): Promise<Job[]>;
   result(job: Job): Promise<CancelResult>;
+  /** What its queue knows of a job: its state, and its result if it has one. */
+  read(job: Job): Promise<{ state: string; result: CancelResult | null }>;
 }
 
 export interface EstateOptions {
@@ -171,6 +173,10 @@ function openProducer(t: TestContext, connect: () => Redis, prefix: string): Pro
       return queueOf(lane).add('cancel', data, options);
     },
     addAll: (all) => queueOf('cancel').addBulk(all.map((data) => ({ name: 'cancel', data }))),
+    read: async ({ queueName, id = '' }) => {
+      const job = await queueOf(queueName).getJob(id);
+      return { state: (await job?.getState()) ?? 'gone', result: job?.returnvalue ?? null };
+    },
     result: async (job) => (await job.waitUntilFinished(eventsOf(job.queueName), 60_000)) as CancelResult,
   };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../src/errors.ts';
 import { keysFor } from '../../src/keys.ts';
@@ -56,7 +57,7 @@ test('each user does its work, and is permitted just what that takes', async (t)
 
 test('what is not permitted', async (t) => {
   // One for all of them: each leaves it to the next as it was.
-  const estate = await openEstate(t, await documentedRules(), 1);
+  const estate = await openEstate(t, await documentedRules(), 4);
 
   await t.test('what others own, and what only an administrator does, is refused to all', async () => {
     const other = keysFor('other');
@@ -181,6 +182,39 @@ test('what is not permitted', async (t) => {
         assert.equal(stderr.trim().split('\n').length, 1, stderr);
       }
       assert.deepEqual(await redis.refusals(), ['standdown-reader: auth hello (toplevel)']);
+    },
+  );
+
+  await t.test(
+    'a producer reads and holds up what is in its queues, and holds up no other campaign',
+    async () => {
+      const { keys, connect, ids } = estate;
+      const producer = connect('producer');
+      const service = estate.openProducer();
+      const jobs: Job[] = [];
+      for (const [i, lane] of (['cancel', 'cancel-urgent'] as const).entries()) {
+        await producer.hset(keys.lane(lane, 'meta'), 'paused', 1);
+        jobs.push(await service.add({ machineActionId: ids[i], comment: 'x' }, {}, lane));
+      }
+      const worker = estate.startWorkerHere();
+      await submit(estate, 'others', ids.slice(2, 3));
+      await submit(estate, 'first', ids.slice(3, 4), '--urgent');
+      await eventually(async () =>
+        assert.match(await command(estate, 'reader', 'status others --json'), /"state": ?"done"/),
+      );
+      for (const job of jobs) assert.equal((await service.read(job)).result, null);
+      assert.match(
+        await command(estate, 'operator', 'doctor'),
+        /The queue "cancel-urgent" is paused[\s\S]*HDEL/,
+      );
+      for (const [i, lane] of (['cancel', 'cancel-urgent'] as const).entries()) {
+        await assertRefused(producer, 'producer', ['HDEL', keys.lane(lane, 'meta'), 'paused']);
+        await connect('operator').hdel(keys.lane(lane, 'meta'), 'paused');
+        await producer.zadd(keys.lane(lane, 'marker'), 0, '0');
+        assert.equal((await service.result(jobs[i] as Job)).outcome, 'cancelled');
+      }
+      worker.stop();
+      assert.equal(await worker.exited, 0);
     },
   );
 
@@ -309,6 +343,10 @@ async function askForSingles({ openProducer, simulator }: Estate, ids: string[])
   assert.equal(await outcome(wish(), { delay: 200 }), 'cancelled');
   assert.equal(await outcome(wish(), { priority: 3 }), 'cancelled');
   assert.equal(await outcome(wish(), { removeOnComplete: true }), 'cancelled');
+  const read = await producer.add(wish());
+  await producer.result(read);
+  const { state, result } = await producer.read(read);
+  assert.deepEqual([state, result?.outcome], ['completed', 'cancelled'], 'without having waited for it');
   const own = wish();
   assert.equal(await outcome(own, { jobId: 'own' }), 'cancelled');
   assert.equal(await outcome(own, { jobId: 'own' }), 'cancelled');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { FlowProducer, Worker } from 'bullmq';
 import { openDirectCampaign } from '../../src/campaign/registry.ts';
 import { steer } from '../../src/campaign/steer.ts';
 import { guidToBytes } from '../../src/guid.ts';
@@ -152,6 +153,59 @@ describe('jobs of other services', () => {
     const { checking, expiries } = stack.tenant.keys;
     assert.deepEqual([await stack.redis.hlen(checking), await stack.redis.zcard(expiries)], [0, 0]);
     assert.equal(cancels(), 1);
+  });
+
+  for (const [way, opts, state] of [
+    ['fails with failParentOnFailure', { failParentOnFailure: true }, 'failed'],
+    ['fails with ignoreDependencyOnFailure', { ignoreDependencyOnFailure: true }, 'completed'],
+    ['fails with removeDependencyOnFailure', { removeDependencyOnFailure: true }, 'completed'],
+    ['fails with continueParentOnFailure', { continueParentOnFailure: true }, 'completed'],
+    ['is removed', {}, 'completed'],
+  ] as const) {
+    it(`of which a child ${way} are ${state}, as BullMQ documents it`, async () => {
+      const { tenant, redis } = await open();
+      const [id = '', last = ''] = stack.addActions(2);
+      const place = { connection: redis, prefix: tenant.keys.prefix };
+      const flows = new FlowProducer(place);
+      const { job, children } = await flows.add({
+        name: 'cancel',
+        queueName: 'cancel',
+        data: { machineActionId: id, comment: 'x' },
+        children: [{ name: 'before', queueName: 'service', data: {}, opts }],
+      });
+      const fail = () => Promise.reject(new Error('no'));
+      const child =
+        way === 'is removed'
+          ? null
+          : new Worker('service', fail, { ...place, connection: await server.connect('worker') });
+      try {
+        if (child === null) await children?.[0]?.job.remove();
+        await eventually(async () => assert.equal(await job.getState(), state));
+        assert.equal(cancels(), state === 'failed' ? 0 : 1);
+        const { failedReason, returnvalue } = await redis.hgetall(tenant.keys.lane('cancel', job.id ?? ''));
+        if (state === 'failed')
+          assert.match(failedReason ?? '', /^child \{standdown:.*\}:service:\S+ failed$/);
+        else assert.equal(JSON.parse(returnvalue ?? '{}').outcome, 'cancelled');
+        // Nothing is kept from those behind it.
+        const behind = await stack.enqueue({ machineActionId: last, comment: 'x' });
+        assert.equal((await stack.result(behind)).outcome, 'cancelled');
+      } finally {
+        await child?.close();
+        await flows.close();
+      }
+    });
+  }
+
+  it('that another worker found stalled too often are called all the same', async () => {
+    await open();
+    const [id = ''] = stack.addActions(1);
+    const job = await stack.enqueue({ machineActionId: id, comment: 'x' }, 'cancel', 'cancel', {
+      delay: 600_000,
+    });
+    const hash = stack.tenant.keys.lane('cancel', job.id ?? '');
+    await stack.redis.hset(hash, 'defa', 'job stalled more than allowable limit');
+    await job.promote();
+    assert.equal((await stack.result(job)).outcome, 'cancelled');
   });
 
   it('that come too late end as expired, without a call', async () => {

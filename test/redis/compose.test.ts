@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { parse } from 'yaml';
 import { checkRedis } from '../../src/redis/check.ts';
@@ -19,6 +20,8 @@ interface Service {
   cap_drop: string[];
   security_opt: string[];
   ports?: string[];
+  ulimits: { core: number };
+  pids_limit: number;
   privileged?: boolean;
 }
 
@@ -36,12 +39,36 @@ test('the containers have no more rights than they need', async () => {
     assert.deepEqual(service.cap_drop, ['ALL'], name);
     assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
     assert.equal(service.privileged, undefined, name);
+    assert.deepEqual([service.ulimits, service.pids_limit > 0], [{ core: 0 }, true], name);
     for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, name);
   }
   assert.equal(all['redis']?.user, 'redis');
   const dockerfile = await readFile(join(ROOT, 'Dockerfile'), 'utf8');
   assert.match(dockerfile, /^USER node$[\s\S]*^ENTRYPOINT/m, 'the worker is not root');
   assert.doesNotMatch(dockerfile, /npm (install|i)\b/, 'what is installed is what the lock file says');
+});
+
+test('a container is open to no debugger and writes no core file, whatever it is told to run', async (t) => {
+  const dockerfile = await readFile(join(ROOT, 'Dockerfile'), 'utf8');
+  const [, entry = ''] = /^ENTRYPOINT (.*)$/m.exec(dockerfile) ?? [];
+  const script = join(testFolder(t), 'look.mjs');
+  writeFileSync(
+    script,
+    `import { readFileSync } from 'node:fs';
+    const [core] = readFileSync('/proc/self/limits', 'utf8').match(/(?<=Max core file size +).*/);
+    console.log(JSON.stringify([process.execArgv, process.argv.slice(2), core.trim().split(/ +/).slice(0, 2), process.ppid]));`,
+  );
+  const [program = '', ...words] = (JSON.parse(entry) as string[]).map((word) =>
+    word.replace('/app/dist/cli.js', script),
+  );
+  const { stdout } = await promisify(execFile)(program, [...words, 'status', 'a "b"']);
+  assert.deepEqual(JSON.parse(stdout), [
+    ['--disable-sigusr1'],
+    ['status', 'a "b"'],
+    ['0', '0'],
+    // The shell has become it, so that it hears when it is to stop.
+    process.pid,
+  ]);
 });
 
 test('Redis is not started without a password, and wants the one that it is given', async (t) => {

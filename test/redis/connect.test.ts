@@ -9,11 +9,12 @@ import { Queue, Worker } from 'bullmq';
 import pino from 'pino';
 import { generate } from 'selfsigned';
 import { messageOf } from '../../src/errors.ts';
-import { closeRedis, isBehind, type OpenParams, openRedis } from '../../src/redis/connect.ts';
-import { redisUnreachable } from '../../src/redis/failure.ts';
+import { closeRedis, isBehind, isCutOff, type OpenParams, openRedis } from '../../src/redis/connect.ts';
+import { redisUnanswered, redisUnreachable } from '../../src/redis/failure.ts';
 import { COMMAND_LIMITS, type CommandLimits, type RedisRole } from '../../src/redis/options.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import type { RedisClient } from '../../src/script.ts';
+import { trust } from '../support/certificate.ts';
 import { freePort } from '../support/port.ts';
 import { atEnd, eventually, quiet, testFolder } from './support/machine.ts';
 import { startRedis } from './support/plain-redis.ts';
@@ -117,6 +118,24 @@ test('a server that takes connections and never answers', async (t) => {
   assert.match(told.message, /no answer in time/);
 });
 
+test('a server that closes the connection instead of answering', async (t) => {
+  const args = ['--client-output-buffer-limit', 'normal 2kb 1kb 1'];
+  const { url, admin } = await startRedis(t, { folder: testFolder(t), args });
+  await admin.setrange('large', 300_000, 'x');
+  const lines: string[] = [];
+  const log = pino({ base: null }, { write: (line: string) => lines.push(line) });
+  const [redis, worker] = [await open(t, url, 'command'), await open(t, url, 'worker', { log })];
+  const error = await redis.get('large').catch((thrown: unknown) => thrown);
+  const told = redisUnanswered({ target: parseRedisUrl(url), error, isCutOff: isCutOff(redis) });
+  assert.equal(told?.code, 'REDIS_UNREACHABLE');
+  assert.match(told?.message ?? '', /instead of answering; raise "client-output-buffer-limit normal"/);
+  const waiting = worker.get('large').catch(() => undefined);
+  await eventually(() => assert.match(lines.join(''), /again and again/));
+  await closeRedis(worker);
+  await waiting;
+  assert.equal(lines.length, 1, lines.join(''));
+});
+
 test('something that is no Redis', async (t) => {
   const server: Server = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')).listen(
     0,
@@ -152,6 +171,33 @@ test('TLS: a certificate that is not trusted, a server without TLS, and plain te
   const plain = await startRedis(t, { folder });
   assert.match(await refused(t, `rediss://127.0.0.1:${plain.port}`, { connectMs: 500 }), /TLS/);
 });
+
+for (const version of ['TLSv1.2', 'TLSv1.3']) {
+  test(`a server that requires a client certificate, over ${version}: advice that was not followed already`, async (t) => {
+    const folder = testFolder(t);
+    const pems = await generate([{ name: 'commonName', value: 'localhost' }], {
+      keyType: 'ec',
+      extensions: [
+        { name: 'basicConstraints', cA: true },
+        { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+      ],
+    });
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    writeFileSync(cert, pems.cert);
+    writeFileSync(key, pems.private);
+    const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert];
+    const { port } = await startRedis(t, {
+      folder,
+      args: ['--tls-port', ...files, '--tls-auth-clients', 'yes', '--tls-protocols', version],
+      admin: { tls: { ca: pems.cert, cert: pems.cert, key: pems.private, servername: 'localhost' } },
+    });
+    const distrust = trust(pems.cert);
+    t.after(distrust);
+    const message = await refused(t, `rediss://localhost:${port}`);
+    assert.match(message, /requires a client certificate, .*tls-auth-clients no/);
+    assert.doesNotMatch(message, /rediss:\/\/ in REDIS_URL|NODE_EXTRA_CA_CERTS/);
+  });
+}
 
 test('a command bridges a short outage and soon gives up a long one', async (t) => {
   const folder = testFolder(t);
