@@ -103,7 +103,7 @@ export function describeKnown({
         `${count(of.count)} taken over from campaign ${quoted(of.campaign)}, where ${of.count === 1 ? 'it' : 'they'} ended as ${of.outcome}`,
     ),
     ...tracked.map(({ outcome, state, ...of }) => {
-      const paused = state === 'paused' ? ', which is paused' : '';
+      const paused = state === 'paused' ? ' (paused)' : '';
       const where = outcome === null ? `already queued there${paused}` : `ended there as ${outcome}`;
       return `${count(of.count)} followed: owned by campaign ${quoted(of.campaign)}, ${where}`;
     }),

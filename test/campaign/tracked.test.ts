@@ -110,8 +110,8 @@ describe('ids that several campaigns name', () => {
     const { accepted, tracked, takenOver } = await submit('second', ids);
     assert.deepEqual([accepted, tracked], [5, []]);
     const from = [
-      { campaign: 'late', outcome: 'expired', count: 2 },
-      { campaign: 'stopped', outcome: 'withdrawn', count: 3 },
+      { campaign: 'late', state: 'expired', outcome: 'expired', count: 2 },
+      { campaign: 'stopped', state: 'aborted', outcome: 'withdrawn', count: 3 },
     ];
     assert.deepEqual(new Set(takenOver), new Set(from));
     assert.deepEqual([planned.accepted, planned.tracked, new Set(planned.takenOver)], [5, [], new Set(from)]);

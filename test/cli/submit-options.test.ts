@@ -121,7 +121,7 @@ describe('standdown submit', () => {
       const ids: string[] = [];
       for (const type of ['Isolate', 'CollectInvestigationPackage', 'LiveResponse', 'StopAndQuarantineFile'])
         ids.push(...(await add(2, { type, computerDnsName: `ws-of-${type.slice(0, 14)}.contoso.example` })));
-      const file = await shell.write('ids', ids.join('\n'));
+      const file = await shell.write('typed', ids.join('\n'));
       await submit(newGuids(2));
       const preview = ['submit', file, ...INTO, '--dry-run'];
       const shown: [columns: number, args: string[], says: RegExp][] = [
@@ -237,7 +237,7 @@ describe('standdown submit', () => {
     const probe = createProbe(shell.tenant);
     assert.match(
       (await submit(ids, '--dry-run')).stdout,
-      /followed there\n {2}Expected to finish within seconds\n$/,
+      /already queued there\n {2}Expected to finish within seconds\n$/,
     );
     const waiting = startCommand(['submit', await shell.write('ids', ids.join('\n')), ...INTO, '--wait'], {
       env: shell.env,
@@ -407,7 +407,7 @@ describe('standdown submit', () => {
       await submitsNothing(
         await submit([...ids, 'x'], '--exclude', all),
         2,
-        /1 of 3 entries are not machine action ids\. Nothing was submitted\. Correct them and submit again\.\n$/,
+        /1 of 3 entries is not a machine action id\. Nothing was submitted\. Correct them and submit again\.\n$/,
       );
       await submitsNothing(await submit(ids, '--exclude', shell.path('no')), 2, /no such file/);
     });

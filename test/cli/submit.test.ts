@@ -239,7 +239,7 @@ describe('standdown submit', () => {
     await shell.submit('first', [id]);
     await shell.run(['pause', 'first']);
     const { stdout } = await submit(id, '--dry-run');
-    assert.match(stdout, /\n {2}1 already queued in campaign "first", which is paused; followed there\n/);
+    assert.match(stdout, /\n {2}1 followed: owned by campaign "first", already queued there \(paused\)\n/);
   });
 
   it('--json prints one object of a stable shape', async () => {

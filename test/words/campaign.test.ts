@@ -40,8 +40,8 @@ it('what becomes of actions that are not simply new is said a line each', () => 
   ]);
   const paused = [of(null, 2), of('cancelled', 1)].map((one) => ({ ...one, state: 'paused' as const }));
   assert.deepEqual(describeKnown({ already: 0, tracked: paused, takenOver: [] }), [
-    '2 already queued in campaign "a \\"b\\"", which is paused; followed there',
-    '1 ended as cancelled in campaign "a \\"b\\""; followed there',
+    '2 followed: owned by campaign "a \\"b\\"", already queued there (paused)',
+    '1 followed: owned by campaign "a \\"b\\"", ended there as cancelled',
   ]);
   assert.deepEqual(describeKnown({ already: 0, tracked: [], takenOver: [] }), []);
 });
