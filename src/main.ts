@@ -13,6 +13,7 @@ type StopSignal = 'SIGINT' | 'SIGTERM';
 export async function main({ timings = TIMINGS }: { timings?: Timings } = {}): Promise<void> {
   // Reports name machines, logs say what is done about them: no file is for others, whatever part writes it.
   process.umask(0o077);
+  muteEviction();
   const stop = new AbortController();
   let signal: StopSignal | null = null;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -54,6 +55,17 @@ export async function main({ timings = TIMINGS }: { timings?: Timings } = {}): P
   process.exitCode = outputCode ?? (signal && code !== 0 ? codeOf(signal) : code);
   // Nothing should be left to wait for; if something is, it must not keep the process.
   setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
+}
+
+/**
+ * BullMQ says so for each of its connections, and between the lines of the log, which may be JSON. Our own check of Redis says it once,
+ * with what to do.
+ */
+function muteEviction(): void {
+  const { warn } = console;
+  console.warn = (...words: unknown[]) => {
+    if (!String(words[0]).startsWith('IMPORTANT! Eviction policy is')) warn(...words);
+  };
 }
 
 /** From the first moment on: one that comes while a worker starts must not end it. */

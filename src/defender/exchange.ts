@@ -114,7 +114,7 @@ export function exchange(dispatcher: Dispatcher, call: Exchange): Promise<HttpAn
         });
       },
       onResponseError(_controller, error) {
-        giveUp(codeOf(error), messageOf(error));
+        giveUp(...failureOf(error));
       },
     };
     const { origin, path, method, body } = call;
@@ -126,9 +126,25 @@ export function exchange(dispatcher: Dispatcher, call: Exchange): Promise<HttpAn
         handler,
       );
     } catch (error) {
-      giveUp(codeOf(error), messageOf(error));
+      giveUp(...failureOf(error));
     }
   });
+}
+
+/** The proxy of HTTPS_PROXY wants to know who asks, or does not believe it. */
+export const PROXY_AUTH_REQUIRED = 'PROXY_AUTH_REQUIRED';
+
+/** undici tells a proxy's refusal by its text alone. */
+function failureOf(error: unknown): [code: string, message: string] {
+  const message = messageOf(error);
+  const status = /^Proxy response \((\d{3})\) !== 200/.exec(message)?.[1];
+  if (status === '407')
+    return [
+      PROXY_AUTH_REQUIRED,
+      'the proxy requires a user name and password (407); HTTPS_PROXY has none, or wrong ones',
+    ];
+  if (status !== undefined) return ['PROXY_REFUSED', `the proxy answered ${status} instead of connecting`];
+  return [codeOf(error), message];
 }
 
 function codeOf(error: unknown): string {

@@ -3,6 +3,10 @@ import type { Secret } from '../secret.ts';
 
 const EXAMPLE = 'http://proxy:8080';
 
+/** What to do for a proxy that answers 407. */
+export const PROXY_PASSWORD =
+  'Put the user name and password of the proxy into HTTPS_PROXY, as in http://USER:PASSWORD@proxy:8080; escape special characters (%40 for @).';
+
 /** HTTPS_PROXY with a scheme: many tools take `proxy:8080`, and `http` is what they mean. */
 export function withScheme(text: string): string {
   return /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`;

@@ -4,7 +4,8 @@ import type { OperationBudget, SlotGrant } from '../budget/operation.ts';
 import type { Clock } from '../clock.ts';
 import { classify, type Meaning } from '../defender/classify.ts';
 import { type CallOptions, type DefenderClient, readListing } from '../defender/client.ts';
-import { exchange, type HttpAnswer, type NoAnswer } from '../defender/exchange.ts';
+import { exchange, type HttpAnswer, type NoAnswer, PROXY_AUTH_REQUIRED } from '../defender/exchange.ts';
+import { PROXY_PASSWORD } from '../defender/proxy.ts';
 import { mayRead } from '../defender/roles.ts';
 import type { Token } from '../defender/sign-in.ts';
 import { describeDuration } from '../duration.ts';
@@ -210,6 +211,8 @@ const TRUST =
 
 const ADVICE: Readonly<Record<string, string>> = {
   ENOTFOUND: 'The host name is unknown. Check DEFENDER_API_URL and DNS.',
+  [PROXY_AUTH_REQUIRED]: PROXY_PASSWORD,
+  PROXY_REFUSED: 'Let the proxy of HTTPS_PROXY connect to this host, or name the host in NO_PROXY.',
   EAI_AGAIN: 'The host name could not be resolved. Check DNS and the network.',
   SELF_SIGNED_CERT_IN_CHAIN: TRUST,
   DEPTH_ZERO_SELF_SIGNED_CERT: TRUST,

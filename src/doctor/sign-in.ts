@@ -1,3 +1,5 @@
+import { PROXY_AUTH_REQUIRED } from '../defender/exchange.ts';
+import { PROXY_PASSWORD } from '../defender/proxy.ts';
 import { gistOf, type SignIn, SignInError, type Token } from '../defender/sign-in.ts';
 import { describeDuration } from '../duration.ts';
 import type { Credential } from '../sign-in-config.ts';
@@ -29,7 +31,8 @@ export function judgeFailure(
 ): Finding {
   const number = /AADSTS\d+/.exec(code)?.[0] ?? '';
   const [word = ''] = code.split(' ');
-  const cause = /^([a-z_]+): /.exec(message)?.[1] ?? '';
+  const proxy = /\bPROXY_(?:AUTH_REQUIRED|REFUSED)\b/.exec(message)?.[0];
+  const cause = proxy ?? /^([a-z_]+): /.exec(message)?.[1] ?? '';
   const ofLogin = kind === 'login' ? OF_LOGIN[word] : undefined;
   const [meaning, advice] =
     ofLogin ??
@@ -129,6 +132,11 @@ const BY_NUMBER: Readonly<Record<string, Known>> = {
 };
 
 const BY_CODE: Readonly<Record<string, Known>> = {
+  [PROXY_AUTH_REQUIRED]: ['The proxy lets nothing through without them.', PROXY_PASSWORD],
+  PROXY_REFUSED: [
+    'The sign-in service is not reached.',
+    'Let the proxy of HTTPS_PROXY connect to it, or name it in NO_PROXY.',
+  ],
   network_error: [
     'The sign-in service is unreachable.',
     'Check AZURE_AUTHORITY_HOST, DNS, HTTPS_PROXY and the firewall. To trust your own certificate authority, set NODE_EXTRA_CA_CERTS in the environment to its certificate file.',

@@ -39,8 +39,7 @@ async function checkServer(redis: Redis): Promise<RedisFacts> {
   const save = info.aof_enabled === '1' ? undefined : await readSavePoints(redis);
   return {
     warnings: judgeRedis({ info, save }),
-    version: info.redis_version ?? 'unknown',
-    server: serverOf(info),
+    ...serverOf(info),
     runId: info.run_id ?? '',
   };
 }
@@ -144,9 +143,12 @@ async function readSavePoints(redis: Redis): Promise<string | undefined> {
   }
 }
 
-function serverOf(info: Info): RedisFacts['server'] {
-  if (info.dragonfly_version !== undefined) return 'dragonfly';
-  return info.valkey_version !== undefined || info.server_name === 'valkey' ? 'valkey' : 'redis';
+/** Valkey and Dragonfly say in `redis_version` which Redis they are compatible with. */
+export function serverOf(info: Info): Pick<RedisFacts, 'server' | 'version'> {
+  const { redis_version: version = 'unknown', valkey_version: valkey, dragonfly_version: dragonfly } = info;
+  if (dragonfly !== undefined) return { server: 'dragonfly', version: dragonfly.replace(/^df-v/, '') };
+  if (valkey !== undefined) return { server: 'valkey', version: valkey };
+  return { server: info.server_name === 'valkey' ? 'valkey' : 'redis', version };
 }
 
 function unsuitable(message: string): StanddownError {

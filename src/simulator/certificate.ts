@@ -42,6 +42,7 @@ export interface CaFile {
 export async function writeCaFile(dir: string, port: number, cert: string): Promise<CaFile> {
   await mkdir(dir, { recursive: true });
   const path = join(dir, `simulator-ca-${port}.pem`);
-  await writeFile(path, cert);
+  // selfsigned gives none, and two files that are put together would run into each other.
+  await writeFile(path, `${cert.trimEnd()}\n`);
   return { path, remove: () => rm(path, { force: true }) };
 }

@@ -122,7 +122,11 @@ function ownWords({ reason, detail }: Pick<HoldWords, 'reason' | 'detail'>): str
     const own = [PAUSED, PAUSED_AGAIN].find((words) => detail.startsWith(words));
     return own === undefined ? '' : `${own}.`;
   }
-  return /^(?:\d{3}|E[A-Z]{3,20}|UND_ERR_[A-Z_]{3,30})(?=:|$)|\bAADSTS\d{4,8}\b/.exec(detail)?.[0] ?? '';
+  return (
+    /^(?:\d{3}|E[A-Z]{3,20}|UND_ERR_[A-Z_]{3,30}|PROXY_[A-Z_]{3,30})(?=:|$)|\bAADSTS\d{4,8}\b/.exec(
+      detail,
+    )?.[0] ?? ''
+  );
 }
 
 /** Why reading machine actions waits, and until when in ms since 1970. `fault`: a call failed. */

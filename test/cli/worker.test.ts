@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { campaignStatus } from '../../src/campaign/status.ts';
 import { TIMINGS } from '../../src/timings.ts';
+import { testFolder } from '../redis/support/machine.ts';
+import { startRedis } from '../redis/support/plain-redis.ts';
 import { withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 import { CAMPAIGN, CONCURRENCY, itExitsAtOnce, itStops, useWorkers } from './worker-scene.ts';
@@ -13,6 +15,23 @@ describe('a worker process', () => {
   itStops(scene, 'SIGTERM', 'SIGINT');
 
   itExitsAtOnce(scene, 'SIGTERM', 'SIGINT', 130);
+
+  it('of a Redis that might evict says so once, in its log', async (t) => {
+    const args = ['--appendonly', 'yes', '--maxmemory-policy', 'allkeys-lru'];
+    const { url, admin } = await startRedis(t, { folder: testFolder(t), args });
+    const worker = startWorker({ REDIS_URL: url });
+    // Those of the lanes that wait.
+    await eventually(async () =>
+      assert.ok((String(await admin.client('LIST')).match(/cmd=bzpopmin/g) ?? []).length >= 3),
+    );
+    worker.kill('SIGTERM');
+    assert.equal(await worker.exited, 0);
+    const lines = worker.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.equal(lines.filter(({ msg }) => /evict/i.test(msg)).length, 1, worker.stderr);
+  });
 
   it('that is refused a token says why, and does not ask again and again', async () => {
     await submit(CONCURRENCY);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkRedis, type Info, judgeRedis } from '../../src/redis/check.ts';
+import { checkRedis, type Info, judgeRedis, serverOf } from '../../src/redis/check.ts';
 import { closeRedis, openRedis } from '../../src/redis/connect.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import { atEnd, quiet, testFolder } from './support/machine.ts';
@@ -129,4 +129,12 @@ for (const [name, fields, save, expected] of JUDGED) {
 test('judged: too old', () => {
   const judge = () => judgeRedis({ info: { ...info, redis_version: '6.0.16' }, save: undefined });
   assert.throws(judge, { code: 'REDIS_UNSUITABLE', message: 'Redis 6.0.16 is too old; use 6.2 or later' });
+});
+
+test('which server it is, by its own version', () => {
+  assert.deepEqual(serverOf(info), { server: 'redis', version: '7.2.4' });
+  const valkey = { ...info, server_name: 'valkey', valkey_version: '8.0.1' };
+  assert.deepEqual(serverOf(valkey), { server: 'valkey', version: '8.0.1' });
+  const dragonfly = { ...info, dragonfly_version: 'df-v1.25.4' };
+  assert.deepEqual(serverOf(dragonfly), { server: 'dragonfly', version: '1.25.4' });
 });

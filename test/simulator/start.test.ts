@@ -43,6 +43,7 @@ it('writes the certificate and never its key into the folder it is given', async
     [simulator.caFile],
   );
   const pem = await readFile(simulator.caFile, 'utf8');
+  assert.match(pem, /^-----BEGIN [\s\S]*-----END CERTIFICATE-----\n$/);
   assert.match(pem, /^-----BEGIN CERTIFICATE-----/);
   assert.doesNotMatch(pem, /PRIVATE/);
 });
