@@ -1,8 +1,9 @@
 import type { Keys } from '../keys.ts';
 import type { OfOther } from '../ledger/submit.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
+import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
-import type { CampaignState } from './registry.ts';
+import { type CampaignState, readCampaign, stateAt } from './registry.ts';
 
 /** Ids of another campaign. */
 export interface OtherCount {
@@ -22,8 +23,10 @@ export function createOthersCounter({ redis, keys }: { redis: RedisClient; keys:
   const entries = new Map<string, Counted>();
 
   async function named({ campaign, ...of }: Counted): Promise<OtherCount> {
-    const [name, state] = await redis.hmget(keys.campaign(campaign), 'name', 'state');
-    return { campaign: name ?? `#${campaign}`, state: (state ?? null) as CampaignState | null, ...of };
+    const found = await readCampaign(redis, keys, campaign);
+    // One that has expired is shown so, also while no worker has noted it.
+    const state = found && stateAt(found, await redisTime(redis));
+    return { campaign: found?.name ?? `#${campaign}`, state, ...of };
   }
 
   return {

@@ -176,15 +176,24 @@ export async function listCampaigns(
 /** As people see it; `done`: it runs, and nothing of it is open; `empty`: it runs, and has no ids yet. */
 export type DisplayState = Campaign['state'] | 'done' | 'empty';
 
-/** @param now in ms since 1970, by Redis' clock: what has expired is no longer called, also while no worker has noted it. */
+/** @param now in ms since 1970, by Redis' clock. */
 export function displayState(
-  { state, total, open, expiresAt }: Pick<Campaign, 'state' | 'total' | 'open' | 'expiresAt'>,
+  campaign: Pick<Campaign, 'state' | 'total' | 'open' | 'expiresAt'>,
   now: number,
 ): DisplayState {
+  const { state, total, open } = campaign;
   if (state === 'running' && open === 0 && total > 0) return 'done';
+  const current = stateAt(campaign, now);
+  return current === 'running' && total === 0 ? 'empty' : current;
+}
+
+/** What has expired is no longer called, also while no worker has noted it. @param now in ms since 1970, by Redis' clock. */
+export function stateAt(
+  { state, expiresAt }: Pick<Campaign, 'state' | 'expiresAt'>,
+  now: number,
+): CampaignState {
   const isOpen = state === 'running' || state === 'paused';
-  if (isOpen && expiresAt !== null && expiresAt <= now) return 'expired';
-  return state === 'running' && total === 0 ? 'empty' : state;
+  return isOpen && expiresAt !== null && expiresAt <= now ? 'expired' : state;
 }
 
 /** Of all campaigns, in the order of their creation. */
