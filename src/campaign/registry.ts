@@ -3,7 +3,7 @@ import type { Keys } from '../keys.ts';
 import type { ResultOrigin } from '../ledger/result.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import { asList, asNumber, asText, defineScript, type RedisClient } from '../script.ts';
-import { campaignIn, commandFor } from '../words/campaign.ts';
+import { campaignIn, commandFor } from '../words/name.ts';
 
 /** `running` also when nothing is left to do; `aborted`, `expired` and `deleted` take no more ids. */
 export type CampaignState = 'running' | 'paused' | 'aborted' | 'expired' | 'deleted';

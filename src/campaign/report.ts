@@ -8,7 +8,7 @@ import { readResultAt } from '../ledger/result-at.ts';
 import { readResults } from '../ledger/results.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
-import { quoted } from '../words/campaign.ts';
+import { quoted } from '../words/name.ts';
 import { eachId, eachPart } from './ids.ts';
 import { type Campaign, originOf, readCampaign } from './registry.ts';
 

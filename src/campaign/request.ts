@@ -2,7 +2,7 @@ import { StanddownError } from '../errors.ts';
 import { guidToBytes, parseGuid } from '../guid.ts';
 import { type Attempt, readAttempts } from '../ledger/attempts.ts';
 import type { CancelResult } from '../outcome.ts';
-import { campaignIn } from '../words/campaign.ts';
+import { campaignIn } from '../words/name.ts';
 import type { Campaign } from './registry.ts';
 import { eachResult, type ReportDeps, type ReportLine, reportIds } from './report.ts';
 

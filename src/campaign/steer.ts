@@ -6,7 +6,7 @@ import { PLACE_LUA, URGENT } from '../ledger/place.ts';
 import type { Logger } from '../log.ts';
 import type { Outcome } from '../outcome.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
-import { campaignIn } from '../words/campaign.ts';
+import { campaignIn } from '../words/name.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { waitingOn } from './forget.ts';
 import { eachPart } from './ids.ts';

@@ -3,7 +3,8 @@ import { type CampaignStatus, isOver } from '../campaign/status.ts';
 import { describeDuration, describeWindow } from '../duration.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { describeBlocked, describePace } from '../words/blocked.ts';
-import { finishedOf, outcomeLabel, titled } from '../words/campaign.ts';
+import { finishedOf, outcomeLabel } from '../words/campaign.ts';
+import { titled } from '../words/name.ts';
 import { count, percent } from '../words/number.ts';
 import { wrapLines } from './wrap.ts';
 

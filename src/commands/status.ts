@@ -5,7 +5,8 @@ import { type CampaignStatus, lookAtCampaign, statusOf } from '../campaign/statu
 import { describePriority } from '../ledger/place.ts';
 import { OUTCOMES } from '../outcome.ts';
 import { blockedLabel, describeAbsence, describeBlocked, describePace } from '../words/blocked.ts';
-import { describeEta, describeTracked, finishedOf, outcomeLabel, titled } from '../words/campaign.ts';
+import { describeEta, describeTracked, finishedOf, outcomeLabel } from '../words/campaign.ts';
+import { titled } from '../words/name.ts';
 import { count, percent } from '../words/number.ts';
 import { formatAnyTime, formatPast, formatTime } from '../words/time.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';

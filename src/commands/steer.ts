@@ -8,13 +8,12 @@ import { URGENT } from '../ledger/place.ts';
 import { OUTCOMES, type Outcome } from '../outcome.ts';
 import {
   askAbort,
-  campaignIn,
   describeReprioritized,
   describeRetried,
   describeSteered,
   namedCampaigns,
-  titled,
 } from '../words/campaign.ts';
+import { campaignIn, titled } from '../words/name.ts';
 import { plural } from '../words/number.ts';
 import { actorOf } from './actor.ts';
 import { type Asking, confirm } from './confirm.ts';

@@ -2,13 +2,8 @@ import type { SubmitPlan } from '../campaign/plan.ts';
 import type { SubmitSummary } from '../campaign/submit.ts';
 import { excerpt } from '../foreign.ts';
 import { describePriority } from '../ledger/place.ts';
-import {
-  describeDuplicates,
-  describeEta,
-  describeKnown,
-  describePlanned,
-  titled,
-} from '../words/campaign.ts';
+import { describeDuplicates, describeEta, describeKnown, describePlanned } from '../words/campaign.ts';
+import { titled } from '../words/name.ts';
 import { count, plural } from '../words/number.ts';
 import { formatTime } from '../words/time.ts';
 import type { SetAside } from './sift.ts';

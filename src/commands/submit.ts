@@ -9,7 +9,7 @@ import { StanddownError } from '../errors.ts';
 import { openSpool, type Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
 import { describeHold, describeObstacle } from '../words/blocked.ts';
-import { campaignIn } from '../words/campaign.ts';
+import { campaignIn } from '../words/name.ts';
 import { count, plural } from '../words/number.ts';
 import type { RowFormat } from './action-rows.ts';
 import { actorOf } from './actor.ts';

@@ -2,7 +2,7 @@ import { type Tenant, withTenant } from '../app.ts';
 import { findCampaign } from '../campaign/registry.ts';
 import { eachResult } from '../campaign/report.ts';
 import { type CampaignStatus, isStopped } from '../campaign/status.ts';
-import { commandFor, titled } from '../words/campaign.ts';
+import { commandFor, titled } from '../words/name.ts';
 import { type CommandContext, EXIT, widthOf, writeJson } from './context.ts';
 import { followCampaign } from './follow.ts';
 import type { Progress } from './progress.ts';

@@ -15,15 +15,14 @@ import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
 import {
   askAbort,
-  campaignIn,
   describeChecked,
   describeReprioritized,
   describeRetried,
   describeSteered,
   describeUnverified,
   outcomeLabel,
-  quoted,
 } from '../words/campaign.ts';
+import { campaignIn, quoted } from '../words/name.ts';
 import { count, plural } from '../words/number.ts';
 import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';

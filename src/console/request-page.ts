@@ -5,8 +5,9 @@ import { type CancelResult, OUTCOME_MEANINGS, type Outcome } from '../outcome.ts
 import { describeEnd, describeOwner, describeThen } from '../report/attempt-words.ts';
 import { type Html, html } from '../report/html.ts';
 import { mark } from '../report/summary.ts';
-import { outcomeLabel, quoted, UNCERTAIN } from '../words/campaign.ts';
+import { outcomeLabel, UNCERTAIN } from '../words/campaign.ts';
 import { withCode } from '../words/code.ts';
+import { quoted } from '../words/name.ts';
 import { plural } from '../words/number.ts';
 import { findByNumber } from './find.ts';
 import { type Indexes, whyNotIndexed } from './indexes.ts';

@@ -6,7 +6,7 @@ import { StanddownError } from '../errors.ts';
 import type { Spool } from '../intake/spool.ts';
 import { URGENT } from '../ledger/place.ts';
 import { describeObstacle } from '../words/blocked.ts';
-import { campaignIn } from '../words/campaign.ts';
+import { campaignIn } from '../words/name.ts';
 import type { Draft, Drafts } from './drafts.ts';
 import { readHandedIn } from './hand-in.ts';
 import { campaignPath, tenantPath } from './parts.ts';

@@ -7,13 +7,13 @@ import { describePriority } from '../ledger/place.ts';
 import { type Html, html } from '../report/html.ts';
 import { unfinished } from '../words/blocked.ts';
 import {
-  campaignIn,
   describeDuplicates,
   describeExpiring,
   describeKnown,
   describePlanned,
   EXPECTED,
 } from '../words/campaign.ts';
+import { campaignIn } from '../words/name.ts';
 import { plural } from '../words/number.ts';
 import { priorityOptions, recordedAs } from './actions.ts';
 import type { Draft } from './drafts.ts';

@@ -2,7 +2,7 @@ import { type Campaign, openCampaign, readCampaign } from '../campaign/registry.
 import { StanddownError } from '../errors.ts';
 import { guidsToBytes } from '../guid.ts';
 import type { Logger } from '../log.ts';
-import { quoted } from '../words/campaign.ts';
+import { quoted } from '../words/name.ts';
 import { type InboxEntry, readWish, type Wish } from './entry.ts';
 import { noteInbox } from './history.ts';
 import { answer, enqueue, leave, reject } from './scripts.ts';

@@ -2,7 +2,7 @@ import type { EpochContext } from '../budget/epoch.ts';
 import { StanddownError } from '../errors.ts';
 import type { Keys } from '../keys.ts';
 import type { Detail, Outcome } from '../outcome.ts';
-import { campaignIn } from '../words/campaign.ts';
+import { campaignIn } from '../words/name.ts';
 import type { Batch } from './batch.ts';
 import { type CallSettings, createCalls, type DirectCampaign } from './calls.ts';
 import { endBatch } from './end.ts';

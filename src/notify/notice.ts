@@ -5,7 +5,8 @@ import { unreachable } from '../errors.ts';
 import { foreign } from '../foreign.ts';
 import type { Outcome } from '../outcome.ts';
 import { describeHold, withoutQuotes } from '../words/blocked.ts';
-import { commandFor, describeCancelled, titled } from '../words/campaign.ts';
+import { describeCancelled } from '../words/campaign.ts';
+import { commandFor, titled } from '../words/name.ts';
 
 /** `ended`: nothing of it is open any more, nor of what it tracks. `refused`: paused after refusals. */
 export type NoticeKind = 'ended' | 'held' | 'refused';

@@ -6,7 +6,7 @@ import { entryValues, readEntry } from '../ledger/result.ts';
 import { checkVersion } from '../ledger/version.ts';
 import type { CancelResult } from '../outcome.ts';
 import type { RedisClient } from '../script.ts';
-import { quoted } from '../words/campaign.ts';
+import { quoted } from '../words/name.ts';
 import { BLOCK_MS, closeReader, isPassing, type Link, reasonOf } from './connection.ts';
 import { checkWait, waitFor } from './waiting.ts';
 

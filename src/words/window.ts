@@ -1,4 +1,3 @@
-import type { Window } from '../budget/windows.ts';
 import { describeWindow } from '../duration.ts';
 import { count, plural } from './number.ts';
 
@@ -6,7 +5,7 @@ import { count, plural } from './number.ts';
  * What is said of a full window. @param seen.used calls in it; `limit`: of the API; `allowed`: of that, after refusals.
  */
 export function describeFullWindow(
-  { max, lengthMs }: Window,
+  { max, lengthMs }: { max: number; lengthMs: number },
   { used, limit, allowed }: { used: number; limit: number; allowed: number },
 ): string {
   const last = `in the last ${describeWindow(lengthMs)}`;
