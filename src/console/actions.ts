@@ -1,18 +1,13 @@
-import type { Tenant } from '../app.ts';
-import { type Actor, appendAudit } from '../campaign/audit.ts';
-import { waitingOn } from '../campaign/forget.ts';
-import type { Campaign } from '../campaign/registry.ts';
-import { type CampaignLook, lookAt, mayBePaused, mayBeSteered } from '../campaign/status.ts';
-import { leftToOthers, prioritize, retryCampaign, type SteerOptions, steer } from '../campaign/steer.ts';
-import { verifyCampaign } from '../campaign/verify.ts';
-import type { Config } from '../config.ts';
+import type { Tenant } from '../app/tenant.ts';
+import { StanddownError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { OUTCOMES, type Outcome } from '../base/outcome.ts';
+import { campaignIn, quoted } from '../base/words/name.ts';
+import { count, plural } from '../base/words/number.ts';
+import type { Config } from '../config/config.ts';
 import type { Reader } from '../defender/reader.ts';
-import { StanddownError } from '../errors.ts';
-import { describePriority, URGENT } from '../ledger/place.ts';
-import type { Logger } from '../log.ts';
-import { OUTCOMES, type Outcome } from '../outcome.ts';
-import { type Html, html } from '../report/html.ts';
-import { mark } from '../report/summary.ts';
+import { type Html, html } from '../files/report/html.ts';
+import { mark } from '../files/report/summary.ts';
 import {
   askAbort,
   describeChecked,
@@ -21,9 +16,20 @@ import {
   describeSteered,
   describeUnverified,
   outcomeLabel,
-} from '../words/campaign.ts';
-import { campaignIn, quoted } from '../words/name.ts';
-import { count, plural } from '../words/number.ts';
+} from '../files/words/campaign.ts';
+import { type Actor, appendAudit } from '../store/campaign/audit.ts';
+import { waitingOn } from '../store/campaign/forget.ts';
+import type { Campaign } from '../store/campaign/registry.ts';
+import { type CampaignLook, lookAt, mayBePaused, mayBeSteered } from '../store/campaign/status.ts';
+import {
+  leftToOthers,
+  prioritize,
+  retryCampaign,
+  type SteerOptions,
+  steer,
+} from '../store/campaign/steer.ts';
+import { describePriority, URGENT } from '../store/ledger/place.ts';
+import { verifyCampaign } from '../worker/verify.ts';
 import { sendReport } from './export.ts';
 import { findByNumber, taskKey } from './find.ts';
 import { campaignPath } from './parts.ts';

@@ -15,7 +15,7 @@ const FILES: Readonly<Record<string, string>> = {
   'chart.js': import.meta.resolve('./client/chart.js'),
   'console.css': import.meta.resolve('./client/console.css'),
   'icon.svg': import.meta.resolve('./client/icon.svg'),
-  'report.css': import.meta.resolve('../report/style.css'),
+  'report.css': import.meta.resolve('../files/report/style.css'),
   'idiomorph.js': import.meta.resolve('idiomorph/dist/idiomorph.esm.js'),
   'uplot.js': import.meta.resolve('uplot/dist/uPlot.esm.js'),
   'uplot.css': import.meta.resolve('uplot/dist/uPlot.min.css'),

@@ -1,5 +1,5 @@
-import { type ForecastInput, upcoming } from '../budget/forecast.ts';
-import { type Limits, longestMs, reservedIn, type Window } from '../budget/windows.ts';
+import { type Limits, longestMs, reservedIn, type Window } from '../config/limits.ts';
+import { type ForecastInput, upcoming } from '../store/budget/forecast.ts';
 import type { Past, Refusal } from './budget-history.ts';
 
 /** What is drawn of one window. Lists are as long as the times; null: nothing there. */

@@ -1,6 +1,6 @@
-import type { BudgetView } from '../budget/view.ts';
-import type { Limits } from '../budget/windows.ts';
-import { longestMs } from '../budget/windows.ts';
+import type { Limits } from '../config/limits.ts';
+import { longestMs } from '../config/limits.ts';
+import type { BudgetView } from '../store/budget/view.ts';
 
 /** A time when calls were refused (429), and until when nothing was sent because of it. Ms of Redis' clock. */
 export interface Refusal {

@@ -1,7 +1,7 @@
-import { hasForecast, outlookOfAll } from '../campaign/forecast.ts';
-import { describeDuration, describeWindow } from '../duration.ts';
-import { type Html, html } from '../report/html.ts';
-import { count } from '../words/number.ts';
+import { describeDuration, describeWindow } from '../base/duration.ts';
+import { count } from '../base/words/number.ts';
+import { type Html, html } from '../files/report/html.ts';
+import { hasForecast, outlookOfAll } from '../store/campaign/forecast.ts';
 import { type BudgetChart, chartBudget } from './budget-chart.ts';
 import { at, renderHolds } from './parts.ts';
 import type { Site } from './site.ts';

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
-import { eachId, eachPart } from '../campaign/ids.ts';
-import { type Campaign, readCampaign } from '../campaign/registry.ts';
-import { eachResult, linesOf, type PlacedResult, type ReportDeps } from '../campaign/report.ts';
-import { StanddownError } from '../errors.ts';
-import { bytesToGuid, guidsToBytes } from '../guid.ts';
-import type { Look } from '../ledger/look.ts';
+import { StanddownError } from '../base/errors.ts';
+import { bytesToGuid, guidsToBytes } from '../base/guid.ts';
+import { eachId, eachPart } from '../store/campaign/ids.ts';
+import { type Campaign, readCampaign } from '../store/campaign/registry.ts';
+import { eachResult, linesOf, type PlacedResult, type ReportDeps } from '../store/campaign/report.ts';
+import type { Look } from '../store/ledger/look.ts';
 import { openRow, type Row, toRow } from './row.ts';
 
 /** Every request of a campaign, to search, sort and count. */

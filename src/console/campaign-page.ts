@@ -1,10 +1,10 @@
-import type { Tenant } from '../app.ts';
-import { readAudit } from '../campaign/audit.ts';
-import { readIds } from '../campaign/ids.ts';
-import type { Campaign } from '../campaign/registry.ts';
-import { reportIds } from '../campaign/report.ts';
-import { type CampaignLook, lookAt } from '../campaign/status.ts';
-import { type Html, html } from '../report/html.ts';
+import type { Tenant } from '../app/tenant.ts';
+import { type Html, html } from '../files/report/html.ts';
+import { readAudit } from '../store/campaign/audit.ts';
+import { readIds } from '../store/campaign/ids.ts';
+import type { Campaign } from '../store/campaign/registry.ts';
+import { reportIds } from '../store/campaign/report.ts';
+import { type CampaignLook, lookAt } from '../store/campaign/status.ts';
 import { ACTIONS, type ActionName } from './actions.ts';
 import { MOST_HISTORY, renderAudit, renderFacts, renderHead } from './campaign-parts.ts';
 import { findByNumber, taskKey } from './find.ts';

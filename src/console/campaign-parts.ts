@@ -1,17 +1,17 @@
-import type { BudgetView } from '../budget/view.ts';
-import type { Limits } from '../budget/windows.ts';
-import type { AuditEntry } from '../campaign/audit.ts';
-import type { Campaign } from '../campaign/registry.ts';
-import type { CampaignStatus } from '../campaign/status.ts';
-import { renderTimeline } from '../report/chart.ts';
-import { type Html, html } from '../report/html.ts';
-import { MEANINGS, mark, renderOutcomes, renderTypes } from '../report/summary.ts';
-import { createTally, type OutcomeOrOpen } from '../report/tally.ts';
-import { unfinished } from '../words/blocked.ts';
-import { describePriorityFact, describeTracked, outcomeLabel } from '../words/campaign.ts';
-import { titled } from '../words/name.ts';
-import { count } from '../words/number.ts';
-import { formatTime } from '../words/time.ts';
+import { titled } from '../base/words/name.ts';
+import { count } from '../base/words/number.ts';
+import { formatTime } from '../base/words/time.ts';
+import type { Limits } from '../config/limits.ts';
+import { renderTimeline } from '../files/report/chart.ts';
+import { type Html, html } from '../files/report/html.ts';
+import { MEANINGS, mark, renderOutcomes, renderTypes } from '../files/report/summary.ts';
+import { createTally, type OutcomeOrOpen } from '../files/report/tally.ts';
+import { unfinished } from '../files/words/blocked.ts';
+import { describePriorityFact, describeTracked, outcomeLabel } from '../files/words/campaign.ts';
+import type { BudgetView } from '../store/budget/view.ts';
+import type { AuditEntry } from '../store/campaign/audit.ts';
+import type { Campaign } from '../store/campaign/registry.ts';
+import type { CampaignStatus } from '../store/campaign/status.ts';
 import type { Indexed } from './campaign-index.ts';
 import {
   ago,

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { SubmitPlan } from '../campaign/plan.ts';
-import { StanddownError } from '../errors.ts';
-import type { IdLine } from '../intake/id-line.ts';
-import type { Spool } from '../intake/spool.ts';
+import { StanddownError } from '../base/errors.ts';
+import type { IdLine } from '../files/in/id-line.ts';
+import type { Spool } from '../files/in/spool.ts';
+import type { SubmitPlan } from '../store/campaign/plan.ts';
 
 /** Which campaign, and how. */
 export interface DraftWish {

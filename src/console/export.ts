@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
-import type { Tenant } from '../app.ts';
-import { type Actor, appendAudit } from '../campaign/audit.ts';
-import type { Campaign } from '../campaign/registry.ts';
-import { reportCampaign } from '../campaign/report.ts';
-import { StanddownError } from '../errors.ts';
-import { type ReportFormat, renderReport } from '../report/formats.ts';
+import type { Tenant } from '../app/tenant.ts';
+import { StanddownError } from '../base/errors.ts';
+import { type ReportFormat, renderReport } from '../files/report/formats.ts';
+import { type Actor, appendAudit } from '../store/campaign/audit.ts';
+import type { Campaign } from '../store/campaign/registry.ts';
+import { reportCampaign } from '../store/campaign/report.ts';
 import type { Visit } from './site.ts';
 
 interface Exporting {

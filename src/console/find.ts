@@ -1,6 +1,6 @@
-import type { Tenant } from '../app.ts';
-import { type Campaign, readCampaign } from '../campaign/registry.ts';
-import { StanddownError } from '../errors.ts';
+import type { Tenant } from '../app/tenant.ts';
+import { StanddownError } from '../base/errors.ts';
+import { type Campaign, readCampaign } from '../store/campaign/registry.ts';
 
 /** By number, for a name may hold anything. @throws StanddownError CAMPAIGN_UNKNOWN */
 export async function findByNumber({ redis, keys }: Tenant, number: string | undefined): Promise<Campaign> {

@@ -1,16 +1,16 @@
 import { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
-import { checkWanted } from '../campaign/submit.ts';
-import { parseDuration } from '../duration.ts';
-import { StanddownError } from '../errors.ts';
-import { excerpt } from '../foreign.ts';
-import { guidsToBytes } from '../guid.ts';
-import { readIdBatches } from '../intake/id-file.ts';
-import type { IdLine } from '../intake/id-line.ts';
-import type { Spool } from '../intake/spool.ts';
-import { ID_BYTES } from '../ledger/batch.ts';
-import { createIdSet } from '../ledger/id-set.ts';
-import { count } from '../words/number.ts';
+import { parseDuration } from '../base/duration.ts';
+import { StanddownError } from '../base/errors.ts';
+import { excerpt } from '../base/foreign.ts';
+import { guidsToBytes } from '../base/guid.ts';
+import { count } from '../base/words/number.ts';
+import { readIdBatches } from '../files/in/id-file.ts';
+import type { IdLine } from '../files/in/id-line.ts';
+import type { Spool } from '../files/in/spool.ts';
+import { checkWanted } from '../store/campaign/submit.ts';
+import { ID_BYTES } from '../store/ledger/batch.ts';
+import { createIdSet } from '../store/ledger/id-set.ts';
 import { INVALID_PRIORITY } from './actions.ts';
 import type { DraftWish } from './drafts.ts';
 

@@ -1,4 +1,4 @@
-import { count } from '../words/number.ts';
+import { count } from '../base/words/number.ts';
 import { type CampaignIndex, createCampaignIndex } from './campaign-index.ts';
 import { createAnalysis } from './campaign-parts.ts';
 import { createFinder } from './requests.ts';

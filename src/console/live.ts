@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
 import type { View } from './view.ts';
 
 /** Without a word for so long, a proxy may end the connection. */

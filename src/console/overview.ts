@@ -1,6 +1,6 @@
-import type { CampaignLook } from '../campaign/status.ts';
-import { type Html, html } from '../report/html.ts';
-import { count, plural } from '../words/number.ts';
+import { count, plural } from '../base/words/number.ts';
+import { type Html, html } from '../files/report/html.ts';
+import type { CampaignLook } from '../store/campaign/status.ts';
 import {
   campaignPath,
   describeProgress,

@@ -1,15 +1,21 @@
-import type { BudgetView } from '../budget/view.ts';
-import { isIdle } from '../campaign/forecast.ts';
-import type { CampaignStatus } from '../campaign/status.ts';
-import { OUTCOMES } from '../outcome.ts';
-import { type Html, html } from '../report/html.ts';
-import { mark, renderBar } from '../report/summary.ts';
-import type { OutcomeOrOpen } from '../report/tally.ts';
-import { describeAbsence, describePace, type HoldWords, holdsToShow, partsOfHold } from '../words/blocked.ts';
-import { describeExpiring, EXPECTED, finishedOf, outcomeLabel } from '../words/campaign.ts';
-import { withButtons } from '../words/name.ts';
-import { count, percent } from '../words/number.ts';
-import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../words/time.ts';
+import { OUTCOMES } from '../base/outcome.ts';
+import { withButtons } from '../base/words/name.ts';
+import { count, percent } from '../base/words/number.ts';
+import { ANY_MOMENT, describeAge, formatTime, partsOfUpcoming } from '../base/words/time.ts';
+import { type Html, html } from '../files/report/html.ts';
+import { mark, renderBar } from '../files/report/summary.ts';
+import type { OutcomeOrOpen } from '../files/report/tally.ts';
+import {
+  describeAbsence,
+  describePace,
+  type HoldWords,
+  holdsToShow,
+  partsOfHold,
+} from '../files/words/blocked.ts';
+import { describeExpiring, EXPECTED, finishedOf, outcomeLabel } from '../files/words/campaign.ts';
+import type { BudgetView } from '../store/budget/view.ts';
+import { isIdle } from '../store/campaign/forecast.ts';
+import type { CampaignStatus } from '../store/campaign/status.ts';
 import type { TenantLook } from './tenant-look.ts';
 
 /* What several pages show. */

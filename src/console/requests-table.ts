@@ -1,9 +1,9 @@
-import type { Campaign } from '../campaign/registry.ts';
-import { type Html, html } from '../report/html.ts';
-import { mark } from '../report/summary.ts';
-import { OUTCOMES_OR_OPEN } from '../report/tally.ts';
-import { describeNotes, outcomeLabel } from '../words/campaign.ts';
-import { count, plural } from '../words/number.ts';
+import { count, plural } from '../base/words/number.ts';
+import { type Html, html } from '../files/report/html.ts';
+import { mark } from '../files/report/summary.ts';
+import { OUTCOMES_OR_OPEN } from '../files/report/tally.ts';
+import { describeNotes, outcomeLabel } from '../files/words/campaign.ts';
+import type { Campaign } from '../store/campaign/registry.ts';
 import { at, campaignPath, scrolling } from './parts.ts';
 import { type Found, SIZES, type SortColumn, toQuery, type Wanted } from './requests.ts';
 import { ownerOf, type Row } from './row.ts';

@@ -1,4 +1,4 @@
-import { OUTCOMES_OR_OPEN } from '../report/tally.ts';
+import { OUTCOMES_OR_OPEN } from '../files/report/tally.ts';
 import type { Indexed } from './campaign-index.ts';
 import type { Row } from './row.ts';
 

@@ -1,7 +1,7 @@
-import type { ReportLine } from '../campaign/report.ts';
-import type { Outcome } from '../outcome.ts';
-import type { OutcomeOrOpen } from '../report/tally.ts';
-import { withCode } from '../words/code.ts';
+import type { Outcome } from '../base/outcome.ts';
+import { withCode } from '../base/words/code.ts';
+import type { OutcomeOrOpen } from '../files/report/tally.ts';
+import type { ReportLine } from '../store/campaign/report.ts';
 
 /** What the table of requests shows of one: a hundred thousand of them are kept, so nothing else. */
 export interface Row {

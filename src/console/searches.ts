@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StanddownError } from '../errors.ts';
-import { createTurns } from '../turns.ts';
+import { StanddownError } from '../base/errors.ts';
+import { createTurns } from '../base/turns.ts';
 
 /** Of one session and of one role, so many wait. */
 const MOST_OF_SESSION = 4;

@@ -1,5 +1,5 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Secret } from '../secret.ts';
+import type { Secret } from '../base/secret.ts';
 
 /** Whoever may act may read, too. */
 export type Role = 'read' | 'act';

@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts';
+import type { Logger } from '../base/log.ts';
 import type { Role } from './session.ts';
 
 /** Of one minute, so many refusals have a line each; the others are counted. */

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { describeDuration } from '../duration.ts';
-import { StanddownError } from '../errors.ts';
-import { foreign } from '../foreign.ts';
-import { html } from '../report/html.ts';
+import { describeDuration } from '../base/duration.ts';
+import { StanddownError } from '../base/errors.ts';
+import { foreign } from '../base/foreign.ts';
+import { html } from '../files/report/html.ts';
 import { clearSession, cookieOf, setSession } from './cookie.ts';
 import { type Guesses, networkOf } from './guesses.ts';
 import { asksForChanges } from './live.ts';

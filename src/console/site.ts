@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { StanddownError } from '../errors.ts';
-import { html } from '../report/html.ts';
+import { StanddownError } from '../base/errors.ts';
+import { html } from '../files/report/html.ts';
 import type { Use } from './admission.ts';
 import { cookieOf } from './cookie.ts';
 import { asksForChanges, sendChanges } from './live.ts';

@@ -1,4 +1,4 @@
-import { type ErrorCode, StanddownError } from '../errors.ts';
+import { type ErrorCode, StanddownError } from '../base/errors.ts';
 
 const STATUSES: Partial<Record<ErrorCode, number>> = {
   USAGE: 400,

@@ -1,20 +1,20 @@
-import type { SubmitPlan } from '../campaign/plan.ts';
-import { DEFAULT_PRIORITY } from '../campaign/registry.ts';
-import { describeDuration, formatDuration } from '../duration.ts';
-import type { IdLine } from '../intake/id-line.ts';
-import { MAX_COMMENT_LENGTH } from '../keys.ts';
-import { describePriority } from '../ledger/place.ts';
-import { type Html, html } from '../report/html.ts';
-import { unfinished } from '../words/blocked.ts';
+import { describeDuration, formatDuration } from '../base/duration.ts';
+import { campaignIn } from '../base/words/name.ts';
+import { plural } from '../base/words/number.ts';
+import type { IdLine } from '../files/in/id-line.ts';
+import { type Html, html } from '../files/report/html.ts';
+import { unfinished } from '../files/words/blocked.ts';
 import {
   describeDuplicates,
   describeExpiring,
   describeKnown,
   describePlanned,
   EXPECTED,
-} from '../words/campaign.ts';
-import { campaignIn } from '../words/name.ts';
-import { plural } from '../words/number.ts';
+} from '../files/words/campaign.ts';
+import type { SubmitPlan } from '../store/campaign/plan.ts';
+import { DEFAULT_PRIORITY } from '../store/campaign/registry.ts';
+import { MAX_COMMENT_LENGTH } from '../store/keys.ts';
+import { describePriority } from '../store/ledger/place.ts';
 import { priorityOptions, recordedAs } from './actions.ts';
 import type { Draft } from './drafts.ts';
 import { at, scrolling, tenantPath, upcoming } from './parts.ts';

@@ -1,5 +1,5 @@
-import type { DisplayState } from '../campaign/registry.ts';
-import { StanddownError } from '../errors.ts';
+import { StanddownError } from '../base/errors.ts';
+import type { DisplayState } from '../store/campaign/registry.ts';
 
 /** Something that somebody asked for and that may take a while. */
 export interface Task {

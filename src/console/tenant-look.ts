@@ -1,9 +1,9 @@
-import type { Tenant } from '../app.ts';
-import { livingWorkers } from '../budget/roster.ts';
-import { type BudgetView, viewBudget } from '../budget/view.ts';
-import { type Ahead, readWaiting } from '../campaign/forecast.ts';
-import { campaignNames, readCampaign } from '../campaign/registry.ts';
-import { type CampaignLook, isOver, statusOf } from '../campaign/status.ts';
+import type { Tenant } from '../app/tenant.ts';
+import { livingWorkers } from '../store/budget/roster.ts';
+import { type BudgetView, viewBudget } from '../store/budget/view.ts';
+import { type Ahead, readWaiting } from '../store/campaign/forecast.ts';
+import { campaignNames, readCampaign } from '../store/campaign/registry.ts';
+import { type CampaignLook, isOver, statusOf } from '../store/campaign/status.ts';
 import { createBudgetHistory, type Past, type Refusal } from './budget-history.ts';
 
 /** How a tenant stands. */

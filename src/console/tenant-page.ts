@@ -1,9 +1,9 @@
-import type { BudgetView } from '../budget/view.ts';
-import type { Campaign } from '../campaign/registry.ts';
-import type { CampaignLook } from '../campaign/status.ts';
-import { formatDuration } from '../duration.ts';
-import { type Html, html } from '../report/html.ts';
-import { count } from '../words/number.ts';
+import { formatDuration } from '../base/duration.ts';
+import { count } from '../base/words/number.ts';
+import { type Html, html } from '../files/report/html.ts';
+import type { BudgetView } from '../store/budget/view.ts';
+import type { Campaign } from '../store/campaign/registry.ts';
+import type { CampaignLook } from '../store/campaign/status.ts';
 import { renderActive } from './overview.ts';
 import {
   at,

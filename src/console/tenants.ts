@@ -1,7 +1,7 @@
-import type { Tenant } from '../app.ts';
-import type { Config } from '../config.ts';
-import { StanddownError } from '../errors.ts';
-import { byLabel, type Changes, changesBetween } from '../fleet-changes.ts';
+import { byLabel, type Changes, changesBetween } from '../app/fleet-changes.ts';
+import type { Tenant } from '../app/tenant.ts';
+import { StanddownError } from '../base/errors.ts';
+import type { Config } from '../config/config.ts';
 import { createTenantLook, type TenantLook } from './tenant-look.ts';
 
 /** A tenant that the console shows. */

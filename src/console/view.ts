@@ -1,4 +1,4 @@
-import { type Html, html } from '../report/html.ts';
+import { type Html, html } from '../files/report/html.ts';
 
 /** What a page shows. */
 export interface View {

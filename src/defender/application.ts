@@ -1,5 +1,5 @@
 import { ConfidentialClientApplication } from '@azure/msal-node';
-import type { ClientCredential, RegisteredSignIn } from '../sign-in-config.ts';
+import type { ClientCredential, RegisteredSignIn } from '../config/sign-in.ts';
 import { readCredential } from './credential.ts';
 import { gistOf, SignInError, toSignInError } from './sign-in-error.ts';
 import type { SignInWay, TokenSource } from './sign-in-way.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { excerpt, foreign } from '../foreign.ts';
+import { excerpt, foreign } from '../base/foreign.ts';
 import {
   type ActionSummary,
   COMMAND_COMPLETED,
@@ -8,8 +8,8 @@ import {
   type Outcome,
   STOPPED_STATUS,
   wasStopped,
-} from '../outcome.ts';
-import type { Timings } from '../timings.ts';
+} from '../base/outcome.ts';
+import type { Timings } from '../config/timings.ts';
 import type { HttpAnswer, NoAnswer } from './exchange.ts';
 import { retryAfter } from './retry-after.ts';
 

@@ -1,9 +1,9 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { z } from 'zod';
-import type { Secret } from '../secret.ts';
+import type { Secret } from '../base/secret.ts';
+import { proxyUrl } from '../config/proxy.ts';
 import { type Action, parseJson, readAction } from './classify.ts';
 import { type Exchange, exchange, type HttpAnswer, type NoAnswer, type Send } from './exchange.ts';
-import { proxyUrl } from './proxy.ts';
 
 /** How many ids one list call asks for. The longest URL the API takes is not documented; this is about 4 kB. */
 export const IDS_PER_LIST = 100;

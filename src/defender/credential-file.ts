@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import type { Credential } from '../sign-in-config.ts';
+import type { Credential } from '../config/sign-in.ts';
 
 export interface Exposure {
   /** Without a full stop. */

@@ -1,9 +1,9 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Configuration } from '@azure/msal-node';
-import { messageOf, unreachable } from '../errors.ts';
-import { remember } from '../secret.ts';
-import type { ClientCredential } from '../sign-in-config.ts';
+import { messageOf, unreachable } from '../base/errors.ts';
+import { remember } from '../base/secret.ts';
+import type { ClientCredential } from '../config/sign-in.ts';
 
 /** Why the application cannot even ask for a token. */
 export class CredentialError extends Error {

@@ -1,11 +1,11 @@
 import type { DeviceCodeRequest, INetworkModule, NetworkResponse } from '@azure/msal-node';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import { StanddownError } from '../errors.ts';
-import { foreign } from '../foreign.ts';
-import { remember } from '../secret.ts';
-import type { RegisteredSignIn } from '../sign-in-config.ts';
-import type { Timings } from '../timings.ts';
+import type { Clock } from '../base/clock.ts';
+import { StanddownError } from '../base/errors.ts';
+import { foreign } from '../base/foreign.ts';
+import { remember } from '../base/secret.ts';
+import type { RegisteredSignIn } from '../config/sign-in.ts';
+import type { Timings } from '../config/timings.ts';
 import { aloneWithLogin, writeLogin } from './login-file.ts';
 import { SignInError, toSignInError } from './sign-in-error.ts';
 import type { SignInWay } from './sign-in-way.ts';

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Dispatcher } from 'undici';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../base/errors.ts';
 import { decodeBody, encodingsIn } from './content-encoding.ts';
 
 /** More of an answer is not read, nor decoded: the largest legitimate one, a page of the list, is well below it. */

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose';
-import type { SignInConfig } from '../sign-in-config.ts';
+import type { SignInConfig } from '../config/sign-in.ts';
 import type { Token } from './sign-in.ts';
 
 /** Whom a token is for, and what it permits: all of it may be shown, the token may not. */

@@ -1,9 +1,9 @@
-import type { ListEnd, OperationBudget, SlotGrant, SlotWait } from '../budget/operation.ts';
-import type { Clock } from '../clock.ts';
-import { StanddownError, unreachable } from '../errors.ts';
-import type { Detail } from '../outcome.ts';
-import type { Timings } from '../timings.ts';
-import { withCode } from '../words/code.ts';
+import type { Clock } from '../base/clock.ts';
+import { StanddownError, unreachable } from '../base/errors.ts';
+import type { Detail } from '../base/outcome.ts';
+import { withCode } from '../base/words/code.ts';
+import type { Timings } from '../config/timings.ts';
+import type { ListEnd, OperationBudget, SlotGrant, SlotWait } from '../store/budget/operation.ts';
 import { backoff, classify } from './classify.ts';
 import { type DefenderClient, type Listing, readListing } from './client.ts';
 import { type HttpAnswer, type NoAnswer, TOO_LARGE } from './exchange.ts';

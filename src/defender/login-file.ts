@@ -1,10 +1,10 @@
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { messageOf, StanddownError } from '../errors.ts';
-import { ownFolder } from '../own-folder.ts';
-import { withLock } from '../redis/lock.ts';
-import { forget, remember } from '../secret.ts';
+import { messageOf, StanddownError } from '../base/errors.ts';
+import { ownFolder } from '../base/own-folder.ts';
+import { forget, remember } from '../base/secret.ts';
+import { withLock } from '../store/redis/lock.ts';
 import { SignInError } from './sign-in-error.ts';
 
 /*

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type INetworkModule, ManagedIdentityApplication } from '@azure/msal-node';
-import type { ManagedSignIn } from '../sign-in-config.ts';
+import type { ManagedSignIn } from '../config/sign-in.ts';
 import type { SignInWay, TokenSource } from './sign-in-way.ts';
 
 /*

@@ -1,4 +1,4 @@
-import { StanddownError } from '../errors.ts';
+import { StanddownError } from '../base/errors.ts';
 import type { Action } from './classify.ts';
 import { filterOfIds, IDS_PER_LIST, type Listing, listQuery } from './client.ts';
 import { TOO_LARGE } from './exchange.ts';

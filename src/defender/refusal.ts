@@ -1,5 +1,5 @@
-import type { Detail } from '../outcome.ts';
-import { describeLack } from '../words/permissions.ts';
+import type { Detail } from '../base/outcome.ts';
+import { describeLack } from '../base/words/permissions.ts';
 import { audienceHint, CANCEL_ROLES, type Permissions } from './roles.ts';
 
 /** What was answered: with which token, and where. */

@@ -1,8 +1,8 @@
 import { decodeJwt } from 'jose';
-import { excerpt } from '../foreign.ts';
-import { either } from '../words/list.ts';
-import { describeLack } from '../words/permissions.ts';
-import { cloudsOfHost } from './clouds.ts';
+import { excerpt } from '../base/foreign.ts';
+import { either } from '../base/words/list.ts';
+import { describeLack } from '../base/words/permissions.ts';
+import { cloudsOfHost } from '../config/clouds.ts';
 
 /**
  * Application permissions of which any one lets an application cancel. Microsoft's page spells the first one without

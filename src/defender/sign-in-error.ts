@@ -1,6 +1,6 @@
 import { AuthError } from '@azure/msal-node';
-import { messageOf } from '../errors.ts';
-import { foreign } from '../foreign.ts';
+import { messageOf } from '../base/errors.ts';
+import { foreign } from '../base/foreign.ts';
 
 /** Longest code and message that are kept. */
 const MAX_CODE = 100;

@@ -1,6 +1,6 @@
 import { AuthError, type INetworkModule, type NetworkRequestOptions } from '@azure/msal-node';
 import type { Dispatcher } from 'undici';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { exchange, type HttpAnswer, type Send } from './exchange.ts';
 import { httpDate, retryAfter } from './retry-after.ts';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Dispatcher } from 'undici';
-import type { Clock } from '../clock.ts';
-import { forget, remember } from '../secret.ts';
-import type { SignInConfig } from '../sign-in-config.ts';
-import type { Timings } from '../timings.ts';
+import type { Clock } from '../base/clock.ts';
+import { forget, remember } from '../base/secret.ts';
+import type { SignInConfig } from '../config/sign-in.ts';
+import type { Timings } from '../config/timings.ts';
 import { applicationTokens } from './application.ts';
 import { backoff } from './classify.ts';
 import type { Send } from './exchange.ts';

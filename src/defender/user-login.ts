@@ -4,8 +4,8 @@ import {
   InteractionRequiredAuthError,
   PublicClientApplication,
 } from '@azure/msal-node';
-import { type ErrorCode, StanddownError } from '../errors.ts';
-import type { RegisteredSignIn } from '../sign-in-config.ts';
+import { type ErrorCode, StanddownError } from '../base/errors.ts';
+import type { RegisteredSignIn } from '../config/sign-in.ts';
 import { aloneWithLogin, readLogin, rememberTokens, writeLogin } from './login-file.ts';
 import { gistOf, SignInError, toSignInError } from './sign-in-error.ts';
 import type { SignInWay, TokenSource } from './sign-in-way.ts';

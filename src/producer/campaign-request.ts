@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import type { NewCampaign } from '../campaign/registry.ts';
-import { checkWanted } from '../campaign/submit.ts';
-import { systemClock } from '../clock.ts';
-import { StanddownError } from '../errors.ts';
-import { jobDataSchema } from '../job.ts';
-import { URGENT } from '../ledger/place.ts';
+import { systemClock } from '../base/clock.ts';
+import { StanddownError } from '../base/errors.ts';
+import { jobDataSchema } from '../queue/job.ts';
+import type { NewCampaign } from '../store/campaign/registry.ts';
+import { checkWanted } from '../store/campaign/submit.ts';
+import { URGENT } from '../store/ledger/place.ts';
 import { withPlainTime } from './request.ts';
 import { checkWait } from './waiting.ts';
 

@@ -1,4 +1,8 @@
-import { createMemory } from '../budget/memory.ts';
+import { systemClock } from '../base/clock.ts';
+import { StanddownError } from '../base/errors.ts';
+import { guidToBytes } from '../base/guid.ts';
+import type { Logger } from '../base/log.ts';
+import type { CancelResult } from '../base/outcome.ts';
 import {
   DEFAULT_RATE_LIMITS,
   type Limits,
@@ -6,29 +10,25 @@ import {
   parseReserves,
   parseWindows,
   type Window,
-} from '../budget/windows.ts';
-import { type NewCampaign, originOf, readCampaign } from '../campaign/registry.ts';
-import { type CampaignStatus, campaignStatus } from '../campaign/status.ts';
-import { type SubmitSummary as CampaignSummary, submitCampaign } from '../campaign/submit.ts';
-import { systemClock } from '../clock.ts';
-import { StanddownError } from '../errors.ts';
-import { guidToBytes } from '../guid.ts';
-import type { Keys } from '../keys.ts';
-import { ID_BYTES } from '../ledger/batch.ts';
-import { createIdSet } from '../ledger/id-set.ts';
-import { createLedger, type Ledger } from '../ledger/ledger.ts';
-import { URGENT } from '../ledger/place.ts';
-import { readEntry } from '../ledger/result.ts';
-import { readResultAt } from '../ledger/result-at.ts';
-import { checkVersion } from '../ledger/version.ts';
-import type { Logger } from '../log.ts';
-import type { CancelResult } from '../outcome.ts';
-import { isNotPermitted } from '../redis/failure.ts';
-import { redisTime } from '../redis/time.ts';
-import type { RedisClient } from '../script.ts';
-import type { Spans } from '../telemetry/spans.ts';
-import { traceSubmit } from '../telemetry/submit.ts';
-import { TIMINGS } from '../timings.ts';
+} from '../config/limits.ts';
+import { TIMINGS } from '../config/timings.ts';
+import type { Spans } from '../ops/traces/spans.ts';
+import { traceSubmit } from '../ops/traces/submit.ts';
+import { createMemory } from '../store/budget/memory.ts';
+import { type NewCampaign, originOf, readCampaign } from '../store/campaign/registry.ts';
+import { type CampaignStatus, campaignStatus } from '../store/campaign/status.ts';
+import { type SubmitSummary as CampaignSummary, submitCampaign } from '../store/campaign/submit.ts';
+import type { Keys } from '../store/keys.ts';
+import { ID_BYTES } from '../store/ledger/batch.ts';
+import { createIdSet } from '../store/ledger/id-set.ts';
+import { createLedger, type Ledger } from '../store/ledger/ledger.ts';
+import { URGENT } from '../store/ledger/place.ts';
+import { readEntry } from '../store/ledger/result.ts';
+import { readResultAt } from '../store/ledger/result-at.ts';
+import { checkVersion } from '../store/ledger/version.ts';
+import { isNotPermitted } from '../store/redis/failure.ts';
+import { redisTime } from '../store/redis/time.ts';
+import type { RedisClient } from '../store/script.ts';
 import { type CampaignRequest, checkCampaign, invalidCampaign } from './campaign-request.ts';
 import { reasonOf } from './connection.ts';
 import { type IdSource, openSource } from './source.ts';
@@ -159,7 +159,7 @@ const UNHEARD = { debug: () => undefined, info: () => undefined } as unknown as 
 /** Only a matter of time: a worker looks within 2 s. So it may fail, and is loaded by those only who need it. */
 async function feedFirst(tenant: Submitting): Promise<void> {
   try {
-    const { feedUrgent } = await import('../app-feed.ts');
+    const { feedUrgent } = await import('../app/feed.ts');
     await feedUrgent({ ...tenant, timings: TIMINGS }, UNHEARD);
   } catch {
     // The ids are submitted.

@@ -1,11 +1,11 @@
 import type { Cluster, Redis } from 'ioredis';
-import { systemClock } from '../clock.ts';
-import { messageOf, StanddownError } from '../errors.ts';
-import { closeRedis, openRedis } from '../redis/connect.ts';
-import { causeOf, isNotPermitted, isReply, redisUnreachable } from '../redis/failure.ts';
-import { parseRedisUrl } from '../redis/redis-url.ts';
-import type { RedisTarget } from '../redis/target.ts';
-import type { RedisClient } from '../script.ts';
+import { systemClock } from '../base/clock.ts';
+import { messageOf, StanddownError } from '../base/errors.ts';
+import { closeRedis, openRedis } from '../store/redis/connect.ts';
+import { causeOf, isNotPermitted, isReply, redisUnreachable } from '../store/redis/failure.ts';
+import { parseRedisUrl } from '../store/redis/redis-url.ts';
+import type { RedisTarget } from '../store/redis/target.ts';
+import type { RedisClient } from '../store/script.ts';
 
 /** How a producer reaches Redis. */
 export interface Link {

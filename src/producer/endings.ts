@@ -1,10 +1,10 @@
-import { systemClock } from '../clock.ts';
-import { PUBLIC_LANES, type PublicLane } from '../contract.ts';
-import { StanddownError } from '../errors.ts';
-import type { Keys } from '../keys.ts';
-import { isAfter } from '../redis/entry-id.ts';
-import { isNotPermitted } from '../redis/failure.ts';
-import { defineScript, type RedisClient } from '../script.ts';
+import { systemClock } from '../base/clock.ts';
+import { StanddownError } from '../base/errors.ts';
+import { PUBLIC_LANES, type PublicLane } from '../queue/contract.ts';
+import type { Keys } from '../store/keys.ts';
+import { isAfter } from '../store/redis/entry-id.ts';
+import { isNotPermitted } from '../store/redis/failure.ts';
+import { defineScript, type RedisClient } from '../store/script.ts';
 import { asRedisError, BLOCK_MS, closeReader, type Link } from './connection.ts';
 import { waitFor } from './waiting.ts';
 

@@ -1,12 +1,12 @@
-import { findCampaign, originOf } from '../campaign/registry.ts';
-import { systemClock } from '../clock.ts';
-import { StanddownError } from '../errors.ts';
-import type { Keys } from '../keys.ts';
-import { entryValues, readEntry } from '../ledger/result.ts';
-import { checkVersion } from '../ledger/version.ts';
-import type { CancelResult } from '../outcome.ts';
-import type { RedisClient } from '../script.ts';
-import { quoted } from '../words/name.ts';
+import { systemClock } from '../base/clock.ts';
+import { StanddownError } from '../base/errors.ts';
+import type { CancelResult } from '../base/outcome.ts';
+import { quoted } from '../base/words/name.ts';
+import { findCampaign, originOf } from '../store/campaign/registry.ts';
+import type { Keys } from '../store/keys.ts';
+import { entryValues, readEntry } from '../store/ledger/result.ts';
+import { checkVersion } from '../store/ledger/version.ts';
+import type { RedisClient } from '../store/script.ts';
 import { BLOCK_MS, closeReader, isPassing, type Link, reasonOf } from './connection.ts';
 import { checkWait, waitFor } from './waiting.ts';
 

@@ -1,8 +1,8 @@
-import type { PublicLane } from '../contract.ts';
-import { StanddownError } from '../errors.ts';
-import { parseGuid } from '../guid.ts';
-import type { CancelResult } from '../outcome.ts';
-import { readResult } from '../result-schema.ts';
+import { StanddownError } from '../base/errors.ts';
+import { parseGuid } from '../base/guid.ts';
+import type { CancelResult } from '../base/outcome.ts';
+import type { PublicLane } from '../queue/contract.ts';
+import { readResult } from '../queue/result-schema.ts';
 import type { Ending, Endings } from './endings.ts';
 import { checkWait, type WaitOptions, waitFor } from './waiting.ts';
 

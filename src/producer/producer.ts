@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
-import { type PublicLane, prefixFor } from '../contract.ts';
-import { StanddownError } from '../errors.ts';
-import { JOB_NAME, type Keys, keysFor } from '../keys.ts';
-import type { RedisClient } from '../script.ts';
-import { createTelemetry } from '../telemetry/bullmq.ts';
-import { spansOfProgram } from '../telemetry/spans.ts';
+import { StanddownError } from '../base/errors.ts';
+import { createTelemetry } from '../ops/traces/bullmq.ts';
+import { spansOfProgram } from '../ops/traces/spans.ts';
+import { type PublicLane, prefixFor } from '../queue/contract.ts';
+import { JOB_NAME, type Keys, keysFor } from '../store/keys.ts';
+import type { RedisClient } from '../store/script.ts';
 import type { CampaignRequest } from './campaign-request.ts';
 import { type CampaignStatus, createCampaigns, readLimits, type SubmitSummary } from './campaigns.ts';
 import { asRedisError, borrowLink, openLink } from './connection.ts';

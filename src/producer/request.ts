@@ -1,7 +1,7 @@
-import type { CancelJob } from '../contract.ts';
-import { StanddownError } from '../errors.ts';
-import { jobData, parseJob } from '../job.ts';
-import { JOB_NAME } from '../keys.ts';
+import { StanddownError } from '../base/errors.ts';
+import type { CancelJob } from '../queue/contract.ts';
+import { jobData, parseJob } from '../queue/job.ts';
+import { JOB_NAME } from '../store/keys.ts';
 
 /** A wish to have one machine action cancelled. */
 export interface CancelRequest {

@@ -1,7 +1,7 @@
-import { StanddownError } from '../errors.ts';
-import { excerpt } from '../foreign.ts';
-import { guidsToBytes, parseGuid } from '../guid.ts';
-import { BATCH_IDS } from '../ledger/batch.ts';
+import { StanddownError } from '../base/errors.ts';
+import { excerpt } from '../base/foreign.ts';
+import { guidsToBytes, parseGuid } from '../base/guid.ts';
+import { BATCH_IDS } from '../store/ledger/batch.ts';
 
 type Item = string | readonly string[];
 type Step = IteratorResult<Item>;

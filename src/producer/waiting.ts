@@ -1,4 +1,4 @@
-import { StanddownError } from '../errors.ts';
+import { StanddownError } from '../base/errors.ts';
 
 /** How long somebody waits for something. */
 export interface WaitOptions {

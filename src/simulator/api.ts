@@ -1,5 +1,5 @@
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { errorAnswer, withHeader } from './answer.ts';
 import type { ApiOperation, Call, Calls } from './calls.ts';

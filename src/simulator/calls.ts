@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 
 /** What the API limits: each has a quota of its own unless they share one. */
 export type ApiOperation = 'cancel' | 'get' | 'list';

@@ -1,6 +1,6 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-import { StanddownError } from '../errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { StanddownError } from '../base/errors.ts';
 
 /** What the user did with a code; `expired`: nothing, in time. */
 export type LoginDecision = 'approved' | 'declined' | 'expired';

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import { unreachable } from '../errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { unreachable } from '../base/errors.ts';
 import { type Answer, type ErrorText, htmlAnswer, withHeader } from './answer.ts';
 import { hang, type Line, reset, send, sendHalf } from './delivery.ts';
 import type { Fault } from './faults.ts';

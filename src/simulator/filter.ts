@@ -1,4 +1,4 @@
-import { unreachable } from '../errors.ts';
+import { unreachable } from '../base/errors.ts';
 import { dateKey, FilterError, type Token, tokenize } from './filter-tokens.ts';
 import type { MachineAction } from './machine-action.ts';
 

@@ -1,4 +1,4 @@
-import { unreachable } from '../errors.ts';
+import { unreachable } from '../base/errors.ts';
 import type { AccessTokens, IssuedToken, UserSubject } from './access-tokens.ts';
 import type { ClientAuth } from './client-auth.ts';
 import type { DeviceLogins, RefreshTokens } from './device-logins.ts';

@@ -1,4 +1,4 @@
-import { unreachable } from '../errors.ts';
+import { unreachable } from '../base/errors.ts';
 
 /** At most `max` calls in `windowMs`. */
 export interface Quota {

@@ -1,4 +1,4 @@
-import { unreachable } from '../errors.ts';
+import { unreachable } from '../base/errors.ts';
 import { type Answer, type ErrorText, errorAnswer, jsonAnswer } from './answer.ts';
 import type { BehaviourSwitch } from './behaviour.ts';
 import type { ApiOperation, Call, Verdict } from './calls.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Behaviour } from './behaviour.ts';
 import type { ServerCertificate } from './certificate.ts';
 import type { DeviceLoginOptions } from './device-logins.ts';

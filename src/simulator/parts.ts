@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
 import { createAccessTokens, signingKeyOf } from './access-tokens.ts';
 import { createBehaviour } from './behaviour.ts';
 import { createCalls } from './calls.ts';

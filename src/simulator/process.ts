@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { messageOf, StanddownError } from '../errors.ts';
+import { messageOf, StanddownError } from '../base/errors.ts';
 import { type PlainSimulatorOptions, startSimulator } from './index.ts';
 import { optionsSchema } from './schema.ts';
 

@@ -1,4 +1,4 @@
-import { unreachable } from '../errors.ts';
+import { unreachable } from '../base/errors.ts';
 import { type Answer, errorAnswer, withHeader } from './answer.ts';
 import type { Quota } from './limiter.ts';
 

@@ -1,5 +1,5 @@
 import { Agent, request } from 'undici';
-import { StanddownError } from '../errors.ts';
+import { StanddownError } from '../base/errors.ts';
 import type { Call } from './calls.ts';
 import type { RemoteSimulator, SimulatorAddresses } from './handle.ts';
 import type { MachineAction } from './machine-action.ts';

@@ -2,7 +2,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../base/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { Call, Calls } from './calls.ts';
 import type { ServerCertificate } from './certificate.ts';

@@ -1,5 +1,5 @@
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Answer } from './answer.ts';
 import type { Call, Calls } from './calls.ts';
 import { type EntraProblem, entraAnswer, PROBLEMS, plainJson } from './entra-error.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { BehaviourSwitch } from './behaviour.ts';
 import { completeAction, isFinal, type MachineAction, type SeedAction } from './machine-action.ts';
 import { countBy } from './summary.ts';

@@ -1,5 +1,5 @@
 import { Queue } from 'bullmq';
-import { openCampaign, readCampaign } from '../../src/campaign/registry.ts';
+import { openCampaign, readCampaign } from '../../src/store/campaign/registry.ts';
 import { newIds } from '../support/ledger.ts';
 import { startCli } from '../support/processes.ts';
 import { TEST_DIR } from '../support/redis.ts';

@@ -1,8 +1,8 @@
 import { Queue } from 'bullmq';
-import { campaignStatus } from '../../src/campaign/status.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { guidToBytes } from '../../src/guid.ts';
+import { guidToBytes } from '../../src/base/guid.ts';
 import { makeActions } from '../../src/simulator/index.ts';
+import { campaignStatus } from '../../src/store/campaign/status.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
 import { type Process, ROOT, startCli, startNode } from '../support/processes.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { campaignStatus } from '../../src/campaign/status.ts';
-import type { Column } from '../../src/commands/table.ts';
+import type { Column } from '../../src/cli/table.ts';
+import { campaignStatus } from '../../src/store/campaign/status.ts';
 import { startCli } from '../support/processes.ts';
 import { TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';

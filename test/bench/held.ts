@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { makeActions } from '../../src/simulator/index.ts';
-import { TIMINGS } from '../../src/timings.ts';
 import { openField } from '../end-to-end/support.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';
 import { newLabel } from '../support/tenant.ts';

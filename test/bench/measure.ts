@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisClient } from '../../src/script.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import type { Process } from '../support/processes.ts';
 
 export function median(values: readonly number[]): number {

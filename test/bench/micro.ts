@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Bench } from 'tinybench';
-import type { Column } from '../../src/commands/table.ts';
+import type { Column } from '../../src/cli/table.ts';
 import { createProbe, idAt, newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant } from '../support/tenant.ts';

@@ -1,6 +1,6 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ReportFormat } from '../../src/report/formats.ts';
+import type { ReportFormat } from '../../src/files/report/formats.ts';
 import { makeFinished } from '../support/finished.ts';
 import { startCli } from '../support/processes.ts';
 import { TEST_DIR } from '../support/redis.ts';

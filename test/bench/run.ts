@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Column, formatTable } from '../../src/commands/table.ts';
+import { type Column, formatTable } from '../../src/cli/table.ts';
 import { FULL, scaleRows, simulateFleet } from '../scale/fleet.ts';
 import { ROOT } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';

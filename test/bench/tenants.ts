@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { keysFor } from '../../src/keys.ts';
+import { keysFor } from '../../src/store/keys.ts';
 import { startCli } from '../support/processes.ts';
 import { TEST_DIR } from '../support/redis.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';

@@ -1,5 +1,5 @@
+import { startCollector } from '../ops/traces/collector.ts';
 import { openTestRedis } from '../support/redis.ts';
-import { startCollector } from '../telemetry/collector.ts';
 import { type Drained, drainWithStanddown } from './drain.ts';
 
 /** The same work without traces and with them, taking turns. */

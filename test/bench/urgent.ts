@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { makeActions } from '../../src/simulator/index.ts';
-import { TIMINGS } from '../../src/timings.ts';
 import { openField } from '../end-to-end/support.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type SimulatorProcess, startSimulatorProcess } from '../support/simulator.ts';

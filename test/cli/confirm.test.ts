@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
-import { ask } from '../../src/commands/confirm.ts';
+import { ask } from '../../src/cli/confirm.ts';
 import { KEYS } from '../support/terminal.ts';
 
 /** Types keys at a question; whether that is a yes, and what the terminal shows. */

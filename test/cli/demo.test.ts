@@ -3,11 +3,11 @@ import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import type { BudgetView } from '../../src/budget/view.ts';
-import type { CampaignStatus } from '../../src/campaign/status.ts';
-import { renderProgress } from '../../src/commands/progress.ts';
-import { installRoot } from '../../src/redis/server-binary.ts';
-import { describeFullWindow } from '../../src/words/window.ts';
+import { describeFullWindow } from '../../src/base/words/window.ts';
+import { renderProgress } from '../../src/cli/progress.ts';
+import type { BudgetView } from '../../src/store/budget/view.ts';
+import type { CampaignStatus } from '../../src/store/campaign/status.ts';
+import { installRoot } from '../../src/store/redis/server-binary.ts';
 import { INSTALL_DIR, TEST_DIR } from '../support/redis.ts';
 import { NO_TERMINAL, startOnTerminal } from '../support/terminal.ts';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import type { Finding, Level } from '../../src/doctor/finding.ts';
-import { GREATEST_ID } from '../../src/redis/entry-id.ts';
+import type { Finding, Level } from '../../src/ops/doctor/finding.ts';
 import { ALL_ROLES, type Fault } from '../../src/simulator/index.ts';
-import { testFolder } from '../redis/support/machine.ts';
-import { startRedis } from '../redis/support/plain-redis.ts';
+import { GREATEST_ID } from '../../src/store/redis/entry-id.ts';
+import { testFolder } from '../store/redis/support/machine.ts';
+import { startRedis } from '../store/redis/support/plain-redis.ts';
 import { runCommand } from '../support/command.ts';
 import type { Ran } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { processesIn } from '../redis/support/machine.ts';
+import { processesIn } from '../store/redis/support/machine.ts';
 import { TEST_DIR } from '../support/redis.ts';
 import { newLabel } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readIds } from '../../src/campaign/ids.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { bytesToGuid, guidsToBytes } from '../../src/guid.ts';
+import { bytesToGuid, guidsToBytes } from '../../src/base/guid.ts';
+import { readIds } from '../../src/store/campaign/ids.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
 import { runCommand } from '../support/command.ts';
 import type { Ran } from '../support/processes.ts';
 import { TEST_DIR, type TestRedis } from '../support/redis.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { appendAudit } from '../../src/campaign/audit.ts';
-import { directName, openDirectCampaign } from '../../src/campaign/registry.ts';
-import { guidToBytes } from '../../src/guid.ts';
-import { type Detail, OUTCOMES, type Outcome } from '../../src/outcome.ts';
+import { guidToBytes } from '../../src/base/guid.ts';
+import { type Detail, OUTCOMES, type Outcome } from '../../src/base/outcome.ts';
+import { appendAudit } from '../../src/store/campaign/audit.ts';
+import { directName, openDirectCampaign } from '../../src/store/campaign/registry.ts';
 import { startCommand } from '../support/command.ts';
 import { createProbe, recount } from '../support/ledger.ts';
 import { startCli } from '../support/processes.ts';

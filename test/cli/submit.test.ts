@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { access } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { campaignNameProblem } from '../../src/campaign/registry.ts';
-import { steer } from '../../src/campaign/steer.ts';
-import { encode } from '../intake/reading.ts';
+import { campaignNameProblem } from '../../src/store/campaign/registry.ts';
+import { steer } from '../../src/store/campaign/steer.ts';
+import { encode } from '../files/in/reading.ts';
 import { TESTER } from '../support/actor.ts';
 import { createProbe } from '../support/ledger.ts';
 import { type Ran, startCli } from '../support/processes.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
-import { readAudit } from '../../src/campaign/audit.ts';
-import { guidToBytes } from '../../src/guid.ts';
+import { guidToBytes } from '../../src/base/guid.ts';
+import { readAudit } from '../../src/store/campaign/audit.ts';
 import { createProbe } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type LocalSimulator, startLocalSimulator } from '../support/simulator.ts';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { checkWritable, writeWhole } from '../../src/commands/whole-file.ts';
-import { StanddownError } from '../../src/errors.ts';
+import { StanddownError } from '../../src/base/errors.ts';
+import { checkWritable, writeWhole } from '../../src/cli/whole-file.ts';
 
 describe('a file that appears when it is complete', () => {
   let folder: string;

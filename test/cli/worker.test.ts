@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { campaignStatus } from '../../src/campaign/status.ts';
-import { TIMINGS } from '../../src/timings.ts';
-import { testFolder } from '../redis/support/machine.ts';
-import { startRedis } from '../redis/support/plain-redis.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
+import { campaignStatus } from '../../src/store/campaign/status.ts';
+import { testFolder } from '../store/redis/support/machine.ts';
+import { startRedis } from '../store/redis/support/plain-redis.ts';
 import { withTimings } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';
 import { CAMPAIGN, CONCURRENCY, itExitsAtOnce, itStops, useWorkers } from './worker-scene.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
-import type { Console } from '../../src/app-console.ts';
-import { StanddownError } from '../../src/errors.ts';
+import { StanddownError } from '../../src/base/errors.ts';
+import type { Console } from '../../src/console/open.ts';
 import { runCommand, startCommand } from '../support/command.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, type TestTenant } from '../support/tenant.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { Campaign } from '../../src/campaign/registry.ts';
 import { createAnalysis } from '../../src/console/campaign-parts.ts';
 import { openRow, type Row } from '../../src/console/row.ts';
+import type { Campaign } from '../../src/store/campaign/registry.ts';
 
 function row(code: string, error: string): Row {
   const open = openRow(error, { attempts: 1, uncertain: false });

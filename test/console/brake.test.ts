@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
-import { guidToBytes } from '../../src/guid.ts';
-import { PAUSE_AFTER_REFUSALS } from '../../src/ledger/brake.ts';
+import { guidToBytes } from '../../src/base/guid.ts';
+import { PAUSE_AFTER_REFUSALS } from '../../src/store/ledger/brake.ts';
 import { newGuids, openShell, type Shell } from '../cli/shell.ts';
 import { createProbe } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import type { Console } from '../../src/app-console.ts';
+import type { Console } from '../../src/console/open.ts';
 import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, quotas, type Stack } from '../support/stack.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { findCampaign } from '../../src/campaign/registry.ts';
-import { reportCampaign } from '../../src/campaign/report.ts';
-import { retryCampaign } from '../../src/campaign/steer.ts';
+import { bytesToGuid } from '../../src/base/guid.ts';
 import { type CampaignIndex, createCampaignIndex } from '../../src/console/campaign-index.ts';
 import { createFinder, readWanted } from '../../src/console/requests.ts';
-import { bytesToGuid } from '../../src/guid.ts';
+import { findCampaign } from '../../src/store/campaign/registry.ts';
+import { reportCampaign } from '../../src/store/campaign/report.ts';
+import { retryCampaign } from '../../src/store/campaign/steer.ts';
 import { TESTER } from '../support/actor.ts';
 import { makeFinished } from '../support/finished.ts';
 import { createProbe, idAt, newIds } from '../support/ledger.ts';

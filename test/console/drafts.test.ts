@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createDrafts, type Draft } from '../../src/console/drafts.ts';
-import { openSpool, type Spool } from '../../src/intake/spool.ts';
+import { openSpool, type Spool } from '../../src/files/in/spool.ts';
 import { newIds } from '../support/ledger.ts';
 
 const IDS = 10_000;

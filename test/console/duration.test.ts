@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { describeDuration } from '../../src/duration.ts';
+import { describeDuration } from '../../src/base/duration.ts';
 
 it('the page counts down in the words of the server', async () => {
   const place = new URL('../../src/console/client/duration.js', import.meta.url).href;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createTenant } from '../../src/app.ts';
-import { type Environment, readConfig } from '../../src/config.ts';
+import { createTenant } from '../../src/app/tenant.ts';
+import { type Environment, readConfig } from '../../src/config/config.ts';
 import { createIndexes } from '../../src/console/indexes.ts';
 import { createDirectory, type ShownTenant } from '../../src/console/tenants.ts';
-import type { RedisClient } from '../../src/script.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 
 describe('the campaigns that a console keeps in memory', () => {

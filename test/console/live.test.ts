@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fastify from 'fastify';
 import { request } from 'undici';
 import { sendChanges } from '../../src/console/live.ts';
-import { html } from '../../src/report/html.ts';
+import { html } from '../../src/files/report/html.ts';
 
 test('a second that has passed is no change', async (t) => {
   const stop = new AbortController();

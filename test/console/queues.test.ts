@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { request } from 'undici';
-import type { Console } from '../../src/app-console.ts';
+import type { Console } from '../../src/console/open.ts';
 import { newGuids } from '../cli/shell.ts';
 import { skipWithoutChromium, startChromium } from '../support/chromium.ts';
 import type { TestRedis } from '../support/redis.ts';

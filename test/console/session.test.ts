@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Secret } from '../../src/base/secret.ts';
 import { isKnownHost, isLoopback, isOwnOrigin } from '../../src/console/host.ts';
 import { createSessions, SESSION_MS } from '../../src/console/session.ts';
-import { Secret } from '../../src/secret.ts';
 
 const READ = 'a token for reading';
 const ACT = 'a token for acting!';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { reportCampaign } from '../../src/campaign/report.ts';
+import { bytesToGuid } from '../../src/base/guid.ts';
 import { createCampaignIndex } from '../../src/console/campaign-index.ts';
 import { createTenantLook } from '../../src/console/tenant-look.ts';
-import { bytesToGuid } from '../../src/guid.ts';
+import { reportCampaign } from '../../src/store/campaign/report.ts';
 import { createProbe, newIds } from '../support/ledger.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { newTenant, skipGrace } from '../support/tenant.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { request } from 'undici';
-import { atEnd, testFolder } from '../redis/support/machine.ts';
-import { startRedis } from '../redis/support/plain-redis.ts';
+import { atEnd, testFolder } from '../store/redis/support/machine.ts';
+import { startRedis } from '../store/redis/support/plain-redis.ts';
 import { openProxy } from '../support/proxy.ts';
 import { newLabel } from '../support/tenant.ts';
 import { openConsole } from './support.ts';

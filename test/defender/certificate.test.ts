@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { generate } from 'selfsigned';
-import type { Finding } from '../../src/doctor/finding.ts';
+import type { Finding } from '../../src/ops/doctor/finding.ts';
 import { runCommand } from '../support/command.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { type SignInTap, startSignInTap } from '../support/sign-in-tap.ts';

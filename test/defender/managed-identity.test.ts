@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { decodeJwt } from 'jose';
 import { Agent } from 'undici';
-import type { Finding } from '../../src/doctor/finding.ts';
+import type { Finding } from '../../src/ops/doctor/finding.ts';
 import type { SimulatorAddresses } from '../../src/simulator/index.ts';
 import { openField } from '../end-to-end/support.ts';
 import { ask, startBench } from '../simulator/support.ts';

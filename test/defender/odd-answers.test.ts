@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import tls from 'node:tls';
 import type { Dispatcher } from 'undici';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { Secret } from '../../src/base/secret.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { classify } from '../../src/defender/classify.ts';
 import { createClient, createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
-import { Secret } from '../../src/secret.ts';
-import { TIMINGS } from '../../src/timings.ts';
 import { type AnswerServer, plainAnswer, startAnswerServer } from '../fuzz/answer-server.ts';
 
 const ID = '00000000-0000-4000-8000-000000000001';

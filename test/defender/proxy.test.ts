@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { after, before, it } from 'node:test';
-import type { Finding } from '../../src/doctor/finding.ts';
+import type { Finding } from '../../src/ops/doctor/finding.ts';
 import { runCommand } from '../support/command.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack } from '../support/stack.ts';

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createReadRefusals } from '../../src/defender/read-refusals.ts';
 import { describeRefusal } from '../../src/defender/refusal.ts';
 import { CANCEL_ROLES, describeUnreadable } from '../../src/defender/roles.ts';
-import { judgeAudience, judgeRoles } from '../../src/doctor/permissions.ts';
+import { judgeAudience, judgeRoles } from '../../src/ops/doctor/permissions.ts';
 
 const ADDRESS = 'https://api.securitycenter.microsoft.com/api/machineactions';
 const OWN = 'https://api.securitycenter.microsoft.com';

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
-import { TIMINGS } from '../../src/timings.ts';
 
 test('a managed identity that gets the same token again: refused ones rest for 5 minutes, its 403s are believed', async (t) => {
   let asked = 0;

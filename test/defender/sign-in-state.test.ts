@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
-import { readConfig } from '../../src/config.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn, SignInError } from '../../src/defender/sign-in.ts';
 import type { FaultRule } from '../../src/simulator/index.ts';
-import { TIMINGS } from '../../src/timings.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { openStack, openTestRedis, type Stack } from '../support/stack.ts';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
-import { readConfig } from '../../src/config.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { createDispatcher } from '../../src/defender/client.ts';
 import { createSignIn } from '../../src/defender/sign-in.ts';
-import { TIMINGS } from '../../src/timings.ts';
 import { openStack, openTestRedis } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
 

@@ -1,7 +1,7 @@
-import { readConfig } from '../../src/config.ts';
-import { EXIT_GRACE_MS } from '../../src/main.ts';
-import { FLUSH_MS } from '../../src/telemetry/settings.ts';
-import { TIMINGS } from '../../src/timings.ts';
+import { EXIT_GRACE_MS } from '../../src/cli/main.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
+import { FLUSH_MS } from '../../src/ops/traces/settings.ts';
 import { blocksIn, readPage } from './markdown.ts';
 
 /** The code blocks of a language in a page of docs/. */

@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { Command } from 'commander';
-import { addCommands } from '../../src/commands/catalogue.ts';
-import { OUTCOME_MEANINGS, OUTCOMES } from '../../src/outcome.ts';
+import { OUTCOME_MEANINGS, OUTCOMES } from '../../src/base/outcome.ts';
+import { addCommands } from '../../src/cli/catalogue.ts';
 import { ROOT } from '../support/folders.ts';
 import { anchorsIn, blocksIn, linksIn, readPage, rowsIn } from './markdown.ts';
 
@@ -78,7 +78,7 @@ describe('the documentation', () => {
         assert.ok(long && cli.includes(long), `${command.name()} ${long}`);
     }
     const source = await Promise.all(
-      globSync('src/commands/*.ts', { cwd: ROOT }).map((file) => readFile(join(ROOT, file), 'utf8')),
+      globSync('src/cli/*.ts', { cwd: ROOT }).map((file) => readFile(join(ROOT, file), 'utf8')),
     );
     const known = new Set(['--help', ...(source.join('').match(/--[a-z][a-z-]+/g) ?? [])]);
     for (const option of cli.match(/--[a-z][a-z-]+/g) ?? []) assert.ok(known.has(option), option);

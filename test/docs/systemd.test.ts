@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { EXIT } from '../../src/commands/context.ts';
-import { SETTINGS } from '../../src/config.ts';
+import { EXIT } from '../../src/cli/context.ts';
+import { SETTINGS } from '../../src/config/config.ts';
 import { blocksOf, longestStopMs } from './facts.ts';
 
 it('the unit in docs/systemd.md', async () => {

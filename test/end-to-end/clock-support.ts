@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { viewBudget } from '../../src/budget/view.ts';
+import { viewBudget } from '../../src/store/budget/view.ts';
 import { ROOT } from '../support/processes.ts';
 import { TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { quotas } from '../support/stack.ts';

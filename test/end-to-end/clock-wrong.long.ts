@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Queue } from 'bullmq';
-import { JOB_NAME } from '../../src/keys.ts';
 import { makeActions } from '../../src/simulator/index.ts';
+import { JOB_NAME } from '../../src/store/keys.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
 import { assertWithinLimits, IDS, LIMITS, MINUTE_MS, off } from './clock-support.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findCampaign } from '../../src/campaign/registry.ts';
-import { campaignStatus } from '../../src/campaign/status.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { guidsToBytes } from '../../src/guid.ts';
+import { guidsToBytes } from '../../src/base/guid.ts';
 import { makeActions } from '../../src/simulator/index.ts';
+import { findCampaign } from '../../src/store/campaign/registry.ts';
+import { campaignStatus } from '../../src/store/campaign/status.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type Field, openField } from './support.ts';
 

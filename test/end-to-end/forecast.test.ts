@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { campaignStatus } from '../../src/campaign/status.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { redisTime } from '../../src/redis/time.ts';
+import { campaignStatus } from '../../src/store/campaign/status.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
+import { redisTime } from '../../src/store/redis/time.ts';
 import { newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, seeWorker, type TestTenant } from '../support/tenant.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { RedisClient } from '../../src/script.ts';
-import { TIMINGS } from '../../src/timings.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { commandsProcessed, cpuMs } from '../bench/measure.ts';
-import { temporaryFolder } from '../intake/reading.ts';
-import { startRedis } from '../redis/support/plain-redis.ts';
+import { temporaryFolder } from '../files/in/reading.ts';
+import { startRedis } from '../store/redis/support/plain-redis.ts';
 import { plainServer } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
 import { openField } from './support.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { findCampaign } from '../../src/campaign/registry.ts';
-import { retryCampaign, steer } from '../../src/campaign/steer.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { guidsToBytes } from '../../src/guid.ts';
+import { guidsToBytes } from '../../src/base/guid.ts';
+import { findCampaign } from '../../src/store/campaign/registry.ts';
+import { retryCampaign, steer } from '../../src/store/campaign/steer.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
 import { TESTER } from '../support/actor.ts';
 import { recount } from '../support/ledger.ts';
 import type { Process } from '../support/processes.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { LANES } from '../../src/keys.ts';
+import { LANES } from '../../src/store/keys.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openField } from './support.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { viewBudget } from '../../src/budget/view.ts';
+import { viewBudget } from '../../src/store/budget/view.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from '../support/redis.ts';
 import { newLabel } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';

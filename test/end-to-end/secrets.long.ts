@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { generate } from 'selfsigned';
-import { atEnd } from '../redis/support/machine.ts';
+import { atEnd } from '../store/redis/support/machine.ts';
 import { documentedRules, ROLES } from '../support/acl.ts';
 import {
   dumpRedis,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { assertUnharmed, IDS, openShared, untilNoted } from './shared-quota-support.ts';
 

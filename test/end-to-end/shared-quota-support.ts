@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { viewBudget } from '../../src/budget/view.ts';
+import { viewBudget } from '../../src/store/budget/view.ts';
 import { runCommand } from '../support/command.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';

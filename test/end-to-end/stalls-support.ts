@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { Queue } from 'bullmq';
+import { TAKEN_UP_MS, TIMINGS, type Timings } from '../../src/config/timings.ts';
 import { type CancelJob, JOB_NAME } from '../../src/index.ts';
-import { LANES } from '../../src/keys.ts';
 import { makeActions } from '../../src/simulator/index.ts';
-import { TAKEN_UP_MS, TIMINGS, type Timings } from '../../src/timings.ts';
+import { LANES } from '../../src/store/keys.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';

@@ -1,5 +1,5 @@
 import { after, before, it } from 'node:test';
-import { TIMINGS } from '../../src/timings.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { killInARow } from './stalls-support.ts';
 

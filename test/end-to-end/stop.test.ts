@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { temporaryFolder } from '../intake/reading.ts';
-import { atEnd } from '../redis/support/machine.ts';
-import { startRedis } from '../redis/support/plain-redis.ts';
+import { temporaryFolder } from '../files/in/reading.ts';
+import { atEnd } from '../store/redis/support/machine.ts';
+import { startRedis } from '../store/redis/support/plain-redis.ts';
 import { plainServer } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
 import { openField } from './support.ts';

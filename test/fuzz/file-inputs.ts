@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { ENCODINGS, encode } from '../intake/reading.ts';
+import { ENCODINGS, encode } from '../files/in/reading.ts';
 import { freshGuid, namedBy, nested, strangeJson, strangeText } from './strange.ts';
 
 /** A file of which is known what it holds. */

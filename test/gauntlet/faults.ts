@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { TIMINGS } from '../../src/config/timings.ts';
 import type { Fault, FaultRule } from '../../src/simulator/faults.ts';
 import { pick, type Random, randomInteger } from '../../src/simulator/random.ts';
-import { TIMINGS } from '../../src/timings.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';

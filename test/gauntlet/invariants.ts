@@ -1,10 +1,10 @@
 import { Cluster } from 'ioredis';
-import { findCampaign } from '../../src/campaign/registry.ts';
-import { eachResult, type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
-import { LANES, type LaneName } from '../../src/keys.ts';
-import { FREE_PROBES } from '../../src/ledger/finish.ts';
-import type { RedisClient } from '../../src/script.ts';
 import type { Call } from '../../src/simulator/calls.ts';
+import { findCampaign } from '../../src/store/campaign/registry.ts';
+import { eachResult, type ReportLine, reportCampaign } from '../../src/store/campaign/report.ts';
+import { LANES, type LaneName } from '../../src/store/keys.ts';
+import { FREE_PROBES } from '../../src/store/ledger/finish.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { recount } from '../support/ledger.ts';
 import type { SimulatorProcess } from '../support/simulator.ts';
 import { quotas } from '../support/stack.ts';

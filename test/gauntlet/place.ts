@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { RedisClient } from '../../src/script.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { ROOT } from '../support/processes.ts';
 import { openProxy, type TcpProxy } from '../support/proxy.ts';
 import { plainServer, TEST_DIR } from '../support/redis.ts';

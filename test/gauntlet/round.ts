@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findCampaign } from '../../src/campaign/registry.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { guidsToBytes } from '../../src/guid.ts';
-import { LANES } from '../../src/keys.ts';
+import { guidsToBytes } from '../../src/base/guid.ts';
 import { makeActions } from '../../src/simulator/index.ts';
 import { createRandom, pick, randomInteger } from '../../src/simulator/random.ts';
+import { findCampaign } from '../../src/store/campaign/registry.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
+import { LANES } from '../../src/store/keys.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';
 import { newTenant } from '../support/tenant.ts';
 import { eventually } from '../support/wait.ts';

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Column, formatTable } from '../../src/commands/table.ts';
+import { type Column, formatTable } from '../../src/cli/table.ts';
 import { ROOT } from '../support/processes.ts';
 import { isKind, type Kind, playableKinds, playRound, type Round } from './round.ts';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { forgetCampaign } from '../../src/campaign/forget.ts';
-import { findCampaign } from '../../src/campaign/registry.ts';
-import { retryCampaign, steer } from '../../src/campaign/steer.ts';
-import { guidToBytes } from '../../src/guid.ts';
+import { guidToBytes } from '../../src/base/guid.ts';
 import type { Followed, StanddownError } from '../../src/index.ts';
-import { BATCH_IDS } from '../../src/ledger/batch.ts';
+import { forgetCampaign } from '../../src/store/campaign/forget.ts';
+import { findCampaign } from '../../src/store/campaign/registry.ts';
+import { retryCampaign, steer } from '../../src/store/campaign/steer.ts';
+import { BATCH_IDS } from '../../src/store/ledger/batch.ts';
 import { TESTER } from '../support/actor.ts';
 import { eventually } from '../support/wait.ts';
 import { all, openFor, openService } from './support/producers.ts';

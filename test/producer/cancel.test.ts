@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Queue } from 'bullmq';
-import { guidToBytes } from '../../src/guid.ts';
+import { guidToBytes } from '../../src/base/guid.ts';
 import { type CancelRequest, type JobReference, openProducer, type StanddownError } from '../../src/index.ts';
-import { closeRedis } from '../../src/redis/connect.ts';
-import { atEnd } from '../redis/support/machine.ts';
+import { closeRedis } from '../../src/store/redis/connect.ts';
+import { atEnd } from '../store/redis/support/machine.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { eventually } from '../support/wait.ts';
 import { openFor, openService } from './support/producers.ts';

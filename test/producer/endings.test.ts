@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
-import { keysFor } from '../../src/keys.ts';
 import { borrowLink } from '../../src/producer/connection.ts';
 import { createEndings } from '../../src/producer/endings.ts';
+import { keysFor } from '../../src/store/keys.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newLabel } from '../support/tenant.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bytesToGuid } from '../../src/guid.ts';
+import { bytesToGuid } from '../../src/base/guid.ts';
 import { newIds } from '../support/ledger.ts';
 import { openService } from './support/producers.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { keysFor } from '../../src/keys.ts';
 import { makeActions } from '../../src/simulator/index.ts';
-import { atEnd, testFolder } from '../redis/support/machine.ts';
-import { startRedis } from '../redis/support/plain-redis.ts';
+import { keysFor } from '../../src/store/keys.ts';
+import { atEnd, testFolder } from '../store/redis/support/machine.ts';
+import { startRedis } from '../store/redis/support/plain-redis.ts';
 import { startCommand } from '../support/command.ts';
 import { freePort } from '../support/port.ts';
 import { type Process, startCli } from '../support/processes.ts';

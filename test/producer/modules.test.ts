@@ -46,7 +46,7 @@ test('the library brings nothing of a worker along, and does nothing when it is 
   ]) {
     assert.ok(!folders.has(folder), folder);
   }
-  for (const file of ['app.ts', 'config.ts', 'log.ts', 'redis/embedded.ts']) {
+  for (const file of ['app.ts', 'config.ts', 'log.ts', 'store/redis/embedded.ts']) {
     assert.ok(!modules.some((url) => url.endsWith(`/src/${file}`)), file);
   }
 });

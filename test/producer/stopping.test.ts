@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type IdSource, openProducer } from '../../src/index.ts';
-import { BATCH_IDS } from '../../src/ledger/batch.ts';
-import { closeRedis } from '../../src/redis/connect.ts';
-import { atEnd } from '../redis/support/machine.ts';
+import { BATCH_IDS } from '../../src/store/ledger/batch.ts';
+import { closeRedis } from '../../src/store/redis/connect.ts';
+import { atEnd } from '../store/redis/support/machine.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openService } from './support/producers.ts';
 

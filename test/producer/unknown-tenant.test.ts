@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { keysFor } from '../../src/keys.ts';
 import { openProducer, type ProducerOptions } from '../../src/producer/producer.ts';
+import { keysFor } from '../../src/store/keys.ts';
 import { startProgram } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openStack } from '../support/stack.ts';

@@ -39,7 +39,14 @@ const RUN_TIMEOUT_MS = { short: 15 * 60_000, full: 120 * 60_000 };
 const FULL_FUZZ_RUNS = '2000';
 
 /** Folders whose files take longest: begun first, so that none of them is left to the end. */
-const FIRST = ['test/end-to-end', 'test/console', 'test/lane', 'test/redis', 'test/tenants', 'test/cli'];
+const FIRST = [
+  'test/end-to-end',
+  'test/console',
+  'test/worker',
+  'test/store/redis',
+  'test/tenants',
+  'test/cli',
+];
 
 async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2));

@@ -1,4 +1,4 @@
-import type { Outcome } from '../../src/outcome.ts';
+import type { Outcome } from '../../src/base/outcome.ts';
 import { type Random, randomGuid } from '../../src/simulator/random.ts';
 
 /** A machine action as the model has it. */

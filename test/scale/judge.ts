@@ -1,8 +1,8 @@
-import { readCampaign } from '../../src/campaign/registry.ts';
-import { RESULT_FIELDS } from '../../src/ledger/result.ts';
-import { readResults } from '../../src/ledger/results.ts';
-import type { Outcome } from '../../src/outcome.ts';
-import type { RedisClient } from '../../src/script.ts';
+import type { Outcome } from '../../src/base/outcome.ts';
+import { readCampaign } from '../../src/store/campaign/registry.ts';
+import { RESULT_FIELDS } from '../../src/store/ledger/result.ts';
+import { readResults } from '../../src/store/ledger/results.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { recount } from '../support/ledger.ts';
 import { untruth } from './actions.ts';
 import type { Fate } from './network.ts';

@@ -1,5 +1,5 @@
-import type { Disposition, Executed } from '../../src/lane/execute.ts';
-import { TIMINGS } from '../../src/timings.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
+import type { Disposition, Executed } from '../../src/worker/execute.ts';
 import type { Book } from './book.ts';
 import type { Life, Timeline } from './time.ts';
 

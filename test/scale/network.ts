@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import type { CallOptions, DefenderClient } from '../../src/defender/client.ts';
 import type { HttpAnswer, NoAnswer } from '../../src/defender/exchange.ts';
 import type { Random } from '../../src/simulator/random.ts';

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Column, formatTable } from '../../src/commands/table.ts';
+import { type Column, formatTable } from '../../src/cli/table.ts';
 import { ROOT } from '../support/processes.ts';
 import { byKind, FULL, type SimulatedFleet, type Summary, simulateFleet } from './fleet.ts';
 import type { Scale } from './tenant.ts';

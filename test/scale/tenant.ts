@@ -1,11 +1,11 @@
-import { createMemory } from '../../src/budget/memory.ts';
-import { type Limits, longestMs } from '../../src/budget/windows.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { guidsToBytes } from '../../src/guid.ts';
-import { type Keys, keysFor } from '../../src/keys.ts';
-import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
+import { guidsToBytes } from '../../src/base/guid.ts';
+import { type Limits, longestMs } from '../../src/config/limits.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
 import { createRandom, type Random } from '../../src/simulator/random.ts';
-import { TIMINGS } from '../../src/timings.ts';
+import { createMemory } from '../../src/store/budget/memory.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
+import { type Keys, keysFor } from '../../src/store/keys.ts';
+import { createLedger, type Ledger } from '../../src/store/ledger/ledger.ts';
 import { type MadeActions, makeActions } from './actions.ts';
 import { type Book, createBook } from './book.ts';
 import { Defender } from './defender.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/base/clock.ts';
 
 /** Simulated time: what is to happen, in order. Between two events nothing passes. */
 export interface Timeline {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createBrotliDecompress } from 'node:zlib';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { withLock } from '../../src/redis/lock.ts';
+import { withLock } from '../../src/store/redis/lock.ts';
 import { INSTALL_DIR } from './redis.ts';
 import { PATIENCE_MS } from './wait.ts';
 

@@ -1,8 +1,8 @@
 import { EventEmitter, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { runProgram } from '../../src/commands/program.ts';
-import { TIMINGS, type Timings } from '../../src/timings.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import { TIMINGS, type Timings } from '../../src/config/timings.ts';
 import { trust } from './certificate.ts';
 import type { Ran } from './processes.ts';
 

@@ -1,9 +1,9 @@
-import type { EpochContext } from '../../src/budget/epoch.ts';
-import { createMemory, type Memory } from '../../src/budget/memory.ts';
-import { longestMs } from '../../src/budget/windows.ts';
-import { systemClock } from '../../src/clock.ts';
-import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
-import { TIMINGS } from '../../src/timings.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { longestMs } from '../../src/config/limits.ts';
+import { TIMINGS } from '../../src/config/timings.ts';
+import type { EpochContext } from '../../src/store/budget/epoch.ts';
+import { createMemory, type Memory } from '../../src/store/budget/memory.ts';
+import { createLedger, type Ledger } from '../../src/store/ledger/ledger.ts';
 import { createProbe, type Probe } from './ledger.ts';
 import type { TestTenant } from './tenant.ts';
 

@@ -1,9 +1,9 @@
-import { openCampaign } from '../../src/campaign/registry.ts';
-import { BATCH_IDS, BATCH_LUA, makeBatch } from '../../src/ledger/batch.ts';
-import { ledgerSize } from '../../src/ledger/grow.ts';
-import { RECORD_LUA } from '../../src/ledger/record.ts';
-import { DECIDE_LUA } from '../../src/ledger/result.ts';
-import { defineScript } from '../../src/script.ts';
+import { openCampaign } from '../../src/store/campaign/registry.ts';
+import { BATCH_IDS, BATCH_LUA, makeBatch } from '../../src/store/ledger/batch.ts';
+import { ledgerSize } from '../../src/store/ledger/grow.ts';
+import { RECORD_LUA } from '../../src/store/ledger/record.ts';
+import { DECIDE_LUA } from '../../src/store/ledger/result.ts';
+import { defineScript } from '../../src/store/script.ts';
 import { newIds } from './ledger.ts';
 import type { TestTenant } from './tenant.ts';
 

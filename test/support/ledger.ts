@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { type Campaign, openCampaign, readCampaign } from '../../src/campaign/registry.ts';
-import type { Environment } from '../../src/config.ts';
-import type { Ask, Begun, FinishAsk, Grant } from '../../src/ledger/calls.ts';
-import type { Outcome } from '../../src/outcome.ts';
-import type { RedisClient } from '../../src/script.ts';
-import type { Timings } from '../../src/timings.ts';
+import type { Outcome } from '../../src/base/outcome.ts';
+import type { Environment } from '../../src/config/config.ts';
+import type { Timings } from '../../src/config/timings.ts';
+import { type Campaign, openCampaign, readCampaign } from '../../src/store/campaign/registry.ts';
+import type { Ask, Begun, FinishAsk, Grant } from '../../src/store/ledger/calls.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { newTenant, type TestTenant } from './tenant.ts';
 
 /** So many made-up ids, 16 bytes each, in a row. */

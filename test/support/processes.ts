@@ -4,7 +4,7 @@ import { on, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 
-import { TIMINGS, type Timings } from '../../src/timings.ts';
+import { TIMINGS, type Timings } from '../../src/config/timings.ts';
 import { ROOT } from './folders.ts';
 import { TIMINGS_VARIABLE } from './timings.ts';
 

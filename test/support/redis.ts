@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { silentLog } from '../../src/log.ts';
-import { closeRedis, type OpenParams, openRedis } from '../../src/redis/connect.ts';
-import { startEmbedded } from '../../src/redis/embedded.ts';
-import type { CommandLimits, RedisRole } from '../../src/redis/options.ts';
-import { parseRedisUrl } from '../../src/redis/redis-url.ts';
-import type { RedisClient } from '../../src/script.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { closeRedis, type OpenParams, openRedis } from '../../src/store/redis/connect.ts';
+import { startEmbedded } from '../../src/store/redis/embedded.ts';
+import type { CommandLimits, RedisRole } from '../../src/store/redis/options.ts';
+import { parseRedisUrl } from '../../src/store/redis/redis-url.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { INSTALL_DIR, TEST_DIR } from './folders.ts';
 import { PATIENCE_MS } from './wait.ts';
 

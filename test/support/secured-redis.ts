@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Redis } from 'ioredis';
 import { generate, type SelfsignedOptions } from 'selfsigned';
-import { testFolder } from '../redis/support/machine.ts';
-import { startRedis } from '../redis/support/plain-redis.ts';
+import { testFolder } from '../store/redis/support/machine.ts';
+import { startRedis } from '../store/redis/support/plain-redis.ts';
 import { aclFile, type Role, type Rules } from './acl.ts';
 
 /** A Redis as one that is reached over a network should be: TLS only, no default user, one user for each role. */

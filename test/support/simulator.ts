@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { settingsFor } from '../../src/commands/simulate.ts';
+import { settingsFor } from '../../src/cli/simulate.ts';
 import {
   connectSimulator,
   type PlainSimulatorOptions,

@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type Job, type JobsOptions, Queue, QueueEvents } from 'bullmq';
-import { startWorker, type Worker, type WorkerOptions } from '../../src/app-worker.ts';
-import { findCampaign, type NewCampaign } from '../../src/campaign/registry.ts';
-import { type ReportLine, reportCampaign } from '../../src/campaign/report.ts';
-import { type CampaignStatus, campaignStatus } from '../../src/campaign/status.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { settingsFor } from '../../src/commands/simulate.ts';
-import { type Environment, readConfig } from '../../src/config.ts';
-import { guidToBytes } from '../../src/guid.ts';
-import { JOB_NAME, type LaneName } from '../../src/keys.ts';
-import { createLog, type Logger, silentLog } from '../../src/log.ts';
-import type { CancelResult } from '../../src/outcome.ts';
-import type { RedisClient } from '../../src/script.ts';
+import { startWorker, type Worker, type WorkerOptions } from '../../src/app/worker.ts';
+import { guidToBytes } from '../../src/base/guid.ts';
+import { createLog, type Logger, silentLog } from '../../src/base/log.ts';
+import type { CancelResult } from '../../src/base/outcome.ts';
+import { settingsFor } from '../../src/cli/simulate.ts';
+import { type Environment, readConfig } from '../../src/config/config.ts';
+import type { Timings } from '../../src/config/timings.ts';
 import {
   makeActions,
   type PlainSimulatorOptions,
@@ -20,7 +15,12 @@ import {
   type Simulator,
   startSimulator,
 } from '../../src/simulator/index.ts';
-import type { Timings } from '../../src/timings.ts';
+import { findCampaign, type NewCampaign } from '../../src/store/campaign/registry.ts';
+import { type ReportLine, reportCampaign } from '../../src/store/campaign/report.ts';
+import { type CampaignStatus, campaignStatus } from '../../src/store/campaign/status.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
+import { JOB_NAME, type LaneName } from '../../src/store/keys.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { sharedKeys, trust } from './certificate.ts';
 import { openTestRedis, TEST_DIR, type TestRedis } from './redis.ts';
 import { newLabel, newTenant, type TestTenant } from './tenant.ts';

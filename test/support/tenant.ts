@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { createTenant, type Tenant } from '../../src/app.ts';
-import { type Config, type Environment, readConfig } from '../../src/config.ts';
-import { type Keys, keysFor } from '../../src/keys.ts';
-import type { RedisClient } from '../../src/script.ts';
-import { TIMINGS, type Timings } from '../../src/timings.ts';
+import { createTenant, type Tenant } from '../../src/app/tenant.ts';
+import { type Config, type Environment, readConfig } from '../../src/config/config.ts';
+import { TIMINGS, type Timings } from '../../src/config/timings.ts';
+import { type Keys, keysFor } from '../../src/store/keys.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 
 /** A label that no other test has. */
 export function newLabel(): string {

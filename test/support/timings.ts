@@ -1,4 +1,4 @@
-import { TIMINGS, type Timings } from '../../src/timings.ts';
+import { TIMINGS, type Timings } from '../../src/config/timings.ts';
 
 /** Where `standdown.ts` is told its timings, as JSON. The product knows nothing of it. */
 export const TIMINGS_VARIABLE = 'STANDDOWN_TEST_TIMINGS';

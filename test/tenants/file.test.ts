@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import type { Environment } from '../../src/config.ts';
-import { examineSettings } from '../../src/doctor/settings.ts';
-import { StanddownError } from '../../src/errors.ts';
-import { withoutSecrets } from '../../src/secret.ts';
-import { chooseConfig, readTenants } from '../../src/tenants-file.ts';
-import { testFolder } from '../redis/support/machine.ts';
+import { StanddownError } from '../../src/base/errors.ts';
+import { withoutSecrets } from '../../src/base/secret.ts';
+import type { Environment } from '../../src/config/config.ts';
+import { chooseConfig, readTenants } from '../../src/config/tenants-file.ts';
+import { examineSettings } from '../../src/ops/doctor/settings.ts';
+import { testFolder } from '../store/redis/support/machine.ts';
 
 const ENV = { AZURE_CLIENT_ID: 'app', AZURE_CLIENT_SECRET: 'of-the-environment', RATE_LIMITS: '10/1s' };
 const A = { STANDDOWN_TENANT: 'a', AZURE_TENANT_ID: 'a.example' };

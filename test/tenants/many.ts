@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
-import { createTenant } from '../../src/app.ts';
-import { findCampaign } from '../../src/campaign/registry.ts';
-import { submitCampaign } from '../../src/campaign/submit.ts';
-import { readConfig } from '../../src/config.ts';
-import { guidsToBytes } from '../../src/guid.ts';
+import { createTenant } from '../../src/app/tenant.ts';
+import { guidsToBytes } from '../../src/base/guid.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { makeActions } from '../../src/simulator/index.ts';
 import { peakOf } from '../../src/simulator/summary.ts';
+import { findCampaign } from '../../src/store/campaign/registry.ts';
+import { submitCampaign } from '../../src/store/campaign/submit.ts';
 import { plainServer } from '../support/redis.ts';
 import { quotas } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { keysFor } from '../../src/keys.ts';
+import { keysFor } from '../../src/store/keys.ts';
 import type { Process } from '../support/processes.ts';
 import { SHORT } from '../support/timings.ts';
 import { eventually } from '../support/wait.ts';

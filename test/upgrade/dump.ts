@@ -1,4 +1,4 @@
-import type { RedisClient } from '../../src/script.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 
 /*
  * Keys and their values as lines of text. Not by DUMP: what one Redis dumps an older one does not restore, and nobody could

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RedisClient } from '../../src/script.ts';
+import type { RedisClient } from '../../src/store/script.ts';
 import { ROOT } from '../support/processes.ts';
 import { type Line, restore } from './dump.ts';
 

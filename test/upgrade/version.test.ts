@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { Queue } from 'bullmq';
-import { JOB_NAME } from '../../src/keys.ts';
-import { checkVersion, noteVersion } from '../../src/ledger/version.ts';
+import { JOB_NAME } from '../../src/store/keys.ts';
+import { checkVersion, noteVersion } from '../../src/store/ledger/version.ts';
 import { type Field, openField } from '../end-to-end/support.ts';
 import { runCommand } from '../support/command.ts';
 import { type Process, startCli } from '../support/processes.ts';

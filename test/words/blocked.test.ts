@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { decisiveHold } from '../../src/budget/view.ts';
-import { describeHold, describeReadWait, holdsToShow, withoutQuotes } from '../../src/words/blocked.ts';
-import { describeFullWindow } from '../../src/words/window.ts';
+import { describeFullWindow } from '../../src/base/words/window.ts';
+import { describeHold, describeReadWait, holdsToShow, withoutQuotes } from '../../src/files/words/blocked.ts';
+import { decisiveHold } from '../../src/store/budget/view.ts';
 
 const NOW = Date.parse('2026-11-30T09:12:31Z');
 const at = (ms: number) => new Date(NOW + ms).toISOString();

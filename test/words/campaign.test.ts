@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { it } from 'node:test';
-import { askAbort, describeKnown, describeTracked } from '../../src/words/campaign.ts';
-import { commandFor, withButtons } from '../../src/words/name.ts';
+import { commandFor, withButtons } from '../../src/base/words/name.ts';
+import { askAbort, describeKnown, describeTracked } from '../../src/files/words/campaign.ts';
 
 it('what is gone is not said to be followed', () => {
   assert.equal(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { describeDuration, describeWindow } from '../../src/duration.ts';
-import { formatPast, formatTime, formatUpcoming, formatUtc } from '../../src/words/time.ts';
+import { describeDuration, describeWindow } from '../../src/base/duration.ts';
+import { formatPast, formatTime, formatUpcoming, formatUtc } from '../../src/base/words/time.ts';
 
 const NOW = Date.parse('2026-11-30T09:12:31Z');
 

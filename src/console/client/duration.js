@@ -1,4 +1,4 @@
-/** How long something takes or is away, rounded for a person, in the same words as the server: see `describeDuration` in src/duration.ts. */
+/** How long something takes or is away, rounded for a person, in the same words as the server: see `describeDuration` in src/base/duration.ts. */
 export function describeDuration(ms) {
   if (ms < 1000) return 'under 1 s';
   const seconds = Math.ceil(ms / 1000);

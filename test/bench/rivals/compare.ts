@@ -1,6 +1,6 @@
 import { loadavg } from 'node:os';
-import { type Column, formatTable } from '../../../src/commands/table.ts';
-import { count } from '../../../src/words/number.ts';
+import { count } from '../../../src/base/words/number.ts';
+import { type Column, formatTable } from '../../../src/cli/table.ts';
 import { openTestRedis } from '../../support/redis.ts';
 import { median } from '../measure.ts';
 import { play, type Seen } from './cell.ts';

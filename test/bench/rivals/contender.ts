@@ -1,4 +1,4 @@
-import type { RedisClient } from '../../../src/script.ts';
+import type { RedisClient } from '../../../src/store/script.ts';
 import type { TestRedis } from '../../support/redis.ts';
 import type { SimulatorProcess } from '../../support/simulator.ts';
 import type { SetUp } from './set-up.ts';

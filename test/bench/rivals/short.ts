@@ -1,4 +1,4 @@
-import { type Column, formatTable } from '../../../src/commands/table.ts';
+import { type Column, formatTable } from '../../../src/cli/table.ts';
 import { openTestRedis } from '../../support/redis.ts';
 import { play, type Seen } from './cell.ts';
 import { listContenders } from './contenders.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { atEnd } from '../../redis/support/machine.ts';
+import { atEnd } from '../../store/redis/support/machine.ts';
 import { ROOT } from '../../support/processes.ts';
 import { TEST_DIR } from '../../support/redis.ts';
 import { newLabel } from '../../support/tenant.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { atEnd } from '../../redis/support/machine.ts';
+import { atEnd } from '../../store/redis/support/machine.ts';
 import { ROOT, startProgram } from '../../support/processes.ts';
 import { TEST_DIR } from '../../support/redis.ts';
 import { newLabel } from '../../support/tenant.ts';

@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test';
 import { openProducer, type Producer, type ProducerOptions } from '../../../src/index.ts';
 import { openProducerAs } from '../../../src/producer/producer.ts';
-import { atEnd } from '../../redis/support/machine.ts';
+import { atEnd } from '../../store/redis/support/machine.ts';
 import { openTestRedis } from '../../support/redis.ts';
 import { openStack, type Stack, type StackOptions } from '../../support/stack.ts';
 

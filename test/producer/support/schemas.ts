@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { jobDataSchema } from '../../../src/job.ts';
-import { MAX_COMMENT_LENGTH } from '../../../src/keys.ts';
-import { OUTCOMES } from '../../../src/outcome.ts';
-import { cancelResultSchema } from '../../../src/result-schema.ts';
+import { OUTCOMES } from '../../../src/base/outcome.ts';
+import { jobDataSchema } from '../../../src/queue/job.ts';
+import { cancelResultSchema } from '../../../src/queue/result-schema.ts';
+import { MAX_COMMENT_LENGTH } from '../../../src/store/keys.ts';
 
 type Json = Record<string, unknown>;
 
