@@ -563,8 +563,10 @@ describe('the commands', () => {
     }
     // An older Node does not take TypeScript: as they are shipped.
     const shipped = async (name: string) =>
-      stripTypeScriptTypes(await readFile(join(ROOT, `src/${name}.ts`), 'utf8')).replaceAll('.ts', '.mjs');
-    await shell.write('node-version.mjs', await shipped('node-version'));
+      stripTypeScriptTypes(await readFile(join(ROOT, `src/${name}.ts`), 'utf8'))
+        .replaceAll('.ts', '.mjs')
+        .replaceAll('./base/', './');
+    await shell.write('node-version.mjs', await shipped('base/node-version'));
     const script = await shell.write('cli.mjs', await shipped('cli'));
     await assert.rejects(promisify(execFile)(old, [script, 'status']), (error) => {
       const { code, stdout, stderr } = error as unknown as Ran;

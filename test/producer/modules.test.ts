@@ -32,21 +32,16 @@ test('the library brings nothing of a worker along, and does nothing when it is 
   for (const wanted of ['bullmq', 'ioredis', 'zod']) assert.ok(packages.has(wanted), wanted);
   for (const name of UNWANTED) assert.ok(!packages.has(name), name);
 
-  const folders = new Set(modules.map((url) => /\/src\/(?:([^/]+)\/)?[^/]+\.ts$/.exec(url)?.[1] ?? ''));
-  t.diagnostic(`folders: ${[...folders].join(' ').trim()}`);
-  for (const folder of [
-    'lane',
-    'defender',
-    'simulator',
-    'commands',
-    'intake',
-    'health',
-    'doctor',
-    'report',
-  ]) {
-    assert.ok(!folders.has(folder), folder);
+  const files = modules.flatMap((url) => /\/src\/(.+)$/.exec(url)?.[1] ?? []);
+  const rooms = new Set(files.map((file) => file.split('/')[0]));
+  t.diagnostic(`rooms: ${[...rooms].join(' ')}`);
+  assert.ok(rooms.has('producer'));
+  for (const room of ['worker', 'defender', 'simulator', 'cli', 'console', 'files', 'app']) {
+    assert.ok(!rooms.has(room), room);
   }
-  for (const file of ['app.ts', 'config.ts', 'log.ts', 'store/redis/embedded.ts']) {
+  const ops = files.filter((file) => file.startsWith('ops/') && !file.startsWith('ops/traces/'));
+  assert.deepEqual(ops, []);
+  for (const file of ['config/config.ts', 'base/log.ts', 'store/redis/embedded.ts']) {
     assert.ok(!modules.some((url) => url.endsWith(`/src/${file}`)), file);
   }
 });
@@ -59,8 +54,8 @@ test('an urgent submit loads the feeder and its lease besides, and nothing else 
     await using producer = await openProducer(${JSON.stringify(place)});
     await producer.submit(${JSON.stringify(stack.addActions(3))}, ${JSON.stringify(wish)});
   `);
-  const lane = modules.flatMap((url) => /\/src\/lane\/([^/]+)$/.exec(url)?.[1] ?? []);
-  assert.deepEqual(lane, ['feeder.ts', 'leases.ts']);
+  const ofWorkers = modules.flatMap((url) => /\/src\/worker\/([^/]+)$/.exec(url)?.[1] ?? []);
+  assert.deepEqual(ofWorkers, ['feeder.ts', 'leases.ts']);
   for (const name of UNWANTED) assert.ok(!packagesOf(modules).has(name), name);
   assert.equal(await stack.redis.llen(stack.tenant.keys.lane('cancel-urgent', 'wait')), 3);
 });

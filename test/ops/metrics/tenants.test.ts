@@ -111,7 +111,7 @@ test('without HEALTH_PORT nothing of it is loaded', async (t) => {
     modules.some((url) => url.endsWith('/src/app/worker.ts')),
     'the hook has seen what was loaded',
   );
-  const isOfIt = (url: string) => /prom-client|\/src\/metrics\//.test(url);
+  const isOfIt = (url: string) => /prom-client|\/src\/ops\/metrics\//.test(url);
   assert.ok(isOfIt(import.meta.resolve('prom-client')));
   assert.ok(isOfIt(import.meta.resolve('../../../src/ops/metrics/metrics.ts')));
   assert.deepEqual(modules.filter(isOfIt), []);

@@ -87,7 +87,7 @@ test("a sentinel's user", async (t) => {
 });
 
 /** Where the scripts are that only workers run; the inbox submits to campaigns as operators do. */
-const OF_WORKERS = /^(lane\/|inbox\/|ledger\/(begin|finish)\.ts|budget\/glance\.ts)/;
+const OF_WORKERS = /^(worker\/|queue\/inbox\/|store\/ledger\/(begin|finish)\.ts|store\/budget\/glance\.ts)/;
 /** What `renew`, beside `reopen` in its file, asks of a service's job: that is a worker's, too. */
 const OF_RENEW = ['hexists'];
 
