@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { redisServer } from '../../store/redis/support/machine.ts';
-import { type Ran, startProgram } from '../../support/processes.ts';
+import { type Ran, ROOT, startProgram } from '../../support/processes.ts';
 
 const run = promisify(execFile);
 
@@ -73,4 +73,4 @@ export async function addFromPython(
   });
 }
 
-export const EXAMPLES = join(import.meta.dirname, '../../docs/inbox.md');
+export const EXAMPLES = join(ROOT, 'docs/inbox.md');
