@@ -12,7 +12,7 @@ import { wrapLines } from './wrap.ts';
 
 /** Shows the use of each rolling window, the reserve, the workers, and what blocks calls. */
 export function runBudget(context: CommandContext, options: { json: boolean }): Promise<number> {
-  return withTenant(context, async ({ label, redis, keys, limits }) => {
+  return withTenant(context, async ({ label, redis, keys, ledger, limits }) => {
     const views = await Promise.all(
       OPERATIONS.map(async (operation) => ({
         operation,
@@ -21,7 +21,7 @@ export function runBudget(context: CommandContext, options: { json: boolean }): 
     );
     if (options.json) await writeJson(context.out, views.map(toJson));
     else {
-      const seen = { tenant: label, isIdle: isIdle(await readWaiting({ redis, keys })) };
+      const seen = { tenant: label, isIdle: isIdle(await readWaiting({ redis, keys, ledger })) };
       await context.out.write(`${describe(views, seen, widthOf(context.out))}\n`);
     }
     return EXIT.done;

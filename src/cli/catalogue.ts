@@ -161,7 +161,7 @@ function addLooking(to: Catalogue): void {
       ),
     );
 
-  add(to, 'verify <campaign>', 'read the current status of each action for which a cancel was sent')
+  add(to, 'verify <campaign>', 'read the current status of every finished action')
     .addOption(json())
     .action((campaign: string, options) =>
       to.go(async (context) => (await load.verify()).runVerify(context, { ...options, campaign })),

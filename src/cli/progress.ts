@@ -1,7 +1,7 @@
 import { describeDuration, describeWindow } from '../base/duration.ts';
 import { OUTCOMES } from '../base/outcome.ts';
 import { titled } from '../base/words/name.ts';
-import { count, percent } from '../base/words/number.ts';
+import { count, percent, plural } from '../base/words/number.ts';
 import { describeBlocked, describePace } from '../files/words/blocked.ts';
 import { finishedOf, outcomeLabel } from '../files/words/campaign.ts';
 import type { BudgetView, WindowUse } from '../store/budget/view.ts';
@@ -31,7 +31,7 @@ export function renderProgress(progress: Progress, width = Number.POSITIVE_INFIN
     outcomesLine(status),
     ...budget.windows.map((window) => renderWindow(window, width)),
     ...reserve(budget.windows),
-    blockedIn(progress) ?? (isOver(status) ? 'Done.' : 'Sending cancels.'),
+    blockedIn(progress) ?? describeEnd(status) ?? 'Sending cancels.',
     ...notes(progress),
   ];
   return wrapLines(lines, width);
@@ -45,6 +45,14 @@ export function renderLine(progress: Progress): string {
     .join(', ');
   const why = [blockedIn(progress) ?? [], notes(progress)].flat().join(' ');
   return `${count(finishedOf(status))} of ${count(status.total)} finished; ${uses}.${why ? ` ${why}` : ''}`;
+}
+
+/** How it ended; null: it has not. */
+function describeEnd(status: CampaignStatus): string | null {
+  if (!isOver(status)) return null;
+  if (status.state !== 'aborted' && status.state !== 'expired') return 'Done.';
+  const uncalled = (status.outcomes.withdrawn ?? 0) + (status.outcomes.expired ?? 0);
+  return `${status.state === 'aborted' ? 'Aborted' : 'Expired'}: no cancel was sent for ${plural(uncalled, 'action')}.`;
 }
 
 /** Why no call goes out, or null. */

@@ -122,7 +122,8 @@ export function describeStatus(
 /** `Campaign "stop-scan" in tenant contoso: running, 104 of 250 actions finished (41.6%)` */
 export function headline(status: CampaignStatus, tenant: string): string {
   const title = titled(status.campaign, tenant);
-  if (status.total === 0) return `${title}: no actions yet`;
+  if (status.total === 0)
+    return `${title}: ${status.state === 'empty' ? '' : `${status.state}, `}no actions yet`;
   const finished = finishedOf(status);
   return `${title}: ${status.state}, ${count(finished)} of ${count(status.total)} actions finished (${percent(finished, status.total)})`;
 }

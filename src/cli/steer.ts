@@ -41,12 +41,12 @@ export function runSteer(
 export function runAbort(context: CommandContext, options: SteerOptions & Asking): Promise<number> {
   return withTenant(context, async (tenant) => {
     const look = await lookAtCampaign(tenant, options.campaign);
-    const { name, open, state } = look.campaign;
-    const { tracked } = look.status;
+    const { name, open } = look.campaign;
+    const { tracked, state } = look.status;
     const followers = await waitingOn(tenant, look.campaign);
     const abort = `abort ${campaignIn(name, tenant.label)}`;
     const question = askAbort({ name, tenant: tenant.label }, { open, following: tracked.open, followers });
-    const isNeeded = state !== 'aborted' && mayBeSteered(look);
+    const isNeeded = state !== 'aborted' && state !== 'expired' && mayBeSteered(look);
     if (isNeeded && !(await confirm(context, options, abort, question))) return leave(context);
     const deps = { ...tenant, signal: context.stop };
     await tellSteered(context, tenant, options, await steer(deps, name, 'abort', actorOf(context.args)));

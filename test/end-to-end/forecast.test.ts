@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { openDirectCampaign } from '../../src/store/campaign/registry.ts';
 import { campaignStatus } from '../../src/store/campaign/status.ts';
+import { steer } from '../../src/store/campaign/steer.ts';
 import { submitCampaign } from '../../src/store/campaign/submit.ts';
 import { redisTime } from '../../src/store/redis/time.ts';
+import { TESTER } from '../support/actor.ts';
 import { newIds } from '../support/ledger.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { newTenant, seeWorker, type TestTenant } from '../support/tenant.ts';
@@ -52,9 +55,10 @@ describe('the time of completion', () => {
     count: number,
     priority = 5,
     expiresAt: number | null = null,
+    ids = newIds(count),
   ): Promise<void> {
     const parts = (async function* () {
-      yield newIds(count);
+      yield ids;
     })();
     await submitCampaign(tenant, { name, comment: 'test', now: Date.now(), priority, expiresAt }, parts);
   }
@@ -104,6 +108,35 @@ describe('the time of completion', () => {
     assert.equal(await etaOf(tenant, 'better'), lastAnswerAt(stamps, 40), 'not what comes after its last');
     await tenant.redis.zrem(tenant.keys.running, 1);
     assert.equal(await etaOf(tenant, 'better'), lastAnswerAt(stamps, 10), 'a paused one is not called');
+  });
+
+  it('counts what an urgent campaign follows as calls of its own, and once', async () => {
+    const { tenant, stamps } = await openFull();
+    const ids = newIds(30);
+    await submit(tenant, 'owner', 30, 9, null, ids);
+    await submit(tenant, 'between', 20);
+    assert.equal(await etaOf(tenant, 'between'), lastAnswerAt(stamps, 20));
+    await submit(tenant, 'urgent', 30, 0, null, ids);
+    assert.equal(await etaOf(tenant, 'between'), lastAnswerAt(stamps, 50));
+    assert.equal(await etaOf(tenant, 'owner'), lastAnswerAt(stamps, 50), 'they are its own');
+    await submit(tenant, 'brief', 30, 0, Date.now() + 1_000, ids);
+    assert.equal((await campaignStatus(tenant, 'brief')).expiring, 0, 'none of them is its own');
+  });
+
+  it('counts single cancels once, also after their campaign was paused and resumed', async () => {
+    const { tenant, stamps } = await openFull();
+    const { redis, keys } = tenant;
+    const { number } = await openDirectCampaign(redis, keys, Date.now(), 'direct-x');
+    await redis.hset(keys.campaign(number), { total: 25, open: 25 });
+    await redis.lpush(
+      keys.lane('cancel', 'wait'),
+      ...Array.from({ length: 25 }, (_, index) => `job-${index}`),
+    );
+    for (const steering of ['pause', 'resume'] as const) await steer(tenant, 'direct-x', steering, TESTER);
+    assert.deepEqual(await redis.zrange(keys.running, '0', '-1'), [], 'it is not fed');
+    await submit(tenant, 'named', 10);
+    assert.equal(await etaOf(tenant, 'direct-x'), lastAnswerAt(stamps, 25));
+    assert.equal(await etaOf(tenant, 'named'), lastAnswerAt(stamps, 35));
   });
 
   it('goes no further than the expiry of the campaign, and counts only what is called by then of others', async () => {

@@ -4,5 +4,6 @@
  */
 export function withCode(code: string | null | undefined, message: string | null | undefined): string {
   if (!code || !message) return code || message || '';
-  return /^[A-Z\d_]+$/.test(code) && message.includes(code) ? message : `${code}: ${message}`;
+  const isSaid = message.startsWith(code) || (/^[A-Z\d_]+$/.test(code) && message.includes(code));
+  return isSaid ? message : `${code}: ${message}`;
 }

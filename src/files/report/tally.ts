@@ -69,7 +69,7 @@ export function createTally(campaign: string) {
       if (wasStopped(line)) counted.stopped++;
       if (line.uncertain) counted.uncertain++;
       if (line.verifiedAt !== undefined) counted.verified++;
-      if (line.campaign !== campaign) counted.tracked++;
+      if (line.campaign !== campaign && line.outcome !== 'unknown') counted.tracked++;
       // Only an answered call has an HTTP status; that of what is tracked is another campaign's.
       else if (line.decidedAt !== null && line.httpStatus !== undefined) times.add(toMs(line.decidedAt));
     },

@@ -31,10 +31,11 @@ const BLOCKED_LABELS: Readonly<Record<string, string>> = {
 
 /** Why nothing of a campaign goes out, as a label: what `describeBlocked` says first. Empty: nothing blocks it. */
 export function blockedLabel(
-  { open, hold }: Pick<CampaignStatus, 'open' | 'hold'>,
+  { open, hold, state }: Pick<CampaignStatus, 'open' | 'hold' | 'state'>,
   { now, workers }: BudgetView,
 ): string {
-  const isAbsent = open > 0 && hold?.reason !== 'paused';
+  // What has expired or was aborted waits for no call.
+  const isAbsent = open > 0 && hold?.reason !== 'paused' && state !== 'expired' && state !== 'aborted';
   if (isAbsent && livingWorkers(workers, now).length === 0) return 'no worker';
   return hold ? (BLOCKED_LABELS[hold.reason] ?? hold.reason) : '';
 }
@@ -140,12 +141,17 @@ export function describeReadWait(
 
 /** Why nothing of a campaign goes out now; null: nothing blocks it, or it has finished. */
 export function describeBlocked(
-  { open, hold }: Pick<CampaignStatus, 'open' | 'hold'>,
+  { open, hold, state, tracked }: Pick<CampaignStatus, 'open' | 'hold' | 'state' | 'tracked'>,
   budget: BudgetView,
   tenant: string,
   now: number,
 ): string | null {
   const held = hold && describeHold(hold, now);
+  const own = open - tracked.open;
+  if ((state === 'expired' || state === 'aborted') && own > 0) {
+    const them = own === 1 ? 'it' : 'them';
+    return `The campaign ${state === 'expired' ? 'has expired' : 'was aborted'}: ${plural(own, 'pending action')} will not be called. To cancel ${them}, submit ${them} to another campaign.`;
+  }
   // To continue, it needs a worker, too; but first the reader has to know that it is paused.
   if (open === 0 || hold?.reason === 'paused') return held;
   return describeAbsence(budget, tenant) ?? held;

@@ -72,7 +72,12 @@ export function describeKnown({
     ),
     ...tracked.map(({ outcome, state, ...of }) => {
       const paused = state === 'paused' ? ' (paused)' : '';
-      const where = outcome === null ? `already queued there${paused}` : `ended there as ${outcome}`;
+      const where =
+        outcome !== null
+          ? `ended there as ${outcome}`
+          : state === 'aborted' || state === 'expired'
+            ? `which is ${state} and is calling ${of.count === 1 ? 'it' : 'them'} a last time; submit again if that fails`
+            : `already queued there${paused}`;
       return `${count(of.count)} followed: owned by campaign ${quoted(of.campaign)}, ${where}`;
     }),
   ];

@@ -3,12 +3,13 @@ import { callsWithin, type ForecastInput, forecast } from '../budget/forecast.ts
 import { pacedWindows } from '../budget/pace.ts';
 import { canSomeoneCall } from '../budget/roster.ts';
 import { type BudgetView, type Hold, isEndless } from '../budget/view.ts';
-import { FED_JOB_ID, type Keys, type LaneName } from '../keys.ts';
-import { feedingPlace, isUrgentPlace } from '../ledger/place.ts';
-import type { RedisClient } from '../script.ts';
+import { FED_JOB_ID, type LaneName } from '../keys.ts';
+import { feedingPlace, isUrgentPlace, URGENT } from '../ledger/place.ts';
 import { type Campaign, readCampaign } from './registry.ts';
+import { readTracked, type TrackedDeps } from './tracked.ts';
 
-type ForecastDeps = { redis: RedisClient; keys: Keys };
+type ForecastDeps = TrackedDeps;
+type Own = Pick<Campaign, 'number' | 'open' | 'direct'>;
 type Waiting = Pick<Campaign, 'open' | 'expiresAt'>;
 
 /** What is called before a campaign, in this order. */
@@ -123,11 +124,12 @@ const MOST_JOBS = 2_000;
 
 /** What is called before a campaign; before an urgent one only what is urgent. @param own null: it is not there yet. */
 export async function readAhead(
-  { redis, keys }: ForecastDeps,
+  deps: ForecastDeps,
   place: number,
-  own: Pick<Campaign, 'number' | 'open'> | null,
+  own: Own | null,
   { before, behind }: Neighbours,
 ): Promise<Ahead> {
+  const { redis, keys } = deps;
   const isUrgent = isUrgentPlace(place);
   const lengthOf = async (lane: LaneName) => {
     const [waiting, active] = await Promise.all([
@@ -147,11 +149,12 @@ export async function readAhead(
       .map((jobId) => Number.parseInt(jobId, 10));
   };
   const [singles, urgent, fedUrgent, fed, ...campaigns] = await Promise.all([
-    isUrgent ? 0 : lengthOf('cancel'),
+    // What is open of single cancels are these jobs.
+    isUrgent || own?.direct ? 0 : lengthOf('cancel'),
     lengthOf('cancel-urgent'),
     fedIn('cancel-urgent'),
     isUrgent ? [] : fedIn('cancel-campaign'),
-    ...before.map((number) => readCampaign(redis, keys, number)),
+    ...before.map((number) => readWaitingOf(deps, number, [...before, ...(own ? [own.number] : [])])),
   ]);
   const handedOut = [fedUrgent, fed].map((numbers) => countAhead(numbers, own, behind));
   return {
@@ -160,12 +163,21 @@ export async function readAhead(
   };
 }
 
+/** An urgent campaign has what it follows called in its turn, too, unless that counts as open in another one of these. */
+async function readWaitingOf(
+  deps: ForecastDeps,
+  number: number,
+  counted: readonly number[],
+): Promise<Waiting | null> {
+  const campaign = await readCampaign(deps.redis, deps.keys, number);
+  if (campaign?.priority !== URGENT) return campaign;
+  const { open, openIn } = await readTracked(deps, number);
+  const isCounted = openIn.every((owner) => counted.includes(owner));
+  return { open: campaign.open + (isCounted ? 0 : open), expiresAt: campaign.expiresAt };
+}
+
 /** How many of these jobs are of campaigns that come later. What was handed out after the last of its own is called after that. */
-function countAhead(
-  numbers: readonly number[],
-  own: Pick<Campaign, 'number' | 'open'> | null,
-  behind: ReadonlySet<number>,
-): number {
+function countAhead(numbers: readonly number[], own: Own | null, behind: ReadonlySet<number>): number {
   const isAllHandedOut =
     own !== null && own.open > 0 && numbers.filter((number) => number === own.number).length >= own.open;
   const from = isAllHandedOut ? numbers.indexOf(own.number) : 0;

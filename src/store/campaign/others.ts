@@ -3,7 +3,7 @@ import type { Keys } from '../keys.ts';
 import type { OfOther } from '../ledger/submit.ts';
 import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
-import { type CampaignState, readCampaign, stateAt } from './registry.ts';
+import { type DisplayState, displayState, readCampaign } from './registry.ts';
 
 /** Ids of another campaign. */
 export interface OtherCount {
@@ -11,7 +11,7 @@ export interface OtherCount {
   /** Their outcome there; null: pending. */
   outcome: Outcome | null;
   /** That campaign's; null: it was deleted. */
-  state: CampaignState | null;
+  state: DisplayState | null;
   count: number;
 }
 
@@ -25,7 +25,7 @@ export function createOthersCounter({ redis, keys }: { redis: RedisClient; keys:
   async function named({ campaign, ...of }: Counted): Promise<OtherCount> {
     const found = await readCampaign(redis, keys, campaign);
     // One that has expired is shown so, also while no worker has noted it.
-    const state = found && stateAt(found, await redisTime(redis));
+    const state = found && displayState(found, await redisTime(redis));
     return { campaign: found?.name ?? `#${campaign}`, state, ...of };
   }
 

@@ -8,7 +8,7 @@ import { redisTime } from '../redis/time.ts';
 import type { RedisClient } from '../script.ts';
 import { completion, hasForecast, NO_FORECAST, readAhead, readNeighbours } from './forecast.ts';
 import { createOthersCounter, type OtherCount } from './others.ts';
-import { type Campaign, readCampaign } from './registry.ts';
+import { assertAccepts, type Campaign, readCampaign } from './registry.ts';
 import { statusOf } from './status.ts';
 import { readTracked } from './tracked.ts';
 
@@ -61,6 +61,8 @@ export async function planSubmit(
   const known = await redis.hget(keys.campaigns, wanted.name);
   const number = known === null ? null : Number(known);
   const name = number === null ? '' : wanted.name;
+  const campaign = number === null ? null : await readCampaign(redis, keys, number);
+  if (campaign) assertAccepts(campaign, keys, await redisTime(redis));
   const tracked = createOthersCounter(deps);
   const takenOver = createOthersCounter(deps);
   const total = { accepted: 0, already: 0 };

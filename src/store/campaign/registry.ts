@@ -187,6 +187,16 @@ export function displayState(
   return current === 'running' && total === 0 ? 'empty' : current;
 }
 
+/** That a campaign may be given actions to call. @throws StanddownError CAMPAIGN_CLOSED */
+export function assertAccepts(campaign: Campaign, keys: Keys, now: number): void {
+  const state = stateAt(campaign, now);
+  if (state === 'running' || state === 'paused') return;
+  throw new StanddownError(
+    'CAMPAIGN_CLOSED',
+    `${campaignIn(campaign.name, keys.tenant)} is ${state} and accepts no more actions`,
+  );
+}
+
 /** What has expired is no longer called, also while no worker has noted it. @param now in ms since 1970, by Redis' clock. */
 export function stateAt(
   { state, expiresAt }: Pick<Campaign, 'state' | 'expiresAt'>,

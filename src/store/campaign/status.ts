@@ -189,7 +189,10 @@ async function forecastOf(
   const others = await Promise.all(isUrgent ? [] : owners.map((owner) => endOf(owner, 0)));
   const isCalled = campaign.open > 0 || isUrgent;
   const ends = [...(isCalled ? [own] : []), ...others].map(({ endAt }) => endAt);
-  return ends.length === 0 ? NO_FORECAST : { etaAt: toIso(Math.max(...ends)), expiring: own.expiring };
+  if (ends.length === 0) return NO_FORECAST;
+  const last = Math.min(Math.max(...ends), campaign.expiresAt ?? Number.POSITIVE_INFINITY);
+  // What it follows its owners call all the same.
+  return { etaAt: toIso(last), expiring: Math.min(own.expiring, campaign.open) };
 }
 
 function holdOf(

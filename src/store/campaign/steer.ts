@@ -6,11 +6,13 @@ import type { Keys } from '../keys.ts';
 import { AUDIT_LUA } from '../ledger/audit.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { PLACE_LUA, URGENT } from '../ledger/place.ts';
+import { redisTime } from '../redis/time.ts';
 import { asNumber, asText, defineScript, type RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { waitingOn } from './forget.ts';
 import { eachPart } from './ids.ts';
 import {
+  assertAccepts,
   type Campaign,
   type CampaignState,
   DEFAULT_PRIORITY,
@@ -66,7 +68,8 @@ elseif ARGV[2] == 'resume' and before == 'paused' then
     end
   end
   redis.call('HDEL', KEYS[1], 'pausedReason', 'trialId', 'trialUntil')
-  redis.call('ZADD', KEYS[2], feedingPlace(f[2], number), number)
+  -- Services' jobs wait in their own queue: they are not fed.
+  if f[9] ~= '1' then redis.call('ZADD', KEYS[2], feedingPlace(f[2], number), number) end
 elseif ARGV[2] == 'abort' and (before == 'running' or before == 'paused') then
   redis.call('HSET', KEYS[1], 'state', 'aborted')
   redis.call('ZREM', KEYS[2], number)
@@ -253,7 +256,9 @@ export async function retryCampaign(
 ): Promise<number> {
   const { redis, keys, ledger } = deps;
   await sweepNow(deps);
-  const { number, direct } = await findCampaign(redis, keys, name);
+  const campaign = await findCampaign(redis, keys, name);
+  const { number, direct } = campaign;
+  assertAccepts(campaign, keys, await redisTime(redis));
   if (direct) {
     throw new StanddownError(
       'REFUSED',

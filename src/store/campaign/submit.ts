@@ -8,6 +8,7 @@ import type { RedisClient } from '../script.ts';
 import { type Actor, appendAudit } from './audit.ts';
 import { createOthersCounter, type OtherCount } from './others.ts';
 import {
+  assertAccepts,
   campaignNameProblem,
   DEFAULT_PRIORITY,
   type NewCampaign,
@@ -68,6 +69,8 @@ export async function submitCampaign(
   await sweepNow(deps, options.signal);
   options.signal?.throwIfAborted();
   const { number, created } = await openCampaign(redis, keys, wanted);
+  const opened = created ? null : await readCampaign(redis, keys, number);
+  if (opened) assertAccepts(opened, keys, await redisTime(redis));
   const { expected = 0, actor } = options;
   const detail = expected > 0 ? `${expected} ${expected === 1 ? 'action' : 'actions'}` : '';
   if (actor) await appendAudit(deps, number, { ...actor, action: 'submit', detail });

@@ -9,7 +9,7 @@ import { readIds } from './ids.ts';
 import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
 
 /**
- * Ends a campaign whose time has passed, unless it has ended otherwise or its time was changed.
+ * Ends a campaign whose time has passed, unless it has finished or ended otherwise, or its time was changed.
  *
  * KEYS  1 campaign, 2 ending, 3 running, 4 expiries, 5 state
  * ARGV  1 number
@@ -17,11 +17,13 @@ import { type Campaign, listCampaigns, readCampaign } from './registry.ts';
 const expireScript = defineScript(
   'expire-campaign',
   /* lua */ `
-local f = redis.call('HMGET', KEYS[1], 'state', 'expiresAt')
+local f = redis.call('HMGET', KEYS[1], 'state', 'expiresAt', 'open', 'total')
 local at, t = tonumber(f[2]) or 0, redis.call('TIME')
 if at > t[1] * 1000 + t[2] / 1000 then redis.call('ZADD', KEYS[4], at, 'c' .. ARGV[1]) return {} end
 redis.call('ZREM', KEYS[4], 'c' .. ARGV[1])
 if (f[1] ~= 'running' and f[1] ~= 'paused') or at == 0 then return {} end
+-- It has finished.
+if f[1] == 'running' and f[3] == '0' and f[4] ~= '0' then return {} end
 redis.call('HSET', KEYS[1], 'state', 'expired')
 redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])

@@ -120,6 +120,32 @@ describe('ids that several campaigns name', () => {
     await assert.rejects(steer(tenant, 'late', 'resume', TESTER), { code: 'CAMPAIGN_CLOSED' });
   });
 
+  it('of a campaign that has finished do not expire with it, and one past its time takes no more', async () => {
+    const ids = newIds(2);
+    await submit('done', ids, Date.now() + 60_000);
+    await decide('done', ids, 'cancelled');
+    await submit('late', newIds(1), Date.now() + 60_000);
+    const { redis, keys } = tenant;
+    const past = Date.now() - 1_000;
+    for (const name of ['done', 'late']) {
+      const { number } = await find(name);
+      await redis.hset(keys.campaign(number), 'expiresAt', past);
+      await redis.zadd(keys.expiries, past, `c${number}`);
+    }
+    const parts = async function* () {
+      yield newIds(1);
+    };
+    const again = { name: 'late', priority: 5, expiresInMs: null };
+    await assert.rejects(planSubmit(tenant, again, parts()), { code: 'CAMPAIGN_CLOSED' });
+    await submit('other', newIds(1));
+    const { state, outcomes } = await campaignStatus(tenant, 'done');
+    assert.deepEqual([state, outcomes], ['done', { cancelled: 2 }]);
+    assert.equal((await steer(tenant, 'done', 'pause', TESTER)).state, 'done');
+    assert.equal((await campaignStatus(tenant, 'late')).state, 'expired');
+    await assert.rejects(retryCampaign(tenant, 'done', ['cancelled'], TESTER), { code: 'CAMPAIGN_CLOSED' });
+    await assert.rejects(submit('done', newIds(1)), { code: 'CAMPAIGN_CLOSED' });
+  });
+
   it('are called in nobody’s name where their owner is paused, also for an urgent campaign', async () => {
     await seeWorker(tenant);
     const ids = newIds(2);
@@ -156,7 +182,7 @@ describe('ids that several campaigns name', () => {
     const before = [await campaignStatus(tenant, 'first'), await report('first')];
     const { accepted, takenOver, tracked } = await submit('second', ids);
     assert.deepEqual([accepted, tracked.length], [5, 1]);
-    assert.deepEqual(takenOver, [{ campaign: 'first', outcome: 'forbidden', state: 'running', count: 5 }]);
+    assert.deepEqual(takenOver, [{ campaign: 'first', outcome: 'forbidden', state: 'done', count: 5 }]);
     assert.deepEqual([await campaignStatus(tenant, 'first'), await report('first')], before);
     await decide('second', ids.subarray(80), 'cancelled');
     assert.deepEqual([await campaignStatus(tenant, 'first'), await report('first')], before);
