@@ -4,7 +4,7 @@ import { StanddownError } from '../base/errors.ts';
 import { foreign } from '../base/foreign.ts';
 import { html } from '../files/report/html.ts';
 import { clearSession, cookieOf, setSession } from './cookie.ts';
-import { type Guesses, networkOf } from './guesses.ts';
+import { type Guesses, networkOf, plainAddress } from './guesses.ts';
 import { asksForChanges } from './live.ts';
 import { type NoSession, OUTDATED_FORM, type Sessions } from './session.ts';
 import type { SignInLog } from './sign-in-log.ts';
@@ -50,13 +50,14 @@ export function addSignIn(app: FastifyInstance, { sessions, guesses, log }: Sign
   app.post('/sign-in', async (request, reply) => {
     const fields = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
     const next = ownPath(fields.get('next') ?? '/');
-    const address = networkOf(request.ip);
+    const ip = plainAddress(request.ip);
+    const address = networkOf(ip);
     const refuse = (status: number, problem: string) =>
       sendPage(reply.code(status), signInView(problem, next), null);
     const later = (waitMs: number, what: 'too many wrong tokens' | 'too many sign-ins') => {
-      log.refused(request.ip, what);
+      log.refused(ip, what);
       reply.header('retry-after', Math.ceil(waitMs / 1_000));
-      const words = `Too ${what.slice('too '.length)} from your address. Try again in ${describeDuration(waitMs)}.`;
+      const words = `Too ${what.slice('too '.length)}. Try again in ${describeDuration(waitMs)}.`;
       return refuse(429, words);
     };
     // Before the token is looked at: otherwise the answer would tell whether it is right.
@@ -65,13 +66,13 @@ export function addSignIn(app: FastifyInstance, { sessions, guesses, log }: Sign
     const role = sessions.roleOf((fields.get('token') ?? '').trim());
     if (role === null) {
       guesses.noteWrong(address);
-      log.refused(request.ip, 'wrong token');
+      log.refused(ip, 'wrong token');
       return refuse(403, 'Invalid token.');
     }
     const pauseMs = guesses.signIn(address, role);
     if (pauseMs > 0) return later(pauseMs, 'too many sign-ins');
-    const name = `${foreign(fields.get('name') ?? '', MOST_NAME) || 'unnamed'}@${request.ip}`;
-    log.signedIn({ name, role, address: request.ip });
+    const name = `${foreign(fields.get('name') ?? '', MOST_NAME) || 'unnamed'}@${ip}`;
+    log.signedIn({ name, role, address: ip });
     const cookie = sessions.open(role, name, address);
     return setSession(request, reply, cookie).redirect(next, 303);
   });

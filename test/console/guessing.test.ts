@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { request } from 'undici';
 import { createGuesses, networkOf } from '../../src/console/guesses.ts';
 import { type Command, startCommand } from '../support/command.ts';
@@ -19,11 +19,20 @@ describe('who guesses at the tokens of the console', () => {
     const tokens = { CONSOLE_READ_TOKEN: READ_TOKEN, CONSOLE_ACT_TOKEN: ACT_TOKEN };
     env = { REDIS_URL: server.url, STANDDOWN_TENANT: label, CONSOLE_PORT: '0', ...tokens };
   });
+  /** One that a failed test leaves open would keep the whole file open. */
+  const opened: Command[] = [];
+  afterEach(async () => {
+    for (const command of opened.splice(0)) {
+      command.stop();
+      await command.exited;
+    }
+  });
   after(() => server.close());
 
   /** A console as a command, with its log, and how to sign in to it. */
   async function open(more: Record<string, string> = {}) {
     const command: Command = startCommand(['console'], { env: { ...env, ...more } });
+    opened.push(command);
     const url = await eventually(() => {
       const [found] = /http:\/\/127[^" ]+/.exec(command.stderr) ?? [];
       assert.ok(found, command.stderr);
@@ -63,7 +72,7 @@ describe('who guesses at the tokens of the console', () => {
     const late = await signIn(ACT_TOKEN, '192.0.2.1');
     assert.deepEqual([late.status, late.cookie], [429, '']);
     assert.ok(Number(late.wait) >= 1, late.wait?.toString());
-    assert.match(late.text, /Too many wrong tokens from your address\. Try again in \d+ s\./);
+    assert.match(late.text, /Too many wrong tokens\. Try again in \d+ s\./);
     const elsewhere = await signIn(ACT_TOKEN, '192.0.2.2');
     assert.equal(elsewhere.status, 303);
     assert.notEqual(elsewhere.cookie, '');
@@ -87,6 +96,32 @@ describe('who guesses at the tokens of the console', () => {
     assert.ok(looked < 400, `${looked} of 600 guesses were looked at`);
     assert.equal((await signIn(READ_TOKEN, '203.0.113.1')).status, 303);
     await stop();
+  });
+
+  it('keeps no right token out by guessing once from each of many addresses', async () => {
+    const { signIn, stop } = await open({ CONSOLE_PROXY: '127.0.0.1' });
+    for (let from = 0; from < 8; from++) {
+      const tries = Array.from({ length: 50 }, (_, index) => signIn(WRONG, `198.18.${from}.${index}`));
+      await Promise.all(tries);
+    }
+    const { status } = await signIn(ACT_TOKEN, '203.0.113.9');
+    assert.equal(status, 303, 'it guessed nothing');
+    assert.equal((await signIn(WRONG, '198.18.0.0')).status, 429, 'who guessed waits for the others, too');
+    await stop();
+  });
+
+  it('is one address behind a proxy that names ports, and cannot put any text into the log or the history', async () => {
+    const { signIn, stop } = await open({ CONSOLE_PROXY: '127.0.0.1' });
+    const statuses = [];
+    for (let port = 0; port < 12; port++)
+      statuses.push((await signIn(WRONG, `203.0.113.7:${40_000 + port}`)).status);
+    assert.deepEqual(statuses.slice(0, 10), Array(10).fill(403));
+    assert.equal(statuses.at(-1), 429);
+    assert.equal((await signIn(ACT_TOKEN, 'x'.repeat(9_000))).status, 303);
+    const lines = (await stop()).join('\n');
+    assert.match(lines, /"address":"203\.0\.113\.7"/);
+    assert.match(lines, /"name":"anna@unknown"/);
+    assert.ok(!lines.includes('xxx'));
   });
 
   it('cannot give itself another address where no proxy is set', async () => {
@@ -182,7 +217,10 @@ describe('wrong tokens', () => {
       ['2001:0db8::1', '2001:db8:0:0::/64'],
       ['::1', '0:0:0:0::/64'],
       ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+      ['192.0.2.1:40000', '192.0.2.1'],
+      ['[2001:db8:1:2::7]:443', '2001:db8:1:2::/64'],
       ['unknown', 'unknown'],
+      ['x y', 'unknown'],
     ] as const)
       assert.equal(networkOf(address), network, address);
   });

@@ -7,15 +7,39 @@ const GLOBAL_V6 = ipaddr.IPv6.parseCIDR('2000::/3');
 
 /**
  * Where clouds serve a machine its credentials, as far as that is no link-local address: Azure's wire server, which looks like
- * one of the internet's, Alibaba's, Oracle's older, and those of AWS and Google in IPv6. No receiver is there, ever.
+ * one of the internet's, Alibaba's, Oracle's older, and in IPv6 those of AWS, Google, Oracle and Scaleway. No receiver is there, ever.
  */
-const METADATA = ['168.63.129.16', '100.100.100.200', '192.0.0.192', 'fd00:ec2::254', 'fd20:ce::254'];
+const METADATA = [
+  ...['168.63.129.16', '100.100.100.200', '192.0.0.192'],
+  ...['fd00:ec2::254', 'fd00:ec2::23', 'fd20:ce::254', 'fd00:c1::a9fe:a9fe', 'fd00:42::42'],
+];
 const METADATA_ADDRESSES = new Set(METADATA.map((address) => ipaddr.parse(address).toNormalizedString()));
 
 function isMetadata(address: string): boolean {
   if (isIP(address) === 0) return false;
   const parsed = ipaddr.process(address);
-  return parsed.range() === 'linkLocal' || METADATA_ADDRESSES.has(parsed.toNormalizedString());
+  if (parsed.range() === 'linkLocal' || METADATA_ADDRESSES.has(parsed.toNormalizedString())) return true;
+  const within = parsed instanceof ipaddr.IPv6 ? embeddedIn(parsed) : null;
+  return within !== null && isMetadata(within);
+}
+
+/** Where an IPv4 address stands in an IPv6 one that a translator or a tunnel leads to it, by its first byte. */
+const EMBEDDING: readonly [network: string, at: number][] = [
+  ['64:ff9b::/96', 12],
+  ['64:ff9b:1::/48', 12],
+  ['::ffff:0:0:0/96', 12],
+  ['::/96', 12],
+  ['2002::/16', 2],
+];
+
+function embeddedIn(address: ipaddr.IPv6): string | null {
+  const found = EMBEDDING.find(([network]) => address.match(ipaddr.IPv6.parseCIDR(network)));
+  return found
+    ? address
+        .toByteArray()
+        .slice(found[1], found[1] + 4)
+        .join('.')
+    : null;
 }
 
 /** Whether an address is one of the internet's, and none of this machine's, of a private network, or with a special use. */

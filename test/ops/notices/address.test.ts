@@ -23,7 +23,25 @@ const PRIVATE = [
 
 /** Where clouds hand out credentials, one of which looks like any other address. */
 const METADATA = ['169.254.169.254', '168.63.129.16', '100.100.100.200', '192.0.0.192', '169.254.0.23'];
-const METADATA_V6 = ['fe80::a9fe:a9fe', 'fd00:ec2::254', 'fd20:ce:0::254', '::ffff:168.63.129.16'];
+const METADATA_V6 = [
+  ...[
+    'fe80::a9fe:a9fe',
+    'fd00:ec2::254',
+    'fd00:ec2::23',
+    'fd20:ce:0::254',
+    'fd00:c1::a9fe:a9fe',
+    'fd00:42::42',
+  ],
+  // IPv4 in disguise.
+  ...[
+    '::ffff:168.63.129.16',
+    '::a9fe:a9fe',
+    '::ffff:0:a9fe:a9fe',
+    '64:ff9b::a9fe:a9fe',
+    '64:ff9b:1::a9fe:a9fe',
+  ],
+  ...['2002:a9fe:a9fe::', '2002:a83f:8110::1'],
+];
 
 const PUBLIC = ['8.8.8.8', '172.32.0.1', '192.169.0.1', '::ffff:8.8.8.8', '2606:4700::1111', '2a00:1450::1'];
 
@@ -83,7 +101,8 @@ describe('where notices may go', () => {
         addresses: [],
       });
     }
-    assert.equal(literalProblem('127.0.0.1', true), null);
+    for (const address of ['127.0.0.1', '::1', '64:ff9b::a00:1', 'fd00:1::1'])
+      assert.equal(literalProblem(address, true), null, address);
     const allowed = await ask([{ address: '10.0.0.1', family: 4 }], false, true);
     assert.deepEqual(allowed, { error: '', addresses: ['10.0.0.1'] });
   });
