@@ -122,13 +122,15 @@ function viewForm(label: string, viewer: Viewer, entered: URLSearchParams, probl
 
 async function viewDraft(shown: ShownTenant, draft: Draft, viewer: Viewer, problem = ''): Promise<View> {
   const { label } = shown;
-  const regions = renderDraft(draft, await prospectsOf(shown, draft));
+  // As it was before the look, during which the plan may come: a plan is never shown without its forecast.
+  const seen = { ...draft };
+  const regions = renderDraft(seen, await prospectsOf(shown, seen));
   return {
     title: `Submit to ${campaignIn(draft.wish.name, label)}`,
     trail: [...trailTo(label), { href: tenantPath(label, 'submit'), text: 'Submit actions' }],
     everyMs: 1_000,
     regions,
-    body: renderConfirm(draft, regions, viewer, { label, problem }),
+    body: renderConfirm(seen, regions, viewer, { label, problem }),
   };
 }
 
